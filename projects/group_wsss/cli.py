@@ -1,0 +1,249 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""What the command lines in ``tools/`` share."""
+import argparse
+import errno
+import os
+import os.path as osp
+import re
+import sys
+import tempfile
+import time
+from typing import Callable, Optional, Sequence
+from urllib.error import URLError
+
+from .errors import InputError, one_line
+
+# the file system's own refusals: a user can cure them, a traceback cannot
+_DISK_ERRORS = (errno.EACCES, errno.EDQUOT, errno.EISDIR, errno.ENOSPC,
+                errno.ENOTDIR, errno.EPERM, errno.EROFS)
+# another process went away; it has the message to show
+_PEER_LOST = re.compile(
+    r'closed by peer|reset by peer|Connection refused|'
+    r'Broken pipe|NCCL|gloo', re.IGNORECASE)
+
+
+def _rank() -> int:
+    return int(os.environ.get('RANK', 0))
+
+
+def _world_size() -> int:
+    return int(os.environ.get('WORLD_SIZE', 1))
+
+
+def _message(error: BaseException) -> Optional[str]:
+    """One line for what a user can cure, None for everything else."""
+    if isinstance(error, InputError):
+        text = one_line(error)
+        # mmengine puts "class `X` in path.py: " before it, once per level
+        return re.sub(r'^(class `[^`]*` in \S+: )+', '', text)
+    if isinstance(error, FileNotFoundError):
+        if error.filename:
+            return f'{error.filename}: no such file or folder'
+        # out of a DataLoader worker: the last line of its traceback
+        text = one_line(error).split('FileNotFoundError: ', 1)[-1]
+        return re.sub(r'^(class `[^`]*` in \S+: )+', '', text)
+    if isinstance(error, URLError):
+        return f'a download failed: {error.reason}'
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        where = error.filename or 'output'
+        return f'{where}: {os.strerror(error.errno)}'
+    return None
+
+
+def _fail(text: str) -> None:
+    """Print one line and leave with status 2."""
+    if _world_size() > 1:
+        # All processes often meet the same error. The launcher ends the
+        # others as soon as rank 0 leaves, so that the line appears once.
+        time.sleep(2 if _rank() else 0)
+        text = f'rank {_rank()}: {text}'
+    print(f'error: {text}', file=sys.stderr, flush=True)
+    sys.exit(2)
+
+
+def run(main: Callable[[], None],
+        again: str = 'type the same command again to go on') -> None:
+    """Run a tool; turn errors in the user's input into one line.
+
+    A wrong input ends with ``error: ...`` on stderr and status 2, Ctrl-C with
+    status 130. Anything else is a bug and keeps its traceback.
+
+    Args:
+        main (Callable): The tool.
+        again (str): What to do after an interruption.
+    """
+    try:
+        main()
+    except KeyboardInterrupt:
+        if _rank() == 0:
+            print(f'\ninterrupted: {again}', file=sys.stderr, flush=True)
+        sys.exit(130)
+    except Exception as error:
+        text = _message(error)
+        if text is not None:
+            _fail(text)
+        if _world_size() > 1 and _PEER_LOST.search(str(error)):
+            time.sleep(5)  # let the process that failed be the one to speak
+        raise
+    if _world_size() > 1:
+        from torch import distributed as dist
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that train and test have in common."""
+    from mmengine.config import DictAction
+    parser.add_argument('--work-dir', help='where logs and results go')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, for example '
+        'model.decode_head.num_classes=7; lists as key="[a,b]" or key=a,b')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    # the launcher of torch >= 2.0 spells it with a hyphen
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def load_config(args: argparse.Namespace):
+    """Read the config named by the command line and apply its overrides.
+
+    Args:
+        args (argparse.Namespace): With ``config``, ``cfg_options``,
+            ``work_dir``. The work dir is, in this order, that of the command
+            line, of the config, ``./work_dirs/<config stem>``.
+
+    Returns:
+        mmengine.Config: The config with ``work_dir`` set.
+
+    Raises:
+        InputError: No such file, or it is not a config.
+    """
+    from mmengine.config import Config
+    if not osp.isfile(args.config):
+        raise InputError(f'{args.config}: no such config file')
+    try:
+        cfg = Config.fromfile(args.config)
+    except (OSError, SyntaxError) as error:
+        raise InputError(f'{args.config}: {one_line(error)}') from error
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if getattr(args, 'work_dir', None) is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir', None) is None:
+        stem = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = osp.join('./work_dirs', stem)
+    return cfg
+
+
+def check_data(cfg, loaders: Sequence[str]) -> None:
+    """Name the first folder or list that the config wants and is not there.
+
+    Args:
+        cfg (mmengine.Config): The config.
+        loaders (Sequence[str]): Names such as ``'train_dataloader'``.
+
+    Raises:
+        InputError: One line with the path and the config key.
+    """
+    for name in loaders:
+        where, data = name, cfg.get(name)
+        while isinstance(data, dict) and 'dataset' in data:
+            where, data = f'{where}.dataset', data['dataset']
+        if not isinstance(data, dict) or where == name:
+            continue
+        root, prefix = data.get('data_root'), data.get('data_prefix')
+        prefix = prefix if isinstance(prefix, dict) else {'': prefix}
+        wanted = {'data_root': root, 'ann_file': data.get('ann_file')}
+        for key, path in prefix.items():
+            # testing may do without masks, the pipeline knows
+            if key != 'seg_map_path' or name == 'train_dataloader':
+                wanted[f'data_prefix.{key}'.rstrip('.')] = path
+        for key, path in wanted.items():
+            if not isinstance(path, str) or not path:
+                continue
+            base = '' if key == 'data_root' else root or ''
+            path = path if '://' in path else osp.join(base, path)
+            if '://' not in path and not osp.exists(path):
+                raise InputError(
+                    f'{path}: no such file or folder ({where}.{key})')
+
+
+def check_checkpoint(path: str) -> None:
+    """Raise InputError unless ``path`` is a file or an address."""
+    if '://' not in path and not osp.isfile(osp.expanduser(path)):
+        raise InputError(f'{path}: no such checkpoint')
+
+
+def prepare_work_dir(path: str) -> None:
+    """Create the work dir and see that it takes a file.
+
+    Raises:
+        InputError: It cannot be created or written.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(b'0')
+    except OSError as error:
+        raise InputError(f'{path}: cannot be written '
+                         f'({os.strerror(error.errno)})') from error
+
+
+def _plain_batch_norm(node) -> bool:
+    """Replace SyncBN, which needs a GPU, in a model config."""
+    found = False
+    if isinstance(node, dict):
+        if node.get('type') == 'SyncBN':
+            node['type'], found = 'BN', True
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for child in node:
+            found = _plain_batch_norm(child) or found
+    return found
+
+
+def prepare_launcher(cfg, args: argparse.Namespace) -> None:
+    """Set the launcher; without a GPU start the ``gloo`` group ourselves.
+
+    mmengine asks the CUDA driver for a device and hands one to DDP. With the
+    group already there and ``device_ids=None`` it does neither.
+
+    Args:
+        cfg (mmengine.Config): Changed in place.
+        args (argparse.Namespace): With ``launcher`` and ``local_rank``.
+
+    Raises:
+        InputError: ``--launcher`` outside of that launcher.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg.launcher = args.launcher
+    if args.launcher == 'none':
+        return
+    if args.launcher == 'pytorch' and 'RANK' not in os.environ:
+        raise InputError('--launcher pytorch is for torchrun: start it by '
+                         'tools/dist_train.sh or tools/dist_test.sh')
+    from mmengine.device import get_device
+    if get_device() != 'cpu':
+        return
+    if args.launcher != 'pytorch':
+        raise InputError(f'--launcher {args.launcher} needs GPUs: use '
+                         'tools/dist_train.sh on CPUs')
+    from torch import distributed as dist
+    if not dist.is_initialized():
+        dist.init_process_group('gloo')
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    wrapper.update(cfg.get('model_wrapper_cfg', None) or {})
+    wrapper['device_ids'] = None
+    cfg.model_wrapper_cfg = wrapper
+    if _plain_batch_norm(cfg.model) and _rank() == 0:
+        print('no GPU: SyncBN becomes BN', flush=True)
