@@ -1,0 +1,169 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Groups for inference: who stands together depends on names alone."""
+import hashlib
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from mmengine.dataset import BaseDataset, pseudo_collate
+
+from ..errors import InputError
+from ..registry import DATASETS, FUNCTIONS
+from .image_list import image_id_of
+from .label_index import MATCHES, LabelIndex
+from .samplers import labels_of_dataset
+
+
+def id_key(img_id: str) -> int:
+    """64-bit hash of an image id, the same in every process and year."""
+    data = img_id.encode('utf-8', 'surrogatepass')
+    return int.from_bytes(
+        hashlib.blake2b(data, digest_size=8).digest(), 'little')
+
+
+@DATASETS.register_module()
+class GroupedDataset:
+    """Every item is a group: the image and ``group_size - 1`` partners.
+
+    Partners are decided by (image id, seed) over the images of the reference
+    sorted by id: neither the order of the list nor batch size or number of
+    processes can change them.
+
+    Args:
+        dataset (BaseDataset | dict): What is tested. Its items are packed,
+            that is dicts with ``data_samples``.
+        group_size (int): Images in a group ``K``. Defaults to 4.
+        match (str): Rule of :meth:`LabelIndex.partners`. Defaults to 'any'.
+        seed (int): Seed of the draw. Defaults to 0.
+        reference (BaseDataset | dict, optional): Where partners come from.
+            Defaults to ``dataset`` itself.
+        lazy_init (bool): Do not read the lists yet. Defaults to False.
+
+    Raises:
+        InputError: Duplicate ids, or a single image and ``group_size > 1``.
+    """
+
+    def __init__(self,
+                 dataset: Union[BaseDataset, dict],
+                 group_size: int = 4,
+                 match: str = 'any',
+                 seed: int = 0,
+                 reference: Union[BaseDataset, dict, None] = None,
+                 lazy_init: bool = False) -> None:
+        if not isinstance(group_size, int) or group_size < 1:
+            raise InputError(f'group_size={group_size!r} must be an integer '
+                             'of at least 1')
+        if match not in MATCHES:
+            raise InputError(f'match={match!r} is not one of {MATCHES}')
+        self.dataset = self._build(dataset)
+        self.reference = (
+            self.dataset if reference is None else self._build(reference))
+        self.group_size = group_size
+        self.match = match
+        self.seed = seed
+        self.group_partners = np.zeros((0, 0), np.int64)
+        self._fully_initialized = False
+        if not lazy_init:
+            self.full_init()
+
+    @staticmethod
+    def _build(dataset: Union[BaseDataset, dict]) -> Any:
+        return DATASETS.build(dataset) if isinstance(dataset,
+                                                     dict) else dataset
+
+    @property
+    def metainfo(self) -> dict:
+        """Meta information of the wrapped data set."""
+        return self.dataset.metainfo
+
+    def full_init(self) -> None:
+        """Read the lists and draw all partners in one call."""
+        if self._fully_initialized:
+            return
+        self.dataset.full_init()
+        if self.reference is not self.dataset:
+            self.reference.full_init()
+        if self.group_size > 1:
+            self.group_partners = self._draw()
+        self._fully_initialized = True
+
+    def __len__(self) -> int:
+        self.full_init()
+        return len(self.dataset)
+
+    def __getitem__(self, idx: int) -> List[Dict[str, Any]]:
+        """The group of an image.
+
+        Args:
+            idx (int): Position of the anchor.
+
+        Returns:
+            list[dict]: ``K`` packed items, the anchor first; the meta
+            information ``group_slot`` of their data samples counts from 0.
+        """
+        self.full_init()
+        group = [self.dataset[idx]]
+        if self.group_size > 1:
+            group += [self.reference[int(i)] for i in self.group_partners[idx]]
+        for slot, item in enumerate(group):
+            if not isinstance(item, dict) or 'data_samples' not in item:
+                raise InputError('the pipeline of a GroupedDataset must end '
+                                 'with mmpretrain.PackInputs')
+            item['data_samples'].set_metainfo(dict(group_slot=slot))
+        return group
+
+    def get_data_info(self, idx: int) -> dict:
+        """Data information of the anchor."""
+        return self.dataset.get_data_info(idx)
+
+    def get_cat_ids(self, idx: int) -> List[int]:
+        """Class ids of the anchor."""
+        return self.dataset.get_cat_ids(idx)
+
+    def _draw(self) -> np.ndarray:
+        """int64 ``(N, K - 1)`` positions in the reference."""
+        names, labels = _names_and_labels(self.dataset)
+        pool_names, pool_labels = names, labels
+        if self.reference is not self.dataset:
+            pool_names, pool_labels = _names_and_labels(self.reference)
+        num_classes = 1 + max(
+            (max(ids) for ids in labels + pool_labels if ids), default=0)
+        order = sorted(range(len(pool_names)), key=pool_names.__getitem__)
+        index = LabelIndex([pool_labels[i] for i in order], num_classes)
+        where = {pool_names[i]: place for place, i in enumerate(order)}
+        drawn = index.query(
+            labels,
+            keys=np.array([id_key(name) for name in names], np.uint64),
+            exclude=np.array([where.get(name, -1) for name in names]),
+            size=self.group_size - 1,
+            match=self.match,
+            seed=self.seed)
+        return np.array(order, np.int64)[drawn]
+
+
+def _names_and_labels(dataset: Any) -> Tuple[List[str], List[List[int]]]:
+    names = [
+        image_id_of(dataset.get_data_info(i)) for i in range(len(dataset))
+    ]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f'duplicate image id {twice!r} in '
+                         f'{type(dataset).__name__}')
+    return names, labels_of_dataset(dataset)
+
+
+@FUNCTIONS.register_module()
+def group_collate(data_batch: Sequence[Sequence[dict]],
+                  inner: Optional[Any] = None) -> Any:
+    """Lay groups side by side in one flat batch.
+
+    Args:
+        data_batch (Sequence[Sequence[dict]]): Groups of packed items.
+        inner (Callable, optional): Collates the flat list. Defaults to
+            mmengine's ``pseudo_collate``.
+
+    Returns:
+        Any: What ``inner`` makes; members of a group are neighbours, the
+        anchor first.
+    """
+    flat = [item for group in data_batch for item in group]
+    return (inner or pseudo_collate)(flat)

@@ -1,0 +1,177 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Photographs with image-level labels, from the one list format."""
+import logging
+import os
+import os.path as osp
+from typing import Any, Dict, List, Optional, Set, Union
+
+import numpy as np
+from mmengine.fileio import join_path
+from mmengine.logging import print_log
+from mmpretrain.datasets import MultiLabelDataset
+
+from ..errors import InputError
+from ..registry import DATASETS
+from .image_list import ImageList, ImageRecord, read_image_list
+
+UNLABELED = ('keep', 'drop', 'error')
+
+
+@DATASETS.register_module()
+class ImageLevelDataset(MultiLabelDataset):
+    """Photographs and the classes that are in them.
+
+    An item starts as ``dict(img_id, img_path, gt_label)``; ``gt_label`` is
+    an int64 array of 0-based class ids.
+
+    Args:
+        ann_file (str): Image list (txt, csv or json; see
+            :func:`read_image_list`), relative to ``data_root``.
+        data_root (str): Root of ``ann_file`` and ``data_prefix``. Defaults
+            to ''.
+        data_prefix (str | dict): Folder of the photographs. Defaults to
+            ``dict(img_path='JPEGImages')``.
+        img_suffix (str): Suffix of a photograph whose list entry gives no
+            path. Defaults to '.jpg'.
+        unlabeled (str, optional): What to do with photographs without any
+            class: ``'keep'``, ``'drop'`` (one warning with their number) or
+            ``'error'``. Defaults to 'keep' with ``test_mode``, else 'drop'.
+        check_files (bool): Look once whether all photographs are there, by
+            one listing per folder. Defaults to True.
+        **kwargs: Of ``mmpretrain.MultiLabelDataset``; class names come from
+            ``classes``, ``metainfo.classes``, ``METAINFO`` or a JSON list.
+
+    Raises:
+        InputError: A malformed list, missing photographs, no class names.
+    """
+
+    def __init__(self,
+                 ann_file: str,
+                 data_root: str = '',
+                 data_prefix: Union[str, dict] = dict(img_path='JPEGImages'),
+                 img_suffix: str = '.jpg',
+                 unlabeled: Optional[str] = None,
+                 check_files: bool = True,
+                 test_mode: bool = False,
+                 **kwargs: Any) -> None:
+        if unlabeled is None:
+            unlabeled = 'keep' if test_mode else 'drop'
+        if unlabeled not in UNLABELED:
+            raise InputError(f'unlabeled={unlabeled!r} is not one of '
+                             f'{UNLABELED}')
+        if not ann_file:
+            raise InputError('ann_file is empty: give an image list')
+        self.img_suffix = img_suffix
+        self.unlabeled = unlabeled
+        self.check_files = check_files
+        super().__init__(
+            ann_file=ann_file,
+            data_root=data_root,
+            data_prefix=data_prefix,
+            test_mode=test_mode,
+            **kwargs)
+
+    def load_data_list(self) -> List[dict]:
+        """Read the list and check it against classes and files."""
+        data_list = [
+            dict(
+                img_id=record.img_id,
+                img_path=join_path(
+                    self.img_prefix, record.path
+                    or record.img_id + self.img_suffix),
+                gt_label=np.array(record.labels, dtype=np.int64))
+            for record in self.load_records()
+        ]
+        if self.check_files:
+            self._check_files(data_list)
+        return data_list
+
+    def load_records(self) -> List[ImageRecord]:
+        """The records of ``ann_file``; subclasses may add labels to them."""
+        return self.read_list().records
+
+    def read_list(self) -> ImageList:
+        """Read ``ann_file`` and settle the class names."""
+        classes = self._metainfo.get('classes')
+        if classes is not None:
+            classes = self._valid_classes(classes)
+        content = read_image_list(self.ann_file, classes)
+        if content.classes is None:
+            raise InputError(f'{self.ann_file} carries no class names: set '
+                             'metainfo.classes')
+        self._metainfo['classes'] = self._valid_classes(content.classes)
+        return content
+
+    @staticmethod
+    def _valid_classes(classes: Any) -> tuple:
+        if isinstance(classes, str) or not all(
+                isinstance(name, str) and name for name in classes):
+            raise InputError('metainfo.classes must be a list of names')
+        if not len(classes):
+            raise InputError('metainfo.classes is empty')
+        if len(set(classes)) < len(classes):
+            raise InputError('metainfo.classes names a class twice')
+        return tuple(classes)
+
+    def filter_data(self) -> List[dict]:
+        """Treat photographs without a class as ``unlabeled`` says."""
+        bare = [info for info in self.data_list if not len(info['gt_label'])]
+        if not bare or self.unlabeled == 'keep':
+            return self.data_list
+        what = (f'{self.ann_file}: {len(bare)} of {len(self.data_list)} '
+                'images have no class')
+        if self.unlabeled == 'error':
+            raise InputError(f'{what}, first {bare[0]["img_id"]!r}')
+        if len(bare) == len(self.data_list):
+            raise InputError(f'{what}: nothing to train on')
+        print_log(
+            f'{what} and are left out (unlabeled="drop")',
+            logger='current',
+            level=logging.WARNING)
+        return [info for info in self.data_list if len(info['gt_label'])]
+
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline; never swap a bad photograph for another."""
+        data = super().prepare_data(idx)
+        if data is None:
+            path = self.get_data_info(idx)['img_path']
+            raise InputError(f'{path}: the pipeline gave no image')
+        return data
+
+    def get_cat_ids(self, idx: int) -> List[int]:
+        """Class ids of one photograph.
+
+        Args:
+            idx (int): Its position.
+
+        Returns:
+            list[int]: Sorted, may be empty.
+        """
+        return self.get_data_info(idx)['gt_label'].tolist()
+
+    def _check_files(self, data_list: List[dict]) -> None:
+        if '://' in self.img_prefix:  # a remote store: no listing
+            return
+        listed: Dict[str, Set[str]] = {}
+        missing = []
+        for info in data_list:
+            folder, name = osp.split(info['img_path'])
+            if folder not in listed:
+                listed[folder] = self._names(folder)
+            if name not in listed[folder]:
+                missing.append(info['img_path'])
+        if missing:
+            raise InputError(f'{missing[0]}: no such photograph '
+                             f'({len(missing)} of {len(data_list)} in '
+                             f'{self.ann_file} are missing)')
+
+    @staticmethod
+    def _names(folder: str) -> Set[str]:
+        try:
+            with os.scandir(folder or '.') as entries:
+                return {entry.name for entry in entries}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        except OSError as error:
+            raise InputError(f'{folder}: cannot be listed: '
+                             f'{error.strerror or error}') from error

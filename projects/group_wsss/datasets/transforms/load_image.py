@@ -1,0 +1,165 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Photographs of any kind in, ``(H, W, 3)`` out; anything else refused."""
+import io
+from typing import Any, Optional
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.fileio import get as read_bytes
+from PIL import Image
+
+from ...errors import InputError
+from ...registry import TRANSFORMS
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LABEL_HINT = 'looks like a label image, not a photograph'
+
+
+@TRANSFORMS.register_module()
+class LoadPhoto(BaseTransform):
+    """Load a photograph as mmcv's ``LoadImageFromFile`` would, or refuse.
+
+    EXIF rotation is applied (as cv2 does, so that label images fit stage 2),
+    grayscale and CMYK become colour, 16 bits become 8, alpha is dropped.
+
+    Label images are refused: palette and 1-bit images always; lossless
+    8-bit grayscale with 2 to 32 distinct values that all lie in
+    ``0..max_label`` or are 255, with at least 8 pixels for each; 16-bit
+    grayscale without any value above 255. A photograph of this kind can be
+    saved as RGB.
+
+    Required keys: ``img_path``. Added keys: ``img`` uint8 ``(H, W, 3)`` in
+    BGR, ``img_shape`` and ``ori_shape`` as ``(H, W)``.
+
+    Args:
+        max_pixels (int): Refuse larger images before decoding; values above
+            the default also need PIL's ``Image.MAX_IMAGE_PIXELS`` raised.
+            Defaults to 178956970, PIL's own limit.
+        max_label (int): Largest class value of a label image. Defaults to
+            80, as in COCO.
+        backend_args (dict, optional): File backend of mmengine.
+
+    Raises:
+        InputError: Missing, empty, truncated or corrupt file, no image, a
+            label image, too large.
+    """
+
+    def __init__(self,
+                 max_pixels: int = 178956970,
+                 max_label: int = 80,
+                 backend_args: Optional[dict] = None) -> None:
+        self.max_pixels = max_pixels
+        self.max_label = max_label
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        """Fill ``img``, ``img_shape`` and ``ori_shape``."""
+        img = self.load(results['img_path'])
+        results['img'] = img
+        results['img_shape'] = img.shape[:2]
+        results['ori_shape'] = img.shape[:2]
+        return results
+
+    def load(self, path: str) -> np.ndarray:
+        """Read one photograph.
+
+        Args:
+            path (str): File or address.
+
+        Returns:
+            np.ndarray: uint8 ``(H, W, 3)``, BGR.
+        """
+        try:
+            data = read_bytes(path, backend_args=self.backend_args)
+        except FileNotFoundError:
+            raise InputError(f'{path}: no such photograph') from None
+        except OSError as error:
+            raise InputError(f'{path}: cannot be read: '
+                             f'{error.strerror or error}') from None
+        if not data:
+            raise InputError(f'{path}: the file is empty')
+        try:
+            return self._decode(data)
+        except InputError as error:
+            raise InputError(f'{path}: {error}') from None
+        except Image.UnidentifiedImageError:
+            raise InputError(f'{path}: not an image, or in an unknown '
+                             'format') from None
+        except Image.DecompressionBombError:
+            raise InputError(f'{path}: more pixels than PIL allows '
+                             '(decompression bomb)') from None
+        except Exception as error:
+            # PIL's decoders raise anything on a corrupt file
+            text = ' '.join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f'{path}: truncated or corrupt image: {text}') from error
+
+    def _decode(self, data: bytes) -> np.ndarray:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            if width * height > self.max_pixels:
+                raise InputError(f'{width}x{height} pixels are more than '
+                                 f'max_pixels={self.max_pixels}')
+            image.load()
+            turn = self._turn(image)
+            array = self._to_rgb(image)
+        if turn is not None:
+            array = np.asarray(Image.fromarray(array).transpose(turn))
+        return np.ascontiguousarray(array[:, :, ::-1])
+
+    @staticmethod
+    def _turn(image: Image.Image) -> Optional[Any]:
+        """The turn that EXIF asks for; cv2 reads no other source."""
+        if image.format == 'TIFF' or 'exif' not in image.info:
+            return None  # PIL turns TIFF itself
+        exif = Image.Exif()
+        try:
+            exif.load(image.info['exif'])
+            return _TURNS.get(exif.get(_ORIENTATION))
+        except Exception:
+            return None  # damaged EXIF data does not damage the image
+
+    def _to_rgb(self, image: Image.Image) -> np.ndarray:
+        mode = image.mode
+        if mode in ('P', 'PA', '1'):
+            kind = 'palette' if mode != '1' else '1-bit'
+            raise InputError(f'{kind} image {_LABEL_HINT}; convert it to RGB '
+                             'if it is one')
+        if mode == 'F':
+            raise InputError('holds floating-point values, not a photograph')
+        if mode.startswith('I'):
+            gray = np.asarray(image).astype(np.int64)
+            if gray.min() < 0 or gray.max() > 65535:
+                raise InputError('holds values outside 16 bits, not a '
+                                 'photograph')
+            if gray.max() <= 255 and gray.max() > 0:
+                raise InputError(f'16-bit image without values above 255 '
+                                 f'{_LABEL_HINT}')
+            gray = (gray >> 8).astype(np.uint8)  # as cv2 does
+            return np.repeat(gray[:, :, None], 3, axis=2)
+        if mode == 'L' and image.format not in ('JPEG', 'MPO', 'JPEG2000'):
+            self._refuse_label(image)
+        return np.asarray(image.convert('RGB'))
+
+    def _refuse_label(self, image: Image.Image) -> None:
+        counts = image.getcolors(maxcolors=32)
+        if counts is None or len(counts) < 2:
+            return
+        values = [value for _, value in counts]
+        enough = image.width * image.height >= 8 * len(values)
+        if enough and all(v <= self.max_label or v == 255 for v in values):
+            raise InputError(f'grayscale image with values {values[:4]}... '
+                             f'{_LABEL_HINT}; convert it to RGB if it is one')
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(max_pixels={self.max_pixels}, '
+                f'max_label={self.max_label})')

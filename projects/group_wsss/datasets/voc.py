@@ -1,0 +1,156 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""PASCAL VOC 2012 with image-level labels."""
+import re
+import xml.etree.ElementTree as ElementTree
+from typing import Any, List, Optional, Tuple
+
+from mmengine.fileio import get as read_bytes
+from mmengine.fileio import join_path
+from mmengine.utils import is_abs
+
+from ..errors import InputError
+from ..registry import DATASETS
+from .image_level import ImageLevelDataset
+from .image_list import ImageRecord
+
+VOC_CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car',
+               'cat', 'chair', 'cow', 'diningtable', 'dog', 'horse',
+               'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train',
+               'tvmonitor')
+
+# an annotation is a few kilobytes
+_MAX_XML_BYTES = 8 << 20
+_DOCTYPE = re.compile(rb'<!\s*(DOCTYPE|ENTITY)', re.IGNORECASE)
+
+
+def voc_palette(num_colors: int) -> List[List[int]]:
+    """First colours of the VOC colour map, index 0 is the background.
+
+    Args:
+        num_colors (int): How many, at most 256.
+
+    Returns:
+        list[list[int]]: RGB triples.
+    """
+    palette = []
+    for index in range(num_colors):
+        color = [0, 0, 0]
+        for bit in range(8):
+            for channel in range(3):
+                color[channel] |= ((index >>
+                                    (3 * bit + channel)) & 1) << (7 - bit)
+        palette.append(color)
+    return palette
+
+
+class _PlainTree(ElementTree.TreeBuilder):
+    """A tree that refuses document types, and with them all entities."""
+
+    def doctype(self, name: str, pubid: Optional[str],
+                system: Optional[str]) -> None:
+        raise InputError('declares a document type or entities')
+
+
+def read_voc_xml(data: bytes, class_to_idx: dict,
+                 ignore_difficult: bool) -> Tuple[int, ...]:
+    """Class ids of a VOC annotation.
+
+    Args:
+        data (bytes): The XML.
+        class_to_idx (dict): Class name to 0-based id.
+        ignore_difficult (bool): Leave out objects marked as difficult.
+
+    Returns:
+        tuple[int, ...]: Sorted, without repeats.
+
+    Raises:
+        InputError: Not a VOC annotation; the message names no file.
+    """
+    if len(data) > _MAX_XML_BYTES:
+        raise InputError(f'is larger than {_MAX_XML_BYTES} bytes')
+    # before any parsing: entities may expand without bound
+    if b'\0' in data or _DOCTYPE.search(data):
+        raise InputError('declares a document type or entities')
+    parser = ElementTree.XMLParser(target=_PlainTree())
+    try:
+        parser.feed(data)
+        root = parser.close()
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f'malformed XML: {error}') from None
+    if root is None or root.tag != 'annotation':
+        raise InputError("is no VOC annotation: the root is not "
+                         "'annotation'")
+    labels = set()
+    for obj in root.findall('object'):
+        name = (obj.findtext('name') or '').strip()
+        if name not in class_to_idx:
+            raise InputError(f'unknown class {name[:80]!r}')
+        difficult = (obj.findtext('difficult') or '0').strip()
+        if difficult not in ('0', '1'):
+            raise InputError(f"'difficult' is {difficult[:80]!r}, not 0 or 1")
+        if not (ignore_difficult and difficult == '1'):
+            labels.add(class_to_idx[name])
+    return tuple(sorted(labels))
+
+
+@DATASETS.register_module()
+class VOCImageLevel(ImageLevelDataset):
+    """VOC 2012 photographs with class ids from a list or from XML files.
+
+    Args:
+        ann_file (str): List with class ids (the form of the released label
+            file), or of ids alone together with ``xml_prefix``.
+        xml_prefix (str, optional): Folder of ``<id>.xml`` annotations,
+            relative to ``data_root``. Defaults to None.
+        ignore_difficult (bool): Do not count objects marked as difficult in
+            the XML. Defaults to False.
+        **kwargs: Of :class:`ImageLevelDataset`.
+
+    Raises:
+        InputError: As :class:`ImageLevelDataset`; a missing or malformed
+            XML file; labels from both sources.
+    """
+
+    METAINFO = dict(classes=VOC_CLASSES, palette=voc_palette(21)[1:])
+
+    def __init__(self,
+                 ann_file: str,
+                 xml_prefix: Optional[str] = None,
+                 ignore_difficult: bool = False,
+                 **kwargs: Any) -> None:
+        self.xml_prefix = xml_prefix
+        self.ignore_difficult = ignore_difficult
+        super().__init__(ann_file=ann_file, **kwargs)
+
+    def load_records(self) -> List[ImageRecord]:
+        """Records of the list, with the XML's labels if asked for."""
+        records = super().load_records()
+        if self.xml_prefix is None:
+            if self.unlabeled != 'keep' and not any(record.labels
+                                                    for record in records):
+                raise InputError(f'{self.ann_file} has ids alone: set '
+                                 'xml_prefix or give a list with class ids')
+            return records
+        table = self.class_to_idx
+        return [
+            record._replace(labels=self._xml_labels(record, table))
+            for record in records
+        ]
+
+    def _xml_labels(self, record: ImageRecord, table: dict) -> Tuple[int, ...]:
+        if record.labels:
+            raise InputError(f'{record.where}: has class ids, but xml_prefix '
+                             'is set: give one source of labels')
+        folder = self.xml_prefix
+        if not is_abs(folder) and self.data_root:
+            folder = join_path(self.data_root, folder)
+        path = join_path(folder, f'{record.img_id}.xml')
+        try:
+            return read_voc_xml(read_bytes(path), table, self.ignore_difficult)
+        except OSError as error:
+            raise InputError(f'{path}: cannot be read: '
+                             f'{error.strerror or error}') from None
+        except InputError as error:
+            raise InputError(f'{path}: {error}') from None

@@ -1,0 +1,230 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.registry import DATA_SAMPLERS
+from torch.utils.data import DataLoader, SequentialSampler
+
+from group_wsss.datasets import GroupBatchSampler, LabelIndex
+from group_wsss.errors import InputError
+
+LABELS = [[i % 3] if i % 4 else [i % 3, 3] for i in range(48)]
+
+
+class Data:
+    """The least that a dataset must be."""
+
+    def __init__(self, labels=LABELS):
+        self.labels = labels
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, idx):
+        return idx
+
+    def get_cat_ids(self, idx):
+        return self.labels[idx]
+
+
+def make(monkeypatch, kind, rank=0, world_size=1, batch_size=12, **kwargs):
+    monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda:
+                        (rank, world_size))
+    base = kind(Data(), shuffle=True, seed=5)
+    return GroupBatchSampler(base, batch_size, **kwargs)
+
+
+def groups_of(batches, size):
+    flat = [i for batch in batches for i in batch]
+    return [tuple(flat[i:i + size]) for i in range(0, len(flat), size)]
+
+
+@pytest.mark.parametrize('kind', [DefaultSampler, InfiniteSampler])
+@pytest.mark.parametrize('size', [1, 2, 3, 4])
+@pytest.mark.parametrize('match', ['exact', 'any', 'each', 'none'])
+def test_anchors_and_partners(monkeypatch, kind, size, match):
+    sampler = make(monkeypatch, kind, group_size=size, match=match)
+    groups = groups_of(islice(sampler, len(sampler)), size)
+    expected = list(islice(kind(Data(), shuffle=True, seed=5), 48))
+    assert [g[0] for g in groups] == expected[:len(groups)]
+    for group in groups:
+        assert len(set(group)) == size
+        if match != 'none':
+            assert set.intersection(*(set(LABELS[i]) for i in group))
+
+
+@pytest.mark.parametrize('kind', [DefaultSampler, InfiniteSampler])
+@pytest.mark.parametrize('world_size', [2, 4])
+def test_ranks_together_make_the_same_groups(monkeypatch, kind, world_size):
+    size, passes = 3, 3
+
+    def collect(world):
+        found = []
+        for rank in range(world):
+            sampler = make(monkeypatch, kind, rank, world, group_size=size)
+            anchors = passes * 48 // world
+            if kind is DefaultSampler:
+                batches = []
+                for epoch in range(passes):
+                    sampler.sampler.set_epoch(epoch)
+                    batches += list(sampler)
+            else:
+                batches = islice(sampler, anchors * size // 12)
+            found += groups_of(batches, size)
+        return sorted(found)
+
+    alone = collect(1)
+    assert len(alone) == passes * 48
+    assert collect(world_size) == alone
+
+
+def test_long_infinite_run(monkeypatch):
+    # 47 images: the passes of 4 processes end at different positions, and
+    # every process draws in several chunks
+    labels, count = LABELS[:47], 4 * 300
+
+    def collect(world):
+        found = []
+        for rank in range(world):
+            monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info',
+                                lambda: (rank, world))
+            base = InfiniteSampler(Data(labels), shuffle=True, seed=5)
+            batches = GroupBatchSampler(base, 12, group_size=3)
+            found.append(groups_of(islice(batches, count // 4 // world), 3))
+        return [group for row in zip(*found) for group in row]
+
+    alone = collect(1)
+    assert len(alone) == count
+    index = LabelIndex(labels, 4)
+    for i, group in enumerate(alone):
+        drawn = index.partners([group[0]], 2, 'exact', 5, i // 47)
+        assert tuple(drawn[0]) == group[1:]
+    assert collect(2) == alone and collect(4) == alone
+
+
+@pytest.mark.parametrize('kind', [DefaultSampler, InfiniteSampler])
+def test_resume_by_skipping(monkeypatch, kind):
+    whole = list(islice(make(monkeypatch, kind, group_size=2), 30))
+    again = iter(make(monkeypatch, kind, group_size=2))
+    for _ in range(5):
+        next(again)
+    assert list(islice(again, 25)) == whole[5:]
+
+
+def test_epochs_differ_and_repeat(monkeypatch):
+    sampler = make(monkeypatch, DefaultSampler, group_size=3)
+    first = list(sampler)
+    assert list(sampler) == first
+    sampler.sampler.set_epoch(1)
+    assert list(sampler) != first
+    other = make(monkeypatch, DefaultSampler, group_size=3, seed=6)
+    assert [b[0] for b in other] == [b[0] for b in first]  # same anchors
+    assert list(other) != first
+
+
+def test_infinite_passes_differ(monkeypatch):
+    monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda:
+                        (0, 1))
+    base = InfiniteSampler(Data(), shuffle=False, seed=5)
+    batches = groups_of(
+        islice(GroupBatchSampler(base, 12, group_size=3), 24), 3)
+    first, second = batches[:48], batches[48:]
+    assert [g[0] for g in first] == [g[0] for g in second] == list(range(48))
+    assert np.mean([a == b for a, b in zip(first, second)]) < 0.2
+
+
+def test_second_iterator_of_an_infinite_sampler_goes_on(monkeypatch):
+    whole = list(islice(make(monkeypatch, InfiniteSampler, group_size=2), 8))
+    sampler = make(monkeypatch, InfiniteSampler, group_size=2)
+    parts = list(islice(sampler, 3)) + list(islice(sampler, 5))
+    assert parts == whole
+
+
+@pytest.mark.parametrize('drop_last', [False, True])
+@pytest.mark.parametrize('batch_size', [4, 20])
+def test_length_and_last_batch(monkeypatch, drop_last, batch_size):
+    sampler = make(
+        monkeypatch,
+        DefaultSampler,
+        batch_size=batch_size,
+        group_size=4,
+        drop_last=drop_last)
+    batches = list(sampler)
+    assert len(batches) == len(sampler)
+    assert all(len(b) % 4 == 0 for b in batches)
+    assert {len(b) for b in batches[:-1]} <= {batch_size}
+    assert sum(map(len, batches)) == (192 if not drop_last else 192 //
+                                      batch_size * batch_size)
+
+
+def test_single_images_are_a_plain_batch_sampler(monkeypatch):
+    sampler = make(monkeypatch, DefaultSampler, group_size=1)
+    plain = torch.utils.data.BatchSampler(
+        DefaultSampler(Data(), shuffle=True, seed=5), 12, False)
+    assert list(sampler) == list(plain) and len(sampler) == len(plain)
+
+
+def test_built_from_config_in_a_loader():
+    base = DefaultSampler(Data(), shuffle=False, seed=0)
+    sampler = DATA_SAMPLERS.build(
+        dict(type='group_wsss.GroupBatchSampler', group_size=4),
+        default_args=dict(sampler=base, batch_size=8))
+    assert sampler.sampler is base  # DistSamplerSeedHook looks here
+    loader = DataLoader(Data(), batch_sampler=sampler)
+    batch = next(iter(loader))
+    assert batch.shape == (8, ) and batch[0] == 0 and batch[4] == 1
+    assert len(loader) == 24
+
+
+def test_sampler_without_epoch():
+    base = SequentialSampler(Data())
+    base.dataset = base.data_source  # mmengine's samplers have it
+    sampler = GroupBatchSampler(base, 4, group_size=2, seed=1)
+    first, second = list(sampler), list(sampler)
+    assert first != second
+    assert [b[0] for b in first] == [b[0] for b in second]
+
+
+class Bare(Data):
+    """As mmseg's data sets: photographs, but no image-level labels."""
+
+    def get_cat_ids(self, idx):
+        raise NotImplementedError
+
+    def get_data_info(self, idx):
+        return dict(img_path=f'folder/img{idx}.jpg')
+
+
+def test_labels_from_elsewhere(tmp_path):
+    base = DefaultSampler(Bare(), shuffle=False, seed=0)
+    with pytest.raises(InputError, match='batch_sampler.labels'):
+        GroupBatchSampler(base, 4, group_size=2)
+    given = GroupBatchSampler(base, 4, group_size=2, labels=LABELS)
+    path = tmp_path / 'list.txt'
+    path.write_text(''.join(f'img{i} {" ".join(map(str, ids))}\n'
+                            for i, ids in reversed(list(enumerate(LABELS)))))
+    read = GroupBatchSampler(base, 4, group_size=2, ann_file=str(path))
+    known = GroupBatchSampler(
+        DefaultSampler(Data(), shuffle=False, seed=0), 4, group_size=2)
+    assert list(given) == list(read) == list(known)
+    path.write_text('img0 1\n')
+    with pytest.raises(InputError, match="no line for image 'img1'"):
+        GroupBatchSampler(base, 4, group_size=2, ann_file=str(path))
+    with pytest.raises(InputError, match='3 entries, the dataset 48'):
+        GroupBatchSampler(base, 4, group_size=2, labels=[[0]] * 3)
+
+
+@pytest.mark.parametrize('kwargs, message', [
+    (dict(batch_size=10, group_size=4), 'batch_size=10.*group_size=4'),
+    (dict(batch_size=4, group_size=0), 'group_size=0'),
+    (dict(batch_size=17, group_size=17), r'largest class \(16 images\)'),
+    (dict(batch_size=4, group_size=2, match='same'), "match='same'"),
+    (dict(batch_size=4, group_size=2, labels=LABELS, ann_file='x'), 'both'),
+])
+def test_wrong_settings(kwargs, message):
+    base = DefaultSampler(Data(), seed=0)
+    with pytest.raises(InputError, match=message):
+        GroupBatchSampler(base, **kwargs)

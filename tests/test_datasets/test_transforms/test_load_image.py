@@ -1,0 +1,189 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import io
+
+import cv2
+import mmcv
+import numpy as np
+import pytest
+from mmengine.registry import DefaultScope
+from PIL import Image
+
+from group_wsss.datasets import LoadPhoto, voc_palette
+from group_wsss.errors import InputError
+from group_wsss.registry import TRANSFORMS
+
+GRAY = np.clip(np.add.outer(np.arange(40) * 3,
+                            np.arange(60) * 2), 0, 255).astype(np.uint8)
+RGB = np.stack([GRAY, GRAY[::-1], np.full_like(GRAY, 77)], -1)
+
+
+def load(path, **kwargs):
+    return LoadPhoto(**kwargs)(dict(img_path=str(path)))
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'tif'])
+def test_exif_as_mmcv(tmp_path, orientation, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f'a.{suffix}'
+    Image.fromarray(RGB).save(path, exif=exif, quality=95)
+    ours = load(path)
+    stock = mmcv.transforms.LoadImageFromFile()(dict(img_path=str(path)))
+    np.testing.assert_array_equal(ours['img'], stock['img'])
+    assert ours['ori_shape'] == ours['img_shape'] == stock['ori_shape']
+    assert ours['ori_shape'] == ((40, 60) if orientation < 5 else (60, 40))
+    assert ours['img'].flags.c_contiguous and ours['img'].dtype == np.uint8
+
+
+def test_damaged_exif_is_ignored(tmp_path):
+    path = tmp_path / 'a.jpg'
+    Image.fromarray(RGB).save(path, exif=b'Exif\0\0MM\0*\0\0\0\x08\xff\xff')
+    assert load(path)['img'].shape == (40, 60, 3)
+
+
+def test_grayscale(tmp_path):
+    path = tmp_path / 'a.png'
+    Image.fromarray(GRAY).save(path)
+    img = load(path)['img']
+    assert all((img[..., c] == GRAY).all() for c in range(3))
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_16_bit(tmp_path, channels):
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 65536, (20, 30, channels)).astype(np.uint16)
+    path = str(tmp_path / 'a.png')
+    cv2.imwrite(path, values)
+    np.testing.assert_array_equal(load(path)['img'], cv2.imread(path))
+    assert load(path)['img'].max() > 250
+
+
+def test_cmyk_and_alpha(tmp_path):
+    path = tmp_path / 'a.jpg'
+    Image.fromarray(RGB).convert('CMYK').save(path, quality=95)
+    found = load(path)['img'][..., ::-1].astype(int)
+    assert np.abs(found - RGB).max() < 12
+    path = tmp_path / 'b.png'
+    alpha = np.dstack([RGB, np.zeros_like(GRAY)])  # fully transparent
+    Image.fromarray(alpha).save(path)
+    np.testing.assert_array_equal(load(path)['img'][..., ::-1], RGB)
+
+
+@pytest.mark.parametrize('shape', [(1, 300), (300, 1), (1, 1)])
+@pytest.mark.parametrize('color', [False, True])
+def test_one_pixel(tmp_path, shape, color):
+    image = (np.arange(np.prod(shape)) % 200).reshape(shape).astype(np.uint8)
+    if color:
+        image = np.dstack([image] * 3)
+    Image.fromarray(image).save(tmp_path / 'a.png')
+    result = load(tmp_path / 'a.png')
+    assert result['img'].shape == (*shape, 3)
+    assert result['ori_shape'] == shape
+
+
+def encoded(image, kind, **kwargs):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **kwargs)
+    return buffer.getvalue()
+
+
+JPEG = encoded(Image.fromarray(RGB).resize((200, 200)), 'JPEG')
+PNG = encoded(Image.fromarray(RGB), 'PNG')
+BROKEN = {
+    'empty': (b'', 'the file is empty'),
+    'truncated jpeg': (JPEG[:len(JPEG) // 2], 'truncated'),
+    'header alone': (JPEG[:100], 'a.jpg: '),
+    'truncated png': (PNG[:len(PNG) // 2], 'truncated'),
+    'bad checksum': (PNG[:40] + b'xx' + PNG[42:], 'a.jpg: '),
+    'text': (b'a 0 1\n', 'not an image'),
+    'html': (b'<html>404</html>', 'not an image'),
+}
+
+
+@pytest.mark.parametrize('name', BROKEN)
+def test_broken(tmp_path, name):
+    content, message = BROKEN[name]
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        load(path)
+    assert str(caught.value).startswith(f'{path}: ')
+    assert '\n' not in str(caught.value)
+
+
+def test_missing_and_folder(tmp_path):
+    with pytest.raises(InputError, match='no such photograph'):
+        load(tmp_path / 'none.jpg')
+    with pytest.raises(InputError, match='cannot be read'):
+        load(tmp_path)
+
+
+def test_max_pixels(tmp_path):
+    path = tmp_path / 'a.png'
+    Image.fromarray(RGB).save(path)
+    assert load(path, max_pixels=2400)['img'].shape == (40, 60, 3)
+    with pytest.raises(InputError, match='60x40 pixels .*max_pixels=2399'):
+        load(path, max_pixels=2399)
+
+
+def test_bomb_is_refused_before_decoding(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
+    path = tmp_path / 'a.png'
+    Image.fromarray(RGB).save(path)
+    with pytest.raises(InputError, match='decompression bomb'):
+        load(path)
+
+
+def label():
+    mask = np.zeros((40, 60), np.uint8)
+    mask[5:20, 8:30] = 15
+    mask[22:30, 8:30] = 3
+    mask[20:22] = 255
+    return mask
+
+
+def test_label_images_are_refused(tmp_path):
+    path = tmp_path / 'a.png'
+    index = Image.fromarray(label())
+    index.save(path)
+    with pytest.raises(InputError, match='looks like a label image'):
+        load(path)
+    index.putpalette([v for color in voc_palette(256) for v in color])
+    index.save(path)
+    with pytest.raises(InputError, match='looks like a label image'):
+        load(path)
+    Image.fromarray(label() > 0).save(path)
+    with pytest.raises(InputError, match='looks like a label image'):
+        load(path)
+    Image.fromarray(label().astype(np.uint16)).save(path)
+    with pytest.raises(InputError, match='looks like a label image'):
+        load(path)
+    index.convert('RGB').save(path)  # the way out that the message names
+    assert load(path)['img'].shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize('image', [
+    np.zeros((40, 60), np.uint8),
+    np.full((40, 60), 255, np.uint8),
+    np.full((40, 60), 77, np.uint8),
+    GRAY // 4,
+    np.array([[0, 255, 128] * 100], np.uint8),
+    np.arange(20, dtype=np.uint8)[None],
+])
+def test_gray_photographs_are_not(tmp_path, image):
+    Image.fromarray(image).save(tmp_path / 'a.png')
+    assert load(tmp_path / 'a.png')['img'].shape[:2] == image.shape
+
+
+def test_gray_jpeg_is_never_a_label(tmp_path):
+    Image.fromarray(label()).save(tmp_path / 'a.jpg')
+    assert load(tmp_path / 'a.jpg')['img'].shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize('scope', ['mmpretrain', 'mmseg', 'group_wsss'])
+def test_registered(scope):
+    with DefaultScope.overwrite_default_scope(scope):
+        transform = TRANSFORMS.build(
+            dict(type='group_wsss.LoadPhoto', max_pixels=5))
+    assert 'max_pixels=5' in repr(transform)

@@ -1,0 +1,450 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""VOC 2012 and SBD to the 10,582 photographs of train_aug, with tags.
+
+Needs ``VOCtrainval_11-May-2012.tar`` and SBD's ``benchmark.tgz`` in the root
+folder, or what is in them already extracted there, or ``--download``. Every
+step is skipped when it is done: interrupted and started again it goes on.
+
+Writes into ``ROOT/VOCdevkit/VOC2012``:
+
+- ``SegmentationClassAug/``: index PNGs of VOC (copies) and SBD (converted),
+- ``ImageSets/Segmentation/{aug,trainaug}.txt``: ids,
+- ``ImageSets/Segmentation/{train,val,trainaug}_cls.txt``: ids and 0-based
+  class ids, the image-level tags.
+
+Without ``--tags`` the tags of trainaug are the classes that occur in the
+masks, as the field does. Masks are read for nothing else; training reads the
+tags alone. ``--tags`` takes a released label file instead.
+
+The official VOC server speaks plain HTTP only. It is used because every
+download is compared with its published MD5 sum before anything reads it.
+"""
+import argparse
+import hashlib
+import http.client
+import io
+import os
+import sys
+import tarfile
+import time
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import numpy as np
+from mmengine.utils import track_parallel_progress, track_progress
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
+
+from group_wsss.cli import run
+from group_wsss.datasets import VOC_CLASSES, read_image_list, voc_palette
+from group_wsss.datasets.files import write_atomic
+from group_wsss.errors import InputError
+
+# name: (address, MD5)
+ARCHIVES = {
+    'VOCtrainval_11-May-2012.tar':
+    ('http://host.robots.ox.ac.uk/pascal/VOC/voc2012/'
+     'VOCtrainval_11-May-2012.tar', '6cd6e144f989b92b3379bac3b3de84fd'),
+    'benchmark.tgz':
+    ('https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/'
+     'semantic_contours/benchmark.tgz', '82b4d87ceb2ed10f6038a1cba92111cb'),
+}
+VOC_TAR, SBD_TAR = ARCHIVES
+VOC_DIR = 'VOCdevkit/VOC2012'
+SBD_DIR = 'benchmark_RELEASE/dataset'
+# what is needed of each archive; SBD's photographs are VOC's
+VOC_WANTED = tuple(f'{VOC_DIR}/{name}/'
+                   for name in ('Annotations', 'ImageSets', 'JPEGImages',
+                                'SegmentationClass'))
+SBD_WANTED = (f'{SBD_DIR}/cls/', f'{SBD_DIR}/train.txt', f'{SBD_DIR}/val.txt')
+TRAINAUG = 10582
+_CHUNK = 1 << 20
+
+
+def md5_of(path: Path) -> str:
+    """MD5 of a file, read in pieces."""
+    digest = hashlib.md5()
+    with open(path, 'rb') as file:
+        for piece in iter(lambda: file.read(_CHUNK), b''):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def verify(path: Path, md5: str) -> None:
+    """Raise InputError unless the file has this checksum."""
+    found = md5_of(path)
+    if found != md5:
+        raise InputError(f'{path}: MD5 is {found}, expected {md5}: the file '
+                         'is damaged or another one')
+
+
+def download(url: str,
+             path: Path,
+             md5: str,
+             attempts: int = 5,
+             wait: float = 2.0) -> None:
+    """Fetch a file; goes on with what an earlier call left behind.
+
+    Args:
+        url (str): https, or http, which the checksum makes safe.
+        path (Path): Where it goes, after the checksum agreed.
+        md5 (str): Checksum, mandatory.
+        attempts (int): Tries in a row without progress. Defaults to 5.
+        wait (float): Seconds between tries. Defaults to 2.
+
+    Raises:
+        InputError: Another scheme, no connection, a wrong checksum.
+    """
+    if urlsplit(url).scheme not in ('http', 'https'):
+        raise InputError(f'{url}: not an http or https address')
+    if path.exists():
+        verify(path, md5)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    failures = 0
+    while True:
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            if _fetch(url, part, before):
+                break
+            reason = 'the connection was closed early'
+        except HTTPError as error:
+            reason = f'the server says {error.code} {error.reason}'
+            if error.code < 500:
+                failures = attempts
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(getattr(error, 'reason', error)) or repr(error)
+        now = part.stat().st_size if part.exists() else 0
+        failures = 0 if now > before else failures + 1
+        if failures >= attempts:
+            raise InputError(f'{url}: {reason}; the same command goes on '
+                             'from here')
+        time.sleep(wait)
+    try:
+        verify(part, md5)
+    except InputError as error:
+        part.unlink()  # going on from wrong bytes cannot end well
+        raise InputError(f'{url}: {error}; deleted') from None
+    os.replace(part, path)
+
+
+def _fetch(url: str, part: Path, start: int) -> bool:
+    """Append to ``part`` from byte ``start``; True if it is complete."""
+    request = Request(url, headers={'User-Agent': 'group_wsss'})
+    if start:
+        request.add_header('Range', f'bytes={start}-')
+    try:
+        answer = urlopen(request, timeout=60)
+    except HTTPError as error:
+        if error.code == 416 and start:
+            # nothing after `start`: complete, or longer than the original
+            return True
+        raise
+    with answer:
+        sent = answer.headers.get('Content-Range', '')
+        if answer.status != 206 or not sent.startswith(f'bytes {start}-'):
+            start = 0  # the server sends the whole file
+        length = answer.headers.get('Content-Length')
+        total = None if length is None else start + int(length)
+        done, shown = start, -1
+        with open(part, 'ab' if start else 'wb') as file:
+            for piece in iter(lambda: answer.read(_CHUNK), b''):
+                file.write(piece)
+                done += len(piece)
+                percent = 100 * done // total if total else 0
+                if percent >= shown + 5:
+                    shown = percent
+                    print(
+                        f'{part.stem}: {done >> 20} MB, {percent} %',
+                        flush=True)
+    return total is None or done >= total
+
+
+def _members(archive: tarfile.TarFile,
+             wanted: Sequence[str]) -> Iterator[tarfile.TarInfo]:
+    """Members to extract, each one checked."""
+    for member in archive:
+        name = member.name[2:] if member.name.startswith('./') else member.name
+        parts = PurePosixPath(name).parts
+        if (name.startswith('/') or '..' in parts or '\\' in name
+                or '\0' in name or (parts and ':' in parts[0])):
+            raise InputError(f'unsafe member {member.name[:80]!r}')
+        if not name.startswith(tuple(wanted)) or parts[-1].startswith('._'):
+            continue
+        if member.isdir():
+            continue
+        if not member.isfile():
+            raise InputError(f'member {member.name[:80]!r} is a link or a '
+                             'device')
+        member.name = name
+        yield member
+
+
+def extract(path: Path, root: Path, wanted: Sequence[str]) -> int:
+    """Extract the wanted files of an archive, none outside ``root``.
+
+    Only regular files are written, by our own code: links and devices are
+    refused, owners and modes are not taken over. All members are checked
+    before the first is written; files that are there are left alone.
+
+    Args:
+        path (Path): The tar or tgz.
+        root (Path): Where to.
+        wanted (Sequence[str]): Prefixes of member names.
+
+    Returns:
+        int: Files written.
+
+    Raises:
+        InputError: A truncated archive or a hostile member.
+    """
+    written = 0
+    print(f'{path.name}: extracting', flush=True)
+    try:
+        with tarfile.open(path) as archive:
+            count = sum(1 for _ in _members(archive, wanted))
+            if path.suffix == '.tar':
+                # tarfile takes a file cut between two members for whole
+                archive.fileobj.seek(archive.offset)
+                if len(archive.fileobj.read(512)) < 512:
+                    raise InputError('truncated: no end mark')
+        if not count:
+            raise InputError(f'nothing under {wanted[0]}')
+        with tarfile.open(path) as archive:
+            for number, member in enumerate(_members(archive, wanted), 1):
+                target = root / member.name
+                if (not target.exists()
+                        or target.stat().st_size != member.size):
+                    source = archive.extractfile(member)
+                    write_atomic(target, source.read())
+                    written += 1
+                if number % 5000 == 0:
+                    print(
+                        f'{path.name}: {number} of {count} files', flush=True)
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from None
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise InputError(f'{path}: truncated or no tar archive: '
+                         f'{error}') from error
+    return written
+
+
+def provide(root: Path, name: str, proof: Sequence[str], wanted: Sequence[str],
+            fetch: bool, check: bool) -> None:
+    """Make sure that an archive's files lie under ``root``.
+
+    Args:
+        root (Path): Holds the archive, its content or neither.
+        name (str): Of the archive.
+        proof (Sequence[str]): Paths that show that it was extracted.
+        wanted (Sequence[str]): Prefixes of member names.
+        fetch (bool): Download it if need be.
+        check (bool): Compare the checksum of an archive that is there.
+    """
+    marker = root / f'.{name}.extracted'
+    archive = root / name
+    there = all((root / path).exists() for path in proof)
+    # an extraction that was cut off has some of the files and no marker
+    if there and (marker.exists() or not archive.exists()):
+        return
+    url, md5 = ARCHIVES[name]
+    if not archive.exists():
+        if not fetch:
+            raise InputError(f'{archive}: not there: put it there (from '
+                             f'{url}) or add --download')
+        download(url, archive, md5)
+    elif check:
+        verify(archive, md5)
+    extract(archive, root, wanted)
+    write_atomic(marker, b'')
+
+
+def read_ids(path: Path) -> List[str]:
+    """Ids of a list file, checked like any image list."""
+    return [record.img_id for record in read_image_list(path).records]
+
+
+def index_png(label: np.ndarray) -> bytes:
+    """A label image as PNG with VOC's palette."""
+    image = Image.fromarray(label)
+    image.putpalette([v for color in voc_palette(256) for v in color])
+    buffer = io.BytesIO()
+    image.save(buffer, 'PNG')
+    return buffer.getvalue()
+
+
+def convert_one(task: Tuple[str, str]) -> List[int]:
+    """Bring one mask to its place, if it is not there yet.
+
+    Args:
+        task (tuple[str, str]): SBD's ``.mat`` or VOC's ``.png``, and the
+            PNG to write.
+
+    Returns:
+        list[int]: 0-based class ids in it.
+
+    Raises:
+        InputError: The source is missing, damaged or of another kind.
+    """
+    source, target = map(Path, task)
+    fresh = not target.exists()
+    path = source if fresh else target
+    try:
+        if path.suffix == '.mat':
+            label = read_mat(path)
+        else:
+            with Image.open(path) as image:
+                label = np.asarray(image)
+                if image.mode not in ('P', 'L'):
+                    raise InputError(f'mode {image.mode} is no index image')
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such mask') from None
+    except Exception as error:
+        # scipy and PIL raise anything on a corrupt file
+        text = ' '.join(str(error).split())
+        raise InputError(f'{path}: not a usable mask: {text}') from error
+    values = np.unique(label)
+    last = len(VOC_CLASSES)
+    if ((values > last) & (values != 255)).any():
+        raise InputError(f'{path}: class value {values[values > last][0]} is '
+                         f'outside 0..{last} and 255')
+    if fresh:
+        write_atomic(target, index_png(label))
+    return [int(v) - 1 for v in values if 0 < v <= last]
+
+
+def read_mat(path: Path) -> np.ndarray:
+    """``GTcls.Segmentation`` of an SBD file, uint8 ``(H, W)``."""
+    from scipy.io import loadmat
+    content = loadmat(str(path), squeeze_me=True, struct_as_record=False)
+    label = np.asarray(content['GTcls'].Segmentation)
+    if label.ndim != 2 or label.dtype.kind not in 'uif':
+        raise InputError('GTcls.Segmentation is no label image')
+    if (label != np.clip(np.round(label), 0, 255)).any():
+        raise InputError('GTcls.Segmentation holds other than class values')
+    return label.astype(np.uint8)
+
+
+def id_sets(root: Path) -> Dict[str, List[str]]:
+    """The lists: VOC train and val, SBD's addition, and trainaug."""
+    lists = root / VOC_DIR / 'ImageSets/Segmentation'
+    train, val = read_ids(lists / 'train.txt'), read_ids(lists / 'val.txt')
+    sbd: Set[str] = set()
+    for split in ('train', 'val'):
+        sbd.update(read_ids(root / SBD_DIR / f'{split}.txt'))
+    aug = sorted(sbd - set(train) - set(val))
+    return dict(
+        train=train, val=val, aug=aug, trainaug=sorted(set(train) | set(aug)))
+
+
+def tags_from(path: str, ids: Sequence[str]) -> Dict[str, List[int]]:
+    """Tags of a released list, which must name exactly these ids."""
+    records = read_image_list(path, num_classes=len(VOC_CLASSES)).records
+    tags = {record.img_id: list(record.labels) for record in records}
+    strange = set(tags) ^ set(ids)
+    if strange:
+        raise InputError(f'{path}: {len(strange)} ids differ from trainaug, '
+                         f'first {min(strange)!r}')
+    return tags
+
+
+def convert(root: Path,
+            nproc: int = 1,
+            expect_count: int = TRAINAUG,
+            tags_file: Optional[str] = None) -> Dict[str, List[str]]:
+    """Write masks and lists from the extracted folders.
+
+    Args:
+        root (Path): Holds ``VOCdevkit`` and ``benchmark_RELEASE``.
+        nproc (int): Processes. Defaults to 1.
+        expect_count (int): Photographs in trainaug. Defaults to 10582.
+        tags_file (str, optional): Released label list.
+
+    Returns:
+        dict[str, list[str]]: Ids by split.
+
+    Raises:
+        InputError: Another count, missing photographs or bad masks.
+    """
+    voc = root / VOC_DIR
+    ids = id_sets(root)
+    found = len(ids['trainaug'])
+    if found != expect_count:
+        raise InputError(f'{root}: trainaug has {found} ids, expected '
+                         f'{expect_count}: VOC or SBD is incomplete')
+    tags = tags_from(tags_file, ids['trainaug']) if tags_file else {}
+    photos = set(os.listdir(voc / 'JPEGImages'))
+    lost = [i for i in ids['trainaug'] if f'{i}.jpg' not in photos]
+    if lost:
+        raise InputError(f'{voc}/JPEGImages/{lost[0]}.jpg: no such '
+                         f'photograph ({len(lost)} are missing)')
+    out = voc / 'SegmentationClassAug'
+    jobs = [(str(voc / f'SegmentationClass/{i}.png'), str(out / f'{i}.png'))
+            for i in ids['train'] + ids['val']]
+    jobs += [(str(root / SBD_DIR / f'cls/{i}.mat'), str(out / f'{i}.png'))
+             for i in ids['aug']]
+    print(f'{len(jobs)} masks', flush=True)
+    if nproc > 1:
+        found_tags = track_parallel_progress(
+            convert_one, jobs, nproc, chunksize=16)
+    else:
+        found_tags = track_progress(convert_one, jobs)
+    print(flush=True)
+    names = ids['train'] + ids['val'] + ids['aug']
+    tags = {**dict(zip(names, found_tags)), **tags}
+    lists = voc / 'ImageSets/Segmentation'
+    for split in ('train', 'val', 'trainaug'):
+        lines = ''.join(' '.join([i, *map(str, tags[i])]) + '\n'
+                        for i in ids[split])
+        write_atomic(lists / f'{split}_cls.txt', lines.encode())
+    for split in ('aug', 'trainaug'):
+        write_atomic(lists / f'{split}.txt',
+                     ''.join(f'{i}\n' for i in ids[split]).encode())
+    return ids
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--root', default='data', help='folder of archives and results')
+    parser.add_argument(
+        '--download', action='store_true', help='fetch missing archives')
+    parser.add_argument('--tags', help='released list with class ids')
+    parser.add_argument('--nproc', type=int, default=1, help='processes')
+    parser.add_argument(
+        '--expect-count',
+        type=int,
+        default=TRAINAUG,
+        help='photographs that trainaug must have')
+    parser.add_argument(
+        '--no-checksum',
+        action='store_true',
+        help='take archives that are there without comparing their MD5 sums')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    root = Path(args.root)
+    voc_lists = f'{VOC_DIR}/ImageSets/Segmentation'
+    provide(root, VOC_TAR,
+            (f'{voc_lists}/train.txt', f'{voc_lists}/val.txt',
+             f'{VOC_DIR}/JPEGImages', f'{VOC_DIR}/SegmentationClass'),
+            VOC_WANTED, args.download, not args.no_checksum)
+    provide(root, SBD_TAR, SBD_WANTED, SBD_WANTED, args.download,
+            not args.no_checksum)
+    ids = convert(root, args.nproc, args.expect_count, args.tags)
+    print(f'{root / VOC_DIR}: {len(ids["trainaug"])} photographs in '
+          f'trainaug, {len(ids["val"])} in val')
+
+
+if __name__ == '__main__':
+    run(main)
