@@ -1,0 +1,52 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# DeepLabV3 on EfficientNet-Lite0 at output stride 16: small enough for a CPU
+norm_cfg = dict(type='BN', requires_grad=True)
+data_preprocessor = dict(
+    type='SegDataPreProcessor',
+    mean=[127., 127., 127.],
+    std=[128., 128., 128.],
+    bgr_to_rgb=True,
+    pad_val=0,
+    seg_pad_val=255)
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=data_preprocessor,
+    pretrained=None,
+    backbone=dict(
+        type='group_wsss.EffNetLite0',
+        output_stride=16,
+        features_only=True,
+        out_indices=(1, 2, 3, 4)),
+    decode_head=dict(
+        type='ASPPHead',
+        in_channels=320,
+        in_index=3,
+        channels=128,
+        dilations=(1, 6, 12, 18),
+        dropout_ratio=0.1,
+        num_classes=21,
+        norm_cfg=norm_cfg,
+        align_corners=False,
+        loss_decode=dict(
+            type='CrossEntropyLoss',
+            use_sigmoid=False,
+            loss_weight=1.0,
+            avg_non_ignore=True)),
+    auxiliary_head=dict(
+        type='FCNHead',
+        in_channels=112,
+        in_index=2,
+        channels=64,
+        num_convs=1,
+        concat_input=False,
+        dropout_ratio=0.1,
+        num_classes=21,
+        norm_cfg=norm_cfg,
+        align_corners=False,
+        loss_decode=dict(
+            type='CrossEntropyLoss',
+            use_sigmoid=False,
+            loss_weight=0.4,
+            avg_non_ignore=True)),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))

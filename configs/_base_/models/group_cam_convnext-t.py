@@ -1,0 +1,32 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# ConvNeXt-T, stride 32
+
+checkpoint = ('https://download.openmmlab.com/mmclassification/v0/convnext/'
+              'convnext-tiny_32xb128_in1k_20221207-998cf3e9.pth')
+
+model = dict(
+    type='group_wsss.GroupCAM',
+    group_size=4,
+    node='feature',
+    data_preprocessor=dict(
+        type='group_wsss.GroupDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        to_rgb=True),
+    backbone=dict(
+        type='mmpretrain.ConvNeXt',
+        arch='tiny',
+        out_indices=(3, ),
+        drop_path_rate=0.1,
+        # a map, not a pooled vector
+        gap_before_final_norm=False,
+        init_cfg=dict(
+            type='Pretrained', checkpoint=checkpoint, prefix='backbone.')),
+    neck=dict(
+        type='group_wsss.CoAttentionGNN',
+        in_channels=768,
+        channels=256,
+        num_steps=3,
+        coattention=dict(normalize=True, scale=10.0)),
+    head=dict(type='group_wsss.GroupCAMHead', in_channels=768, num_classes=20),
+    test_cfg=dict(map_source='graph'))

@@ -1,0 +1,31 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# DeiT-S, stride 16; position embeddings are resized to the image
+
+checkpoint = ('https://download.openmmlab.com/mmclassification/v0/deit/'
+              'deit-small_pt-4xb256_in1k_20220218-9425b9bb.pth')
+
+model = dict(
+    type='group_wsss.GroupCAM',
+    group_size=4,
+    node='feature',
+    data_preprocessor=dict(
+        type='group_wsss.GroupDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        to_rgb=True),
+    backbone=dict(
+        type='mmpretrain.VisionTransformer',
+        arch='deit-small',
+        img_size=224,
+        patch_size=16,
+        out_type='featmap',
+        init_cfg=dict(
+            type='Pretrained', checkpoint=checkpoint, prefix='backbone.')),
+    neck=dict(
+        type='group_wsss.CoAttentionGNN',
+        in_channels=384,
+        channels=256,
+        num_steps=3,
+        coattention=dict(normalize=True, scale=10.0)),
+    head=dict(type='group_wsss.GroupCAMHead', in_channels=384, num_classes=20),
+    test_cfg=dict(map_source='graph'))

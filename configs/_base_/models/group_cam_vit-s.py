@@ -1,0 +1,32 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# ViT-S with DINOv2 weights, stride 14; take image sizes that 14 divides
+
+checkpoint = ('https://download.openmmlab.com/mmpretrain/v1.0/dinov2/'
+              'vit-small-p14_dinov2-pre_3rdparty_20230426-5641ca5a.pth')
+
+model = dict(
+    type='group_wsss.GroupCAM',
+    group_size=4,
+    node='feature',
+    data_preprocessor=dict(
+        type='group_wsss.GroupDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        to_rgb=True),
+    backbone=dict(
+        type='mmpretrain.VisionTransformer',
+        arch='dinov2-small',
+        img_size=518,
+        patch_size=14,
+        layer_scale_init_value=1e-5,
+        out_type='featmap',
+        init_cfg=dict(
+            type='Pretrained', checkpoint=checkpoint, prefix='backbone.')),
+    neck=dict(
+        type='group_wsss.CoAttentionGNN',
+        in_channels=384,
+        channels=256,
+        num_steps=3,
+        coattention=dict(normalize=True, scale=10.0)),
+    head=dict(type='group_wsss.GroupCAMHead', in_channels=384, num_classes=20),
+    test_cfg=dict(map_source='graph'))

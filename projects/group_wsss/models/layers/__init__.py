@@ -1,0 +1,7 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from .coattention import CoAttention
+from .conv_gru import ConvGRU
+from .graph_dropout import GraphDropout
+from .pca_whitening import PCAWhitening
+
+__all__ = ['CoAttention', 'ConvGRU', 'GraphDropout', 'PCAWhitening']

@@ -1,0 +1,59 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from typing import Optional
+
+import torch
+import torch.nn as nn
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from ...errors import InputError
+from ...registry import MODELS
+
+
+@MODELS.register_module()
+class ConvGRU(BaseModule):
+    """Convolutional gated recurrent unit, the update of a graph node.
+
+    ``z = s(W_z [m, h])``, ``r = s(W_r [m, h])``, ``c = tanh(W_c [m, r h])``,
+    ``h' = (1 - z) h + z c`` with the logistic function ``s``. Equation 5 of
+    docs/method.md. ``c`` lies in (-1, 1), so every update pulls
+    the state there; this matters where the state is a map of logits.
+
+    Args:
+        channels (int): Channels of state and message.
+        kernel_size (int): Odd size of the three kernels. Defaults to 1.
+        bias (bool): Whether the convolutions have a bias. Defaults to True.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 kernel_size: int = 1,
+                 bias: bool = True,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise InputError(f'kernel_size of ConvGRU is {kernel_size}, must '
+                             'be odd and positive')
+        args = (2 * channels, channels, kernel_size, 1, kernel_size // 2)
+        self.update_gate = nn.Conv2d(*args, bias=bias)
+        self.reset_gate = nn.Conv2d(*args, bias=bias)
+        self.candidate = nn.Conv2d(*args, bias=bias)
+
+    def forward(self, message: Tensor, state: Tensor) -> Tensor:
+        """The next state.
+
+        Args:
+            message (Tensor): Aggregated message m, ``(B, C, H, W)``.
+            state (Tensor): Node state h, ``(B, C, H, W)``.
+
+        Returns:
+            Tensor: Node state after the update, ``(B, C, H, W)``.
+        """
+        message = message.to(state.dtype)
+        both = torch.cat([message, state], 1)
+        update = torch.sigmoid(self.update_gate(both))
+        reset = torch.sigmoid(self.reset_gate(both))
+        candidate = torch.tanh(
+            self.candidate(torch.cat([message, reset * state], 1)))
+        return (1 - update) * state + update * candidate

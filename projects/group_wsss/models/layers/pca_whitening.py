@@ -1,0 +1,123 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from typing import Optional
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from ...errors import InputError
+from ...registry import MODELS
+
+
+@MODELS.register_module()
+class PCAWhitening(BaseModule):
+    """Project positions on the leading whitened principal directions.
+
+    ``y = S^(-1/2) U^T (x - mean)`` with the ``D`` largest eigenvalues ``S``
+    and eigenvectors ``U`` of the covariance of all positions seen while
+    training. Cosines of the result compare what varies between photographs,
+    where those of raw features are ruled by a few channels that fire
+    everywhere. It has no parameters, hence nothing to overfit; see
+    docs/benchmarks.md for what it is worth as key of co-attention. Whitening
+    by running statistics as in Decorrelated Batch Normalization (CVPR 2018).
+
+    The statistics are cumulative averages (over all ranks), exact for a
+    frozen backbone; the directions are computed anew each time the number of
+    positions seen has doubled, and before the first use in eval
+    mode.
+
+    Args:
+        in_channels (int): Channels of the input, ``C``.
+        out_channels (int): Channels of the output, ``D <= C``. Defaults to
+            64.
+        momentum (float, optional): Weight of a batch in the running
+            averages; None for cumulative averages, as in
+            ``torch.nn.BatchNorm2d``. Defaults to None.
+        eps (float): Added to the eigenvalues, relative to the largest one.
+            Defaults to 1e-5.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
+
+    Raises:
+        InputError: If ``out_channels`` is not within ``1..in_channels``.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int = 64,
+                 momentum: Optional[float] = None,
+                 eps: float = 1e-5,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if not 1 <= out_channels <= in_channels:
+            raise InputError(f'out_channels of PCAWhitening is {out_channels},'
+                             f' must be within 1..{in_channels} (in_channels)')
+        self.momentum = momentum
+        self.eps = eps
+        self.register_buffer('count', torch.zeros((), dtype=torch.float64))
+        self.register_buffer('fitted', torch.zeros((), dtype=torch.float64))
+        self.register_buffer('mean', torch.zeros(in_channels))
+        self.register_buffer('second', torch.eye(in_channels))
+        self.register_buffer('weight', torch.eye(out_channels, in_channels))
+
+    @torch.no_grad()
+    def update(self, x: Tensor, valid: Optional[Tensor] = None) -> None:
+        """Take the positions of a batch into the running statistics.
+
+        Args:
+            x (Tensor): ``(B, C, H, W)``.
+            valid (Tensor, optional): ``(B, H, W)``, False on padding.
+                Defaults to None.
+        """
+        rows = x.detach().float().permute(0, 2, 3, 1)
+        rows = rows.flatten(0, 2) if valid is None else rows[valid.bool()]
+        total = rows.new_tensor([rows.shape[0]], dtype=torch.float64)
+        first, second = rows.sum(0), rows.T @ rows
+        for value in (total, first, second):
+            all_reduce(value)
+        number = float(total)
+        self.count += number
+        share = self.momentum
+        if share is None or self.count == number:
+            share = number / float(self.count)
+        self.mean.lerp_(first / number, share)
+        self.second.lerp_(second / number, share)
+
+    @torch.no_grad()
+    def fit(self) -> None:
+        """Compute the directions from the running statistics."""
+        covariance = self.second - torch.outer(self.mean, self.mean)
+        values, vectors = torch.linalg.eigh(covariance.double())
+        keep = self.weight.shape[0]
+        values = values[-keep:].clamp(min=0)
+        values = values + self.eps * values[-1].clamp(min=1e-12)
+        scaled = vectors[:, -keep:] / values.sqrt()
+        self.weight.copy_(scaled.T)
+        self.fitted.copy_(self.count)
+
+    def forward(self, x: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+        """Whiten; while training the statistics move first.
+
+        Args:
+            x (Tensor): ``(B, C, H, W)``.
+            valid (Tensor, optional): ``(B, H, W)``, False on padding, which
+                the statistics leave out. Defaults to None.
+
+        Returns:
+            Tensor: ``(B, D, H, W)``.
+
+        Raises:
+            InputError: If it is used before any training.
+        """
+        if not self.training and not self.count:
+            raise InputError('PCAWhitening has seen no image: train with '
+                             'group_size > 1, or load a checkpoint')
+        if self.training:
+            self.update(x, valid)
+            if self.count >= 2 * self.fitted:
+                self.fit()
+        elif self.fitted != self.count:
+            self.fit()
+        weight = self.weight.to(x.dtype)
+        centre = (self.weight @ self.mean).to(x.dtype)
+        return torch.einsum('dc,bchw->bdhw', weight, x) - centre[:, None, None]

@@ -1,0 +1,237 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from typing import Optional, Sequence
+
+import torch
+import torch.nn as nn
+from mmengine.model import BaseModule
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ...errors import InputError
+from ...registry import MODELS
+
+
+def _choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise InputError(f"{name} of CoAttentionGNN is '{value}', must be one "
+                         f'of {", ".join(allowed)}')
+
+
+@MODELS.register_module()
+class CoAttentionGNN(BaseModule):
+    """Graph of co-attention over the images of a group.
+
+    T times: messages between all images (``CoAttention``), aggregation,
+    update, graph dropout. All steps share their weights. Only the last map
+    of the tuple is changed, so it fits between any backbone and head. Source:
+    Group-Wise Semantic Mining (AAAI 2021), docs/method.md.
+
+    Where nothing can be exchanged (``num_steps=0``, or groups of one without
+    self edges) the input object itself is returned. In eval mode groups have
+    one image unless ``group_size`` is passed to ``forward``: what shares a
+    batch at inference is an accident. Under DDP a model that trains like that
+    has unused parameters: set ``find_unused_parameters=True``.
+
+    Args:
+        in_channels (int): Channels of the last map.
+        num_steps (int): Rounds T. Defaults to 3.
+        group_size (int): Neighbours in the batch that form a group while
+            training, K. Defaults to 1.
+        channels (int, optional): Node width. If given, a 1x1 convolution
+            leads there and a second one back, added to the input: for wide
+            backbones. Defaults to None, the nodes are the map itself.
+        zero_init (bool): Start the convolution back at zero, the graph then
+            starts as the identity. Only with ``channels``. Defaults to True.
+        aggregation (str): ``'mean'`` or ``'sum'`` over the senders, for any
+            K; or ``'concat'``, as released: the messages in the order of
+            their index through a 3x3 convolution with bias, which fixes K
+            to ``group_size`` and depends on the order. Defaults to
+            ``'mean'``, so that K may change after training.
+        self_edge (bool): An image also sends to itself; a group of one is
+            then no identity, which suits a segmentor trained in groups and
+            tested alone. Defaults to False.
+        coattention (dict, optional): Changes to
+            ``dict(type='group_wsss.CoAttention')``. Defaults to None.
+        update (str): ``'gru'``; ``'residual'`` for ``h + gamma * message``
+            with a learnt number gamma; or ``'mix'`` for ``h + gamma *
+            (message - h)`` with a fixed one. Defaults to ``'gru'``.
+        gru (dict, optional): Changes to ``dict(type='group_wsss.ConvGRU',
+            kernel_size=1)``. Defaults to None.
+        gamma_init (float): Start of gamma, or its value. Defaults to 1.0.
+        dropout (dict, optional): Module after each update. Defaults to
+            ``dict(type='group_wsss.GraphDropout')``; None for nothing.
+        with_cp (bool): Gradient checkpointing of each step. Defaults to
+            False.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 num_steps: int = 3,
+                 group_size: int = 1,
+                 channels: Optional[int] = None,
+                 zero_init: bool = True,
+                 aggregation: str = 'mean',
+                 self_edge: bool = False,
+                 coattention: Optional[dict] = None,
+                 update: str = 'gru',
+                 gru: Optional[dict] = None,
+                 gamma_init: float = 1.0,
+                 dropout: Optional[dict] = dict(
+                     type='group_wsss.GraphDropout'),
+                 with_cp: bool = False,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        _choice('aggregation', aggregation, ('mean', 'sum', 'concat'))
+        _choice('update', update, ('gru', 'residual', 'mix'))
+        if group_size < 1 or num_steps < 0:
+            raise InputError(
+                'CoAttentionGNN needs group_size >= 1 and num_steps >= 0, got '
+                f'{group_size} and {num_steps}')
+        self.in_channels = in_channels
+        self.num_steps = num_steps
+        self.group_size = group_size
+        self.aggregation = aggregation
+        self.self_edge = self_edge
+        self.with_cp = with_cp
+        self.update = update
+        self.reduce = self.expand = self.merge = None
+        self.gru = self.gamma = self.dropout = None
+        if num_steps == 0:
+            return
+        width = channels or in_channels
+        if channels:
+            self.reduce = nn.Conv2d(in_channels, width, 1, bias=False)
+            self.expand = nn.Conv2d(width, in_channels, 1, bias=False)
+            if zero_init:
+                nn.init.zeros_(self.expand.weight)
+        self.coattention = MODELS.build({
+            'type': 'group_wsss.CoAttention',
+            'in_channels': width,
+            'self_edge': self_edge,
+            **(coattention or {})
+        })
+        if with_cp and getattr(self.coattention, 'whiten', None) is not None:
+            raise InputError("with_cp of CoAttentionGNN does not go with "
+                             "key='whitened': statistics would count twice")
+        if aggregation == 'concat':
+            _choice('coattention.softmax', self.coattention.softmax,
+                    ('sender', ))
+            senders = group_size if self_edge else group_size - 1
+            if senders > 0:
+                self.merge = nn.Conv2d(senders * width, width, 3, padding=1)
+        if update == 'gru':
+            self.gru = MODELS.build({
+                'type': 'group_wsss.ConvGRU',
+                'channels': width,
+                **(gru or {})
+            })
+        elif update == 'residual':
+            self.gamma = nn.Parameter(torch.tensor(float(gamma_init)))
+        else:
+            self.gamma = float(gamma_init)
+        if dropout is not None:
+            self.dropout = MODELS.build(dropout)
+
+    def has_graph(self, group_size: int) -> bool:
+        """Whether groups of this size exchange anything.
+
+        Args:
+            group_size (int): Images of a group, K.
+
+        Returns:
+            bool: False if ``forward`` is the identity.
+        """
+        return self.num_steps > 0 and (group_size > 1 or self.self_edge)
+
+    def forward(self,
+                feats: Sequence[Tensor],
+                group_size: Optional[int] = None,
+                key_mask: Optional[Tensor] = None) -> Sequence[Tensor]:
+        """Exchange messages inside each group of K neighbours.
+
+        Args:
+            feats (Sequence[Tensor]): Stage maps; the last is ``(B, C, H, W)``
+                with ``B = G * K``, group members side by side.
+            group_size (int, optional): K of this batch. Defaults to None:
+                ``self.group_size`` while training, 1 in eval mode.
+            key_mask (Tensor, optional): ``(B, H, W)``, False on the padding
+                of an image, which neither sends nor receives. Defaults to
+                None.
+
+        Returns:
+            Sequence[Tensor]: The maps with the last one replaced; ``feats``
+            itself where nothing is exchanged. In eval mode images beyond the
+            last whole group are groups of one.
+        """
+        x = feats[-1]
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise InputError(
+                f'in_channels of CoAttentionGNN is {self.in_channels}, but '
+                f'the backbone gives a map of shape {tuple(x.shape)}')
+        k = group_size or (self.group_size if self.training else 1)
+        if not self.has_graph(k):
+            return feats
+        if self.aggregation == 'concat' and k != self.group_size:
+            raise InputError("aggregation='concat' of CoAttentionGNN has "
+                             f'group_size {self.group_size}, got {k}')
+        rest = x.shape[0] % k
+        if rest and self.training:
+            raise InputError(f'a batch of {x.shape[0]} images cannot be split '
+                             f'into groups of group_size {k}')
+        if rest:
+            whole = x.shape[0] - rest
+            parts = []
+            for start, stop, size in ((0, whole, k), (whole, None, 1)):
+                mask = None if key_mask is None else key_mask[start:stop]
+                part = x[start:stop]
+                if part.shape[0] and (self.merge is None or size == k):
+                    part = self.forward((part, ), size, mask)[-1]
+                parts.append(part)
+            return (*feats[:-1], torch.cat(parts))
+        return (*feats[:-1], self._propagate(x, k, key_mask))
+
+    def _propagate(self, x: Tensor, k: int,
+                   key_mask: Optional[Tensor]) -> Tensor:
+        state = x if self.reduce is None else self.reduce(x)
+        if key_mask is not None:
+            state = state * key_mask.unsqueeze(1).to(state.dtype)
+        for _ in range(self.num_steps):
+            if self.with_cp and torch.is_grad_enabled():
+                state = checkpoint(
+                    self._step, state, k, key_mask, use_reentrant=False)
+            else:
+                state = self._step(state, k, key_mask)
+        return state if self.expand is None else x + self.expand(state)
+
+    def _step(self, state: Tensor, k: int,
+              key_mask: Optional[Tensor]) -> Tensor:
+        nodes = state.unflatten(0, (-1, k))
+        masks = None if key_mask is None else key_mask.unflatten(0, (-1, k))
+        # (B, S, C, H, W)
+        messages = self.coattention(nodes, masks).flatten(0, 1)
+        if key_mask is not None:
+            # kernels wider than 1 would carry them into the image
+            valid = key_mask.unsqueeze(1).to(state.dtype)
+            messages = messages * valid.unsqueeze(1)
+        if self.merge is not None:
+            message = self.merge(messages.flatten(1, 2))
+        elif self.aggregation == 'mean':
+            message = messages.mean(1)
+        else:
+            message = messages.sum(1)
+        if key_mask is not None:
+            message = message * valid  # the bias of merge
+        if self.gru is not None:
+            state = self.gru(message, state)
+        elif self.update == 'residual':
+            state = state + self.gamma * message
+        else:
+            state = torch.lerp(state, message.to(state.dtype), self.gamma)
+        if key_mask is not None:
+            state = state * valid
+        if self.dropout is None:
+            return state
+        if key_mask is None:
+            return self.dropout(state)
+        return self.dropout(state, key_mask)

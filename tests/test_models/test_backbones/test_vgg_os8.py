@@ -1,0 +1,34 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import torch
+import torch.nn.functional as F
+from mmengine.registry import MODELS
+from mmpretrain.models.backbones import VGG
+
+
+def test_against_plain_layers():
+    torch.manual_seed(0)
+    net = MODELS.build(dict(type='group_wsss.VGGOS8', depth=11))
+    x = torch.randn(1, 3, 33, 40)
+    out, = net(x)
+    weights = [p for n, p in net.named_parameters() if n.endswith('weight')]
+    biases = [p for n, p in net.named_parameters() if n.endswith('bias')]
+    convs = iter(zip(weights, biases))
+    for stage, count in enumerate((1, 1, 2, 2, 2)):
+        dilation = 2 if stage == 4 else 1
+        for _ in range(count):
+            w, b = next(convs)
+            x = F.conv2d(x, w, b, padding=dilation, dilation=dilation).relu()
+        if stage < 3:
+            x = F.max_pool2d(x, 2, 2)
+        elif stage == 3:
+            x = F.max_pool2d(x, 3, 1, 1)
+    torch.testing.assert_close(out, x)
+    assert out.shape == (1, 512, 4, 5)
+
+
+def test_weights_of_mmpretrain_fit():
+    net = MODELS.build(dict(type='group_wsss.VGGOS8'))
+    theirs = VGG(16, num_classes=10).state_dict()
+    missing, unexpected = net.load_state_dict(theirs, strict=False)
+    assert not missing
+    assert all(name.startswith('classifier') for name in unexpected)

@@ -1,0 +1,95 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from group_wsss.errors import InputError
+
+CONFIGS = sorted((Path(__file__).parents[2] /
+                  'configs/_base_/models').glob('group_cam_*.py'))
+STRIDES = {
+    'convnext-t': 32,
+    'deit-s': 16,
+    'effnet-lite0': 16,
+    'r101': 16,
+    'r50': 16,
+    'swin-t': 32,
+    'vgg16-os8': 8,
+    'vit-s': 14,
+}
+
+
+def short(path):
+    return path.stem.replace('group_cam_', '')
+
+
+def load(path):
+    """The model without anything that is fetched."""
+    cfg = Config.fromfile(path).model
+    cfg.backbone.pop('init_cfg', None)
+    if cfg.backbone.type == 'group_wsss.EffNetLite0':
+        pytest.importorskip('timm')
+        cfg.backbone.weights = None
+    return cfg
+
+
+def test_all_are_here():
+    assert set(STRIDES) <= {short(p) for p in CONFIGS}
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=short)
+def test_builds_and_gives_maps(path):
+    cfg = load(path)
+    stride = STRIDES[short(path)]
+    # any scope will do: one of the three for each
+    scope = ('mmpretrain', 'mmseg', 'group_wsss')[CONFIGS.index(path) % 3]
+    with DefaultScope.overwrite_default_scope(scope):
+        model = MODELS.build(cfg)
+    model.eval()
+    side = 112 if stride == 14 else 96
+    with torch.no_grad():
+        maps, group_maps = model(torch.rand(2, 3, side, side + 2 * stride))
+    assert maps.shape == (2, 20, side // stride, side // stride + 2)
+    assert group_maps is maps  # groups of one
+    module = type(model.head.loss_module).__module__
+    assert module == 'mmpretrain.models.losses.cross_entropy_loss'
+
+
+@pytest.mark.parametrize('scope', ['mmpretrain', 'mmseg', 'group_wsss'])
+def test_every_scope(scope):
+    path, = (p for p in CONFIGS if short(p) == 'vgg16-os8')
+    with DefaultScope.overwrite_default_scope(scope):
+        model = MODELS.build(load(path))
+    assert type(model.backbone).__name__ == 'VGGOS8'
+    assert type(model.data_preprocessor).__name__ == 'GroupDataPreprocessor'
+    assert type(model.head.loss_module).__module__.startswith('mmpretrain.')
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=short)
+def test_weights_are_named(path):
+    backbone = Config.fromfile(path).model.backbone
+    if 'init_cfg' in backbone:
+        assert backbone.init_cfg.checkpoint.startswith('https://download.')
+        assert backbone.init_cfg.prefix == 'backbone.'
+    else:
+        assert backbone.weights == 'package'
+
+
+@pytest.mark.parametrize('part', ['neck', 'head'])
+def test_wrong_width(part):
+    path, = (p for p in CONFIGS if short(p) == 'deit-s')
+    cfg = load(path)
+    cfg[part].in_channels = 100
+    with pytest.raises(InputError, match=r'in_channels .* 100.*384'):
+        MODELS.build(cfg)(torch.rand(4, 3, 64, 64))
+
+
+def test_no_map():
+    path, = (p for p in CONFIGS if short(p) == 'deit-s')
+    cfg = load(path)
+    cfg.backbone.out_type = 'cls_token'
+    with pytest.raises(InputError, match="VisionTransformer .*featmap"):
+        MODELS.build(cfg)(torch.rand(4, 3, 64, 64))

@@ -1,0 +1,346 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import os
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.nn as nn
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.utils import is_list_of
+from mmpretrain.structures import DataSample
+
+from group_wsss.errors import InputError
+
+LABELS = [[1, 3], [], [0], [4]]
+
+
+def backbone(stride=2):
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, stride=stride, padding=1), nn.BatchNorm2d(6),
+        nn.ReLU(), nn.Conv2d(6, 8, 3, padding=1))
+
+
+def build(neck=None, head=None, scope='group_wsss', seed=0, **kwargs):
+    torch.manual_seed(seed)
+    width = 5 if kwargs.get('node') == 'logit' else 8
+    if neck is not False:
+        neck = dict(
+            type='group_wsss.CoAttentionGNN',
+            in_channels=width,
+            **(neck or {}))
+    cfg = dict(
+        type='group_wsss.GroupCAM',
+        backbone=backbone(),
+        neck=neck or None,
+        head=dict(
+            type='group_wsss.GroupCAMHead',
+            in_channels=8,
+            num_classes=5,
+            **(head or {})))
+    cfg.update(kwargs)
+    with DefaultScope.overwrite_default_scope(scope):
+        return MODELS.build(cfg)
+
+
+def samples(slots=None, labels=LABELS):
+    out = [DataSample().set_gt_label(x) for x in labels]
+    for sample, slot in zip(out, slots or []):
+        sample.set_metainfo(dict(group_slot=slot))
+    return out
+
+
+def plain_cam(model, x):
+    return model.head.classifier(model.backbone(x))
+
+
+@pytest.mark.parametrize('scope', ['mmpretrain', 'mmseg', 'group_wsss'])
+def test_defaults_in_every_scope(scope):
+    model = build(scope=scope, group_size=2)
+    name = type(model.data_preprocessor).__name__
+    assert name == 'GroupDataPreprocessor'
+    assert type(model.head.loss_module).__module__.startswith('mmpretrain.')
+    assert model.neck.group_size == model.group_size == 2
+
+
+@pytest.mark.parametrize('node', ['feature', 'logit'])
+@pytest.mark.parametrize('options', [
+    dict(neck=False, group_size=4),
+    dict(neck=dict(num_steps=0), group_size=4),
+    dict(group_size=1),
+    dict(),
+])
+def test_no_graph_is_plain_cam_bit_for_bit(node, options):
+    model = build(node=node, **options)
+    model.backbone.eval()  # one batch statistic for both
+    x = torch.randn(4, 3, 16, 20)
+    maps, group_maps = model(x)
+    assert group_maps is maps
+    assert torch.equal(maps, plain_cam(model, x))
+    losses = model(x, samples(), mode='loss')
+    assert list(losses) == ['loss_cam']
+    target = torch.zeros(4, 5)
+    for row, ids in enumerate(LABELS):
+        target[row, ids] = 1
+    want = nn.functional.binary_cross_entropy_with_logits(
+        plain_cam(model, x).mean((2, 3)), target)
+    torch.testing.assert_close(losses['loss_cam'], want)
+    weight = model.head.classifier.weight
+    got = torch.autograd.grad(losses['loss_cam'], weight)[0]
+    torch.testing.assert_close(got, torch.autograd.grad(want, weight)[0])
+
+
+@pytest.mark.parametrize('node', ['feature', 'logit'])
+@pytest.mark.parametrize('share', [True, False])
+def test_maps_before_and_after(node, share):
+    if node == 'logit' and not share:
+        with pytest.raises(InputError, match='share_classifier'):
+            build(node=node, head=dict(share_classifier=share))
+        return
+    model = build(
+        node=node,
+        group_size=2,
+        neck=dict(dropout=None),
+        head=dict(share_classifier=share))
+    x = torch.randn(4, 3, 16, 16)
+    model.backbone.eval()
+    maps, group_maps = model(x)
+    feat = model.backbone(x)
+    start = maps if node == 'logit' else feat
+    end = model.neck((start, ), group_size=2)[0]
+    if node == 'feature':
+        reader = model.head.classifier if share else \
+            model.head.graph_classifier
+        end = reader(end)
+    torch.testing.assert_close(maps, plain_cam(model, x))
+    torch.testing.assert_close(group_maps, end)
+    losses = model(x, samples(), mode='loss')
+    assert set(losses) == {'loss_cam', 'loss_graph'}
+    total, log = model.parse_losses(losses)
+    total.backward()
+    assert all(p.grad is not None for p in model.parameters())
+    torch.testing.assert_close(log['loss'].item(),
+                               sum(v.item() for v in losses.values()))
+
+
+def test_training_samples_carry_maps():
+    model = build(group_size=2)
+    x, data = torch.randn(4, 3, 16, 16), samples()
+    torch.manual_seed(3)
+    model(x, data, mode='loss')
+    torch.manual_seed(3)
+    maps, group_maps = model(x)
+    mean = ((maps + group_maps) / 2).relu()
+    for i, ids in enumerate(LABELS):
+        assert data[i].class_ids.tolist() == ids
+        assert not data[i].class_maps.requires_grad
+        torch.testing.assert_close(data[i].class_maps, mean[i, ids])
+        torch.testing.assert_close(data[i].pred_score, group_maps[i].mean(
+            (1, 2)).sigmoid())
+
+
+@pytest.mark.parametrize('source', ['graph', 'cam', 'mean'])
+def test_predict_gives_anchors_only(source):
+    model = build(group_size=4, test_cfg=dict(map_source=source)).eval()
+    x = torch.randn(4, 3, 16, 16)
+    out = model(x, samples([0, 1, 0, 1]), mode='predict')
+    assert is_list_of(out, DataSample) and len(out) == 2
+    feat = model.backbone(x)
+    node, = model.neck((feat, ), group_size=2)
+    maps, group_maps = (model.head.classifier(f) for f in (feat, node))
+    chosen = dict(cam=maps, graph=group_maps, mean=(maps + group_maps) / 2)
+    for sample, i in zip(out, (0, 2)):
+        assert sample.class_ids.tolist() == LABELS[i]
+        torch.testing.assert_close(sample.class_maps,
+                                   chosen[source][i, LABELS[i]].relu())
+        torch.testing.assert_close(sample.pred_score, group_maps[i].mean(
+            (1, 2)).sigmoid())
+        assert not sample.class_maps.requires_grad
+
+
+def test_predict_alone_and_without_samples():
+    model = build(group_size=3).eval()
+    x = torch.randn(4, 3, 16, 16)
+    out = model(x, samples(), mode='predict')
+    assert len(out) == 4
+    torch.testing.assert_close(out[0].class_maps,
+                               plain_cam(model, x)[0, LABELS[0]].relu())
+    out = model(x, None, mode='predict')
+    assert len(out) == 4
+    assert out[0].class_ids.tolist() == out[0].pred_label.tolist()
+
+
+@pytest.mark.parametrize(
+    'slots', [[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 2, 0], [0, 1, None, None]])
+def test_broken_groups(slots):
+    model = build(group_size=2).eval()
+    with pytest.raises(InputError, match='group_slot'):
+        model(torch.randn(4, 3, 16, 16), samples(slots), mode='predict')
+
+
+@pytest.mark.parametrize('node', ['feature', 'logit'])
+def test_images_of_different_sizes(node):
+    model = build(
+        node=node, group_size=4, head=dict(num_convs=2,
+                                           conv_channels=6)).eval()
+    images = [torch.randn(3, h, w) for h, w in [(16, 20), (9, 24), (12, 12)]]
+    data = samples(labels=[[0, 2], [1], [4]])
+    prepared = model.data_preprocessor(dict(inputs=images, data_samples=data))
+    # groups of one: the padding changes nothing
+    out = model(**prepared, mode='predict')
+    for image, sample in zip(images, out):
+        want = model.head.class_maps(model.backbone(image[None]))[0]
+        assert torch.equal(sample.class_maps, want[sample.class_ids].relu())
+        torch.testing.assert_close(sample.pred_score,
+                                   want.mean((1, 2)).sigmoid())
+    # one group: pair by pair, without padding
+    for slot, sample in enumerate(data):
+        sample.set_metainfo(dict(group_slot=slot))
+    anchor, = model(**prepared, mode='predict')
+    states = [model.backbone(image[None]) for image in images]
+    if node == 'logit':
+        states = [model.head.class_maps(x) for x in states]
+    part = model.neck.coattention
+    for _ in range(3):
+        new = []
+        for i in range(3):
+            total = 0
+            for j in {0, 1, 2} - {i}:
+                query = part.query(states[i]).flatten(2)[0]
+                key = part.key(states[j]).flatten(2)[0]
+                weight = torch.einsum('dn,dm->nm', query, key).softmax(1)
+                m = torch.einsum('nm,cm->cn', weight, states[j][0].flatten(1))
+                m = m.view_as(states[i])
+                total = total + torch.sigmoid(part.gate(m)) * m
+            new.append(model.neck.gru(total / 2, states[i]))
+        states = new
+    want = states[0] if node == 'logit' else model.head.graph_maps(states[0])
+    torch.testing.assert_close(anchor.class_maps, want[0, [0, 2]].relu())
+
+
+def test_padded_training_batch():
+    images = [torch.randn(3, h, w) for h, w in [(16, 20), (8, 24)]]
+    losses = []
+    for pad_train in (True, False):
+        model = build(
+            group_size=2,
+            neck=dict(dropout=None),
+            data_preprocessor=dict(pad_train=pad_train))
+        model.backbone = nn.Conv2d(3, 8, 1, stride=2)  # sees no padding
+        torch.manual_seed(0)
+        model.backbone.reset_parameters()
+        data = model.data_preprocessor(
+            dict(inputs=images, data_samples=samples(labels=[[0], [1]])), True)
+        assert isinstance(data['inputs'], torch.Tensor) == pad_train
+        losses.append(model(**data, mode='loss'))
+        shapes = [s.class_maps.shape for s in data['data_samples']]
+        assert shapes == [(1, 8, 10), (1, 4, 12)]
+    for name in ('loss_cam', 'loss_graph'):
+        torch.testing.assert_close(losses[0][name], losses[1][name])
+
+
+def test_frozen_backbone():
+    model = build(group_size=2, freeze_backbone=True).train()
+    assert not model.backbone.training and model.neck.training
+    before = {k: v.clone() for k, v in model.backbone.state_dict().items()}
+    optimizer = torch.optim.SGD(
+        [p for p in model.parameters() if p.requires_grad], 0.1)
+    losses = model(torch.randn(4, 3, 16, 16), samples(), mode='loss')
+    sum(losses.values()).backward()
+    optimizer.step()
+    assert all(p.grad is None for p in model.backbone.parameters())
+    leaf = torch.randn(4, 3, 16, 16, requires_grad=True)
+    assert not model.extract_feat(leaf, 'backbone')[0].requires_grad
+    assert model.head.classifier.weight.grad.abs().sum() > 0
+    for name, value in model.backbone.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_autocast():
+    model = build(group_size=2)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        data = samples()
+        losses = model(torch.randn(4, 3, 16, 16), data, mode='loss')
+    assert all(torch.isfinite(v) for v in losses.values())
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+    assert data[0].class_maps.dtype == torch.float32
+
+
+def test_compiled_parts_and_checkpointing():
+    x = torch.randn(4, 3, 16, 16)
+    outs = []
+    for change in ('no', 'compile', 'with_cp'):
+        model = build(
+            group_size=2, neck=dict(dropout=None, with_cp=change == 'with_cp'))
+        if change == 'compile':
+            model.backbone = torch.compile(model.backbone, backend='aot_eager')
+            model.neck = torch.compile(model.neck, backend='aot_eager')
+        losses = model(x, samples(), mode='loss')
+        sum(losses.values()).backward()
+        outs.append((losses['loss_graph'], model.head.classifier.weight.grad))
+    for loss, grad in outs[1:]:
+        torch.testing.assert_close(loss, outs[0][0])
+        torch.testing.assert_close(grad, outs[0][1])
+
+
+@pytest.fixture
+def gloo(tmp_path):
+    if dist.is_initialized():
+        pytest.skip('another process group is open')
+    dist.init_process_group(
+        'gloo',
+        init_method=(tmp_path / 'store').as_uri(),
+        world_size=1,
+        rank=0)
+    yield
+    dist.destroy_process_group()
+    os.environ.pop('TORCH_DISTRIBUTED_DEBUG', None)
+
+
+@pytest.mark.parametrize('options', [
+    dict(group_size=2),
+    dict(group_size=2, node='logit', neck=dict(aggregation='concat')),
+    dict(neck=dict(num_steps=0)),
+    dict(group_size=2, freeze_backbone=True, neck=dict(with_cp=True)),
+])
+def test_ddp(gloo, options):
+    model = nn.parallel.DistributedDataParallel(build(**options))
+    # a second step fails if a parameter was left unused in the first
+    for _ in range(2):
+        losses = model(torch.randn(4, 3, 16, 16), samples(), mode='loss')
+        sum(losses.values()).backward()
+    for name, p in model.module.named_parameters():
+        assert not p.requires_grad or p.grad is not None, name
+
+
+def test_input_errors():
+    with pytest.raises(InputError, match='batch of 3.*group_size 2'):
+        build(group_size=2)(torch.randn(3, 3, 16, 16))
+    with pytest.raises(InputError, match='group_size of GroupCAM is 0'):
+        build(group_size=0)
+    with pytest.raises(InputError, match='node'):
+        build(node='pixel')
+    with pytest.raises(InputError, match='map_source'):
+        build(test_cfg=dict(map_source='best'))
+    with pytest.raises(InputError, match='GroupCAM is 2.*neck 3'):
+        build(group_size=2, neck=dict(group_size=3))
+    with pytest.raises(InputError, match='head'):
+        MODELS.build(dict(type='group_wsss.GroupCAM', backbone=backbone()))
+    with pytest.raises(
+            InputError, match=r'Sequential gives no map .*\(4, 8\)'):
+        build(
+            backbone=nn.Sequential(backbone(), nn.AdaptiveAvgPool2d(1),
+                                   nn.Flatten()))(
+                                       torch.randn(4, 3, 16, 16))
+
+
+def test_extract_feat():
+    model = build(group_size=2, neck=dict(dropout=None))
+    x = torch.randn(4, 3, 16, 16)
+    model.backbone.eval()
+    feat, = model.extract_feat(x, 'backbone')
+    torch.testing.assert_close(feat, model.backbone(x))
+    node, = model.extract_feat(x)
+    torch.testing.assert_close(node, model.neck((feat, ), group_size=2)[0])
+    logit = build(node='logit', group_size=2)
+    assert logit.extract_feat(x)[0].shape[1] == 8

@@ -1,0 +1,54 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import pytest
+import torch
+from mmpretrain.models.utils import ClsDataPreprocessor
+from mmpretrain.structures import DataSample
+
+from group_wsss.models import GroupDataPreprocessor
+
+NORM = dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], to_rgb=True)
+
+
+def batch(sizes):
+    return dict(
+        inputs=[torch.randint(0, 255, (3, h, w)) for h, w in sizes],
+        data_samples=[
+            DataSample().set_gt_label([i]) for i in range(len(sizes))
+        ])
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_one_size_as_in_mmpretrain(training):
+    data = batch([(4, 6)] * 3)
+    out = GroupDataPreprocessor(**NORM)(data, training)
+    want = ClsDataPreprocessor(**NORM)(data, training)
+    assert torch.equal(out['inputs'], want['inputs'])
+    assert 'valid_shape' not in out['data_samples'][0]
+
+
+def test_sizes_kept_apart_in_eval():
+    data = batch([(4, 6), (5, 3)])
+    out = GroupDataPreprocessor(**NORM)(data)
+    assert [x.shape for x in out['inputs']] == [(3, 4, 6), (3, 5, 3)]
+    for image, raw in zip(out['inputs'], data['inputs']):
+        want = ClsDataPreprocessor(**NORM)(dict(inputs=[raw]))['inputs'][0]
+        assert torch.equal(image, want)
+    assert [s.gt_label.tolist() for s in out['data_samples']] == [[0], [1]]
+
+
+def test_padding_is_recorded_while_training():
+    out = GroupDataPreprocessor(**NORM)(batch([(4, 6), (5, 3)]), True)
+    assert out['inputs'].shape == (2, 3, 5, 6)
+    assert [s.valid_shape for s in out['data_samples']] == [(4, 6), (5, 3)]
+    apart = GroupDataPreprocessor(
+        pad_train=False, **NORM)(batch([(4, 6), (5, 3)]), True)
+    assert isinstance(apart['inputs'], list)
+
+
+def test_divisor_and_no_samples():
+    layer = GroupDataPreprocessor(pad_size_divisor=4, **NORM)
+    out = layer(batch([(4, 6), (5, 3)]))
+    assert [x.shape for x in out['inputs']] == [(3, 4, 8), (3, 8, 4)]
+    assert [s.valid_shape for s in out['data_samples']] == [(4, 6), (5, 3)]
+    data = dict(inputs=[torch.zeros(3, 4, 4), torch.zeros(3, 8, 4)])
+    assert layer(data)['data_samples'] is None
