@@ -1,0 +1,209 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Compare a folder of label PNGs with a folder of masks."""
+import multiprocessing
+import os
+import os.path as osp
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from ..errors import InputError
+from ..pseudo_labels import check_image_id, output_path
+from .class_names import read_lines
+from .confusion import class_scores, confusion_matrix, mean_known
+from .masks import read_mask
+
+
+def find_ids(folder: str, suffix: str = '.png') -> List[str]:
+    """Image ids of all PNGs below a folder.
+
+    Files that some systems put beside others (``._name``) are left out.
+
+    Args:
+        folder (str): Searched with its subfolders.
+        suffix (str): Ending of the files. Defaults to ``'.png'``.
+
+    Returns:
+        list[str]: Sorted ids, ``/`` between folders.
+    """
+    if not osp.isdir(folder):
+        raise InputError(f'{folder}: no such folder')
+    ids = []
+    for root, _, names in os.walk(folder):
+        where = osp.relpath(root, folder)
+        ids += [
+            osp.normpath(osp.join(where,
+                                  name))[:-len(suffix)].replace(os.sep, '/')
+            for name in names
+            if name.endswith(suffix) and not name.startswith('._')
+        ]
+    return sorted(ids)
+
+
+def read_id_list(path: str) -> List[str]:
+    """Image ids of a list: the first word of each line.
+
+    Args:
+        path (str): Text file; class ids may follow the image id.
+
+    Returns:
+        list[str]: Ids in the order of the file.
+
+    Raises:
+        InputError: Empty list, a repeated or impossible id; the line is
+            named.
+    """
+    ids, lines = [], {}
+    for number, line in enumerate(read_lines(path), 1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            check_image_id(words[0])
+        except InputError as error:
+            raise InputError(f'{path}:{number}: {error}') from None
+        if words[0] in lines:
+            raise InputError(f'{path}:{number}: image id {words[0]!r} is '
+                             f'already on line {lines[words[0]]}')
+        lines[words[0]] = number
+        ids.append(words[0])
+    if not ids:
+        raise InputError(f'{path}: the list is empty')
+    return ids
+
+
+def _count(ids: Sequence[str], pred_dir: str, mask_dir: str,
+           num_classes: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Confusion matrix and images per mask class of some images."""
+    confusion = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
+    images = np.zeros(num_classes, dtype=np.int64)
+    for img_id in ids:
+        mask = read_mask(output_path(mask_dir, img_id, '.png'), num_classes)
+        # a prediction's 255 means unknown, so it passes like a mask's
+        pred = read_mask(
+            output_path(pred_dir, img_id, '.png'),
+            num_classes,
+            mask.shape,
+            other='mask')
+        one = confusion_matrix(pred, mask, num_classes)
+        confusion += one
+        images += one.any(axis=1)
+    return confusion, images
+
+
+def _require(ids: Sequence[str], folder: str, what: str) -> None:
+    """All images have a file in ``folder``."""
+    missing = [
+        img_id for img_id in ids
+        if not osp.isfile(output_path(folder, img_id, '.png'))
+    ]
+    if missing:
+        names = ', '.join(missing[:3]) + (', ...' if len(missing) > 3 else '')
+        raise InputError(f'{folder}: {len(missing)} of {len(ids)} images '
+                         f'have no {what}: {names}')
+
+
+def evaluate_folder(pred_dir: str,
+                    mask_dir: str,
+                    classes: Optional[Sequence[str]] = None,
+                    num_classes: Optional[int] = None,
+                    ids: Optional[Sequence[str]] = None,
+                    nproc: int = 1) -> Dict[str, Any]:
+    """IoU of label PNGs against masks.
+
+    What a *predicted* 255 (unknown) counts as decides the figure, so three
+    are given. The first is the one to quote: it cannot be raised by leaving
+    difficult pixels unlabelled.
+
+    - ``mIoU``: an unknown pixel is a miss of its mask class and no class's
+      false alarm;
+    - ``mIoU_known``: unknown pixels are left out, so only what stage 2
+      would train on counts;
+    - ``mIoU_unknown_as_background``: unknown counts as background, as the
+      scripts of IRN and its successors do.
+
+    Without unknown pixels all three agree. A class that occurs neither in
+    predictions nor in masks has NaN and is left out of the mean. Pixels of
+    value 255 in a *mask* are never counted.
+
+    Args:
+        pred_dir (str): Folder of index PNGs.
+        mask_dir (str): Folder of index PNGs of the same names.
+        classes (Sequence[str], optional): Class names without background.
+        num_classes (int, optional): Number of classes without background;
+            needed if ``classes`` is not given.
+        ids (Sequence[str], optional): Images to compare. Defaults to all in
+            ``pred_dir``.
+        nproc (int): Number of processes. Defaults to 1.
+
+    Returns:
+        dict: The three means and ``unknown_share`` (of the pixels that
+        count) in percent, ``images``, ``masks_without_prediction`` (only
+        told if ``ids`` is None), ``confusion`` ``(N, N + 1)`` as lists, and
+        ``per_class``: by name ``iou``, ``precision``, ``recall``,
+        ``iou_known`` (percent, NaN as above) and ``images`` (whose mask has
+        the class).
+
+    Raises:
+        InputError: Missing predictions or masks (with their number), an
+            unreadable or misfitting file (named).
+    """
+    assert nproc >= 1, f'nproc must be positive, got {nproc}'
+    if classes is None:
+        assert num_classes is not None, 'give classes or num_classes'
+        classes = [f'class {i}' for i in range(1, num_classes + 1)]
+    names = ('background', *classes)
+    spare = None
+    if not osp.isdir(mask_dir):
+        raise InputError(f'{mask_dir}: no such folder')
+    if ids is None:
+        ids = find_ids(pred_dir)
+        spare = len(set(find_ids(mask_dir)) - set(ids))
+    if not osp.isdir(pred_dir):
+        raise InputError(f'{pred_dir}: no such folder')
+    if not ids:
+        raise InputError(f'{pred_dir}: no label PNG found')
+    _require(ids, pred_dir, 'prediction')
+    _require(ids, mask_dir, 'mask')
+    count = partial(
+        _count, pred_dir=pred_dir, mask_dir=mask_dir, num_classes=len(names))
+    if nproc == 1:
+        parts = [count(ids)]
+    else:
+        # forking after torch has started threads can hang
+        context = multiprocessing.get_context('spawn')
+        with ProcessPoolExecutor(nproc, mp_context=context) as pool:
+            parts = list(
+                pool.map(count, [ids[i::nproc] for i in range(nproc)]))
+    confusion = sum(part[0] for part in parts)
+    images = sum(part[1] for part in parts)
+    return _summary(confusion, images, names, len(ids), spare)
+
+
+def _summary(confusion: np.ndarray, images: np.ndarray, names: Sequence[str],
+             num_images: int, spare: Optional[int]) -> Dict[str, Any]:
+    """The returned dict of :func:`evaluate_folder`."""
+    main = class_scores(confusion, 'wrong')
+    known = class_scores(confusion, 'ignored')
+    background = class_scores(confusion, 'background')
+    total = confusion.sum()
+    per_class: Dict[str, Dict[str, Union[float, int]]] = {}
+    for i, name in enumerate(names):
+        per_class[name] = dict(
+            iou=100 * float(main['iou'][i]),
+            precision=100 * float(main['precision'][i]),
+            recall=100 * float(main['recall'][i]),
+            iou_known=100 * float(known['iou'][i]),
+            images=int(images[i]))
+    return dict(
+        mIoU=100 * mean_known(main['iou']),
+        mIoU_known=100 * mean_known(known['iou']),
+        mIoU_unknown_as_background=100 * mean_known(background['iou']),
+        unknown_share=100 *
+        float(confusion[:, -1].sum() / total) if total else float('nan'),
+        images=num_images,
+        masks_without_prediction=spare,
+        per_class=per_class,
+        confusion=confusion.tolist())

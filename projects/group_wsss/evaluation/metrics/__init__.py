@@ -1,0 +1,4 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from .cam_iou import CAMIoU
+
+__all__ = ['CAMIoU']

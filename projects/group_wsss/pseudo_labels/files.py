@@ -1,0 +1,153 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Names and writes of output files: no escape, no half-written file."""
+import itertools
+import os
+import os.path as osp
+import re
+from typing import Optional, Set
+
+from mmengine.dist import get_rank
+
+from ..errors import InputError
+
+_COUNTER = itertools.count()
+# part files that this process is writing at this moment
+_OPEN_PARTS: Set[str] = set()
+_PART = re.compile(r'^\.part-r(\d+)-p(\d+)-\d+$')
+_DRIVE = re.compile(r'^[A-Za-z]:')
+
+
+def check_image_id(img_id: str) -> str:
+    """Refuse an image id that cannot name a file below a folder.
+
+    Args:
+        img_id (str): Image id; ``/`` separates folders.
+
+    Returns:
+        str: ``img_id`` itself.
+
+    Raises:
+        InputError: Empty, absolute, with ``.`` or ``..`` parts, a drive
+            letter, a backslash or a control character.
+    """
+    if not isinstance(img_id, str) or not img_id:
+        raise InputError(f'image id {img_id!r} is not a non-empty string')
+    if any(ord(char) < 32 or ord(char) == 127 for char in img_id):
+        raise InputError(f'image id {img_id!r} has a control character')
+    if '\\' in img_id or _DRIVE.match(img_id):
+        raise InputError(
+            f'image id {img_id!r} has a backslash or a drive letter')
+    if any(part in ('', '.', '..') for part in img_id.split('/')):
+        raise InputError(f'image id {img_id!r} would leave the output folder')
+    return img_id
+
+
+def output_path(out_dir: str, img_id: str, suffix: str) -> str:
+    """Path of an image's file below ``out_dir``.
+
+    Args:
+        out_dir (str): Output folder.
+        img_id (str): Image id, checked by :func:`check_image_id`.
+        suffix (str): For example ``'.png'``.
+
+    Returns:
+        str: ``<out_dir>/<img_id><suffix>``.
+    """
+    return osp.join(out_dir, *check_image_id(img_id).split('/')) + suffix
+
+
+def make_folder(folder: str) -> None:
+    """Create ``folder`` or say in one line why that is impossible.
+
+    Args:
+        folder (str): The folder; parents are created too.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'{folder}: cannot create the folder: '
+                         f'{error.strerror or error}') from None
+
+
+def atomic_write(path: str, data: bytes, rank: Optional[int] = None) -> None:
+    """Write a file so that it is either complete or absent.
+
+    The bytes go to a part file in the same folder, named by rank and process
+    id because two ranks may write the same padded sample, and
+    :func:`os.replace` puts it in place. Folders are created.
+
+    Args:
+        path (str): Target file.
+        data (bytes): Its whole content.
+        rank (int, optional): Rank in the part file's name. Defaults to the
+            current one.
+
+    Raises:
+        InputError: The folder cannot be written, or is full.
+    """
+    folder, name = osp.split(osp.abspath(path))
+    make_folder(folder)
+    rank = get_rank() if rank is None else rank
+    part = osp.join(folder, f'.part-r{rank}-p{os.getpid()}-{next(_COUNTER)}')
+    _OPEN_PARTS.add(part)
+    try:
+        with open(part, 'wb') as file:
+            file.write(data)
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f'{folder}: cannot write {name}: '
+                         f'{error.strerror or error}') from None
+    finally:
+        # after os.replace there is no part file; after a failure, also an
+        # interrupt from the keyboard, none may stay
+        _remove(part)
+        _OPEN_PARTS.discard(part)
+
+
+def remove_leftovers(folder: str, rank: Optional[int] = None) -> int:
+    """Remove part files that dead processes of the same rank left behind.
+
+    Part files of other ranks stay: their process may live on another
+    machine.
+
+    Args:
+        folder (str): Searched with all its subfolders.
+        rank (int, optional): Defaults to the current rank.
+
+    Returns:
+        int: Number of removed files.
+    """
+    rank = get_rank() if rank is None else rank
+    removed = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            match = _PART.match(name)
+            if match is None or int(match.group(1)) != rank:
+                continue
+            part = osp.join(osp.abspath(root), name)
+            if _alive(int(match.group(2)), part):
+                continue
+            removed += _remove(part)
+    return removed
+
+
+def _alive(pid: int, part: str) -> bool:
+    """Whether the process that owns ``part`` still writes it."""
+    if pid == os.getpid():  # or a dead one: containers reuse process ids
+        return part in _OPEN_PARTS
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # exists, but belongs to somebody else
+        return True
+    return True
+
+
+def _remove(path: str) -> int:
+    """Remove ``path`` if it exists; 1 if it did."""
+    try:
+        os.remove(path)
+    except OSError:  # already gone, or the folder is out of reach
+        return 0
+    return 1

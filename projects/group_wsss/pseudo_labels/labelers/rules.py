@@ -1,0 +1,40 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Rules that several labelers share; each works on the label in place."""
+from typing import Optional
+
+import numpy as np
+
+from ..writer import UNKNOWN
+
+
+def mark_conflicts(label: np.ndarray, scores: np.ndarray,
+                   threshold: Optional[float]) -> None:
+    """Pixels where more than one score is above ``threshold`` are unknown.
+
+    Args:
+        label (np.ndarray): uint8 ``(H, W)``, changed in place.
+        scores (np.ndarray): float32 ``(n, H, W)``.
+        threshold (float, optional): None switches the rule off.
+    """
+    if threshold is not None:
+        label[(scores > np.float32(threshold)).sum(axis=0) > 1] = UNKNOWN
+
+
+def blank_without_foreground(label: np.ndarray, min_foreground: float) -> None:
+    """An image with too little foreground is unknown as a whole.
+
+    Args:
+        label (np.ndarray): uint8 ``(H, W)``, changed in place.
+        min_foreground (float): Share of the image's pixels; less
+            foreground (unknown pixels are none) blanks the image. 0
+            switches the rule off.
+    """
+    foreground = np.count_nonzero((label > 0) & (label < UNKNOWN))
+    if foreground / label.size < min_foreground:
+        label[...] = UNKNOWN
+
+
+def check_share(name: str, value: Optional[float]) -> None:
+    """Thresholds and shares lie in [0, 1]."""
+    assert value is None or 0 <= value <= 1, (
+        f'{name} must be in [0, 1], got {value}')

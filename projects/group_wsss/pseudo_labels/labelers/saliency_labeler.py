@@ -1,0 +1,132 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from typing import Optional
+
+import numpy as np
+
+from ...errors import InputError
+from ...registry import TASK_UTILS
+from ..files import output_path
+from ..index_png import open_image
+from ..score_map import ScoreMap
+from ..writer import UNKNOWN
+from .rules import blank_without_foreground, check_share, mark_conflicts
+
+
+@TASK_UTILS.register_module()
+class SaliencyLabeler:
+    """The rules of Group-WSSS's released ``gen_labels.py``.
+
+    With ``s`` in [0, 1] the saliency and ``a_c`` the maps at image size,
+    each min-max normalised over the image (a constant map is 0):
+
+    1. The label is the argmax over ``1 - s`` (background) and all ``a_c``;
+       a tie goes to background, then to the lowest class id.
+    2. Conflict: more than one of these scores, *background included as in
+       the released code*, above ``conflict_threshold`` -> unknown.
+    3. Label background although the evidence ``max(s, max_c [a_c >
+       attention_threshold])`` is at least ``evidence_threshold`` ->
+       unknown. A strong class map is evidence 1, so either suffices.
+    4. Foreground left after rules 2 and 3 below ``min_foreground`` of the
+       image -> the whole image is unknown.
+
+    Without saliency maps the background score is ``bg_threshold``
+    everywhere and the evidence comes from the class maps alone; rule 3 can
+    then only apply if ``bg_threshold`` exceeds ``attention_threshold``.
+
+    Args:
+        saliency_dir (str, optional): Folder of saliency maps, found as
+            ``<saliency_dir>/<img_id><suffix>``; grey or RGB, 8 bits, white
+            is salient. None: no saliency. Defaults to None.
+        suffix (str): Ending of the file names. Defaults to ``'.png'``.
+        bg_threshold (float): Background score without saliency. Defaults
+            to 0.35.
+        conflict_threshold (float, optional): Rule 2; None switches it off.
+            Defaults to 0.9.
+        attention_threshold (float): Rule 3. Defaults to 0.8.
+        evidence_threshold (float, optional): Rule 3; None switches it off.
+            Defaults to 32 / 255.
+        min_foreground (float): Rule 4; 0 switches it off. Defaults to 0.01.
+    """
+
+    def __init__(self,
+                 saliency_dir: Optional[str] = None,
+                 suffix: str = '.png',
+                 bg_threshold: float = 0.35,
+                 conflict_threshold: Optional[float] = 0.9,
+                 attention_threshold: float = 0.8,
+                 evidence_threshold: Optional[float] = 32 / 255,
+                 min_foreground: float = 0.01) -> None:
+        check_share('bg_threshold', bg_threshold)
+        check_share('conflict_threshold', conflict_threshold)
+        check_share('attention_threshold', attention_threshold)
+        check_share('evidence_threshold', evidence_threshold)
+        check_share('min_foreground', min_foreground)
+        self.saliency_dir = saliency_dir
+        self.suffix = suffix
+        self.bg_threshold = bg_threshold
+        self.conflict_threshold = conflict_threshold
+        self.attention_threshold = attention_threshold
+        self.evidence_threshold = evidence_threshold
+        self.min_foreground = min_foreground
+
+    def read_saliency(self, score_map: ScoreMap) -> np.ndarray:
+        """Saliency of an image.
+
+        Args:
+            score_map (ScoreMap): Gives the id and the size.
+
+        Returns:
+            np.ndarray: float32 ``(H, W)`` in [0, 1].
+
+        Raises:
+            InputError: The file is missing, unreadable, of another size or
+                neither grey nor RGB.
+        """
+        path = output_path(self.saliency_dir, score_map.img_id, self.suffix)
+        image = open_image(path)
+        if image.mode not in ('L', 'RGB'):
+            raise InputError(f'{path}: a saliency map is 8-bit grey or RGB, '
+                             f'not mode {image.mode}')
+        if image.size[::-1] != score_map.ori_shape:
+            raise InputError(
+                f'{path}: saliency map of {image.size[::-1]} pixels (height, '
+                f'width) for a photograph of {score_map.ori_shape}')
+        return np.asarray(image.convert('L'), dtype=np.float32) / 255
+
+    def __call__(self, score_map: ScoreMap) -> np.ndarray:
+        """Label an image.
+
+        Args:
+            score_map (ScoreMap): Of any size.
+
+        Returns:
+            np.ndarray: uint8 ``(H, W)``: 0 background, class id + 1, 255
+            unknown.
+        """
+        score_map = score_map.resize()
+        maps = _min_max(score_map.maps)
+        evidence = np.zeros(score_map.ori_shape, dtype=np.float32)
+        background = np.full_like(evidence, self.bg_threshold)
+        if self.saliency_dir is not None:
+            evidence = self.read_saliency(score_map)
+            background = 1 - evidence
+        scores = np.concatenate([background[None], maps])
+        labels = np.append(0, score_map.class_ids + 1).astype(np.uint8)
+        label = labels[scores.argmax(axis=0)]  # the first one of a tie
+        mark_conflicts(label, scores, self.conflict_threshold)
+        if self.evidence_threshold is not None:
+            strong = (maps > np.float32(self.attention_threshold)).any(axis=0)
+            evidence = np.where(strong, np.float32(1), evidence)
+            known = evidence >= np.float32(self.evidence_threshold)
+            label[(label == 0) & known] = UNKNOWN
+        blank_without_foreground(label, self.min_foreground)
+        return label
+
+
+def _min_max(maps: np.ndarray) -> np.ndarray:
+    """Stretch each map ``(n, H, W)`` to [0, 1]; a constant one is 0."""
+    if not len(maps):
+        return maps
+    low = maps.min(axis=(1, 2), keepdims=True)
+    span = maps.max(axis=(1, 2), keepdims=True) - low
+    return (maps - low) / np.where(span > 0, span, np.float32(1))

@@ -1,0 +1,159 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Label images on disk, and the manifest that says what they are."""
+import json
+import os
+import os.path as osp
+from typing import Any, Dict, Optional, Sequence
+
+import numpy as np
+from mmengine.dist import get_rank
+
+from ..errors import InputError
+from .files import atomic_write, make_folder, output_path, remove_leftovers
+from .index_png import encode_index_png
+from .palette import voc_palette
+from .versions import software_versions
+
+UNKNOWN = 255
+MANIFEST = 'manifest.json'
+
+
+class LabelWriter:
+    """Write label images as index PNGs, each complete or absent.
+
+    Equal labels give byte-identical files: no time or host enters them.
+    Several processes may write the same folder, and even the same image.
+
+    Args:
+        out_dir (str): Folder of the label images; created.
+        classes (Sequence[str]): Names of the ``C`` classes, without
+            background.
+        palette (np.ndarray or Sequence, optional): RGB ``(n, 3)`` for the
+            labels 0..n-1; VOC colours fill the rest. Defaults to VOC.
+        rank (int, optional): Rank in part file names. Defaults to the
+            current one.
+
+    Raises:
+        InputError: ``out_dir`` cannot be created or written.
+    """
+
+    def __init__(self,
+                 out_dir: str,
+                 classes: Sequence[str],
+                 palette: Optional[Sequence] = None,
+                 rank: Optional[int] = None) -> None:
+        assert not isinstance(classes, str) and len(classes) < UNKNOWN, (
+            'classes is a list of at most 254 names')
+        self.out_dir = osp.abspath(out_dir)
+        self.classes = tuple(str(name) for name in classes)
+        self.palette = voc_palette()
+        if palette is not None:
+            palette = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
+            self.palette[:len(palette)] = palette
+        self.rank = get_rank() if rank is None else rank
+        # image id -> pixels of labels 0..C and of 255
+        self.counts: Dict[str, np.ndarray] = {}
+        make_folder(self.out_dir)
+        self._probe()
+        remove_leftovers(self.out_dir, self.rank)
+
+    def _probe(self) -> None:
+        """Fail before any work is done if nothing can be written."""
+        probe = osp.join(self.out_dir, f'.probe-r{self.rank}-p{os.getpid()}')
+        atomic_write(probe, b'x', self.rank)
+        os.remove(probe)
+
+    def write(self, img_id: str, label: np.ndarray) -> str:
+        """Write one label image.
+
+        Args:
+            img_id (str): Image id; may hold ``/``, never leaves ``out_dir``.
+            label (np.ndarray): uint8 ``(H, W)`` with 0..C and 255.
+
+        Returns:
+            str: Path of the PNG.
+
+        Raises:
+            InputError: A bad id, or the folder cannot be written.
+        """
+        path = output_path(self.out_dir, img_id, '.png')
+        assert label.dtype == np.uint8 and label.ndim == 2, (
+            f'{img_id}: a label is uint8 (H, W), got {label.dtype} '
+            f'{label.shape}')
+        counts = np.bincount(label.reshape(-1), minlength=UNKNOWN + 1)
+        limit = len(self.classes) + 1
+        assert not counts[limit:UNKNOWN].any(), (
+            f'{img_id}: label {int(label[label < UNKNOWN].max())} with '
+            f'{limit - 1} classes')
+        atomic_write(path, encode_index_png(label, self.palette), self.rank)
+        self.counts[img_id] = np.append(counts[:limit], counts[UNKNOWN])
+        return path
+
+    def clear_manifest(self) -> None:
+        """Remove an old manifest: it vouches for a finished dump only."""
+        path = osp.join(self.out_dir, MANIFEST)
+        try:
+            if osp.exists(path):
+                os.remove(path)
+        except OSError as error:
+            raise InputError(f'{self.out_dir}: cannot remove {MANIFEST}: '
+                             f'{error.strerror or error}') from None
+
+    def finish(self,
+               counts: Optional[Dict[str, np.ndarray]] = None,
+               *,
+               config: Any = None,
+               checkpoint: Optional[Dict[str, Optional[str]]] = None,
+               labeler: Optional[dict] = None,
+               seed: Optional[int] = None,
+               duration: Optional[float] = None) -> Dict[str, Any]:
+        """Write ``manifest.json``.
+
+        Args:
+            counts (dict, optional): Counts by image id of all ranks.
+                Defaults to this writer's own.
+            config (str or dict, optional): The run's config.
+            checkpoint (dict, optional): ``name`` and ``sha256``.
+            labeler (dict, optional): Config of the labeler, with its
+                thresholds.
+            seed (int, optional): Seed of the run.
+            duration (float, optional): Seconds.
+
+        Returns:
+            dict: What was written.
+        """
+        counts = self.counts if counts is None else counts
+        names = ('background', *self.classes)
+        total = np.zeros(len(names) + 1, dtype=np.int64)
+        for row in counts.values():
+            total += row
+        pixels = int(total.sum())
+        manifest = dict(
+            images=len(counts),
+            classes=list(names),
+            pixels={
+                name: int(count)
+                for name, count in zip(names, total)
+            },
+            unknown_pixels=int(total[-1]),
+            unknown_share=float(total[-1] / pixels) if pixels else None,
+            unknown_label=UNKNOWN,
+            palette=self.palette[:len(names)].tolist(),
+            labeler=labeler,
+            checkpoint=checkpoint or dict(name=None, sha256=None),
+            seed=seed,
+            duration_seconds=duration,
+            versions=software_versions(),
+            config=config)
+        # arrays and tuples of a config become lists, the rest its repr
+        text = json.dumps(manifest, indent=2, default=_plain) + '\n'
+        atomic_write(
+            osp.join(self.out_dir, MANIFEST), text.encode(), self.rank)
+        return manifest
+
+
+def _plain(value: Any) -> Any:
+    """JSON form of what json does not know."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    return repr(value)

@@ -1,0 +1,132 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import numpy as np
+import pytest
+from PIL import Image
+
+from group_wsss.errors import InputError
+from group_wsss.pseudo_labels import SaliencyLabeler, ScoreMap
+from group_wsss.registry import TASK_UTILS
+
+# flat and steep corners of the rules: saliency around 32, scores around the
+# conflict threshold
+SALIENCY = (0, 10, 25, 26, 31, 32, 33, 128, 230, 255)
+
+
+def _by_loops(score_map,
+              saliency,
+              bg=.35,
+              conflict=.9,
+              attention=.8,
+              evidence=32 / 255,
+              min_foreground=.01):
+    """The released rules, one pixel at a time."""
+    score_map = score_map.resize()
+    height, width = score_map.ori_shape
+    maps = []
+    for values in score_map.maps:
+        low, high = values.min(), values.max()
+        span = high - low if high > low else np.float32(1)
+        maps.append((values - low) / span)
+    out = np.zeros((height, width), np.uint8)
+    foreground = 0
+    for y in range(height):
+        for x in range(width):
+            if saliency is None:
+                s, best = np.float32(0), np.float32(bg)
+            else:
+                s = np.float32(saliency[y, x]) / np.float32(255)
+                best = 1 - s
+            label = 0
+            strong = int(best > np.float32(conflict))
+            known = s
+            for class_id, values in zip(score_map.class_ids, maps):
+                value = values[y, x]
+                if value > best:
+                    best, label = value, class_id + 1
+                strong += value > np.float32(conflict)
+                if value > np.float32(attention):
+                    known = np.float32(1)
+            if strong > 1:
+                label = 255
+            if label == 0 and known >= np.float32(evidence):
+                label = 255
+            out[y, x] = label
+            foreground += 0 < label < 255
+    if foreground / out.size < min_foreground:
+        out[:] = 255
+    return out
+
+
+def _case(seed, n, flat=False):
+    rng = np.random.default_rng(seed)
+    maps = rng.integers(0, 21, (n, 8, 10)).astype(np.float32) / 20
+    if n and flat:
+        maps[0] = .5
+    saliency = rng.choice(SALIENCY, (8, 10)).astype(np.uint8)
+    return ScoreMap('a/x', (8, 10), rng.permutation(20)[:n], maps), saliency
+
+
+@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('n', (0, 1, 3))
+@pytest.mark.parametrize('options', [
+    dict(),
+    dict(conflict_threshold=.7),
+    dict(attention_threshold=.5),
+    dict(evidence_threshold=.2),
+    dict(min_foreground=.5)
+])
+def test_with_saliency_against_loops(seed, n, options, tmp_path):
+    score_map, saliency = _case(seed, n, flat=seed == 3)
+    (tmp_path / 'a').mkdir()
+    Image.fromarray(saliency).save(tmp_path / 'a' / 'x.png')
+    got = SaliencyLabeler(str(tmp_path), **options)(score_map)
+    short = {key.replace('_threshold', ''): v for key, v in options.items()}
+    np.testing.assert_array_equal(got, _by_loops(score_map, saliency, **short))
+
+
+@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('bg', (.2, .35, .95))
+def test_without_saliency_against_loops(seed, bg):
+    score_map, _ = _case(seed, 3)
+    got = SaliencyLabeler(bg_threshold=bg)(score_map)
+    np.testing.assert_array_equal(got, _by_loops(score_map, None, bg))
+    if bg == .95:  # a strong map under an even stronger background
+        assert (got == 255).any()
+
+
+def test_rules_one_by_one(tmp_path):
+    maps = np.array(
+        [[[1., .95, 0., .30, 0., .85]], [[0., .92, 0., .30, 0., .0]]],
+        np.float32)
+    saliency = np.array([[255, 255, 0, 255, 40, 20]], np.uint8)
+    Image.fromarray(saliency).save(tmp_path / 'x.png')
+    score_map = ScoreMap('x', (1, 6), [3, 8], maps)
+    label = SaliencyLabeler(str(tmp_path))(score_map)
+    # class; conflict; background; the second map is stronger once it is
+    # stretched; saliency above 32; background wins by 1 - 20 / 255 over
+    # .85, which is evidence
+    assert label.tolist() == [[4, 255, 0, 9, 255, 255]]
+    off = SaliencyLabeler(
+        str(tmp_path), conflict_threshold=None, evidence_threshold=None)
+    assert off(score_map).tolist() == [[4, 9, 0, 9, 0, 0]]
+
+
+def test_bad_saliency_is_named(tmp_path):
+    score_map = ScoreMap('x', (4, 6), [1], np.ones((1, 4, 6), np.float32))
+    labeler = SaliencyLabeler(str(tmp_path))
+    with pytest.raises(InputError, match='x.png'):
+        labeler(score_map)
+    Image.fromarray(np.zeros((6, 4), np.uint8)).save(tmp_path / 'x.png')
+    with pytest.raises(InputError, match=r'x.png.*\(6, 4\).*\(4, 6\)'):
+        labeler(score_map)
+    Image.fromarray(np.zeros((4, 6), np.uint16)).save(tmp_path / 'x.png')
+    with pytest.raises(InputError, match='x.png'):
+        labeler(score_map)
+    rgb = np.full((4, 6, 3), 255, np.uint8)
+    Image.fromarray(rgb).save(tmp_path / 'x.png')
+    assert (labeler.read_saliency(score_map) == 1).all()
+
+
+def test_registered():
+    labeler = TASK_UTILS.build(dict(type='group_wsss.SaliencyLabeler'))
+    assert labeler.evidence_threshold == 32 / 255

@@ -1,0 +1,108 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import errno
+import hashlib
+import json
+import os
+
+import numpy as np
+import pytest
+
+from group_wsss.errors import InputError
+from group_wsss.pseudo_labels import (LabelWriter, read_index_png, sha256_of,
+                                      voc_palette)
+
+LABEL = np.array([[0, 1, 255], [2, 2, 0]], dtype=np.uint8)
+
+
+def test_same_label_same_bytes_on_any_rank(tmp_path):
+    paths = []
+    for rank in (0, 1):
+        writer = LabelWriter(str(tmp_path / str(rank)), ['a', 'b'], rank=rank)
+        paths.append(writer.write('sub/x', LABEL))
+    first, second = (open(path, 'rb').read() for path in paths)
+    assert first == second
+    np.testing.assert_array_equal(read_index_png(paths[0]), LABEL)
+    names = [p.name for p in (tmp_path / '0').rglob('*') if p.is_file()]
+    assert names == ['x.png']
+
+
+def test_manifest(tmp_path):
+    writer = LabelWriter(str(tmp_path), ['a', 'b'])
+    writer.write('x', LABEL)
+    writer.write('y', np.ones((1, 4), np.uint8))
+    writer.write('y', np.full((1, 4), 2, np.uint8))  # a repeated sample
+    writer.finish(
+        config='model = 1',
+        checkpoint=dict(name='epoch_1.pth', sha256='00'),
+        labeler=dict(type='T', bg_threshold=np.float32(.5)),
+        seed=3,
+        duration=1.5)
+    manifest = json.loads((tmp_path / 'manifest.json').read_text())
+    assert manifest['images'] == 2
+    assert manifest['classes'] == ['background', 'a', 'b']
+    assert manifest['pixels'] == dict(background=2, a=1, b=6)
+    assert manifest['unknown_pixels'] == 1
+    assert manifest['unknown_share'] == pytest.approx(1 / 10)
+    assert manifest['palette'] == voc_palette()[:3].tolist()
+    assert manifest['labeler'] == dict(type='T', bg_threshold=.5)
+    assert manifest['checkpoint']['name'] == 'epoch_1.pth'
+    assert (manifest['seed'], manifest['duration_seconds']) == (3, 1.5)
+    assert manifest['config'] == 'model = 1'
+    versions = ('python', 'torch', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain',
+                'numpy', 'group_wsss')
+    assert set(manifest['versions']) == set(versions)
+    assert manifest['versions']['numpy'] == np.__version__
+    writer.clear_manifest()
+    assert not (tmp_path / 'manifest.json').exists()
+
+
+def test_own_palette(tmp_path):
+    writer = LabelWriter(str(tmp_path), ['a'], palette=[[1, 2, 3], [4, 5, 6]])
+    assert writer.palette[:2].tolist() == [[1, 2, 3], [4, 5, 6]]
+    np.testing.assert_array_equal(writer.palette[2:], voc_palette()[2:])
+
+
+@pytest.mark.parametrize('img_id', ('../x', '/x', 'c:\\x', 'a\0'))
+def test_ids_that_escape_are_refused(img_id, tmp_path):
+    out = tmp_path / 'out'
+    writer = LabelWriter(str(out), ['a', 'b'])
+    with pytest.raises(InputError):
+        writer.write(img_id, LABEL)
+    assert list(tmp_path.rglob('*.png')) == [] and not writer.counts
+
+
+def test_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / 'file').write_text('x')
+    with pytest.raises(InputError, match='file') as caught:
+        LabelWriter(str(tmp_path / 'file' / 'out'), ['a'])
+    assert '\n' not in str(caught.value)
+
+
+def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    writer = LabelWriter(str(tmp_path), ['a', 'b'])
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, 'replace', full)
+    with pytest.raises(InputError, match='No space left') as caught:
+        writer.write('x', LABEL)
+    assert str(tmp_path) in str(caught.value)
+    assert list(tmp_path.iterdir()) == [] and not writer.counts
+    # and a new writer notices before any work is done
+    with pytest.raises(InputError, match='No space left'):
+        LabelWriter(str(tmp_path), ['a', 'b'])
+
+
+def test_a_label_beyond_the_classes_is_a_bug(tmp_path):
+    writer = LabelWriter(str(tmp_path), ['a'])
+    with pytest.raises(AssertionError, match='label 2 with 1 classes'):
+        writer.write('x', LABEL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sha256(tmp_path):
+    data = os.urandom(3 << 20)
+    (tmp_path / 'x').write_bytes(data)
+    expected = hashlib.sha256(data).hexdigest()
+    assert sha256_of(str(tmp_path / 'x')) == expected
