@@ -1,0 +1,174 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Element-wise maximum of score maps by image id, in memory and on disk."""
+import os
+import os.path as osp
+import re
+from typing import Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..evaluation import find_ids
+from ..pseudo_labels import ScoreMap, output_path
+
+_RANK_FOLDER = re.compile(r'^rank\d+(_last)?$')
+
+
+class ScoreAccumulator:
+    """Keep the maximum of all score maps of an image.
+
+    Maps are float16 in memory as on disk. Rounding is monotonic, so the
+    maximum of rounded maps is the rounded maximum, and flushing early, late
+    or twice changes nothing.
+
+    Args:
+        folder (str): ``<folder>/<img_id>.npz``.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        # image id -> photograph's size and class id -> float16 map
+        self._maps: Dict[str, Tuple[tuple, Dict[int, np.ndarray]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    def add(self, score_map: ScoreMap) -> None:
+        """Merge the maps of an image into those in memory.
+
+        Args:
+            score_map (ScoreMap): Of any size; different sizes of one image
+                meet on the larger height and width.
+        """
+        held = self._get(score_map.img_id)
+        if held is not None:
+            score_map = held.merge_max(score_map)
+        self._maps[score_map.img_id] = (score_map.ori_shape,
+                                        dict(
+                                            zip(
+                                                score_map.class_ids.tolist(),
+                                                score_map.maps.astype(
+                                                    np.float16))))
+
+    def _get(self, img_id: str) -> Optional[ScoreMap]:
+        if img_id not in self._maps:
+            return None
+        ori_shape, maps = self._maps[img_id]
+        return ScoreMap(img_id, ori_shape, list(maps),
+                        np.stack(list(maps.values())))
+
+    def flush(self) -> None:
+        """Merge what is in memory into the files and forget it."""
+        for img_id in list(self._maps):
+            score_map = self._get(img_id)
+            path = output_path(self.folder, img_id, '.npz')
+            if osp.exists(path):
+                score_map = load_of(path, img_id).merge_max(score_map)
+            score_map.save(path)
+            del self._maps[img_id]
+
+
+def load_of(path: str, img_id: str) -> ScoreMap:
+    """Load a score map that must be that of ``img_id``.
+
+    Args:
+        path (str): An npz of ``ScoreMap.save``.
+        img_id (str): Image id.
+
+    Raises:
+        InputError: It belongs to another image.
+    """
+    score_map = ScoreMap.load(path)
+    if score_map.img_id != img_id:
+        raise InputError(f'{path}: holds the maps of image '
+                         f'{score_map.img_id!r}, not of {img_id!r}')
+    return score_map
+
+
+def rank_folders(out_dir: str, last: bool = False) -> List[str]:
+    """Folders of all ranks, those of a larger earlier world included.
+
+    Args:
+        out_dir (str): Folder of the accumulation.
+        last (bool): Those with the last epoch's weak maps instead. Defaults
+            to False.
+    """
+    if not osp.isdir(out_dir):
+        return []
+    return sorted(
+        osp.join(out_dir, name) for name in os.listdir(out_dir)
+        if _RANK_FOLDER.match(name) and name.endswith('_last') == last)
+
+
+def remove_score_maps(folders: List[str]) -> int:
+    """Remove the npz files below folders, and nothing else.
+
+    Args:
+        folders (list[str]): They may be missing.
+
+    Returns:
+        int: Number of removed files.
+    """
+    removed = 0
+    for folder in folders:
+        if not osp.isdir(folder):
+            continue
+        for img_id in find_ids(folder, '.npz'):
+            path = output_path(folder, img_id, '.npz')
+            try:
+                os.remove(path)
+            except OSError as error:
+                raise InputError(f'{path}: cannot be removed: '
+                                 f'{error.strerror or error}') from None
+            removed += 1
+    return removed
+
+
+def stored_ids(out_dir: str) -> List[str]:
+    """Sorted ids of all images that any rank has maps of."""
+    folders = rank_folders(out_dir) + rank_folders(out_dir, last=True)
+    return sorted(
+        {img_id
+         for folder in folders
+         for img_id in find_ids(folder, '.npz')})
+
+
+def merged_maps(out_dir: str, ids: List[str]) -> Iterator[ScoreMap]:
+    """Maximum over ranks, image by image.
+
+    A class that has no map is taken from the weak maps of the last epoch, if
+    there are any.
+
+    Args:
+        out_dir (str): Folder of the accumulation.
+        ids (list[str]): Of :func:`stored_ids`.
+
+    Yields:
+        ScoreMap: Of each id.
+    """
+    strong = rank_folders(out_dir)
+    weak = rank_folders(out_dir, last=True)
+    for img_id in ids:
+        merged = _merge(strong, img_id)
+        spare = _merge(weak, img_id)
+        if merged is None:
+            yield spare
+            continue
+        if spare is not None:
+            missing = ~np.isin(spare.class_ids, merged.class_ids)
+            if missing.any():
+                merged = merged.merge_max(
+                    ScoreMap(img_id, spare.ori_shape, spare.class_ids[missing],
+                             spare.maps[missing]))
+        yield merged
+
+
+def _merge(folders: List[str], img_id: str) -> Optional[ScoreMap]:
+    """Maximum over the folders that know the image."""
+    merged = None
+    for folder in folders:
+        path = output_path(folder, img_id, '.npz')
+        if osp.exists(path):
+            one = load_of(path, img_id)
+            merged = one if merged is None else merged.merge_max(one)
+    return merged

@@ -1,0 +1,148 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import copy
+import os.path as osp
+import time
+from typing import Any, Optional, Sequence
+
+from mmengine.dist import barrier, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ...errors import InputError
+from ...evaluation import find_ids
+from ...pseudo_labels import LabelWriter, ScoreMap, output_path
+from ...registry import HOOKS, TASK_UTILS
+from ..utils import (dataset_classes, describe_checkpoint, gather_dicts,
+                     trained_checkpoint)
+
+
+@HOOKS.register_module()
+class PseudoLabelHook(Hook):
+    """Write a label image for every tested photograph.
+
+    Every test loop dumps: that of ``runner.test()`` and, with
+    ``after_train``, the one that this hook runs once at the end of training,
+    so that training ends with labels (its metrics are logged as in any
+    test). ``<out_dir>/manifest.json`` appears when the dump is complete and
+    is removed when a new one starts.
+
+    Equal class maps give equal bytes: the number of processes, of workers or
+    the batch size do not enter.
+
+    Args:
+        out_dir (str, optional): Where ``<img_id>.png`` go. Defaults to
+            ``<work_dir>/pseudo_labels``.
+        labeler (dict, optional): Config of a labeler. Defaults to
+            ``dict(type='group_wsss.ThresholdLabeler')``.
+        keep_scores (bool): Also save score maps, float16, as
+            ``<out_dir>/scores/<img_id>.npz``. Defaults to False.
+        after_train (bool): Run the test loop when training is over, if the
+            runner has one. Defaults to True.
+        palette (Sequence, optional): RGB of the labels. Defaults to the VOC
+            colours.
+
+    Raises:
+        InputError: The folder cannot be written, or the model predicts no
+            class maps.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self,
+                 out_dir: Optional[str] = None,
+                 labeler: Optional[dict] = None,
+                 keep_scores: bool = False,
+                 after_train: bool = True,
+                 palette: Optional[Sequence] = None) -> None:
+        self.out_dir = out_dir
+        self.labeler_cfg = dict(
+            copy.deepcopy(labeler) if labeler else dict(
+                type='group_wsss.ThresholdLabeler'))
+        self.labeler = TASK_UTILS.build(copy.deepcopy(self.labeler_cfg))
+        self.keep_scores = keep_scores
+        self._dump_after_train = after_train
+        self.palette = palette
+        self.writer: Optional[LabelWriter] = None
+        self._trained = False
+        self._start = 0.0
+
+    def before_train(self, runner: Runner) -> None:
+        """Find out before training that labels cannot be written."""
+        # from now on, runner.test() keeps the trained weights as well
+        self._trained = True
+        if self._dump_after_train and runner.test_loop is not None:
+            self._make_writer(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Run the test loop, which calls the methods below."""
+        if self._dump_after_train and runner.test_loop is not None:
+            runner.logger.info('training is over: writing pseudo labels')
+            runner.test_loop.run()
+
+    def before_test(self, runner: Runner) -> None:
+        """Prepare the folder."""
+        self._start = time.perf_counter()
+        self._make_writer(runner)
+        # no process may write before the old manifest is gone
+        if is_main_process():
+            self.writer.clear_manifest()
+        barrier()
+
+    def _make_writer(self, runner: Runner) -> None:
+        out_dir = self.out_dir or osp.join(runner.work_dir, 'pseudo_labels')
+        dataset = runner.test_loop.dataloader.dataset
+        self.writer = LabelWriter(out_dir, dataset_classes(dataset),
+                                  self.palette)
+
+    def after_test_iter(self,
+                        runner: Runner,
+                        batch_idx: int,
+                        data_batch: Any = None,
+                        outputs: Optional[Sequence] = None) -> None:
+        """Label the images of a batch.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): Not used.
+            data_batch (Any): Not used.
+            outputs (Sequence[DataSample]): Predictions, anchors only.
+        """
+        for sample in outputs or []:
+            score_map = ScoreMap.from_sample(sample)
+            num_classes = len(self.writer.classes)
+            if len(score_map.class_ids) and (score_map.class_ids[-1]
+                                             >= num_classes):
+                raise InputError(
+                    f'image {score_map.img_id!r}: class id '
+                    f'{score_map.class_ids[-1]}, but the test dataset has '
+                    f'{num_classes} classes')
+            self.writer.write(score_map.img_id, self.labeler(score_map))
+            if self.keep_scores:
+                folder = osp.join(self.writer.out_dir, 'scores')
+                score_map.save(output_path(folder, score_map.img_id, '.npz'))
+
+    def after_test(self, runner: Runner) -> None:
+        """Write the manifest once every rank is done."""
+        counts = gather_dicts(self.writer.counts)
+        if is_main_process():
+            checkpoint = (
+                trained_checkpoint(runner)
+                if self._trained else runner._load_from)
+            manifest = self.writer.finish(
+                counts,
+                config=runner.cfg.pretty_text,
+                checkpoint=describe_checkpoint(checkpoint),
+                labeler=self.labeler_cfg,
+                seed=runner.seed,
+                duration=round(time.perf_counter() - self._start, 3))
+            share = manifest['unknown_share']
+            runner.logger.info(
+                f'{len(counts)} label images in {self.writer.out_dir}' +
+                ('' if share is
+                 None else f', {100 * share:.2f} % of their pixels unknown'))
+            others = set(find_ids(self.writer.out_dir)) - set(counts)
+            if others:
+                runner.logger.warning(
+                    f'{self.writer.out_dir} also holds {len(others)} label '
+                    f'images of an earlier run, such as {min(others)}')
+        barrier()

@@ -1,0 +1,136 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""What the hooks share."""
+import os.path as osp
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import torch.nn as nn
+from mmengine.dist import all_gather_object
+from mmengine.hooks import CheckpointHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from ..errors import InputError
+from ..pseudo_labels import sha256_of
+
+
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """The model inside DistributedDataParallel and its like."""
+    while is_model_wrapper(model):
+        model = model.module
+    return model
+
+
+def walk_datasets(dataset: Any) -> Iterator[Any]:
+    """A dataset and all the datasets that it wraps.
+
+    Args:
+        dataset (Any): With ``dataset``, ``datasets`` or neither.
+    """
+    todo, seen = [dataset], set()
+    while todo:
+        item = todo.pop()
+        if item is None or id(item) in seen:
+            continue
+        seen.add(id(item))
+        yield item
+        todo += [getattr(item, 'dataset', None)]
+        todo += list(getattr(item, 'datasets', None) or [])
+
+
+def walk_transforms(dataset: Any) -> Iterator[Any]:
+    """All transforms of a dataset, those inside others included.
+
+    Args:
+        dataset (Any): Wrapped or not; pipelines are found under
+            ``pipeline``, inner transforms under ``transforms``.
+    """
+    todo = [getattr(item, 'pipeline', None) for item in walk_datasets(dataset)]
+    while todo:
+        item = todo.pop(0)
+        if item is None:
+            continue
+        if isinstance(item, (list, tuple)):
+            todo = list(item) + todo
+            continue
+        inner = getattr(item, 'transforms', None)
+        if not callable(inner) and inner is not None:
+            todo = list(inner) + todo
+        if type(item).__name__ != 'Compose':
+            yield item
+
+
+def transform_name(transform: Any) -> str:
+    """Class name of a transform, through mmpretrain's torchvision wrapper."""
+    inner = getattr(transform, 't', None)
+    return type(transform if inner is None else inner).__name__
+
+
+def dataset_classes(dataset: Any) -> Tuple[str, ...]:
+    """Class names of a dataset, without background.
+
+    Raises:
+        InputError: Its metainfo has none.
+    """
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    if not classes:
+        raise InputError(f'dataset {type(dataset).__name__}: metainfo has no '
+                         'classes; set metainfo=dict(classes=[...])')
+    return tuple(classes)
+
+
+def trained_checkpoint(runner: Runner) -> Optional[str]:
+    """The checkpoint that holds the weights after training, if any does.
+
+    Args:
+        runner (Runner): At the end of its training.
+
+    Returns:
+        str or None: The file of this very epoch or iteration; an older one,
+        or one that another run left in the work dir, does not count.
+    """
+    for hook in runner.hooks:
+        if not isinstance(hook, CheckpointHook):
+            continue
+        step = runner.epoch if hook.by_epoch else runner.iter
+        path = getattr(hook, 'last_ckpt', None)
+        if path is None and runner._resume:  # nothing was left to train
+            path = find_latest_checkpoint(runner.work_dir)
+        if path and osp.basename(path) == hook.filename_tmpl.format(step):
+            return path
+    return None
+
+
+def describe_checkpoint(path: Optional[str]) -> Dict[str, Optional[str]]:
+    """Name and checksum of a checkpoint for a manifest.
+
+    Args:
+        path (str, optional): A file, an address or None.
+
+    Returns:
+        dict: ``name`` (base name) and ``sha256``; None where unknown.
+    """
+    if not path:
+        return dict(name=None, sha256=None)
+    path = str(path)
+    known = osp.isfile(path)
+    return dict(
+        name=osp.basename(path), sha256=sha256_of(path) if known else None)
+
+
+def gather_dicts(own: Dict[str, Any]) -> Dict[str, Any]:
+    """Union of the dicts of all ranks, on all ranks.
+
+    A key that several ranks have (a sampler repeats images to give every
+    rank the same number) is kept once.
+
+    Args:
+        own (dict): This rank's, small.
+
+    Returns:
+        dict: Sorted by key.
+    """
+    parts: List[Dict[str, Any]] = all_gather_object(own)
+    merged: Dict[str, Any] = {}
+    for part in parts:
+        merged.update(part)
+    return dict(sorted(merged.items()))

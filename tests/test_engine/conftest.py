@@ -1,0 +1,166 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""A toy model, dataset and runner for the hooks' tests."""
+import copy
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import BaseMetric
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
+from torch.utils.data import Dataset
+
+CLASSES = ('a', 'b', 'c')
+NAMES = itertools.count()
+
+
+class ToyDataset(Dataset):
+    """Photographs of different size; every look draws another flip."""
+
+    def __init__(self,
+                 n=6,
+                 flips=(None, 'horizontal', 'vertical', 'diagonal')):
+        self.metainfo = dict(classes=CLASSES)
+        self.flips = flips
+        self.rng = np.random.default_rng(7)
+        self.images = [
+            torch.rand(3, 8 + 2 * i, 12, generator=self._seeded(i))
+            for i in range(n)
+        ]
+
+    @staticmethod
+    def _seeded(seed):
+        return torch.Generator().manual_seed(seed)
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, i):
+        image = self.images[i]
+        flip = self.flips[self.rng.integers(len(self.flips))]
+        dims = dict(horizontal=[2], vertical=[1], diagonal=[1, 2])
+        if flip:
+            image = image.flip(dims[flip])
+        shape = tuple(image.shape[1:])
+        sample = BaseDataElement(
+            metainfo=dict(
+                img_id=f'sub/{i}',
+                ori_shape=shape,
+                img_shape=shape,
+                flip=bool(flip),
+                flip_direction=flip))
+        sample.gt_label = torch.tensor([i % 3, (i + 1) % 3])
+        return dict(inputs=image, data_samples=sample)
+
+
+class ToyModel(BaseModel):
+    """Class maps are noise around the image, new at every look."""
+
+    def __init__(self, group_size=1):
+        super().__init__()
+        self.group_size = group_size
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.rng = np.random.default_rng(3)
+        self.stop_after = None
+        self.seen = []  # (step, slot, sample)
+        self.step = 0
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        if mode == 'loss':
+            if self.step == self.stop_after:
+                raise KeyboardInterrupt
+            self.step += 1
+        for slot, (image, sample) in enumerate(zip(inputs, data_samples)):
+            # on the CPU wherever the runner has put them
+            image, ids = image.cpu(), sample.gt_label.cpu().sort()[0]
+            maps = torch.stack([image[c, ::2, ::2] for c in ids])
+            score = torch.full((3, ), .9)
+            if mode == 'loss':
+                noise = self.rng.random(maps.shape).astype(np.float32)
+                maps = maps * torch.from_numpy(noise)
+                low = self.rng.random(3) < .4
+                score[torch.from_numpy(low)] = .05
+                # the second class of this image is never found
+                if sample.img_id == 'sub/1':
+                    score[ids[1]] = .01
+            sample.class_ids, sample.class_maps = ids, maps * 5
+            sample.pred_score = score
+            if mode == 'loss':
+                copied = copy.deepcopy(sample).to('cpu')
+                self.seen.append((self.step - 1, slot, copied))
+        if mode == 'loss':
+            return dict(loss=(self.weight**2).sum())
+        return list(data_samples)
+
+
+class ToyMetric(BaseMetric):
+    default_prefix = 'toy'
+
+    def process(self, data_batch, data_samples):
+        self.results += [s['img_id'] for s in data_samples]
+
+    def compute_metrics(self, results):
+        return dict(images=len(results))
+
+
+def build_runner(root,
+                 hooks=(),
+                 by_epoch=True,
+                 length=4,
+                 test=False,
+                 batch_size=2,
+                 dataset=None,
+                 test_dataset=None,
+                 model=None,
+                 checkpoint=None,
+                 metric=None,
+                 **kwargs):
+    """A runner on the toy model that works in ``root/work``."""
+    loader = dict(
+        batch_size=batch_size,
+        num_workers=0,
+        collate_fn=pseudo_collate,
+        dataset=dataset if dataset is not None else ToyDataset())
+    train = dict(
+        by_epoch=True, max_epochs=length) if by_epoch else dict(
+            by_epoch=False, max_iters=length)
+    sampler = 'DefaultSampler' if by_epoch else 'InfiniteSampler'
+    checkpoint = checkpoint or dict(interval=1, by_epoch=by_epoch)
+    if test:
+        kwargs.update(
+            test_cfg=dict(),
+            test_evaluator=[metric or ToyMetric()],
+            test_dataloader=dict(
+                loader,
+                dataset=test_dataset or ToyDataset(flips=(None, )),
+                sampler=dict(type='DefaultSampler', shuffle=False)))
+    return Runner(
+        model=model if model is not None else ToyModel(),
+        work_dir=str(root / 'work'),
+        train_cfg=train,
+        train_dataloader=dict(
+            loader, sampler=dict(type=sampler, shuffle=True)),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=.1)),
+        custom_hooks=list(hooks),
+        default_hooks=dict(
+            checkpoint=dict(type='CheckpointHook', **checkpoint)),
+        experiment_name=f'toy-{next(NAMES)}',
+        randomness=dict(seed=5),
+        log_level='WARNING',
+        default_scope='mmengine',
+        **kwargs)
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """The factory above in ``tmp_path``, with the toy classes."""
+
+    def build(*args, **kwargs):
+        return build_runner(tmp_path, *args, **kwargs)
+
+    build.model, build.dataset, build.root = ToyModel, ToyDataset, tmp_path
+    build.classes = CLASSES
+    return build

@@ -1,0 +1,66 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""One of two processes of ``test_dist.py``: train, accumulate, dump, test."""
+import importlib.util
+import json
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+from torch import distributed as dist
+
+from group_wsss.engine import AttentionAccumulationHook, PseudoLabelHook
+from group_wsss.evaluation import CAMIoU
+
+LABELER = dict(type='group_wsss.ThresholdLabeler', bg_threshold=.6)
+
+
+def main(root: Path, rank: int, world: int) -> None:
+    spec = importlib.util.spec_from_file_location(
+        'toy',
+        Path(__file__).with_name('conftest.py'))
+    toy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(toy)
+    options = {}
+    if world > 1:
+        os.environ.update(
+            RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank))
+        dist.init_process_group(
+            'gloo',
+            init_method=f'file://{root}/rendezvous',
+            rank=rank,
+            world_size=world)
+        options = dict(
+            launcher='pytorch',
+            cfg=dict(
+                model_wrapper_cfg=dict(
+                    type='MMDistributedDataParallel', device_ids=None)))
+    model = toy.ToyModel(group_size=2)
+    model.rng = np.random.default_rng(rank)
+    hooks = [
+        AttentionAccumulationHook(labeler=LABELER),
+        PseudoLabelHook(labeler=LABELER, keep_scores=True)
+    ]
+    # 5 images: with two processes the sampler repeats one
+    runner = toy.build_runner(
+        root,
+        hooks,
+        length=3,
+        test=True,
+        model=model,
+        dataset=toy.ToyDataset(5),
+        test_dataset=toy.ToyDataset(5, flips=(None, )),
+        metric=CAMIoU(str(root / 'masks'), bg_threshold=.6, min_images=2),
+        **options)
+    runner.train()
+    (root / f'seen{rank}.pkl').write_bytes(pickle.dumps(model.seen))
+    metrics = runner.test_loop.run()
+    if rank == 0:
+        (root / 'metrics.json').write_text(json.dumps(metrics))
+    if world > 1:
+        dist.destroy_process_group()
+
+
+if __name__ == '__main__':
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,168 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from group_wsss.engine import PseudoLabelHook
+from group_wsss.errors import InputError
+from group_wsss.pseudo_labels import (ScoreMap, ThresholdLabeler,
+                                      read_index_png, sha256_of)
+
+LABELER = dict(type='group_wsss.ThresholdLabeler', bg_threshold=.6)
+
+
+def _expected(toy, i):
+    image = toy.dataset(flips=(None, )).images[i]
+    ids = sorted([i % 3, (i + 1) % 3])
+    maps = torch.stack([image[c, ::2, ::2] for c in ids])
+    score_map = ScoreMap.from_class_maps(f'sub/{i}', image.shape[1:], ids,
+                                         maps)
+    return ThresholdLabeler(.6)(score_map)
+
+
+@pytest.mark.parametrize('by_epoch', (True, False))
+def test_training_ends_with_labels(toy, by_epoch):
+    hook = PseudoLabelHook(labeler=LABELER, keep_scores=True)
+    runner = toy([hook], by_epoch, length=2, test=True)
+    calls = []
+    call = runner.call_hook
+
+    def watch(name, **kwargs):
+        calls.append(name)
+        call(name, **kwargs)
+
+    runner.call_hook = watch
+    runner.train()
+    assert calls.count('before_test') == calls.count('after_test') == 1
+    out = toy.root / 'work' / 'pseudo_labels'
+    for i in range(6):
+        np.testing.assert_array_equal(
+            read_index_png(str(out / f'sub/{i}.png')), _expected(toy, i))
+        saved = ScoreMap.load(str(out / f'scores/sub/{i}.npz'))
+        assert saved.img_id == f'sub/{i}' and len(saved.class_ids) == 2
+    files = [p.name for p in out.rglob('*') if p.is_file()]
+    assert len(files) == 13  # 6 labels, 6 scores, the manifest
+    manifest = json.loads((out / 'manifest.json').read_text())
+    assert manifest['images'] == 6
+    assert manifest['classes'] == ['background', *toy.classes]
+    assert manifest['labeler'] == LABELER and manifest['seed'] == 5
+    assert manifest['duration_seconds'] > 0
+    name = 'epoch_2.pth' if by_epoch else 'iter_2.pth'
+    assert manifest['checkpoint'] == dict(
+        name=name, sha256=sha256_of(str(toy.root / 'work' / name)))
+    pixels = sum(_expected(toy, i).size for i in range(6))
+    assert sum(manifest['pixels'].values()) == pixels
+
+
+def test_batch_size_does_not_change_a_byte(toy):
+    dumps = []
+    for batch_size in (1, 4):
+        out = toy.root / f'out{batch_size}'
+        hook = PseudoLabelHook(str(out), LABELER)
+        toy([hook], test=True, batch_size=batch_size).test()
+        dumps.append({
+            p.relative_to(out): p.read_bytes()
+            for p in sorted(out.rglob('*.png'))
+        })
+    assert dumps[0] == dumps[1] and len(dumps[0]) == 6
+
+
+def test_runner_test_names_the_loaded_checkpoint(toy):
+    toy(length=1).train()
+    path = str(toy.root / 'work' / 'epoch_1.pth')
+    hook = PseudoLabelHook(labeler=LABELER)
+    metrics = toy([hook], test=True, load_from=path).test()
+    assert metrics == {'toy/images': 6}
+    out = toy.root / 'work' / 'pseudo_labels'
+    manifest = json.loads((out / 'manifest.json').read_text())
+    assert manifest['checkpoint']['sha256'] == sha256_of(path)
+    assert not (out / 'scores').exists()
+
+
+@pytest.mark.parametrize('interval, length, good',
+                         ((-1, 1, False), (2, 3, False), (2, 4, True)))
+def test_only_the_checkpoint_of_these_weights_is_named(toy, interval, length,
+                                                       good):
+    toy(length=1).train()  # leaves an epoch_1.pth of other weights
+    hook = PseudoLabelHook(labeler=LABELER)
+    saving = dict(interval=interval, save_last=False)
+    toy([hook], length=length, test=True, checkpoint=saving).train()
+    out = toy.root / 'work' / 'pseudo_labels'
+    manifest = json.loads((out / 'manifest.json').read_text())
+    expected = dict(name=None, sha256=None)
+    if good:
+        path = toy.root / 'work' / 'epoch_4.pth'
+        expected = dict(name='epoch_4.pth', sha256=sha256_of(str(path)))
+    assert manifest['checkpoint'] == expected
+
+
+def test_resumed_when_nothing_is_left_to_train(toy):
+    toy(length=2).train()
+    hook = PseudoLabelHook(labeler=LABELER)
+    toy([hook], length=2, test=True, resume=True).train()
+    out = toy.root / 'work' / 'pseudo_labels'
+    manifest = json.loads((out / 'manifest.json').read_text())
+    assert manifest['checkpoint']['name'] == 'epoch_2.pth'
+
+
+def test_after_train_can_be_switched_off(toy):
+    hook = PseudoLabelHook(after_train=False)
+    toy([hook], length=1, test=True).train()
+    assert not (toy.root / 'work' / 'pseudo_labels').exists()
+
+
+def test_training_without_a_test_loop(toy):
+    toy([PseudoLabelHook()], length=1).train()
+    assert not (toy.root / 'work' / 'pseudo_labels').exists()
+
+
+def test_interrupted_dump_has_no_manifest(toy):
+    hook = PseudoLabelHook(labeler=LABELER)
+    toy([hook], test=True).test()
+    out = toy.root / 'work' / 'pseudo_labels'
+    assert (out / 'manifest.json').exists()
+    hook = PseudoLabelHook(labeler=LABELER)
+
+    def interrupt(score_map):
+        raise KeyboardInterrupt
+
+    hook.labeler = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        toy([hook], test=True).test()
+    assert not (out / 'manifest.json').exists()
+    assert all(p.suffix == '.png' for p in out.rglob('*') if p.is_file())
+
+
+def test_unwritable_folder_fails_before_training(toy):
+    (toy.root / 'file').write_text('x')
+    model = toy.model()
+    hook = PseudoLabelHook(str(toy.root / 'file' / 'out'))
+    with pytest.raises(InputError, match='file'):
+        toy([hook], test=True, model=model).train()
+    assert model.step == 0
+
+
+def test_model_without_class_maps_is_refused(toy):
+
+    class Plain(toy.model):
+
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            return list(data_samples)
+
+    with pytest.raises(InputError, match='class_ids'):
+        toy([PseudoLabelHook()], test=True, model=Plain()).test()
+
+
+def test_class_beyond_the_dataset_is_refused(toy):
+    runner = toy([PseudoLabelHook()], test=True)
+    runner.test_loop.dataloader.dataset.metainfo = dict(classes=('a', 'b'))
+    with pytest.raises(InputError, match='class id 2.*2 classes'):
+        runner.test()
+
+
+def test_registered():
+    from group_wsss.registry import HOOKS
+    hook = HOOKS.build(dict(type='group_wsss.PseudoLabelHook'))
+    assert hook.labeler.bg_threshold == .35
