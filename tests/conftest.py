@@ -1,0 +1,106 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""What all tests share: no global state, one thread, a tiny VOC folder."""
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.runner import CheckpointLoader
+from mmengine.visualization import Visualizer
+from PIL import Image
+
+torch.set_num_threads(1)
+# for the processes that tests start
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def no_global_state():
+    """Undo what a test leaves in mmengine's global objects."""
+    owners = []
+    for owner in (DefaultScope, MessageHub, MMLogger, Visualizer):
+        while '_instance_dict' not in vars(owner):
+            owner = owner.__mro__[1]
+        owners.append((owner, owner._instance_dict.copy()))
+    schemes = CheckpointLoader._schemes.copy()
+    yield
+    for owner, instances in owners:
+        owner._instance_dict.clear()
+        owner._instance_dict.update(instances)
+    CheckpointLoader._schemes = schemes
+
+
+@pytest.fixture(scope='session')
+def data_root() -> Path:
+    """Real photographs in VOC layout; not part of the repository."""
+    folder = ROOT.parent / 'shared' / 'data' / 'coco540'
+    if not folder.is_dir():
+        pytest.skip('the shared photographs are not on this machine')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def tiny_voc(tmp_path_factory) -> Path:
+    """Eight tiny images in VOC layout, a disc of one class in each.
+
+    ``JPEGImages``, ``SegmentationClass`` (index PNGs with classes 1 to 4 and
+    255), ``ImageSets/Segmentation/{train,val,trainaug,aug}.txt`` and
+    ``ImageSets/train_cls.txt`` with 0-based class ids.
+    """
+    root = tmp_path_factory.mktemp('tiny_voc')
+    for name in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation'):
+        (root / name).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:40, :48]
+    ids, tags = [f'tiny_{i}' for i in range(8)], []
+    for i, name in enumerate(ids):
+        disc = (rows - 20)**2 + (columns - 14 - 2 * i)**2
+        image = rng.integers(0, 60, (40, 48, 3))
+        image[disc < 120] += np.array([[180, 0, 0], [0, 180, 0], [0, 0, 180],
+                                       [150, 150, 0]])[i % 4]
+        mask = np.where(disc < 120, i % 4 + 1, 0)
+        mask[(disc >= 120) & (disc < 160)] = 255
+        Image.fromarray(image.astype(np.uint8)).save(root / 'JPEGImages' /
+                                                     f'{name}.jpg')
+        label = Image.fromarray(mask.astype(np.uint8), mode='P')
+        label.putpalette(list(range(256)) * 3)
+        label.save(root / 'SegmentationClass' / f'{name}.png')
+        tags.append(f'{name} {i % 4}')
+    for split, rows in (('train', ids), ('trainaug', ids), ('aug', ids),
+                        ('val', ids[:3])):
+        path = root / 'ImageSets' / 'Segmentation' / f'{split}.txt'
+        path.write_text('\n'.join(rows) + '\n')
+    (root / 'ImageSets' / 'train_cls.txt').write_text('\n'.join(tags) + '\n')
+    return root
+
+
+@pytest.fixture
+def call_tool(monkeypatch) -> Callable[..., None]:
+    """Run ``tools/NAME.py`` with arguments, in this process.
+
+    Ends as the command line does: ``SystemExit`` with status 2 and one line
+    on stderr for a wrong input.
+    """
+
+    def call(name: str, *args) -> None:
+        from group_wsss import cli
+        spec = importlib.util.spec_from_file_location(
+            f'group_wsss_tool_{name}', ROOT / 'tools' / f'{name}.py')
+        tool = importlib.util.module_from_spec(spec)
+        path = sys.path.copy()
+        try:
+            spec.loader.exec_module(tool)
+            monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
+            cli.run(tool.main)
+        finally:
+            sys.path[:] = path
+
+    return call

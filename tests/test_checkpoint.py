@@ -1,0 +1,159 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import os
+import pickle
+import tarfile
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from group_wsss.checkpoint import (StateDictCheckHook, load_from_file,
+                                   use_safe_loading)
+from group_wsss.errors import InputError
+
+
+class Call:
+    """Pickles as a call."""
+
+    def __init__(self, function, *args):
+        self.call = (function, args)
+
+    def __reduce__(self):
+        return self.call
+
+
+def make_file(path):
+    path.write_text('executed')
+
+
+def full_checkpoint():
+    """What a Runner saves."""
+    hub = MessageHub('checkpoint')
+    hub.update_scalar('train/loss', 1.5)
+    hub.update_scalar('train/lr', np.float64(.1))
+    hub.update_info('iter', 3)
+    hub.update_info('best', np.float32(2))
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    optim = torch.optim.AdamW(model.parameters())
+    model(torch.rand(4, 3)).sum().backward()
+    optim.step()
+    return dict(
+        state_dict=model.state_dict(),
+        optimizer=optim.state_dict(),
+        message_hub=hub.state_dict(),
+        meta=dict(epoch=1, seed=np.int64(3), names=('a', 'b')),
+        half=torch.rand(2).bfloat16(),
+        parameter=nn.Parameter(torch.rand(2)),
+        dtype=torch.float16,
+        array=np.arange(3.))
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_runner_checkpoint_loads(tmp_path, zipped):
+    saved, path = full_checkpoint(), str(tmp_path / 'a.pth')
+    torch.save(saved, path, _use_new_zipfile_serialization=zipped)
+    use_safe_loading()
+    loaded = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    for key, value in saved['state_dict'].items():
+        assert torch.equal(loaded['state_dict'][key], value)
+    history = loaded['message_hub']['log_scalars']['train/loss']
+    assert isinstance(history, HistoryBuffer) and history.mean() == 1.5
+    assert loaded['meta'] == saved['meta']
+    assert loaded['dtype'] is torch.float16
+    assert np.array_equal(loaded['array'], saved['array'])
+
+
+def payloads(target):
+    yield Call(make_file, target)
+    yield Call(os.system, f'touch {target}')
+    yield Call(eval, f"open({str(target)!r}, 'w')")
+    # climb from an allowed function to its globals
+    yield Call(getattr, torch._utils._rebuild_tensor_v2, '__globals__')
+    yield Call(torch.load, str(target))
+    yield Call(torch.storage._load_from_bytes, b'')
+
+
+@pytest.mark.parametrize('number', range(6))
+@pytest.mark.parametrize('zipped', [True, False])
+def test_code_is_not_executed(tmp_path, number, zipped):
+    target, path = tmp_path / 'executed', tmp_path / 'evil.pth'
+    evil = list(payloads(target))[number]
+    torch.save(
+        dict(state_dict=dict(a=torch.zeros(1)), meta=evil),
+        path,
+        _use_new_zipfile_serialization=zipped)
+    with pytest.raises(InputError, match='evil.pth: not loaded') as caught:
+        load_from_file(str(path))
+    assert '\n' not in str(caught.value)
+    assert not target.exists()
+
+
+def test_a_plain_pickle_is_not_executed(tmp_path):
+    target, path = tmp_path / 'executed', tmp_path / 'evil.pkl'
+    path.write_bytes(pickle.dumps(Call(make_file, target)))
+    with pytest.raises(InputError, match='evil.pkl'):
+        load_from_file(str(path))
+    assert not target.exists()
+
+
+def test_archives_with_programs(tmp_path):
+    program = str(tmp_path / 'program.pt')
+    torch.jit.script(nn.ReLU()).save(program)
+    with pytest.raises(InputError, match='TorchScript'):
+        load_from_file(program)
+    tar = str(tmp_path / 'old.tar')
+    with tarfile.open(tar, 'w') as archive:
+        archive.add(program, 'storages')
+    with pytest.raises(InputError, match='tar archive'):
+        load_from_file(tar)
+
+
+@pytest.mark.parametrize('content, words', [
+    (None, 'no such checkpoint'),
+    (b'', 'cannot be read'),
+    (b'<html>404</html>', 'cannot be read'),
+])
+def test_files_that_are_none(tmp_path, content, words):
+    path = tmp_path / 'x.pth'
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=f'x.pth: {words}') as caught:
+        load_from_file(str(path))
+    assert '\n' not in str(caught.value)
+
+
+def test_truncated(tmp_path):
+    path = tmp_path / 'x.pth'
+    torch.save(full_checkpoint(), path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match='x.pth: cannot be read'):
+        load_from_file(str(path))
+
+
+def check(model, weights):
+    hook = StateDictCheckHook('x.pth')
+    hook.after_load_checkpoint(
+        SimpleNamespace(model=model), dict(state_dict=weights))
+
+
+def test_state_dict_check():
+    model = nn.Sequential(nn.Conv2d(3, 7, 1), nn.BatchNorm2d(7))
+    good = model.state_dict()
+    check(model, good)
+    check(model, {f'module.{key}': value for key, value in good.items()})
+    check(model, {**good, 'auxiliary.weight': torch.zeros(1)})
+    few = {k: v for k, v in good.items() if 'num_batches' not in k}
+    check(model, few)
+    other = {**good, '0.weight': torch.zeros(20, 3, 1, 1)}
+    with pytest.raises(InputError) as caught:
+        check(model, other)
+    assert str(caught.value) == (
+        'x.pth: does not fit the config: 0.weight is (20, 3, 1, 1) in the '
+        'checkpoint and (7, 3, 1, 1) in the model')
+    few.pop('0.bias')
+    with pytest.raises(InputError, match='0.bias is not in the checkpoint'):
+        check(model, few)

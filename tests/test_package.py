@@ -1,0 +1,193 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""The package as a whole: what it imports, how it is laid out."""
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import group_wsss
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / 'projects' / 'group_wsss'
+# a room imports only rooms before it
+ROOMS = ['datasets', 'models', 'pseudo_labels', 'evaluation', 'engine', 'apis']
+COMMON = ['errors', 'registry', 'version']
+SOURCES = sorted(
+    path for folder in ('projects', 'tools', 'tests', 'configs')
+    for path in (ROOT / folder).rglob('*.py')) + [ROOT / 'setup.py']
+
+
+def run_python(code: str) -> str:
+    return subprocess.run([sys.executable, '-c', code],
+                          cwd=ROOT / 'projects',
+                          check=True,
+                          capture_output=True,
+                          text=True).stdout
+
+
+@pytest.mark.parametrize('module, absent', [
+    ('group_wsss', ['torch', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain']),
+    ('group_wsss.registry', ['mmcv', 'mmseg', 'mmpretrain']),
+    ('group_wsss.cli', ['torch', 'mmengine', 'mmseg', 'mmpretrain']),
+])
+def test_import_is_light(module, absent):
+    loaded = run_python(f'import sys, {module}; print(*sys.modules)').split()
+    assert module in loaded
+    assert not set(absent) & set(loaded)
+
+
+def good_versions(**changes):
+    versions = dict(
+        mmengine='0.10.7', mmcv='2.1.0', mmseg='1.2.2', mmpretrain='1.2.0')
+    versions.update(changes)
+    return versions
+
+
+@pytest.mark.parametrize('changes', [
+    dict(),
+    dict(mmengine='0.10.12', mmcv='2.3.6', mmseg='1.4.2', mmpretrain='1.3.6'),
+    dict(mmengine='0.10.0', mmcv='2.0.0rc4'),
+    dict(mmengine='0.11.0rc0'),
+])
+def test_version_window_admits(changes):
+    group_wsss.check_versions(good_versions(**changes))
+
+
+@pytest.mark.parametrize('changes, words', [
+    (dict(mmengine='0.9.1'), ['mmengine>=0.10.0,<0.12', 'found 0.9.1']),
+    (dict(mmengine='0.12.0'), ['mmengine', 'found 0.12.0']),
+    (dict(mmcv='1.7.2'), ['mmcv>=2.0.0,<2.5', 'found 1.7.2']),
+    (dict(mmcv=None), ['mmcv>=2.0.0,<2.5 (not installed)']),
+    (dict(mmseg='1.6.0'), ['mmsegmentation>=1.2.0,<1.6']),
+    (dict(mmpretrain=None, mmseg='0.30.0'), ['mmpretrain', 'found 0.30.0']),
+])
+def test_version_window_refuses(changes, words):
+    with pytest.raises(ImportError) as caught:
+        group_wsss.check_versions(good_versions(**changes))
+    message = str(caught.value)
+    assert '\n' not in message and 'requirements/mminstall.txt' in message
+    for word in words:
+        assert word in message
+
+
+def test_installed_reads_a_source_checkout(tmp_path, monkeypatch):
+    package = tmp_path / 'a_package_of_sources'
+    package.mkdir()
+    (package / '__init__.py').write_text('raise RuntimeError("imported")')
+    (package / 'version.py').write_text("__version__ = '2.1.0'\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert group_wsss._installed(package.name, ['no-such-dist']) == '2.1.0'
+    assert group_wsss._installed('no_such_module', ['no-such-dist']) is None
+
+
+def test_one_import_name():
+    assert not (ROOT / 'projects' / '__init__.py').exists()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or '']
+            for name in names:
+                assert name.split('.')[0] != 'projects', path
+
+
+def imported_rooms(path: Path):
+    """Rooms and modules of the package that a file imports."""
+    # the package that `from . import` means
+    parts = path.relative_to(PACKAGE.parent).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            targets = [alias.name.split('.') for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            base = list(parts[:len(parts) - node.level + 1])
+            targets = [
+                base + (node.module or alias.name).split('.')
+                for alias in node.names
+            ]
+        elif isinstance(node, ast.ImportFrom):
+            targets = [(node.module or '').split('.')]
+        else:
+            continue
+        for target in targets:
+            if target[0] == 'group_wsss' and len(target) > 1:
+                yield target[1]
+
+
+def test_rooms_import_upwards_only():
+    seen = set()
+    for path in PACKAGE.rglob('*.py'):
+        room = path.relative_to(PACKAGE).parts[0]
+        if room in ROOMS:
+            allowed = COMMON + ['checkpoint'] + ROOMS[:ROOMS.index(room) + 1]
+        else:
+            allowed = COMMON + ['checkpoint', 'cli']
+        for target in imported_rooms(path):
+            seen.add(target)
+            assert target in allowed, f'{path} imports {target}'
+    assert {'errors', 'registry'} <= seen
+
+
+def test_no_mm_package_is_required(monkeypatch):
+    import runpy
+
+    import setuptools
+    given = {}
+    monkeypatch.setattr(setuptools, 'setup', given.update)
+    runpy.run_path(str(ROOT / 'setup.py'))
+    assert given['version'] == group_wsss.__version__
+    assert 'group_wsss' in given['packages']
+    wanted = given['install_requires'] + sum(given['extras_require'].values(),
+                                             [])
+    assert 'numpy' in given['install_requires']
+    assert 'pytest' in given['extras_require']['tests']
+    for name in wanted:
+        assert not re.match('(onedl-)?mm', name), name
+
+
+def test_requirements_are_pinned():
+    pinned = 0
+    for path in (ROOT / 'requirements').glob('*.txt'):
+        for line in path.read_text().splitlines():
+            line = line.split('#')[0].split(';')[0].strip()
+            if line:
+                assert re.fullmatch(r'[\w.-]+==[\w.]+', line), (path, line)
+                pinned += 1
+        assert f'-r requirements/{path.name}' in (
+            ROOT / 'requirements.txt').read_text()
+    assert pinned > 8
+
+
+@pytest.mark.parametrize(
+    'path', SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_source_style(path):
+    text = path.read_text(encoding='utf-8')
+    lines = text.splitlines()
+    assert lines[0] == ('# Copyright (c) group_wsss contributors. '
+                        'All rights reserved.')
+    assert text.endswith('\n')
+    for number, line in enumerate(lines, 1):
+        assert len(line) <= 79, f'{path}:{number}'
+        assert line == line.rstrip(), f'{path}:{number}'
+    if 'tests' in path.parts:
+        return
+    # a path of somebody's machine
+    assert not re.search(r'''['" =](/tmp|/work|/root|/home)/''', text), path
+
+
+@pytest.mark.parametrize(
+    'path',
+    sorted((ROOT / 'tools').rglob('*.sh')) + [ROOT / '.ci' / 'run'],
+    ids=lambda path: path.name)
+def test_shell_scripts_parse(path):
+    subprocess.run(['bash', '-n', str(path)], check=True)
+
+
+def test_ci_calls_the_tests():
+    lines = (ROOT / '.ci' / 'run').read_text().split('\n')
+    commands = [line for line in lines if line and line[0] != '#']
+    assert commands == ['set -e', 'exec bash tools/run_tests.sh']

@@ -1,0 +1,184 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Stage 2 is stock mmseg: its own configs train on a dump."""
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted((ROOT / 'configs' / 'deeplabv3').glob('*.py'))
+STOCK = 'deeplabv3/deeplabv3_r50-d8_4xb4-20k_voc12aug-512x512.py'
+
+
+def stock_config():
+    """The DeepLabV3 config inside the installed mmseg, as shipped."""
+    folder = importlib.util.find_spec('mmseg').submodule_search_locations[0]
+    path = Path(folder) / '.mim' / 'configs' / STOCK
+    if not path.is_file():
+        pytest.skip('this mmseg comes without configs')
+    return path
+
+
+@pytest.fixture
+def dump(tiny_voc, tmp_path):
+    """Pseudo labels: the photographs cut in halves, a part unknown."""
+    for number, path in enumerate(sorted((tiny_voc / 'JPEGImages').iterdir())):
+        label = np.zeros((40, 48), np.uint8)
+        label[:, 10 + number:] = number % 4 + 1
+        label[:5] = 255
+        image = Image.fromarray(label, mode='P')
+        image.putpalette(list(range(256)) * 3)
+        image.save(tmp_path / f'{path.stem}.png')
+    return tmp_path
+
+
+def test_unmodified_config_of_mmseg(tiny_voc, dump, tmp_path, call_tool,
+                                    capsys):
+    train, val = 'train_dataloader.', 'val_dataloader.'
+    options = {
+        # where the data are: all that stage 2 has to know
+        val + 'dataset.data_root':
+        tiny_voc,
+        # a small network on small images, without downloads
+        'model.pretrained':
+        None,
+        'model.data_preprocessor.size':
+        '(64,64)',
+        'model.backbone.depth':
+        18,
+        'model.decode_head.in_channels':
+        512,
+        'model.decode_head.channels':
+        16,
+        'model.auxiliary_head.in_channels':
+        256,
+        'model.auxiliary_head.channels':
+        16,
+        'model.decode_head.loss_decode.avg_non_ignore':
+        True,
+        'model.auxiliary_head.loss_decode.avg_non_ignore':
+        True,
+        'train_cfg.max_iters':
+        2,
+        'train_cfg.val_interval':
+        2,
+        'default_hooks.logger.interval':
+        1,
+        'default_hooks.checkpoint.interval':
+        2,
+        val + 'dataset.pipeline.1.scale':
+        '(96,64)',
+        train + 'batch_size':
+        2,
+    }
+    for loader in (train, val):
+        options[loader + 'num_workers'] = 0
+        options[loader + 'persistent_workers'] = False
+    for i in (0, 1):
+        data = f'{train}dataset.datasets.{i}.'
+        options.update({
+            data + 'data_root': tiny_voc,
+            data + 'data_prefix.seg_map_path': dump,
+            data + 'pipeline.2.scale': '(96,64)',
+            data + 'pipeline.3.crop_size': '(64,64)',
+            data + 'pipeline.6.size': '(64,64)'
+        })
+    for part in ('backbone', 'decode_head', 'auxiliary_head'):
+        options[f'model.{part}.norm_cfg.type'] = 'BN'
+    work_dir = tmp_path / 'work'
+    call_tool('train', stock_config(), '--work-dir', work_dir, '--cfg-options',
+              *(f'{key}={value}' for key, value in options.items()))
+    out = capsys.readouterr().out
+    assert 'Iter(train) [2/2]' in out and 'mIoU' in out
+    assert (work_dir / 'iter_2.pth').is_file()
+
+
+def load(path, **changes):
+    cfg = Config.fromfile(path)
+    cfg.model.pretrained = None
+    if cfg.model.backbone.type == 'group_wsss.EffNetLite0':
+        pytest.importorskip('timm')
+        cfg.model.backbone.weights = None
+    return cfg
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_config_builds(path):
+    from mmseg.registry import MODELS
+    cfg = load(path)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(cfg.model)
+    # mmseg's loss, which leaves out the unknown pixels
+    heads = [model.decode_head]
+    if model.with_auxiliary_head:
+        heads.append(model.auxiliary_head)
+    for head in heads:
+        assert type(head.loss_decode).__module__.startswith('mmseg.')
+        assert head.loss_decode.avg_non_ignore
+        assert head.num_classes == model.decode_head.num_classes
+    assert cfg.default_scope == 'mmseg'
+    assert tuple(cfg.model.data_preprocessor['size']) == cfg.crop_size
+    crops = [
+        step.crop_size for step in cfg.train_dataloader.dataset.pipeline
+        if step.type == 'RandomCrop'
+    ]
+    assert crops == [cfg.crop_size]
+
+
+@pytest.mark.parametrize('name', [
+    'deeplabv3_tiny_toy', 'deeplabv3_effnet-lite0_toy',
+    'deeplabv3_effnet-lite0_voc-layout'
+])
+def test_small_models_run(name):
+    from mmseg.registry import MODELS
+    cfg = load(ROOT / 'configs' / 'deeplabv3' / f'{name}.py')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(cfg.model).eval()
+    with torch.no_grad():
+        out = model(torch.rand(1, 3, 96, 96), mode='tensor')
+    stride = 16 if 'voc' in name else 8
+    assert out.shape == (1, cfg.model.decode_head.num_classes, 96 // stride,
+                         96 // stride)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_training_reads_the_dump_and_testing_the_masks(path, monkeypatch):
+    monkeypatch.setenv('PSEUDO_DIR', 'some/dump')
+    cfg = Config.fromfile(path)
+    prefix = cfg.train_dataloader.dataset.data_prefix
+    # absolute, or mmengine would look for it inside data_root
+    assert prefix.seg_map_path == str(Path('some/dump').absolute())
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        assert loader.dataset.data_prefix.seg_map_path == 'SegmentationClass'
+    monkeypatch.delenv('PSEUDO_DIR')
+    prefix = Config.fromfile(path).train_dataloader.dataset.data_prefix
+    assert prefix.seg_map_path.startswith(str(Path('work_dirs').absolute()))
+
+
+def test_toy_classes_are_those_of_the_toy_set():
+    from group_wsss.datasets.toy import TOY_CLASSES
+    from group_wsss.datasets.voc import voc_palette
+    for name in ('deeplabv3_tiny_toy', 'deeplabv3_effnet-lite0_toy'):
+        cfg = Config.fromfile(ROOT / 'configs' / 'deeplabv3' / f'{name}.py')
+        classes = tuple(cfg.metainfo.classes)
+        assert classes == ('background', ) + tuple(TOY_CLASSES)
+        assert cfg.metainfo.palette == voc_palette(len(classes))
+        assert cfg.model.decode_head.num_classes == len(classes)
+
+
+def test_roots_come_from_the_environment(monkeypatch, tmp_path):
+    folder = ROOT / 'configs' / 'deeplabv3'
+    monkeypatch.setenv('TOY_ROOT', str(tmp_path / 'toy'))
+    monkeypatch.setenv('DATA_ROOT', str(tmp_path / 'own photographs'))
+    monkeypatch.setenv('TRAIN_LIST', 'lists/mine.txt')
+    cfg = Config.fromfile(folder / 'deeplabv3_tiny_toy.py')
+    assert cfg.train_dataloader.dataset.data_root == str(tmp_path / 'toy')
+    cfg = Config.fromfile(folder / 'deeplabv3_effnet-lite0_voc-layout.py')
+    data = cfg.train_dataloader.dataset
+    assert data.data_root == str(tmp_path / 'own photographs')
+    assert data.ann_file == 'lists/mine.txt'

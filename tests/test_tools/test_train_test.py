@@ -1,0 +1,391 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""train.py, test.py and the launchers, on configs of mmseg and mmpretrain."""
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SEG_CONFIG = '''
+default_scope = 'mmseg'
+norm_cfg = dict(type='SyncBN', requires_grad=True)
+loss = dict(type='CrossEntropyLoss', loss_weight=1.0, avg_non_ignore=True)
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor', mean=[127.] * 3, std=[64.] * 3,
+        bgr_to_rgb=True, size=(32, 32), seg_pad_val=255,
+        test_cfg=dict(size_divisor=8)),
+    backbone=dict(
+        type='ResNetV1c', depth=18, stem_channels=8, base_channels=4,
+        strides=(1, 2, 1, 1), dilations=(1, 1, 1, 1), norm_cfg=norm_cfg),
+    decode_head=dict(
+        type='FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1,
+        num_classes=21, norm_cfg=norm_cfg, loss_decode=loss),
+    test_cfg=dict(mode='whole'))
+load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+data = dict(
+    type='PascalVOCDataset', data_root={root!r},
+    data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'))
+train_dataloader = dict(
+    batch_size=2, num_workers=0,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        ann_file='ImageSets/Segmentation/train.txt',
+        pipeline=load + [
+            dict(type='RandomCrop', crop_size=(32, 32)),
+            dict(type='PackSegInputs')], **data))
+val_dataloader = dict(
+    batch_size=1, num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        ann_file='ImageSets/Segmentation/val.txt',
+        pipeline=load + [dict(type='PackSegInputs')], **data))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+default_hooks = dict(
+    logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2))
+log_processor = dict(by_epoch=False)
+randomness = dict(seed=0)
+'''
+
+CLS_CONFIG = '''
+default_scope = 'mmpretrain'
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(type='ResNet_CIFAR', depth=18, base_channels=8,
+                  stem_channels=8),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=4, in_channels=64,
+              loss=dict(type='CrossEntropyLoss')))
+data_preprocessor = dict(num_classes=4, mean=[127.] * 3, std=[64.] * 3)
+train_dataloader = dict(
+    batch_size=4, num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='CustomDataset', data_root={root!r}, ann_file={ann!r},
+        data_prefix='JPEGImages', classes=['a', 'b', 'c', 'd'],
+        pipeline=[dict(type='LoadImageFromFile'),
+                  dict(type='Resize', scale=(32, 32)),
+                  dict(type='PackInputs')]))
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01))
+train_cfg = dict(by_epoch=True, max_epochs=1)
+default_hooks = dict(
+    logger=dict(type='LoggerHook', interval=1),
+    checkpoint=dict(type='CheckpointHook', interval=1))
+next_step = 'label {checkpoint} of {work_dir} with {config}'
+'''
+
+
+def environment(**changes):
+    path = os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH']
+    env = {**os.environ, 'PATH': path, 'OMP_NUM_THREADS': '1', **changes}
+    # as on a fresh machine: the scripts find the package themselves
+    env.pop('PYTHONPATH', None)
+    return env
+
+
+def run(*command, cwd=ROOT, **env):
+    return subprocess.run([str(word) for word in command],
+                          cwd=cwd,
+                          env=environment(**env),
+                          capture_output=True,
+                          text=True,
+                          timeout=300)
+
+
+@pytest.fixture(scope='module')
+def seg_config(tiny_voc, tmp_path_factory):
+    path = tmp_path_factory.mktemp('configs') / 'tiny_seg.py'
+    path.write_text(SEG_CONFIG.replace('{root!r}', repr(str(tiny_voc))))
+    return path
+
+
+@pytest.fixture(scope='module')
+def trained(seg_config, tmp_path_factory):
+    """Work dir of one training, started as a user starts it."""
+    cwd = tmp_path_factory.mktemp('cwd')
+    done = run(
+        sys.executable, ROOT / 'tools' / 'train.py', seg_config, cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (cwd / 'stdout').write_text(done.stdout)
+    return cwd
+
+
+def checkpoint_of(trained):
+    return trained / 'work_dirs' / 'tiny_seg' / 'iter_2.pth'
+
+
+def refused(capsys, call, *args):
+    """The one line of a refusal."""
+    with pytest.raises(SystemExit) as caught:
+        call(*args)
+    err = capsys.readouterr().err
+    assert caught.value.code == 2
+    lines = [row for row in err.splitlines() if row.startswith('error: ')]
+    assert len(lines) == 1 and 'Traceback' not in err
+    return lines[0]
+
+
+def test_train_says_what_to_do_next(trained):
+    out = (trained / 'stdout').read_text()
+    checkpoint = './work_dirs/tiny_seg/iter_2.pth'
+    assert 'Iter(train) [2/2]' in out and 'mIoU' in out
+    assert re.search(r'last checkpoint (\S*/)?work_dirs/tiny_seg/iter_2.pth',
+                     out)
+    assert 'python tools/test.py' in out.splitlines()[-1]
+    assert os.path.basename(checkpoint) in out.splitlines()[-1]
+
+
+def test_test_and_out(trained, seg_config, call_tool, tmp_path, capsys):
+    call_tool('test', seg_config, checkpoint_of(trained), '--work-dir',
+              tmp_path / 'w', '--out', tmp_path / 'png')
+    out = capsys.readouterr().out
+    assert 'mIoU' in out and 'Written to' in out
+    pngs = sorted((tmp_path / 'png').glob('*.png'))
+    assert [p.stem for p in pngs] == ['tiny_0', 'tiny_1', 'tiny_2']
+    assert Image.open(pngs[0]).size == (48, 40)
+
+
+def test_resume(trained, seg_config, call_tool, tmp_path, capsys):
+    work_dir = checkpoint_of(trained).parent
+    call_tool('train', seg_config, '--work-dir', tmp_path, '--resume',
+              checkpoint_of(trained), '--cfg-options', 'train_cfg.max_iters=3')
+    out = capsys.readouterr().out
+    assert 'Iter(train) [3/3]' in out and 'Iter(train) [1/3]' not in out
+    # nothing to do in the old work dir: it is complete
+    call_tool('train', seg_config, '--work-dir', work_dir, '--resume')
+    out = capsys.readouterr().out
+    assert f'Auto resumed from the latest checkpoint {work_dir}' in out
+    assert 'Iter(train)' not in out
+
+
+@pytest.mark.parametrize('tool, args', [('train', []), ('test', ['any.pth'])])
+def test_missing_config(tool, args, tmp_path, capsys, call_tool):
+    line = refused(capsys, call_tool, tool, tmp_path / 'no.py', *args)
+    assert line == f'error: {tmp_path}/no.py: no such config file'
+
+
+def test_missing_config_as_a_process(tmp_path):
+    for script in ('train.py', 'test.py'):
+        done = run(
+            sys.executable,
+            ROOT / 'tools' / script,
+            'no.py',
+            *['x.pth'] * (script == 'test.py'),
+            cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr == 'error: no.py: no such config file\n'
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_checkpoint(seg_config, tmp_path, capsys, call_tool):
+    gone = tmp_path / 'gone.pth'
+    work_dir = tmp_path / 'w'
+    expected = f'error: {gone}: no such checkpoint'
+    for args in (['test', seg_config,
+                  gone], ['train', seg_config, '--resume', gone],
+                 ['train', seg_config, '--cfg-options', f'load_from={gone}']):
+        assert refused(capsys, call_tool, *args, '--work-dir',
+                       work_dir) == expected
+    assert not work_dir.exists()
+
+
+class Evil:
+    """Pickles as a call that leaves a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path), )
+
+
+def test_malicious_checkpoint(trained, seg_config, tmp_path, capsys,
+                              call_tool):
+    target, path = tmp_path / 'executed', tmp_path / 'evil.pth'
+    good = torch.load(checkpoint_of(trained), weights_only=False)
+    torch.save(dict(good, meta=Evil(target)), path)
+    for args in (['test', seg_config,
+                  path], ['train', seg_config, '--resume', path],
+                 ['train', seg_config, '--cfg-options', f'load_from={path}']):
+        line = refused(capsys, call_tool, *args, '--work-dir', tmp_path / 'w')
+        assert 'evil.pth: not loaded' in line and '.mkdir' in line
+    assert not target.exists()
+
+
+def test_checkpoint_for_another_class_count(trained, seg_config, tmp_path,
+                                            capsys, call_tool):
+    path = checkpoint_of(trained)
+    options = ['--cfg-options', 'model.decode_head.num_classes=7']
+    for args in (['test', seg_config, path,
+                  *options], ['train', seg_config, '--resume', path,
+                              *options]):
+        line = refused(capsys, call_tool, *args, '--work-dir', tmp_path)
+        assert line.startswith(f'error: {path}: does not fit the config')
+        assert 'conv_seg' in line and '21' in line and '7' in line
+
+
+def test_unwritable_work_dir(seg_config, tmp_path, capsys, call_tool):
+    (tmp_path / 'file').write_text('')
+    work_dir = tmp_path / 'file' / 'work'
+    line = refused(capsys, call_tool, 'train', seg_config, '--work-dir',
+                   work_dir)
+    assert line.startswith(f'error: {work_dir}: cannot be written')
+
+
+def test_missing_data(seg_config, tmp_path, capsys, call_tool):
+    line = refused(capsys, call_tool, 'train', seg_config, '--work-dir',
+                   tmp_path / 'w', '--cfg-options',
+                   'train_dataloader.dataset.ann_file=none.txt')
+    assert 'none.txt: no such file' in line
+    assert 'train_dataloader.dataset.ann_file' in line
+    assert not (tmp_path / 'w').exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_amp_needs_a_gpu(seg_config, tmp_path, capsys, call_tool):
+    line = refused(capsys, call_tool, 'train', seg_config, '--amp',
+                   '--work-dir', tmp_path)
+    assert '--amp needs a GPU' in line
+
+
+def test_stage_1_config_by_the_same_script(tiny_voc, tmp_path, capsys,
+                                           call_tool):
+    names = sorted(p.name for p in (tiny_voc / 'JPEGImages').iterdir())
+    ann = tmp_path / 'list.txt'
+    ann.write_text(''.join(f'{n} {i % 4}\n' for i, n in enumerate(names)))
+    config = tmp_path / 'tiny_cls.py'
+    config.write_text(
+        CLS_CONFIG.replace('{root!r}', repr(str(tiny_voc))).replace(
+            '{ann!r}', repr(str(ann))))
+    work_dir = tmp_path / 'w'
+    call_tool('train', config, '--work-dir', work_dir)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f'  label {work_dir}/epoch_1.pth of {work_dir} with ' \
+        f'{config}'
+    assert (work_dir / 'epoch_1.pth').is_file()
+
+
+def test_print_config(seg_config, tmp_path, capsys, call_tool):
+    target = tmp_path / 'out.py'
+    call_tool('misc/print_config', seg_config, '--save-path', target,
+              '--cfg-options', 'train_cfg.max_iters=77')
+    assert 'max_iters=77' in capsys.readouterr().out
+    assert 'max_iters=77' in target.read_text()
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        return str(sock.getsockname()[1])
+
+
+def miou_of(text):
+    return re.findall(r'mIoU: (\S+)', text)[-1]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='for CPUs')
+def test_two_cpu_processes(trained, seg_config, tmp_path, call_tool, capsys):
+    work_dir = tmp_path / 'a folder'
+    done = run(
+        'bash',
+        ROOT / 'tools' / 'dist_train.sh',
+        seg_config,
+        2,
+        '--work-dir',
+        work_dir,
+        cwd=tmp_path,
+        PORT=free_port())
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text
+    assert 'Distributed training: True' in text
+    assert '[2/2]' in text and (work_dir / 'iter_2.pth').is_file()
+    assert text.count('Written to') == 1
+    # both see all three images: the same numbers as one process
+    done = run(
+        'bash',
+        ROOT / 'tools' / 'dist_test.sh',
+        seg_config,
+        work_dir / 'iter_2.pth',
+        2,
+        '--work-dir',
+        tmp_path / 'test',
+        cwd=tmp_path,
+        PORT=free_port())
+    assert done.returncode == 0, done.stdout + done.stderr
+    call_tool('test', seg_config, work_dir / 'iter_2.pth', '--work-dir',
+              tmp_path / 'one')
+    assert miou_of(done.stdout) == miou_of(capsys.readouterr().out)
+
+
+def test_two_processes_fail_with_one_line(seg_config, tmp_path):
+    done = run(
+        'bash',
+        ROOT / 'tools' / 'dist_train.sh',
+        seg_config,
+        2,
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        'load_from=gone.pth',
+        cwd=tmp_path,
+        PORT=free_port())
+    lines = [
+        row for row in done.stderr.splitlines() if row.startswith('error: ')
+    ]
+    assert done.returncode != 0
+    assert lines == ['error: rank 0: gone.pth: no such checkpoint']
+    done = run(
+        'bash', ROOT / 'tools' / 'dist_train.sh', 'no.py', 2, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == 'error: no.py: no such config file\n'
+
+
+@pytest.mark.parametrize('script, args', [
+    ('slurm_train.sh', ['part', 'job', 'a b.py', '--resume']),
+    ('slurm_test.sh', ['part', 'job', 'a b.py', 'c d.pth', '--tta']),
+])
+def test_slurm_scripts(script, args, tmp_path):
+    fake = tmp_path / 'srun'
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$PYTHONPATH" "$@"\n')
+    fake.chmod(0o755)
+    env = environment(GPUS='8', SRUN_ARGS='--mem 4G')
+    env['PATH'] = f'{tmp_path}{os.pathsep}{env["PATH"]}'
+    done = subprocess.run(['bash', str(ROOT / 'tools' / script), *args],
+                          cwd=tmp_path,
+                          env=env,
+                          capture_output=True,
+                          text=True)
+    words = done.stdout.splitlines()
+    assert done.returncode == 0 and words[0] == str(ROOT / 'projects')
+    assert '--ntasks=8' in words and '--gres=gpu:4' in words
+    assert words[words.index('--mem') + 1] == '4G'
+    assert '--launcher=slurm' in words
+    for word in args[2:]:
+        assert word in words
+    tool = str(ROOT / 'tools' / script.replace('slurm_', '')).replace(
+        '.sh', '.py')
+    assert tool in words
+
+
+@pytest.mark.parametrize(
+    'script',
+    ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'])
+def test_usage(script, tmp_path):
+    done = run('bash', ROOT / 'tools' / script, cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith('usage:')

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Copyright (c) group_wsss contributors. All rights reserved.
+# Test on a slurm cluster:
+#   GPUS=8 bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT \
+#       [arguments]
+# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are honoured.
+set -e
+
+if [ $# -lt 4 ]; then
+    echo "usage: $0 PARTITION JOB_NAME CONFIG CHECKPOINT" \
+        "[arguments of test.py]" >&2
+    exit 2
+fi
+PARTITION=$1
+JOB_NAME=$2
+CONFIG=$3
+CHECKPOINT=$4
+GPUS=${GPUS:-4}
+GPUS_PER_NODE=${GPUS_PER_NODE:-4}
+CPUS_PER_TASK=${CPUS_PER_TASK:-5}
+SRUN_ARGS=${SRUN_ARGS:-""}
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+set -x
+
+# SRUN_ARGS holds several arguments: left unquoted on purpose
+PYTHONPATH="$root/projects${PYTHONPATH:+:$PYTHONPATH}" \
+exec srun -p "$PARTITION" \
+    --job-name="$JOB_NAME" \
+    --gres="gpu:$GPUS_PER_NODE" \
+    --ntasks="$GPUS" \
+    --ntasks-per-node="$GPUS_PER_NODE" \
+    --cpus-per-task="$CPUS_PER_TASK" \
+    --kill-on-bad-exit=1 \
+    $SRUN_ARGS \
+    python -u "$root/tools/test.py" "$CONFIG" "$CHECKPOINT" \
+    --launcher=slurm "${@:5}"
