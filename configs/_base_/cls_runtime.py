@@ -1,0 +1,31 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# runtime of stage 1: the classifier
+default_scope = 'mmpretrain'
+# not needed to find components: a missing install fails here, by its name
+custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='VisualizationHook', enable=False),
+    # the group size of the model is that of the sampler
+    group_check=dict(type='group_wsss.GroupCheckHook'),
+    # nothing in the training data is a mask
+    weak_supervision=dict(type='group_wsss.WeakSupervisionHook'))
+
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'))
+
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(
+    type='UniversalVisualizer', vis_backends=vis_backends, name='visualizer')
+
+log_level = 'INFO'
+load_from = None
+resume = False
+randomness = dict(seed=0, deterministic=False)

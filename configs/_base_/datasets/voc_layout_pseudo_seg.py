@@ -1,0 +1,63 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# Any folder in VOC layout, small enough for a few CPU cores:
+#   DATA_ROOT/JPEGImages/ID.jpg, DATA_ROOT/SegmentationClass/ID.png (testing
+#   only), lists of ids DATA_ROOT/TRAIN_LIST and DATA_ROOT/VAL_LIST,
+#   pseudo labels PSEUDO_DIR/ID.png for every id of TRAIN_LIST.
+import os.path as osp
+
+dataset_type = 'PascalVOCDataset'
+data_root = '{{$DATA_ROOT:data/voc_layout}}'
+# absolute: mmengine puts data_root before a relative path
+pseudo_dir = osp.abspath(
+    '{{$PSEUDO_DIR:work_dirs/effnet-lite0_voc-layout/pseudo_labels}}')
+train_list = '{{$TRAIN_LIST:ImageSets/train_voc20.txt}}'
+val_list = '{{$VAL_LIST:ImageSets/val.txt}}'
+crop_size = (256, 256)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    # pillow reads the indices of a PNG with a palette, cv2 its colours
+    dict(type='LoadAnnotations', imdecode_backend='pillow'),
+    dict(
+        type='RandomResize',
+        scale=(1024, 320),
+        ratio_range=(0.75, 1.5),
+        keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs')
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(1024, 320), keep_ratio=True),
+    # after `Resize`: the mask keeps its size
+    dict(type='LoadAnnotations', imdecode_backend='pillow'),
+    dict(type='PackSegInputs')
+]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(img_path='JPEGImages', seg_map_path=pseudo_dir),
+        ann_file=train_list,
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(
+            img_path='JPEGImages', seg_map_path='SegmentationClass'),
+        ann_file=val_list,
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

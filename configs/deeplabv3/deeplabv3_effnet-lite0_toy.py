@@ -1,0 +1,15 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# Stage 2 on the toy set, with the backbone that real photographs use.
+_base_ = [
+    '../_base_/models/deeplabv3_effnet-lite0.py',
+    '../_base_/datasets/toy_pseudo_seg.py', '../_base_/seg_runtime.py',
+    '../_base_/schedules/schedule_cpu.py'
+]
+custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
+crop_size = (96, 96)
+data_preprocessor = dict(size=crop_size)
+model = dict(
+    data_preprocessor=data_preprocessor,
+    backbone=dict(output_stride=8),
+    decode_head=dict(num_classes=7, dilations=(1, 3, 6)),
+    auxiliary_head=dict(num_classes=7))

@@ -1,0 +1,15 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# Stage 2 on any folder in VOC layout, on a CPU: see the dataset file for the
+# environment variables.
+_base_ = [
+    '../_base_/models/deeplabv3_effnet-lite0.py',
+    '../_base_/datasets/voc_layout_pseudo_seg.py', '../_base_/seg_runtime.py',
+    '../_base_/schedules/schedule_cpu.py'
+]
+custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
+crop_size = (256, 256)
+data_preprocessor = dict(size=crop_size)
+model = dict(data_preprocessor=data_preprocessor)
+# what ImageNet taught is kept, the heads learn
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'backbone.': dict(lr_mult=0.1)}))

@@ -1,0 +1,78 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# Stage 1 on any VOC-layout folder, minutes on two CPU cores.
+#
+#   DATA_ROOT=/path TRAIN_LIST=ImageSets/train_cls.txt \
+#       python tools/train.py configs/group_wsss/effnet-lite0_voc-layout.py
+#
+# ends with label images in <work-dir>/pseudo_labels. What each choice is
+# worth is measured in docs/benchmarks.md.
+_base_ = [
+    '../_base_/models/group_cam_effnet-lite0.py',
+    '../_base_/datasets/voc_layout_cls.py', '../_base_/cls_runtime.py'
+]
+group_size = 4
+# images asked per photograph when labels are written; may differ from the
+# size of the training groups
+test_group_size = 16
+# of maps divided by their maximum. Chosen by looking at a sweep over masks of
+# 264 photographs (docs/benchmarks.md), where 0.35 to 0.45 differ by a point.
+bg_threshold = 0.4
+max_iters = 250
+
+model = dict(
+    group_size=group_size,
+    freeze_backbone=True,
+    # few images, frozen weights: the same pixels give the same maps
+    backbone=dict(
+        _delete_=True,
+        type='group_wsss.FeatureCache',
+        backbone=dict(
+            type='group_wsss.EffNetLite0', weights='package',
+            output_stride=32)),
+    neck=dict(
+        _delete_=True,
+        type='group_wsss.CoAttentionGNN',
+        in_channels=1280,
+        num_steps=1,
+        update='mix',
+        gamma_init=0.5,
+        dropout=None,
+        coattention=dict(
+            key='whitened',
+            key_channels=64,
+            normalize=True,
+            scale=25.0,
+            softmax='group',
+            gate=False)),
+    head=dict(
+        bias=False,
+        cam_weight=1.0,
+        graph_weight=1.0,
+        init_cfg=dict(type='Constant', layer='Conv2d', val=0.0)))
+train_dataloader = dict(batch_sampler=dict(group_size=group_size))
+test_dataloader = dict(dataset=dict(group_size=test_group_size))
+
+# not SGD: the released head with SGD does not learn from so few photographs
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.01))
+param_scheduler = [
+    dict(
+        type='PolyLR',
+        power=1.0,
+        eta_min=0.0,
+        begin=0,
+        end=max_iters,
+        by_epoch=False)
+]
+train_cfg = dict(
+    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
+test_cfg = dict()
+default_hooks = dict(
+    logger=dict(interval=25, log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=50))
+log_processor = dict(by_epoch=False)
+custom_hooks = [
+    dict(
+        type='group_wsss.PseudoLabelHook',
+        labeler=dict(
+            type='group_wsss.ThresholdLabeler', bg_threshold=bg_threshold))
+]
