@@ -61,7 +61,20 @@ ABLATIONS: Dict[str, List[str]] = {
     'K=4, two rounds':
     options(4, 16, 'model.neck.num_steps=2'),
     'K=4, graph dropout':
-    options(4, 16, 'model.neck.dropout.type=group_wsss.GraphDropout'),
+    options(4, 16, 'model.neck.dropout._delete_=True',
+            'model.neck.dropout.type=group_wsss.GraphDropout'),
+    'the released graph on the same features, K=3, T=3':
+    options(3, 3, 'train_dataloader.batch_size=15', 'model.node=logit',
+            'model.head.cam_weight=0.2', 'model.head.graph_weight=0.5',
+            'model.neck.in_channels=20', 'model.neck.num_steps=3',
+            'model.neck.update=gru', 'model.neck.aggregation=concat',
+            'model.neck.dropout._delete_=True',
+            'model.neck.dropout.type=group_wsss.GraphDropout',
+            f'{COATTENTION}.key=learned', f'{COATTENTION}.key_channels=10',
+            f'{COATTENTION}.normalize=False', f'{COATTENTION}.scale=1.0',
+            f'{COATTENTION}.softmax=sender', f'{COATTENTION}.gate=True',
+            'test_dataloader.dataset.match=exact',
+            'model.test_cfg.map_source=mean'),
     'K=4, partners of another draw (seed 1)':
     options(4, 16, 'test_dataloader.dataset.seed=1'),
     'K=4, partners of another draw (seed 2)':
