@@ -175,10 +175,11 @@ def test_roots_come_from_the_environment(monkeypatch, tmp_path):
     folder = ROOT / 'configs' / 'deeplabv3'
     monkeypatch.setenv('TOY_ROOT', str(tmp_path / 'toy'))
     monkeypatch.setenv('DATA_ROOT', str(tmp_path / 'own photographs'))
-    monkeypatch.setenv('TRAIN_LIST', 'lists/mine.txt')
+    monkeypatch.setenv('PSEUDO_DIR', str(tmp_path / 'dump'))
     cfg = Config.fromfile(folder / 'deeplabv3_tiny_toy.py')
     assert cfg.train_dataloader.dataset.data_root == str(tmp_path / 'toy')
     cfg = Config.fromfile(folder / 'deeplabv3_effnet-lite0_voc-layout.py')
     data = cfg.train_dataloader.dataset
     assert data.data_root == str(tmp_path / 'own photographs')
-    assert data.ann_file == 'lists/mine.txt'
+    # written by the dump: no list to keep in step with it
+    assert data.ann_file == str(tmp_path / 'dump' / 'ids.txt')

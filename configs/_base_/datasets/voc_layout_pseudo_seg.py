@@ -1,8 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Any folder in VOC layout, small enough for a few CPU cores:
 #   DATA_ROOT/JPEGImages/ID.jpg, DATA_ROOT/SegmentationClass/ID.png (testing
-#   only), lists of ids DATA_ROOT/TRAIN_LIST and DATA_ROOT/VAL_LIST,
-#   pseudo labels PSEUDO_DIR/ID.png for every id of TRAIN_LIST.
+#   only), a list of ids DATA_ROOT/VAL_LIST,
+#   a dump of stage 1: PSEUDO_DIR/ID.png for every id of PSEUDO_DIR/ids.txt.
 import os.path as osp
 
 dataset_type = 'PascalVOCDataset'
@@ -10,7 +10,7 @@ data_root = '{{$DATA_ROOT:data/voc_layout}}'
 # absolute: mmengine puts data_root before a relative path
 pseudo_dir = osp.abspath(
     '{{$PSEUDO_DIR:work_dirs/effnet-lite0_voc-layout/pseudo_labels}}')
-train_list = '{{$TRAIN_LIST:ImageSets/train_voc20.txt}}'
+train_list = osp.join(pseudo_dir, 'ids.txt')
 val_list = '{{$VAL_LIST:ImageSets/val.txt}}'
 crop_size = (256, 256)
 train_pipeline = [

@@ -16,6 +16,8 @@ from .versions import software_versions
 
 UNKNOWN = 255
 MANIFEST = 'manifest.json'
+# one image id a line: what mmseg's `ann_file` of stage 2 wants
+ID_LIST = 'ids.txt'
 
 
 class LabelWriter:
@@ -91,13 +93,14 @@ class LabelWriter:
 
     def clear_manifest(self) -> None:
         """Remove an old manifest: it vouches for a finished dump only."""
-        path = osp.join(self.out_dir, MANIFEST)
-        try:
-            if osp.exists(path):
-                os.remove(path)
-        except OSError as error:
-            raise InputError(f'{self.out_dir}: cannot remove {MANIFEST}: '
-                             f'{error.strerror or error}') from None
+        for name in (MANIFEST, ID_LIST):
+            path = osp.join(self.out_dir, name)
+            try:
+                if osp.exists(path):
+                    os.remove(path)
+            except OSError as error:
+                raise InputError(f'{self.out_dir}: cannot remove {name}: '
+                                 f'{error.strerror or error}') from None
 
     def finish(self,
                counts: Optional[Dict[str, np.ndarray]] = None,
@@ -107,7 +110,7 @@ class LabelWriter:
                labeler: Optional[dict] = None,
                seed: Optional[int] = None,
                duration: Optional[float] = None) -> Dict[str, Any]:
-        """Write ``manifest.json``.
+        """Write ``manifest.json``, and ``ids.txt`` for stage 2.
 
         Args:
             counts (dict, optional): Counts by image id of all ranks.
@@ -147,6 +150,9 @@ class LabelWriter:
             config=config)
         # arrays and tuples of a config become lists, the rest its repr
         text = json.dumps(manifest, indent=2, default=_plain) + '\n'
+        ids = ''.join(f'{img_id}\n' for img_id in sorted(counts))
+        atomic_write(
+            osp.join(self.out_dir, ID_LIST), ids.encode(), self.rank)
         atomic_write(
             osp.join(self.out_dir, MANIFEST), text.encode(), self.rank)
         return manifest

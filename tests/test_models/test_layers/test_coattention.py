@@ -93,6 +93,171 @@ def test_one_attention_call(monkeypatch, group_size):
     assert calls == [(3, group_size * (group_size - 1), 6, 4)]
 
 
+def plain_group_message(layer, nodes, receiver, senders, mask=None):
+    """One softmax over the positions of all senders; nodes (K, C, H, W)."""
+    if layer.whiten is None:
+        queries, keys = layer.query(nodes), layer.key(nodes)
+    else:
+        queries = keys = layer.whiten(nodes)
+    if layer.normalize:
+        queries, keys = (
+            x / x.norm(dim=1, keepdim=True) for x in (queries, keys))
+    query = queries[receiver].flatten(1)
+    scores, values = [], []
+    for j in senders:
+        score = torch.einsum('dn,dm->nm', query, keys[j].flatten(1))
+        score = score * layer.scale
+        if mask is not None:
+            score[:, ~mask[j].flatten()] = -torch.inf
+        scores.append(score)
+        values.append(nodes[j].flatten(1))
+    weight = torch.cat(scores, 1).exp()
+    weight = weight / weight.sum(1, keepdim=True)
+    message = torch.einsum('nm,cm->cn', weight, torch.cat(values, 1))
+    message = message.view_as(nodes[0])
+    if layer.gate is not None:
+        gate = layer.gate(message[None])[0]
+        message = message / (1 + torch.exp(-gate))
+    return message
+
+
+@pytest.mark.parametrize('options', [
+    dict(),
+    dict(gate=False, normalize=True, scale=7.0),
+    dict(self_edge=True, key_channels=9, bias=True),
+    dict(key='whitened', normalize=True, scale=5.0),
+    dict(key='whitened', key_channels=6, self_edge=True, gate=False),
+])
+@pytest.mark.parametrize('masked', [False, True])
+def test_group_softmax_against_loop(options, masked):
+    torch.manual_seed(0)
+    layer = CoAttention(6, softmax='group', **options).double()
+    nodes = torch.randn(2, 4, 6, 3, 5, dtype=torch.double)
+    if layer.whiten is not None:
+        layer(nodes)
+    layer.eval()
+    mask = None
+    if masked:
+        mask = torch.rand(2, 4, 3, 5) > 0.4
+        mask[..., 0, 0] = True
+    out = layer(nodes, mask)
+    assert out.shape == (2, 4, 1, 6, 3, 5)
+    for g in range(2):
+        for i in range(4):
+            senders = [
+                j for j in range(4) if options.get('self_edge') or j != i
+            ]
+            want = plain_group_message(layer, nodes[g], i, senders,
+                                       mask[g] if masked else None)
+            torch.testing.assert_close(out[g, i, 0], want)
+
+
+def test_stranger_is_not_heard():
+    nodes = torch.zeros(1, 3, 4, 2, 2)
+    nodes[0, :2, 0] = 1  # two alike, one that is not
+    nodes[0, 2, 1] = 1
+    options = dict(key_channels=4, gate=False, normalize=True, scale=40.0)
+    for softmax, share in (('group', 1.0), ('sender', 0.5)):
+        layer = CoAttention(4, softmax=softmax, **options)
+        for conv in (layer.query, layer.key):
+            conv.weight.data.copy_(torch.eye(4)[..., None, None])
+        message = layer(nodes)[0, 0].mean(0)
+        torch.testing.assert_close(message[0], torch.full((2, 2), share))
+        torch.testing.assert_close(message[1], torch.full((2, 2), 1 - share))
+
+
+def test_group_of_two_has_one_sender():
+    torch.manual_seed(0)
+    group, sender = CoAttention(4, softmax='group'), CoAttention(4)
+    sender.load_state_dict(group.state_dict())
+    nodes = torch.randn(3, 2, 4, 3, 3)
+    torch.testing.assert_close(group(nodes), sender(nodes))
+
+
+def test_whitened_keys_against_loop():
+    torch.manual_seed(0)
+    layer = CoAttention(6, key='whitened', key_channels=4, scale=2.0)
+    nodes = torch.randn(2, 3, 6, 3, 5) + 4
+    layer(nodes)  # learns
+    layer.eval()
+    out = layer(nodes)
+    assert layer.query is None and layer.key is None
+    rows = nodes.permute(0, 1, 3, 4, 2).reshape(-1, 6)
+    torch.testing.assert_close(layer.whiten.mean, rows.mean(0))
+    for g in range(2):
+        for i in range(3):
+            for s, j in enumerate(j for j in range(3) if j != i):
+                want = plain_group_message(layer, nodes[g], i, [j])
+                torch.testing.assert_close(
+                    out[g, i, s], want, atol=1e-4, rtol=1e-4)
+
+
+def test_whitening_leaves_padding_out():
+    torch.manual_seed(0)
+    layer = CoAttention(4, key='whitened')
+    nodes = torch.randn(2, 2, 4, 3, 5)
+    mask = torch.zeros(2, 2, 3, 5, dtype=torch.bool)
+    mask[..., :2, :4] = True
+    out = layer(nodes.masked_fill(~mask.unsqueeze(2), 1e4), mask)
+    assert layer.whiten.count == 2 * 2 * 8
+    alone = CoAttention(4, key='whitened')
+    alone.gate.load_state_dict(layer.gate.state_dict())
+    want = alone(nodes[..., :2, :4])
+    torch.testing.assert_close(out[..., :2, :4], want, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize('options, shape', [
+    (dict(softmax='group'), (3, 4, 6, 4)),
+    (dict(softmax='group', key='whitened'), (3, 4, 6, 4)),
+    (dict(key='whitened'), (3, 12, 6, 4)),
+])
+def test_one_attention_call_of_the_variants(monkeypatch, options, shape):
+    calls = []
+    attention = F.scaled_dot_product_attention
+
+    def count(*args, **kwargs):
+        calls.append(args[0].shape)
+        return attention(*args, **kwargs)
+
+    monkeypatch.setattr(F, 'scaled_dot_product_attention', count)
+    CoAttention(4, **options)(torch.randn(3, 4, 4, 2, 3))
+    assert calls == [shape]
+
+
+@pytest.mark.parametrize('options', [
+    dict(softmax='group'),
+    dict(softmax='group', self_edge=True, normalize=True),
+])
+def test_gradcheck_group_softmax(options):
+    torch.manual_seed(0)
+    layer = CoAttention(4, **options).double()
+    nodes = torch.randn(1, 3, 4, 2, 2, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, nodes)
+
+
+@pytest.mark.parametrize('softmax', ['sender', 'group'])
+def test_autocast_of_whitened_keys(softmax):
+    torch.manual_seed(0)
+    layer = CoAttention(8, key='whitened', softmax=softmax, normalize=True)
+    nodes = torch.randn(2, 3, 8, 4, 4) + 3
+    layer(nodes)
+    layer.eval()
+    full = layer(nodes)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half = layer(nodes)
+    torch.testing.assert_close(half.float(), full, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(key='frozen'), "key of .*'frozen'.*learned, whitened"),
+    (dict(softmax='pair'), "softmax of .*'pair'.*sender, group"),
+    (dict(key='whitened', key_channels=9), 'out_channels .* 9'),
+])
+def test_variant_errors(options, message):
+    with pytest.raises(InputError, match=message):
+        CoAttention(4, **options)
+
+
 @pytest.mark.parametrize('scope', ['mmpretrain', 'mmseg', 'group_wsss'])
 def test_config_errors(scope):
     assert MODELS.build(

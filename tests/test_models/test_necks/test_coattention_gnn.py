@@ -229,6 +229,118 @@ def test_autocast():
     assert torch.isfinite(x.grad).all()
 
 
+GROUP = dict(key='whitened', softmax='group', normalize=True, scale=9.0)
+
+
+@pytest.mark.parametrize('num_steps', [1, 3])
+@pytest.mark.parametrize('gamma', [0.0, 0.3, 1.0])
+def test_mix_against_loop(gamma, num_steps):
+    torch.manual_seed(0)
+    neck = build(
+        num_steps=num_steps,
+        update='mix',
+        gamma_init=gamma,
+        dropout=None,
+        coattention=dict(GROUP, gate=False)).double()
+    x = torch.randn(6, 8, 3, 4, dtype=torch.double)
+    neck((x, ), group_size=3)
+    neck.eval()
+    out, = neck((x, ), group_size=3)
+    assert not list(neck.parameters()) and neck.gru is None
+    states = [h for h in x]
+    for _ in range(num_steps):
+        keys = [neck.coattention.whiten(h[None])[0].flatten(1) for h in states]
+        keys = [key / key.norm(dim=0) for key in keys]
+        new = []
+        for i, h in enumerate(states):
+            others = [j for j in range(6) if j // 3 == i // 3 and j != i]
+            key = torch.cat([keys[j] for j in others], 1)
+            value = torch.cat([states[j].flatten(1) for j in others], 1)
+            weight = (9 * torch.einsum('dn,dm->nm', keys[i], key)).softmax(1)
+            message = torch.einsum('nm,cm->cn', weight, value).view_as(h)
+            new.append((1 - gamma) * h + gamma * message)
+        states = new
+    torch.testing.assert_close(out, torch.stack(states))
+    if gamma == 0:
+        assert torch.equal(out, x)
+
+
+def test_mix_is_a_convex_combination():
+    neck = build(
+        update='mix',
+        gamma_init=0.5,
+        dropout=None,
+        coattention=dict(gate=False)).eval()
+    x = torch.rand(4, 8, 4, 4)
+    out, = neck((x, ), group_size=4)
+    high, low = x.amax((0, 2, 3)), x.amin((0, 2, 3))
+    assert (out.amax((0, 2, 3)) <= high + 1e-5).all()
+    assert (out.amin((0, 2, 3)) >= low - 1e-5).all()
+
+
+@pytest.mark.parametrize('update', ['gru', 'residual', 'mix'])
+def test_whitened_group_softmax_is_equivariant(update):
+    torch.manual_seed(0)
+    neck = build(update=update, coattention=GROUP, group_size=4)
+    x = torch.randn(8, 8, 4, 5)
+    neck((x, ))
+    neck.eval()
+    order = torch.tensor([2, 0, 3, 1])
+    out, = neck((x[:4], ), group_size=4)
+    moved, = neck((x[order], ), group_size=4)
+    torch.testing.assert_close(moved, out[order], atol=1e-4, rtol=1e-4)
+    # K may change after training
+    assert neck((x[:6], ), group_size=6)[0].shape == (6, 8, 4, 5)
+
+
+def test_whitened_padding_equals_each_size_alone():
+    torch.manual_seed(0)
+    neck = build(num_steps=2, update='mix', gamma_init=0.5, coattention=GROUP)
+    neck((torch.randn(6, 8, 5, 7), ), group_size=3)
+    neck.eval()
+    x = torch.randn(3, 8, 5, 7)
+    mask = torch.zeros(3, 5, 7, dtype=torch.bool)
+    mask[:, :4, :6] = True
+    out, = neck((x, ), group_size=3, key_mask=mask)
+    want, = neck((x[..., :4, :6], ), group_size=3)
+    torch.testing.assert_close(out[..., :4, :6], want, atol=1e-5, rtol=1e-4)
+
+
+def test_group_of_one_is_the_identity_of_untrained_keys():
+    # plain CAM needs no statistics
+    neck = build(update='mix', coattention=GROUP, group_size=1)
+    feats = (torch.rand(3, 8, 5, 5), )
+    assert neck(feats) is feats and neck.eval()(feats, group_size=1) is feats
+    assert neck.coattention.whiten.count == 0
+    with pytest.raises(InputError, match='no image'):
+        neck(feats, group_size=3)
+
+
+@pytest.mark.parametrize('options', [
+    dict(coattention=dict(softmax='group')),
+    dict(coattention=GROUP, update='mix'),
+])
+def test_one_attention_call_of_the_variants(monkeypatch, options):
+    calls = []
+    attention = F.scaled_dot_product_attention
+    monkeypatch.setattr(F, 'scaled_dot_product_attention',
+                        lambda *a, **k: calls.append(1) or attention(*a, **k))
+    build(group_size=4, num_steps=2, **options)((torch.rand(8, 8, 3, 3), ))
+    assert len(calls) == 2
+
+
+def test_variant_errors():
+    with pytest.raises(InputError, match='coattention.softmax.*sender'):
+        build(
+            aggregation='concat',
+            group_size=3,
+            coattention=dict(softmax='group'))
+    with pytest.raises(InputError, match='with_cp .*whitened'):
+        build(with_cp=True, coattention=dict(key='whitened'))
+    # neither matters without a graph
+    build(num_steps=0, with_cp=True, coattention=dict(key='whitened'))
+
+
 def test_input_errors():
     with pytest.raises(InputError, match=r'in_channels .* 8.*\(2, 16, 4, 4\)'):
         build()((torch.rand(2, 16, 4, 4), ))

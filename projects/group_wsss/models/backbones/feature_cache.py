@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import hashlib
 from collections import OrderedDict
+from itertools import chain
 from typing import Optional, Tuple
 
 import torch
@@ -20,7 +21,7 @@ class FeatureCache(BaseModule):
     key is a digest of the input's bytes, so an augmentation that changes a
     pixel is a miss and the result is always that of the backbone. While the
     backbone trains (train mode, or a parameter with a gradient) nothing is
-    looked up or kept.
+    looked up or kept; when its weights change, everything is forgotten.
 
     Args:
         backbone (dict): The backbone, any output of a tensor or a tuple of
@@ -50,8 +51,7 @@ class FeatureCache(BaseModule):
         self.exact = exact
         self.hits = self.misses = self.bytes = 0
         self._maps: 'OrderedDict[bytes, Tuple[Tensor, ...]]' = OrderedDict()
-        # maps of other weights are worth nothing
-        self.register_load_state_dict_post_hook(lambda module, _: self.clear())
+        self._weights: Tuple = ()
 
     def clear(self) -> None:
         """Forget everything."""
@@ -67,10 +67,17 @@ class FeatureCache(BaseModule):
         Returns:
             tuple[Tensor]: As the backbone gives them.
         """
-        if self.training or any(p.requires_grad for p in self.parameters()):
+        if not self._frozen() or x.requires_grad:
             return self._run(x)
+        weights = self._version()
+        if weights != self._weights:
+            self.clear()  # maps of other weights are worth nothing
+            self._weights = weights
         rows = x.detach().cpu().contiguous()
-        keys = [self._key(row) for row in rows]
+        # under autocast maps have another type, and are rounded
+        one = x.new_ones(1, 1)
+        dtype = (one @ one).dtype
+        keys = [self._key(row, dtype) for row in rows]
         found = {}
         for key, image in zip(keys, x):
             if key in self._maps:
@@ -95,9 +102,29 @@ class FeatureCache(BaseModule):
         maps = self.backbone(x)
         return (maps, ) if isinstance(maps, Tensor) else tuple(maps)
 
+    def _frozen(self) -> bool:
+        """Whether nothing in the backbone trains."""
+        return not (any(m.training for m in self.modules())
+                    or any(p.requires_grad for p in self.parameters()))
+
+    def _version(self) -> Tuple:
+        """Changes when weights are loaded, moved or written to."""
+        tensors = chain(self.parameters(), self.buffers())
+        return tuple((t.data_ptr(), t._version) for t in tensors)
+
+    def __getstate__(self) -> dict:
+        """Copies and pickles start empty."""
+        return dict(
+            self.__dict__,
+            _maps=OrderedDict(),
+            _weights=(),
+            hits=0,
+            misses=0,
+            bytes=0)
+
     @staticmethod
-    def _key(row: Tensor) -> bytes:
-        head = f'{tuple(row.shape)}{row.dtype}'.encode()
+    def _key(row: Tensor, dtype: torch.dtype) -> bytes:
+        head = f'{tuple(row.shape)}{row.dtype}{dtype}'.encode()
         data = row.view(torch.uint8).numpy()
         return hashlib.blake2b(data, digest_size=16, key=head[:64]).digest()
 

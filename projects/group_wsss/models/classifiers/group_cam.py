@@ -165,7 +165,8 @@ class GroupCAM(ImageClassifier):
         Returns:
             list[DataSample]: One for each group.
         """
-        maps, group_maps, valid, sizes = self._maps(inputs, data_samples)
+        maps, group_maps, valid, sizes = self._maps(
+            inputs, data_samples, anchors_only=True)
         if data_samples is None:
             data_samples = [DataSample() for _ in range(len(maps))]
         data_samples = self.head.predict_by_maps(
@@ -210,12 +211,16 @@ class GroupCAM(ImageClassifier):
         return feats
 
     def _maps(
-        self, inputs: Inputs, data_samples: Optional[List[DataSample]]
+        self,
+        inputs: Inputs,
+        data_samples: Optional[List[DataSample]],
+        anchors_only: bool = False
     ) -> Tuple[Tensor, Tensor, Optional[Tensor], Sizes]:
         """Logits before and after the graph, what is no padding, its sizes.
 
         The backbone and the convolutions of the head see no padding if the
-        images come as a list.
+        images come as a list. With ``anchors_only`` the logits after the
+        graph are right for the first image of each group alone.
         """
         k = self.group_size if self.training else group_size_of(data_samples)
         if isinstance(inputs, Tensor):
@@ -228,7 +233,10 @@ class GroupCAM(ImageClassifier):
         if not self.with_neck or not self.neck.has_graph(k):
             return before, before, valid, sizes
         nodes = before if self.node == 'logit' else join_maps(feats, sizes)[0]
-        nodes = self.neck((nodes, ), group_size=k, key_mask=valid)[-1]
+        nodes = self.neck((nodes, ),
+                          group_size=k,
+                          key_mask=valid,
+                          anchors_only=anchors_only)[-1]
         if self.node == 'logit':
             return before, nodes, valid, sizes
         if len(feats) == 1:

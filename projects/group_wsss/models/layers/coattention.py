@@ -129,7 +129,8 @@ class CoAttention(BaseModule):
 
     def forward(self,
                 nodes: Tensor,
-                key_mask: Optional[Tensor] = None) -> Tensor:
+                key_mask: Optional[Tensor] = None,
+                num_receivers: Optional[int] = None) -> Tensor:
         """Messages from every sender to every receiver.
 
         Args:
@@ -137,15 +138,20 @@ class CoAttention(BaseModule):
             key_mask (Tensor, optional): ``(G, K, H, W)``, True where a
                 position belongs to the image and not to its padding. Every
                 image needs one such position. Defaults to None.
+            num_receivers (int, optional): Only the first so many images of
+                a group receive, ``R``. Defaults to None, which means all K.
 
         Returns:
-            Tensor: ``(G, K, S, C, H, W)``: for each image the messages of
+            Tensor: ``(G, R, S, C, H, W)``: for each image the messages of
             the ``S`` others in the order of their index. ``S`` is
             ``K - 1``, or ``K`` with self edges; 1 with ``softmax='group'``.
         """
         groups, k, c, h, w = nodes.shape
         flat = nodes.flatten(0, 1)
+        count = num_receivers or k
         receivers, senders = pair_index(k, self.self_edge, nodes.device)
+        edges = len(senders) // k * count  # receiver by receiver
+        receivers, senders = receivers[:edges], senders[:edges]
         if self.whiten is not None:
             mask = None if key_mask is None else key_mask.flatten(0, 1)
             query = key = self._tokens(self.whiten(flat, mask), k)
@@ -160,10 +166,12 @@ class CoAttention(BaseModule):
             mask = key_mask.bool().flatten(2)[:, senders].unsqueeze(2)
         if self.softmax == 'sender':
             query = query[:, receivers]
-        else:  # (G, K, S * H * W, ...): all senders of an image in a row
+        else:  # (G, R, S * H * W, ...): all senders of an image in a row
+            query = query[:, :count]
             key, value = (
-                t.reshape(groups, k, -1, t.shape[-1]) for t in (key, value))
-            mask = None if mask is None else mask.reshape(groups, k, 1, -1)
+                t.reshape(groups, count, -1, t.shape[-1])
+                for t in (key, value))
+            mask = None if mask is None else mask.reshape(groups, count, 1, -1)
         if mask is not None:
             mask = mask.expand(-1, -1, h * w, -1)
         messages = F.scaled_dot_product_attention(
@@ -171,4 +179,4 @@ class CoAttention(BaseModule):
         messages = messages.transpose(2, 3).reshape(-1, c, h, w)
         if self.gate is not None:
             messages = torch.sigmoid(self.gate(messages)) * messages
-        return messages.view(groups, k, -1, c, h, w)
+        return messages.view(groups, count, -1, c, h, w)

@@ -10,6 +10,18 @@ from ...errors import InputError
 from ...registry import MODELS
 
 
+def no_autocast(x: Tensor) -> torch.autocast:
+    """Full precision on the device of a tensor.
+
+    Args:
+        x (Tensor): Any tensor.
+
+    Returns:
+        torch.autocast: A context.
+    """
+    return torch.autocast(x.device.type, enabled=False)
+
+
 @MODELS.register_module()
 class PCAWhitening(BaseModule):
     """Project positions on the leading whitened principal directions.
@@ -57,7 +69,7 @@ class PCAWhitening(BaseModule):
         self.register_buffer('count', torch.zeros((), dtype=torch.float64))
         self.register_buffer('fitted', torch.zeros((), dtype=torch.float64))
         self.register_buffer('mean', torch.zeros(in_channels))
-        self.register_buffer('second', torch.eye(in_channels))
+        self.register_buffer('covariance', torch.eye(in_channels))
         self.register_buffer('weight', torch.eye(out_channels, in_channels))
 
     @torch.no_grad()
@@ -69,25 +81,35 @@ class PCAWhitening(BaseModule):
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
                 Defaults to None.
         """
-        rows = x.detach().float().permute(0, 2, 3, 1)
+        rows = x.detach().to(self.mean.dtype).permute(0, 2, 3, 1)
         rows = rows.flatten(0, 2) if valid is None else rows[valid.bool()]
         total = rows.new_tensor([rows.shape[0]], dtype=torch.float64)
-        first, second = rows.sum(0), rows.T @ rows
-        for value in (total, first, second):
+        mean = rows.sum(0)
+        for value in (total, mean):
             all_reduce(value)
         number = float(total)
+        if not number:
+            return
+        mean /= number
+        # the spread around the batch's own mean: squares of the values would
+        # lose it to rounding where the mean is large
+        rows = rows - mean
+        with no_autocast(x):
+            spread = rows.T @ rows
+        all_reduce(spread)
         self.count += number
         share = self.momentum
         if share is None or self.count == number:
             share = number / float(self.count)
-        self.mean.lerp_(first / number, share)
-        self.second.lerp_(second / number, share)
+        shift = mean - self.mean
+        self.covariance.lerp_(spread / number, share)
+        self.covariance += share * (1 - share) * torch.outer(shift, shift)
+        self.mean += share * shift
 
     @torch.no_grad()
     def fit(self) -> None:
         """Compute the directions from the running statistics."""
-        covariance = self.second - torch.outer(self.mean, self.mean)
-        values, vectors = torch.linalg.eigh(covariance.double())
+        values, vectors = torch.linalg.eigh(self.covariance.double())
         keep = self.weight.shape[0]
         values = values[-keep:].clamp(min=0)
         values = values + self.eps * values[-1].clamp(min=1e-12)
@@ -118,6 +140,10 @@ class PCAWhitening(BaseModule):
                 self.fit()
         elif self.fitted != self.count:
             self.fit()
-        weight = self.weight.to(x.dtype)
-        centre = (self.weight @ self.mean).to(x.dtype)
-        return torch.einsum('dc,bchw->bdhw', weight, x) - centre[:, None, None]
+        # subtract first and in full precision: directions of little variance
+        # are stretched, and with them any rounding
+        with no_autocast(x):
+            full = torch.promote_types(x.dtype, torch.float32)
+            centred = x.to(full) - self.mean.to(full)[:, None, None]
+            out = torch.einsum('dc,bchw->bdhw', self.weight.to(full), centred)
+        return out.to(x.dtype)

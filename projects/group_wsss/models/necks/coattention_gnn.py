@@ -115,7 +115,8 @@ class CoAttentionGNN(BaseModule):
             raise InputError("with_cp of CoAttentionGNN does not go with "
                              "key='whitened': statistics would count twice")
         if aggregation == 'concat':
-            _choice('coattention.softmax', self.coattention.softmax,
+            _choice('coattention.softmax',
+                    getattr(self.coattention, 'softmax', 'sender'),
                     ('sender', ))
             senders = group_size if self_edge else group_size - 1
             if senders > 0:
@@ -147,7 +148,8 @@ class CoAttentionGNN(BaseModule):
     def forward(self,
                 feats: Sequence[Tensor],
                 group_size: Optional[int] = None,
-                key_mask: Optional[Tensor] = None) -> Sequence[Tensor]:
+                key_mask: Optional[Tensor] = None,
+                anchors_only: bool = False) -> Sequence[Tensor]:
         """Exchange messages inside each group of K neighbours.
 
         Args:
@@ -158,6 +160,9 @@ class CoAttentionGNN(BaseModule):
             key_mask (Tensor, optional): ``(B, H, W)``, False on the padding
                 of an image, which neither sends nor receives. Defaults to
                 None.
+            anchors_only (bool): Only the first image of each group needs its
+                final state: in the last round the others do not receive,
+                which costs K times less. Defaults to False.
 
         Returns:
             Sequence[Tensor]: The maps with the last one replaced; ``feats``
@@ -186,33 +191,38 @@ class CoAttentionGNN(BaseModule):
                 mask = None if key_mask is None else key_mask[start:stop]
                 part = x[start:stop]
                 if part.shape[0] and (self.merge is None or size == k):
-                    part = self.forward((part, ), size, mask)[-1]
+                    part = self.forward((part, ), size, mask, anchors_only)[-1]
                 parts.append(part)
             return (*feats[:-1], torch.cat(parts))
-        return (*feats[:-1], self._propagate(x, k, key_mask))
+        return (*feats[:-1], self._propagate(x, k, key_mask, anchors_only))
 
-    def _propagate(self, x: Tensor, k: int,
-                   key_mask: Optional[Tensor]) -> Tensor:
+    def _propagate(self, x: Tensor, k: int, key_mask: Optional[Tensor],
+                   anchors_only: bool) -> Tensor:
         state = x if self.reduce is None else self.reduce(x)
         if key_mask is not None:
             state = state * key_mask.unsqueeze(1).to(state.dtype)
-        for _ in range(self.num_steps):
+        for step in range(self.num_steps):
+            last = step + 1 == self.num_steps
+            count = 1 if anchors_only and last else k
             if self.with_cp and torch.is_grad_enabled():
                 state = checkpoint(
-                    self._step, state, k, key_mask, use_reentrant=False)
+                    self._step, state, k, key_mask, count, use_reentrant=False)
             else:
-                state = self._step(state, k, key_mask)
+                state = self._step(state, k, key_mask, count)
         return state if self.expand is None else x + self.expand(state)
 
-    def _step(self, state: Tensor, k: int,
-              key_mask: Optional[Tensor]) -> Tensor:
+    def _step(self, state: Tensor, k: int, key_mask: Optional[Tensor],
+              count: int) -> Tensor:
+        """One round; the first ``count`` images of each group receive."""
         nodes = state.unflatten(0, (-1, k))
         masks = None if key_mask is None else key_mask.unflatten(0, (-1, k))
-        # (B, S, C, H, W)
-        messages = self.coattention(nodes, masks).flatten(0, 1)
-        if key_mask is not None:
+        # (G * count, S, C, H, W)
+        messages = self.coattention(nodes, masks, count).flatten(0, 1)
+        state = nodes[:, :count].flatten(0, 1)
+        if masks is not None:
             # kernels wider than 1 would carry them into the image
-            valid = key_mask.unsqueeze(1).to(state.dtype)
+            masks = masks[:, :count].flatten(0, 1)
+            valid = masks.unsqueeze(1).to(state.dtype)
             messages = messages * valid.unsqueeze(1)
         if self.merge is not None:
             message = self.merge(messages.flatten(1, 2))
@@ -220,7 +230,7 @@ class CoAttentionGNN(BaseModule):
             message = messages.mean(1)
         else:
             message = messages.sum(1)
-        if key_mask is not None:
+        if masks is not None:
             message = message * valid  # the bias of merge
         if self.gru is not None:
             state = self.gru(message, state)
@@ -228,10 +238,12 @@ class CoAttentionGNN(BaseModule):
             state = state + self.gamma * message
         else:
             state = torch.lerp(state, message.to(state.dtype), self.gamma)
-        if key_mask is not None:
+        if masks is not None:
             state = state * valid
-        if self.dropout is None:
+        if self.dropout is not None:
+            state = self.dropout(*((state, ) if masks is None else (state,
+                                                                    masks)))
+        if count == k:
             return state
-        if key_mask is None:
-            return self.dropout(state)
-        return self.dropout(state, key_mask)
+        state = state.unflatten(0, (-1, count))
+        return torch.cat([state, nodes[:, count:]], 1).flatten(0, 1)

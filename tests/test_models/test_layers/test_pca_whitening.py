@@ -1,0 +1,248 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS
+from torch import distributed as dist
+
+from group_wsss.errors import InputError
+from group_wsss.models import PCAWhitening
+
+CHANNELS = 6
+PROJECTS = str(Path(__file__).parents[3] / 'projects')
+
+
+def batches(count=2, size=(3, CHANNELS, 4, 5), offset=2.0):
+    """Correlated channels of different scale, far from zero."""
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(CHANNELS, CHANNELS, generator=generator)
+    return [
+        torch.einsum('dc,bchw->bdhw', mixing,
+                     torch.randn(size, generator=generator)) + offset
+        for _ in range(count)
+    ]
+
+
+def positions(maps, masks=None):
+    """All positions as rows of a float64 array."""
+    rows = []
+    for i, x in enumerate(maps):
+        for b in range(len(x)):
+            for h in range(x.shape[2]):
+                for w in range(x.shape[3]):
+                    if masks is None or masks[i][b, h, w]:
+                        rows.append(x[b, :, h, w].double().numpy())
+    return np.stack(rows)
+
+
+def assert_statistics(layer, rows, **tolerance):
+    tolerance = tolerance or dict(rtol=1e-4, atol=1e-4)
+    assert float(layer.count) == len(rows)
+    np.testing.assert_allclose(layer.mean, rows.mean(0), **tolerance)
+    np.testing.assert_allclose(layer.covariance, np.cov(rows.T, bias=True),
+                               **tolerance)
+
+
+@pytest.mark.parametrize('masked', [False, True])
+def test_statistics_of_all_positions(masked):
+    layer = PCAWhitening(CHANNELS, 3)
+    maps = batches(3)
+    maps[1] = maps[1][:1] + 5  # batches of different size and mean
+    masks = None
+    if masked:
+        masks = [torch.rand(x.shape[0], 4, 5) > 0.4 for x in maps]
+    for i, x in enumerate(maps):
+        if masked:
+            garbage = ~masks[i].unsqueeze(1).expand_as(x)
+            x = x.masked_fill(garbage, 1e6)
+        layer(x, None if masks is None else masks[i])
+    assert_statistics(layer, positions(maps, masks))
+
+
+def test_far_from_zero():
+    # the mean square of such values has no digits left for the spread
+    layer = PCAWhitening(CHANNELS, 3)
+    maps = batches(offset=3e3)
+    for x in maps:
+        layer(x)
+    assert_statistics(layer, positions(maps), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize('width', [2, CHANNELS])
+def test_output_is_white(width):
+    layer = PCAWhitening(CHANNELS, width)
+    x, = batches(1)
+    for out in (layer(x), layer.eval()(x)):
+        assert out.shape == (3, width, 4, 5)
+        rows = positions([out])
+        np.testing.assert_allclose(rows.mean(0), 0, atol=1e-4)
+        np.testing.assert_allclose(
+            np.cov(rows.T, bias=True), np.eye(width), atol=2e-3)
+    # the leading directions: they keep the largest possible share
+    values = np.linalg.eigvalsh(np.cov(positions([x]).T, bias=True))
+    kept = layer.weight.double().pinverse()
+    assert kept.square().sum().item() == pytest.approx(
+        values[-width:].sum(), rel=1e-2)
+
+
+def test_eval_does_not_learn():
+    layer = PCAWhitening(CHANNELS, 3)
+    x, other = batches()
+    layer(x)
+    layer.eval()
+    before = {k: v.clone() for k, v in layer.state_dict().items()}
+    out = layer(other)
+    for name, value in layer.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    torch.testing.assert_close(
+        torch.cat([layer(other[:1]), layer(other[1:])]), out)
+
+
+def test_directions_follow_before_eval():
+    layer = PCAWhitening(CHANNELS, CHANNELS)
+    x, more = batches(size=(4, CHANNELS, 4, 5))
+    layer(x)
+    first = layer.weight.clone()
+    layer(more[:1])
+    # 80 + 20 positions are no reason to start anew while training
+    assert torch.equal(layer.weight, first)
+    assert layer.fitted == 80
+    rows = positions([layer.eval()(torch.cat([x, more[:1]]))])
+    assert layer.fitted == layer.count == 100
+    np.testing.assert_allclose(
+        np.cov(rows.T, bias=True), np.eye(CHANNELS), atol=2e-3)
+    layer.train()(more)
+    assert layer.count == 180 and layer.fitted == 100
+    layer(more)
+    assert layer.fitted == 260
+
+
+def test_state_dict_round_trip():
+    layer = PCAWhitening(CHANNELS, 3)
+    x, other = batches()
+    layer(x)
+    copy = PCAWhitening(CHANNELS, 3)
+    copy.load_state_dict(layer.state_dict())
+    assert torch.equal(copy.eval()(other), layer.eval()(other))
+    for each in (copy, layer):  # and they go on alike
+        each.train()(other)
+        each.eval()
+    assert torch.equal(copy(x), layer(x))
+    assert not list(layer.parameters())
+
+
+def test_momentum():
+    layer = PCAWhitening(CHANNELS, 3, momentum=0.25)
+    maps = batches(3)
+    maps[1] = maps[1] + 4
+    mean, second = None, None
+    for x in maps:
+        layer(x)
+        rows = positions([x])
+        first, square = rows.mean(0), rows.T @ rows / len(rows)
+        # running averages of x and x x^T; the first batch starts them
+        mean = first if mean is None else 0.75 * mean + 0.25 * first
+        second = square if second is None else 0.75 * second + 0.25 * square
+    np.testing.assert_allclose(layer.mean, mean, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        layer.covariance, second - np.outer(mean, mean), rtol=1e-3, atol=1e-3)
+
+
+def test_all_padding_changes_nothing():
+    layer = PCAWhitening(CHANNELS, 3)
+    x, = batches(1)
+    layer(x)
+    before = {k: v.clone() for k, v in layer.state_dict().items()}
+    layer.update(x, torch.zeros(3, 4, 5, dtype=torch.bool))
+    for name, value in layer.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_gradient_reaches_the_features():
+    layer = PCAWhitening(CHANNELS, 3)
+    x, = batches(1)
+    x.requires_grad_()
+    layer(x).square().sum().backward()
+    assert torch.isfinite(x.grad).all() and x.grad.abs().sum() > 0
+    assert not any(b.requires_grad for b in layer.buffers())
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_input(dtype):
+    x, = batches(1)
+    x = x.to(dtype)
+    layer, full = (PCAWhitening(CHANNELS, 3) for _ in range(2))
+    out = layer(x)
+    assert out.dtype == dtype and layer.covariance.dtype == torch.float32
+    torch.testing.assert_close(out.float(), full(x.float()), atol=.1, rtol=.1)
+    assert torch.equal(layer.covariance, full.covariance)
+
+
+def test_autocast_keeps_statistics_exact():
+    x, = batches(1, offset=20.0)
+    layer, full = (PCAWhitening(CHANNELS, CHANNELS) for _ in range(2))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        out = layer(x)
+    torch.testing.assert_close(out, full(x))
+    assert torch.equal(layer.covariance, full.covariance)
+
+
+def run_rank(folder, rank):
+    """One of two processes; see the end of the file."""
+    dist.init_process_group(
+        'gloo',
+        init_method=f'file://{folder}/rendezvous',
+        rank=rank,
+        world_size=2)
+    layer = PCAWhitening(CHANNELS, 3)
+    for x in batches(3):
+        # of three images this rank has one, the other two
+        layer(x[:1] if rank == 0 else x[1:])
+    torch.save(layer.eval().state_dict(), f'{folder}/{rank}.pth')
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path):
+    single = PCAWhitening(CHANNELS, 3)
+    for x in batches(3):
+        single(x)
+    single.eval()(batches(1)[0])
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, __file__,
+             str(tmp_path), str(rank)],
+            env=dict(os.environ, PYTHONPATH=PROJECTS)) for rank in range(2)
+    ]
+    assert [process.wait(120) for process in ranks] == [0, 0]
+    one, other = (
+        torch.load(tmp_path / f'{rank}.pth', weights_only=True)
+        for rank in range(2))
+    for name, value in single.state_dict().items():
+        assert torch.equal(one[name], other[name]), name
+        if name not in ('weight', 'fitted'):  # directions have no sign
+            torch.testing.assert_close(one[name], value, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize('width', [0, CHANNELS + 1])
+def test_errors(width):
+    with pytest.raises(InputError, match=f'out_channels .* {width}.*1..6'):
+        MODELS.build(
+            dict(
+                type='group_wsss.PCAWhitening',
+                in_channels=CHANNELS,
+                out_channels=width))
+
+
+def test_unused():
+    layer = PCAWhitening(CHANNELS, 3).eval()
+    with pytest.raises(InputError, match='no image'):
+        layer(batches(1)[0])
+
+
+if __name__ == '__main__':
+    run_rank(sys.argv[1], int(sys.argv[2]))

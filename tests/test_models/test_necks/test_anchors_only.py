@@ -1,0 +1,48 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import pytest
+import torch
+
+from group_wsss.models import CoAttentionGNN
+
+NECKS = dict(
+    gru=dict(),
+    concat=dict(aggregation='concat', group_size=3),
+    group=dict(
+        update='mix',
+        gamma_init=0.5,
+        dropout=None,
+        coattention=dict(softmax='group', gate=False)),
+    narrow=dict(channels=6, zero_init=False, self_edge=True))
+
+
+@pytest.mark.parametrize('padded', [False, True])
+@pytest.mark.parametrize('name', list(NECKS))
+def test_anchors_are_those_of_a_full_pass(name, padded):
+    torch.manual_seed(0)
+    neck = CoAttentionGNN(8, num_steps=2, **NECKS[name]).eval()
+    x = torch.randn(6, 8, 5, 4)
+    mask = None
+    if padded:
+        mask = torch.ones(6, 5, 4, dtype=torch.bool)
+        mask[1, 3:] = False
+    full, = neck((x, ), 3, mask)
+    cheap, = neck((x, ), 3, mask, anchors_only=True)
+    assert cheap.shape == full.shape
+    torch.testing.assert_close(cheap[::3], full[::3])
+    # the others skip the last round, or nothing would be saved
+    assert not torch.allclose(cheap[1], full[1])
+
+
+def test_last_round_has_one_receiver_a_group(monkeypatch):
+    neck = CoAttentionGNN(8, num_steps=2).eval()
+    asked = []
+    inner = torch.nn.functional.scaled_dot_product_attention
+
+    def spy(query, *args, **kwargs):
+        asked.append(query.shape[1])
+        return inner(query, *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention',
+                        spy)
+    neck((torch.randn(8, 8, 3, 3), ), 4, anchors_only=True)
+    assert asked == [4 * 3, 1 * 3]
