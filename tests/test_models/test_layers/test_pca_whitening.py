@@ -207,6 +207,7 @@ def run_rank(folder, rank):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     single = PCAWhitening(CHANNELS, 3)
     for x in batches(3):

@@ -71,6 +71,8 @@ class CoAttention(BaseModule):
             Defaults to ``'learned'``.
         softmax (str): Over the positions of each ``'sender'`` on its own, as
             released, or of the whole ``'group'``. Defaults to ``'sender'``.
+        whitening (dict, optional): Options of ``PCAWhitening``, such as
+            ``momentum`` for a backbone that trains. Defaults to None.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
@@ -87,6 +89,7 @@ class CoAttention(BaseModule):
                  self_edge: bool = False,
                  key: str = 'learned',
                  softmax: str = 'sender',
+                 whitening: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
         if key_channels is None:
@@ -107,7 +110,8 @@ class CoAttention(BaseModule):
         self.self_edge = self_edge
         self.whiten = self.query = self.key = None
         if key == 'whitened':
-            self.whiten = PCAWhitening(in_channels, key_channels)
+            self.whiten = PCAWhitening(in_channels, key_channels,
+                                       **(whitening or {}))
         else:
             self.query = nn.Conv2d(in_channels, key_channels, 1, bias=bias)
             self.key = nn.Conv2d(in_channels, key_channels, 1, bias=bias)

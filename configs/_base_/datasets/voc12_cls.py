@@ -1,0 +1,104 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# VOC 2012, the 10,582 photographs of train_aug and their image-level tags, as
+# tools/dataset_converters/voc12_aug.py writes them. No mask is read, in
+# training or after it.
+dataset_type = 'group_wsss.VOCImageLevel'
+data_root = 'data/VOCdevkit/VOC2012'
+list_root = 'ImageSets/Segmentation/'
+group_size = 4
+# Photographs are squeezed to a square: a batch is one tensor without padding,
+# all maps of a group have one size, and no object is cut off that its tag
+# speaks of. 384 is a multiple of every stride from 8 to 32 and about the
+# shorter side of a VOC photograph.
+image_size = (384, 384)
+meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor',
+             'flip', 'flip_direction', 'group_slot')
+train_pipeline = [
+    dict(type='group_wsss.LoadPhoto'),
+    dict(
+        type='Resize',
+        scale=image_size,
+        keep_ratio=False,
+        interpolation='area'),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(
+        type='ColorJitter',
+        brightness=0.3,
+        contrast=0.3,
+        saturation=0.3,
+        hue=0.1),
+    dict(type='PackInputs', meta_keys=meta_keys)
+]
+test_pipeline = [
+    dict(type='group_wsss.LoadPhoto'),
+    dict(
+        type='Resize',
+        scale=image_size,
+        keep_ratio=False,
+        interpolation='area'),
+    dict(type='PackInputs', meta_keys=meta_keys)
+]
+train_dataloader = dict(
+    # images, that is four groups
+    batch_size=16,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(
+        type='group_wsss.GroupBatchSampler',
+        group_size=group_size,
+        match='exact'),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file=list_root + 'trainaug_cls.txt',
+        data_prefix='JPEGImages',
+        pipeline=train_pipeline))
+# what the classifier says of a photograph alone: partners are found by the
+# tags, which a score must not know
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='group_wsss.group_collate'),
+    dataset=dict(
+        type='group_wsss.GroupedDataset',
+        group_size=1,
+        dataset=dict(
+            type=dataset_type,
+            data_root=data_root,
+            ann_file=list_root + 'val_cls.txt',
+            data_prefix='JPEGImages',
+            test_mode=True,
+            pipeline=test_pipeline)))
+# labels the photographs that were trained on, one group a batch: what is
+# computed for an image cannot depend on others
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='group_wsss.group_collate'),
+    dataset=dict(
+        type='group_wsss.GroupedDataset',
+        group_size=group_size,
+        match='each',
+        dataset=dict(
+            type=dataset_type,
+            data_root=data_root,
+            ann_file=list_root + 'trainaug_cls.txt',
+            data_prefix='JPEGImages',
+            test_mode=True,
+            pipeline=test_pipeline)))
+val_evaluator = dict(type='AveragePrecision')
+test_evaluator = val_evaluator
+# ends with <work-dir>/pseudo_labels; that of voc.py is where stage 2 looks
+custom_hooks = [
+    dict(
+        type='group_wsss.PseudoLabelHook',
+        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.35))
+]
+next_step = ('PSEUDO_DIR={pseudo_labels} python tools/train.py '
+             'configs/deeplabv3/'
+             'deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py')

@@ -1,0 +1,96 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# Stage 1 as the released code does it, choice by choice (docs/method.md). Its
+# forward pass and gradients are checked against plain loops in
+# tests/test_configs.py. For training on VOC take voc.py.
+_base_ = [
+    '../_base_/models/group_cam_vgg16-os8.py',
+    '../_base_/datasets/voc12_cls.py',
+    '../_base_/schedules/schedule_15e_sgd.py', '../_base_/cls_runtime.py'
+]
+group_size = 3
+num_classes = 20
+model = dict(
+    group_size=group_size,
+    # the class maps themselves are the states of the graph
+    node='logit',
+    # photographs of one group may differ in size; the backbone sees each on
+    # its own, without padding
+    data_preprocessor=dict(pad_train=False),
+    neck=dict(
+        _delete_=True,
+        type='group_wsss.CoAttentionGNN',
+        in_channels=num_classes,
+        num_steps=3,
+        # two messages in a fixed order through one 3x3 convolution
+        aggregation='concat',
+        coattention=dict(
+            key_channels=num_classes // 2,
+            scale=1.0,
+            normalize=False,
+            bias=False,
+            gate=True),
+        update='gru',
+        gru=dict(kernel_size=1),
+        # in eval mode as well; until April 2021 it was 0.95 and 0.9
+        dropout=dict(
+            type='group_wsss.GraphDropout',
+            drop_prob=0.8,
+            drop_threshold=0.7,
+            coin='call',
+            active_in_eval=True)),
+    head=dict(
+        num_classes=num_classes,
+        num_convs=3,
+        conv_channels=512,
+        # (0.4 * sum + 1.0 * sum) / 6 over three images, on means
+        cam_weight=0.2,
+        graph_weight=0.5),
+    test_cfg=dict(map_source='mean'))
+
+# the shorter side is 256 pixels; no crop, no flip
+train_pipeline = [
+    dict(type='group_wsss.LoadPhoto'),
+    dict(type='ResizeEdge', scale=256, edge='short'),
+    dict(
+        type='ColorJitter',
+        brightness=0.3,
+        contrast=0.3,
+        saturation=0.3,
+        hue=0.1),
+    dict(type='PackInputs', meta_keys=_base_.meta_keys)
+]
+test_pipeline = [
+    dict(type='group_wsss.LoadPhoto'),
+    dict(type='ResizeEdge', scale=256, edge='short'),
+    dict(type='PackInputs', meta_keys=_base_.meta_keys)
+]
+train_dataloader = dict(
+    # one group
+    batch_size=group_size,
+    # it names maps by position in the list, so it cannot shuffle
+    sampler=dict(shuffle=False),
+    # the same label set, else one class in common
+    batch_sampler=dict(group_size=group_size, match='exact'),
+    dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(dataset=dict(pipeline=test_pipeline)))
+test_dataloader = dict(
+    dataset=dict(
+        group_size=group_size,
+        match='exact',
+        dataset=dict(pipeline=test_pipeline)))
+auto_scale_lr = dict(base_batch_size=group_size)
+
+# maps are gathered while training and labelled without saliency; give
+# `saliency_dir` to have the released rules as a whole
+custom_hooks = [
+    dict(
+        type='group_wsss.AttentionAccumulationHook',
+        begin_epoch=1,
+        anchors_only=True,
+        min_score=0.1,
+        keep_last=True,
+        labeler=dict(type='group_wsss.SaliencyLabeler'))
+]
+next_step = ('PSEUDO_DIR={work_dir}/pseudo_labels_accumulated '
+             'python tools/train.py configs/deeplabv3/'
+             'deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py')

@@ -1,0 +1,7 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# voc.py with ConvNeXt-T
+_base_ = [
+    '../_base_/models/group_cam_convnext-t.py',
+    '../_base_/datasets/voc12_cls.py',
+    '../_base_/schedules/schedule_15e_adamw.py', '../_base_/cls_runtime.py'
+]

@@ -1,0 +1,6 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# voc.py with ResNet-101 at output stride 16
+_base_ = [
+    '../_base_/models/group_cam_r101.py', '../_base_/datasets/voc12_cls.py',
+    '../_base_/schedules/schedule_15e_sgd.py', '../_base_/cls_runtime.py'
+]

@@ -1,0 +1,6 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# voc.py with Swin-T
+_base_ = [
+    '../_base_/models/group_cam_swin-t.py', '../_base_/datasets/voc12_cls.py',
+    '../_base_/schedules/schedule_15e_adamw.py', '../_base_/cls_runtime.py'
+]

@@ -1,0 +1,478 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Every config loads, builds, and stage 1 makes a step; no network."""
+import importlib.util
+import re
+import shutil
+import socket
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn as nn
+import yaml
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from mmpretrain.structures import DataSample
+from PIL import Image
+
+from group_wsss.datasets import generate_toy
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGE1 = sorted((ROOT / 'configs/group_wsss').glob('*.py'))
+STAGE2 = sorted((ROOT / 'configs/deeplabv3').glob('*.py'))
+MIXINS = sorted((ROOT / 'configs/mixins').glob('*.py'))
+ALL = STAGE1 + STAGE2 + MIXINS
+VOC_BACKBONES = ('r50', 'r101', 'effnet-lite0', 'convnext-t', 'swin-t',
+                 'deit-s', 'vit-s')
+
+
+def stem(path):
+    return path.stem
+
+
+def walk(node):
+    """All dicts of a config."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for item in node:
+            yield from walk(item)
+
+
+@pytest.fixture(scope='module')
+def roots(tiny_voc, tmp_path_factory):
+    """A VOC-layout folder for all configs, and a toy set."""
+    root = tmp_path_factory.mktemp('configs')
+    voc, toy = root / 'voc', root / 'toy'
+    shutil.copytree(tiny_voc, voc)
+    shutil.copytree(voc / 'SegmentationClass', root / 'pseudo')
+    tags = ''.join(f'tiny_{i} {i % 2}\n' for i in range(8))
+    # photographs of two sizes
+    for i in range(4):
+        Image.new('RGB', (40, 56),
+                  (30 * i, 90, 0)).save(voc / f'JPEGImages/tiny_{i}.jpg')
+        shape = Image.new('P', (40, 56), i % 4 + 1)
+        for folder in (voc / 'SegmentationClass', root / 'pseudo'):
+            shape.save(folder / f'tiny_{i}.png')
+    # as the writer of labels leaves it
+    ids = ''.join(f'tiny_{i}\n' for i in range(8))
+    (root / 'pseudo/ids.txt').write_text(ids)
+    (voc / 'ImageSets/train_cls.txt').write_text(tags)
+    for split in ('trainaug', 'val'):
+        path = voc / f'ImageSets/Segmentation/{split}_cls.txt'
+        path.write_text(tags)
+    generate_toy(toy, num_train=24, num_val=4, size=48)
+    shutil.copytree(toy / 'SegmentationClass', root / 'toy_pseudo')
+    return root
+
+
+@pytest.fixture
+def load(roots, tmp_path, monkeypatch):
+    """Load a config for the folders above, shrunk to what a test can run."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError('a test of configs wants the network')
+
+    monkeypatch.setattr(socket.socket, 'connect', refuse)
+    monkeypatch.setattr(Runner, '_log_env', lambda *args: None)
+
+    def do(path):
+        toy = path.stem.endswith('toy')
+        pseudo = roots / ('toy_pseudo' if toy else 'pseudo')
+        for key, value in dict(
+                DATA_ROOT=roots / 'voc',
+                TOY_ROOT=roots / 'toy',
+                PSEUDO_DIR=pseudo,
+                TRAIN_LIST='ImageSets/train_cls.txt',
+                VAL_LIST='ImageSets/Segmentation/val.txt').items():
+            monkeypatch.setenv(key, str(value))
+        cfg = Config.fromfile(path)
+        small(cfg)
+        for node in walk(cfg._cfg_dict):
+            if str(node.get('data_root', '')).startswith('data/VOCdevkit'):
+                node['data_root'] = str(roots / 'voc')
+        cfg.work_dir = str(tmp_path / 'work')
+        cfg.experiment_name = f'{path.stem}_{tmp_path.name}'
+        return cfg
+
+    return do
+
+
+def small(cfg):
+    """No pretrained weights, no workers, tiny pictures, one group."""
+    for node in walk(cfg.model):
+        init = node.get('init_cfg')
+        if isinstance(init, dict) and init.get('type') == 'Pretrained':
+            node.pop('init_cfg')
+        if node.get('pretrained') is not None:
+            node['pretrained'] = None
+        if node.get('type') == 'group_wsss.EffNetLite0':
+            pytest.importorskip('timm')
+            node['weights'] = None
+    for name in ('train', 'val', 'test'):
+        loader = cfg.get(f'{name}_dataloader')
+        if loader is not None:
+            loader.update(num_workers=0, persistent_workers=False)
+    if 'group_size' in cfg.model:
+        cfg.train_dataloader.batch_size = cfg.model.group_size
+    for node in walk(cfg._cfg_dict):
+        if node.get('type') == 'Resize' and 'keep_ratio' in node and (
+                cfg.default_scope == 'mmpretrain'):
+            side = 70 if node['scale'][0] % 14 == 0 else 64
+            node['scale'] = (side, side)
+        elif node.get('type') == 'ResizeEdge':
+            node['scale'] = 64
+        elif node.get('type') == 'RandomResize':
+            node['scale'] = (256, 64)
+
+
+def build(cfg):
+    """A runner that has built all that training would build."""
+    runner = Runner.from_cfg(cfg)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    if runner.param_schedulers:
+        runner.param_schedulers = runner.build_param_scheduler(
+            runner.param_schedulers)
+    for name in ('val', 'test'):
+        if getattr(runner, f'_{name}_loop') is not None:
+            make = getattr(runner, f'build_{name}_loop')
+            setattr(runner, f'_{name}_loop',
+                    make(getattr(runner, f'_{name}_loop')))
+    runner.call_hook('before_run')
+    runner.call_hook('before_train')
+    return runner
+
+
+@pytest.mark.parametrize('path', STAGE1, ids=stem)
+def test_stage1(path, load):
+    torch.manual_seed(0)
+    cfg = load(path)
+    runner = build(cfg)
+    k = cfg.model.group_size
+    model, loader = runner.model, runner.train_loop.dataloader
+    assert loader.batch_sampler.group_size == k
+    batch = next(iter(loader))
+    assert len(batch['inputs']) == k
+    weight = model.head.classifier.weight
+    before = weight.detach().clone()
+    model.train()
+    losses = model.train_step(batch, runner.optim_wrapper)
+    assert set(losses) == {'loss', 'loss_cam', 'loss_graph'}
+    assert all(torch.isfinite(v) for v in losses.values())
+    assert not torch.equal(weight, before)
+
+    model.eval()
+    loop = runner.test_loop
+    batch = next(iter(loop.dataloader))
+    assert len(batch['inputs']) == loop.dataloader.dataset.group_size > 1
+    with torch.no_grad():
+        sample, = model.test_step(batch)
+    assert sample.img_id == batch['data_samples'][0].img_id
+    assert sample.class_maps.shape[0] == len(sample.class_ids) > 0
+    assert torch.isfinite(sample.class_maps).all()
+    loop.evaluator.process([sample], batch)
+    # the names of the heads agree with the data
+    classes = loop.dataloader.dataset.metainfo['classes']
+    assert len(classes) == sample.pred_score.numel() == model.head.num_classes
+    if runner.val_loop is not None:
+        batch = next(iter(runner.val_loop.dataloader))
+        # a score must not know the tags that partners are found by
+        assert len(batch['inputs']) == 1
+        runner.val_loop.evaluator.process(model.test_step(batch), batch)
+        metrics = runner.val_loop.evaluator.evaluate(1)
+        assert set(metrics) == {'multi-label/mAP'}
+
+
+@pytest.mark.parametrize('path', STAGE2 + MIXINS, ids=stem)
+def test_stage2(path, load):
+    cfg = load(path)
+    runner = build(cfg)
+    batch = next(iter(runner.train_loop.dataloader))
+    assert len(batch['inputs']) == cfg.train_dataloader.batch_size
+    pseudo = 'toy_pseudo' if path.stem.endswith('toy') else 'pseudo'
+    for sample in batch['data_samples']:
+        assert Path(sample.seg_map_path).parent.name == pseudo
+        values = set(np.unique(sample.gt_sem_seg.data))
+        assert values <= {*range(cfg.model.decode_head.num_classes), 255}
+    batch = next(iter(runner.val_loop.dataloader))
+    sample, = batch['data_samples']
+    assert Path(sample.seg_map_path).parent.name == 'SegmentationClass'
+    classes = runner.val_loop.dataloader.dataset.metainfo['classes']
+    assert len(classes) == cfg.model.decode_head.num_classes
+    # else mmseg averages over unknown pixels
+    heads = [cfg.model.decode_head, cfg.model.get('auxiliary_head')]
+    assert all(h.loss_decode.avg_non_ignore for h in heads if h)
+
+
+def base_files(path):
+    """Files above a config with their distance."""
+    for name in Config._get_base_files(path):
+        base = (path.parent / name).resolve()
+        yield base, 1
+        for above, depth in base_files(base):
+            yield above, depth + 1
+
+
+@pytest.mark.parametrize('path', ALL, ids=stem)
+def test_inheritance(path):
+    bases = list(base_files(path))
+    assert max(depth for _, depth in bases) + 1 <= 3
+    for base, _ in bases:
+        assert base.is_file() and base.is_relative_to(ROOT / 'configs')
+
+
+@pytest.mark.parametrize('path', STAGE1, ids=stem)
+def test_stage1_sees_no_masks(path):
+    cfg = Config.fromfile(path)
+    if path.stem == 'toy':  # measured, in the test loop alone
+        cfg.pop('test_evaluator')
+    for text in ('SegmentationClass', 'Annotations', 'save_best', 'seg_map'):
+        assert text not in cfg.dump(), text
+    assert 'weak_supervision' in cfg.default_hooks
+    assert 'group_check' in cfg.default_hooks
+    assert cfg.custom_imports.imports == ['group_wsss']
+    assert not cfg.custom_imports.allow_failed_imports
+    hooks = [hook.type for hook in cfg.custom_hooks]
+    assert {
+        'group_wsss.PseudoLabelHook', 'group_wsss.AttentionAccumulationHook'
+    } & set(hooks)
+
+
+@pytest.mark.parametrize('path', STAGE1, ids=stem)
+def test_stage1_names(path):
+    assert re.fullmatch(r'[a-z0-9-]+(_[a-z0-9-]+)?', path.stem)
+    bases = [base.stem for base, _ in base_files(path)]
+    backbone = path.stem.partition('_')[2]
+    if path.stem.startswith('voc_'):
+        assert f'group_cam_{backbone}' in bases and 'voc12_cls' in bases
+    cfg = Config.fromfile(path)
+    assert cfg.model.group_size == (
+        cfg.train_dataloader.batch_sampler.group_size)
+    assert cfg.train_dataloader.batch_size % cfg.model.group_size == 0
+    if 'auto_scale_lr' in cfg:
+        assert cfg.auto_scale_lr.base_batch_size == (
+            cfg.train_dataloader.batch_size)
+
+
+def test_a_config_for_each_backbone():
+    names = {path.stem for path in STAGE1}
+    assert {'reference', 'voc', 'toy', 'effnet-lite0_voc-layout'} <= names
+    assert {f'voc_{name}' for name in VOC_BACKBONES} <= names
+
+
+@pytest.mark.parametrize('path', STAGE2 + MIXINS, ids=stem)
+def test_stage2_names(path):
+    match = re.fullmatch(
+        r'deeplabv3_[a-z0-9-]+(_[a-z-]+)?_(toy|voc-layout|'
+        r'\d+xb(\d+)-(\d+)k_voc12-pseudo-(\d+)x(\d+))', path.stem)
+    assert match, path.stem
+    cfg = Config.fromfile(path)
+    if match[3]:
+        assert cfg.train_dataloader.batch_size == int(match[3])
+        assert cfg.train_cfg.max_iters == 1000 * int(match[4])
+        size = tuple(map(int, match.groups()[4:]))
+        assert cfg.model.data_preprocessor.size == size
+        crop, = (
+            step for step in cfg.train_pipeline if step.type == 'RandomCrop')
+        assert tuple(crop.crop_size) == size
+
+
+def test_stage2_looks_where_stage1_writes(monkeypatch):
+    monkeypatch.delenv('PSEUDO_DIR', raising=False)
+    hook, = Config.fromfile(ROOT / 'configs/group_wsss/voc.py').custom_hooks
+    assert hook.get('out_dir') is None  # <work_dir>/pseudo_labels
+    for path in STAGE2:
+        cfg = Config.fromfile(path)
+        if 'voc12' in path.stem:
+            assert cfg.pseudo_dir.endswith('work_dirs/voc/pseudo_labels')
+    for path in STAGE1:
+        text = Config.fromfile(path).get('next_step') or ''
+        for name in re.findall(r'configs/\S+', text):
+            assert (ROOT / name).is_file()
+
+
+@pytest.mark.parametrize('backbone', ('', ) + VOC_BACKBONES)
+def test_optimizer_fits_backbone(backbone):
+    name = f'voc_{backbone}' if backbone else 'voc'
+    cfg = Config.fromfile(ROOT / f'configs/group_wsss/{name}.py')
+    modern = backbone in ('convnext-t', 'swin-t', 'deit-s', 'vit-s')
+    assert cfg.optim_wrapper.optimizer.type == ('AdamW' if modern else 'SGD')
+    assert cfg.train_cfg.max_epochs == 15
+    assert cfg.param_scheduler[-1].end == 15
+    assert cfg.model.group_size == 4 and cfg.model.node == 'feature'
+    neck = cfg.model.neck
+    assert neck.num_steps == 3 and neck.get('dropout', True)
+    assert neck.get('update', 'gru') == 'gru'
+
+
+def test_adamw_learning_rates():
+    """New layers 10x; no decay of norms, biases and embeddings."""
+    cfg = Config.fromfile(ROOT / 'configs/group_wsss/voc_swin-t.py')
+    model = MODELS.build(cfg_without_weights(cfg).model)
+    wrapper = Runner.build_optim_wrapper(
+        type('Fake', (), dict(model=model)), cfg.optim_wrapper)
+    groups = {
+        id(p): group
+        for group in wrapper.optimizer.param_groups
+        for p in group['params']
+    }
+    for name, parameter in model.named_parameters():
+        new = name.startswith(('neck.', 'head.'))
+        group = groups[id(parameter)]
+        assert group['lr'] == pytest.approx(2e-4 if new else 2e-5), name
+        if not new:
+            plain = ('norm' in name or name.endswith('bias')
+                     or 'relative_position_bias_table' in name)
+            assert group['weight_decay'] == (0 if plain else 0.05), name
+
+
+def cfg_without_weights(cfg):
+    cfg = deepcopy(cfg)
+    cfg.model.backbone.pop('init_cfg', None)
+    return cfg
+
+
+# ---- the released code's choices -------------------------------------------
+def released():
+    return Config.fromfile(ROOT / 'configs/group_wsss/reference.py')
+
+
+def plain_loops():
+    """Helpers of the test that derives the forward pass with loops."""
+    path = ROOT / 'tests/test_models/test_classifiers/test_reference.py'
+    spec = importlib.util.spec_from_file_location('plain_reference', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize('coins', [(0.1, 0.2, 0.3), (0.1, 0.9, 0.5)])
+def test_reference_equals_plain_loops(coins, monkeypatch):
+    plain = plain_loops()
+    cfg = released()
+    torch.manual_seed(0)
+    cfg.model.backbone = None
+    model_cfg = cfg.model.to_dict()
+    model_cfg['backbone'] = nn.Sequential(
+        nn.Conv2d(3, 512, 3, stride=2, padding=1), nn.ReLU())
+    model = MODELS.build(model_cfg)
+    assert (model.group_size, model.neck.num_steps,
+            model.head.num_classes) == (plain.K, plain.T, plain.CLASSES)
+    model.head.init_weights()
+    # maps of some size, so that gate, softmax and tanh have work to do
+    nn.init.normal_(model.head.classifier.weight, std=0.1)
+    model = model.double().train()
+    images = torch.randn(
+        plain.K, 3, 12, 14, dtype=torch.double, requires_grad=True)
+    samples = [DataSample().set_gt_label(x) for x in plain.LABELS]
+    cams, states = plain.plain_forward(model, images, coins)
+
+    def run(mode):
+        throws = iter(coins)
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                torch, 'rand', lambda size, **kw: torch.full(
+                    size, next(throws), dtype=torch.double))
+            return model(images, samples, mode=mode)
+
+    close = dict(atol=1e-5, rtol=1e-5)
+    maps, group_maps = run('tensor')
+    torch.testing.assert_close(maps, cams, **close)
+    torch.testing.assert_close(group_maps, states, **close)
+    assert (group_maps - maps).abs().max() > 0.1
+    loss, want = sum(run('loss').values()), plain.plain_loss(cams, states)
+    torch.testing.assert_close(loss, want.to(loss.dtype), **close)
+    names, parameters = zip(*model.named_parameters())
+    got = torch.autograd.grad(loss, (images, ) + parameters)
+    wanted = torch.autograd.grad(want, (images, ) + parameters)
+    for name, a, b in zip(('images', ) + names, got, wanted):
+        assert b.abs().max() > 0, name
+        assert (a - b).abs().max() < 1e-3 * b.abs().max(), name
+    # the released code drops at inference as well
+    throws = iter(coins)
+    monkeypatch.setattr(
+        torch, 'rand',
+        lambda size, **kw: torch.full(size, next(throws), dtype=torch.double))
+    for slot, sample in enumerate(samples):
+        sample.set_metainfo(dict(group_slot=slot))
+    anchor, = model.eval()(images, samples, mode='predict')
+    mean = ((cams[0] + states[0]) / 2).relu()[plain.LABELS[0]]
+    torch.testing.assert_close(anchor.class_maps.double(), mean, **close)
+
+
+def test_reference_choices():
+    cfg = released()
+    model = cfg.model
+    assert model.backbone.type == 'group_wsss.VGGOS8'
+    assert (model.head.num_convs, model.head.conv_channels) == (3, 512)
+    assert model.neck.coattention.key_channels == 10
+    assert model.neck.dropout == dict(
+        type='group_wsss.GraphDropout',
+        drop_prob=0.8,
+        drop_threshold=0.7,
+        coin='call',
+        active_in_eval=True)
+    assert [step.type for step in cfg.train_pipeline] == [
+        'group_wsss.LoadPhoto', 'ResizeEdge', 'ColorJitter', 'PackInputs'
+    ]
+    assert (cfg.train_pipeline[1].scale,
+            cfg.train_pipeline[1].edge) == (256, 'short')
+    loader = cfg.train_dataloader
+    assert loader.batch_size == loader.batch_sampler.group_size == 3
+    assert loader.batch_sampler.match == 'exact'
+    assert loader.dataset.pipeline == cfg.train_pipeline
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.momentum,
+            optimizer.nesterov, optimizer.weight_decay) == ('SGD', 1e-3, 0.9,
+                                                            True, 5e-4)
+    assert cfg.param_scheduler[0].milestones == [5, 10]
+    hook, = cfg.custom_hooks
+    assert hook.type == 'group_wsss.AttentionAccumulationHook'
+    assert (hook.begin_epoch, hook.anchors_only, hook.min_score) == (1, True,
+                                                                     0.1)
+    assert hook.labeler.type == 'group_wsss.SaliencyLabeler'
+    assert hook.labeler.get('saliency_dir') is None
+
+
+# ---- metafiles -------------------------------------------------------------
+def test_metafiles():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    assert list(index) == ['Import']
+    listed = {ROOT / name for name in index['Import']}
+    assert listed == set((ROOT / 'configs').rglob('metafile.yml'))
+    seen = set()
+    for path in sorted(listed):
+        meta = yaml.safe_load(path.read_text())
+        collections = {entry['Name'] for entry in meta['Collections']}
+        for entry in meta['Collections']:
+            assert (ROOT / entry['README']).is_file()
+            assert entry['Paper']['URL'].startswith('https://')
+            if 'Code' in entry:
+                assert (ROOT / entry['Code']['URL']).is_file()
+        for entry in meta['Models']:
+            config = ROOT / entry['Config']
+            assert entry['Name'] == config.stem not in seen
+            assert entry['In Collection'] in collections
+            assert config in ALL and config.parent == path.parent
+            seen.add(config.stem)
+            # nothing that has not been measured, no file that is not there
+            assert 'Weights' not in entry
+            for result in entry.get('Results', []):
+                assert {'Task', 'Dataset', 'Metrics'} <= set(result)
+    assert seen == {path.stem for path in STAGE1 + STAGE2}
+
+
+@pytest.mark.parametrize('folder', ['group_wsss', 'deeplabv3'])
+def test_readme_names_every_config(folder):
+    text = (ROOT / f'configs/{folder}/README.md').read_text()
+    paths = (ROOT / f'configs/{folder}').glob('*.py')
+    missing = [path.name for path in paths if f'({path.name})' not in text]
+    assert not missing
+    for link in re.findall(r'\]\(([^)#]+)\)', text):
+        if not link.startswith('http'):
+            assert (ROOT / 'configs' / folder / link).exists(), link
