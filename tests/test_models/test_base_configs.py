@@ -17,6 +17,7 @@ STRIDES = {
     'r101': 16,
     'r50': 16,
     'swin-t': 32,
+    'tiny': 8,
     'vgg16-os8': 8,
     'vit-s': 14,
 }
@@ -74,6 +75,8 @@ def test_weights_are_named(path):
     if 'init_cfg' in backbone:
         assert backbone.init_cfg.checkpoint.startswith('https://download.')
         assert backbone.init_cfg.prefix == 'backbone.'
+    elif short(path) == 'tiny':  # from scratch
+        assert 'weights' not in backbone
     else:
         assert backbone.weights == 'package'
 

@@ -1,0 +1,109 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""A sheet of pictures with headings, captions and a legend."""
+import os.path as osp
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_PAPER = (250, 250, 248)
+_INK = (32, 32, 36)
+_FAINT = (112, 112, 118)
+
+
+def _font(size: int, bold: bool = False) -> ImageFont.ImageFont:
+    """DejaVu Sans, which comes with matplotlib; else Pillow's own."""
+    name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
+    try:
+        import matplotlib
+        return ImageFont.truetype(
+            osp.join(matplotlib.get_data_path(), 'fonts', 'ttf', name), size)
+    except (ImportError, OSError):
+        return ImageFont.load_default()
+
+
+def _width(font: ImageFont.ImageFont, text: str) -> int:
+    return int(np.ceil(font.getlength(text)))
+
+
+def _fit(image: np.ndarray, side: int) -> Image.Image:
+    """Scale into a square; sharp where it is enlarged, smooth otherwise."""
+    picture = Image.fromarray(np.ascontiguousarray(image)).convert('RGB')
+    factor = side / max(picture.size)
+    size = tuple(max(1, round(factor * edge)) for edge in picture.size)
+    way = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
+    return picture.resize(size, way)
+
+
+def contact_sheet(rows: Sequence[Sequence[np.ndarray]],
+                  headings: Sequence[str],
+                  captions: Optional[Sequence[str]] = None,
+                  legend: Sequence[Tuple[str, Sequence[int]]] = (),
+                  title: str = '',
+                  note: str = '',
+                  side: int = 176) -> Image.Image:
+    """Lay pictures out as a table.
+
+    Args:
+        rows (Sequence[Sequence[np.ndarray]]): Pictures, RGB uint8
+            ``(H, W, 3)``; all rows have one for each heading.
+        headings (Sequence[str]): Over the columns; ``\\n`` starts a second,
+            fainter line.
+        captions (Sequence[str], optional): Under the first picture of each
+            row. Defaults to None.
+        legend (Sequence): Names and RGB colours. Defaults to none.
+        title (str): Over everything. Defaults to none.
+        note (str): Under everything. Defaults to none.
+        side (int): Longer side of a picture in pixels. Defaults to 176.
+
+    Returns:
+        PIL.Image.Image: RGB.
+    """
+    assert rows and all(len(row) == len(headings) for row in rows), (
+        f'{len(headings)} headings need as many pictures in every row')
+    assert captions is None or len(captions) == len(rows), (
+        f'{len(rows)} rows need as many captions')
+    unit = side / 176
+    gap, margin = round(10 * unit), round(22 * unit)
+    small, plain = _font(round(12 * unit)), _font(round(13 * unit))
+    bold, large = (_font(round(size * unit), True) for size in (13, 19))
+    text = round(18 * unit)  # height of a line
+    cell_h = side + (text + gap // 2 if captions else 0) + gap
+    top = margin + (2 * text if title else 0)
+    head = text * max(h.count('\n') + 1 for h in headings) + gap // 2
+    bottom = (2 * text if legend else 0) + (text if note else 0)
+    width = 2 * margin + len(headings) * (side + gap) - gap
+    height = top + head + len(rows) * cell_h + bottom + margin
+    width = max(
+        width,
+        *(2 * margin + _width(font, line)
+          for font, line in ((large, title), (small, note))))
+    sheet = Image.new('RGB', (width, height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    if title:
+        draw.text((margin, margin - gap // 2), title, _INK, large)
+    for i, heading in enumerate(headings):
+        for j, line in enumerate(heading.split('\n')):
+            draw.text((margin + i * (side + gap), top + j * text), line,
+                      _FAINT if j else _INK, small if j else bold)
+    for r, row in enumerate(rows):
+        y = top + head + r * cell_h
+        for i, image in enumerate(row):
+            picture = _fit(image, side)
+            x = margin + i * (side + gap)
+            sheet.paste(picture, (x + (side - picture.width) // 2, y +
+                                  (side - picture.height) // 2))
+        if captions:
+            draw.text((margin, y + side + gap // 4), captions[r], _FAINT,
+                      small)
+    y = top + head + len(rows) * cell_h
+    x = margin
+    for name, colour in legend:
+        box = round(13 * unit)
+        draw.rectangle((x, y + 2, x + box, y + 2 + box), tuple(colour))
+        draw.text((x + box + gap // 2, y), name, _INK, plain)
+        x += box + 2 * gap + gap // 2 + _width(plain, name)
+    y += 2 * text if legend else 0
+    if note:
+        draw.text((margin, y - gap // 2), note, _FAINT, small)
+    return sheet

@@ -1,0 +1,72 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Lay labels and class maps over a photograph."""
+from typing import Optional, Sequence
+
+import numpy as np
+
+from ..pseudo_labels import ScoreMap, voc_palette
+
+_UNKNOWN_RGB = np.array([255, 255, 255], dtype=np.float64)
+
+
+def _colours(palette: Optional[Sequence]) -> np.ndarray:
+    """float64 ``(256, 3)``: by label value; 255 is white."""
+    colours = voc_palette().astype(np.float64)
+    if palette is not None:
+        given = np.asarray(palette, dtype=np.float64)
+        colours[:len(given)] = given
+    colours[255] = _UNKNOWN_RGB
+    return colours
+
+
+def _dim(photo: np.ndarray) -> np.ndarray:
+    """The photograph in gray and darker, so that colours mean classes."""
+    gray = photo.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    return np.repeat(0.75 * gray[..., None], 3, axis=2)
+
+
+def paint_label(label: np.ndarray,
+                photo: Optional[np.ndarray] = None,
+                palette: Optional[Sequence] = None,
+                alpha: float = 0.75) -> np.ndarray:
+    """Classes of a label image in their colours.
+
+    Args:
+        label (np.ndarray): uint8 ``(H, W)``: 0 background, class id + 1, 255
+            unknown (white).
+        photo (np.ndarray, optional): RGB uint8 ``(H, W, 3)`` that shines
+            through. Defaults to None, plain colours.
+        palette (Sequence, optional): RGB by label value. Defaults to VOC's.
+        alpha (float): Share of the colour over a photograph. Defaults to
+            0.75.
+
+    Returns:
+        np.ndarray: RGB uint8 ``(H, W, 3)``.
+    """
+    colour = _colours(palette)[label]
+    if photo is None:
+        return colour.astype(np.uint8)
+    share = np.where(label == 0, 0.0, alpha)[..., None]
+    mixed = _dim(photo) * (1 - share) + colour * share
+    return mixed.round().astype(np.uint8)
+
+
+def paint_scores(score_map: ScoreMap,
+                 photo: np.ndarray,
+                 palette: Optional[Sequence] = None) -> np.ndarray:
+    """Class maps as light in the colour of the strongest class.
+
+    Args:
+        score_map (ScoreMap): Of any size.
+        photo (np.ndarray): RGB uint8 ``(H, W, 3)``, the size of
+            ``score_map.ori_shape``.
+        palette (Sequence, optional): RGB by label value. Defaults to VOC's.
+
+    Returns:
+        np.ndarray: RGB uint8 ``(H, W, 3)``; the stronger the score the more
+        colour.
+    """
+    score, label = score_map.resize().best()
+    share = np.clip(score, 0, 1).astype(np.float64)[..., None]
+    mixed = _dim(photo) * (1 - share) + _colours(palette)[label] * share
+    return mixed.round().astype(np.uint8)

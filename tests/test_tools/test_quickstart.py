@@ -1,0 +1,133 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""tools/quickstart.py end to end, with a few pictures and iterations."""
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+FIGURES = ('cam_miou', 'pseudo_label_miou', 'segmentation_miou')
+
+
+def start(work, data):
+    env = dict(os.environ, OMP_NUM_THREADS='1')
+    return subprocess.Popen([
+        sys.executable, 'tools/quickstart.py', '--smoke', '--work-dir', work,
+        '--data', data
+    ],
+                            cwd=ROOT,
+                            env=env,
+                            stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT,
+                            text=True)
+
+
+def finish(process):
+    text, _ = process.communicate()
+    return process.returncode, text
+
+
+@pytest.mark.slow
+def test_quickstart(tmp_path):
+    work, data = str(tmp_path / 'work'), str(tmp_path / 'toy')
+
+    # a plain kill in the middle of the first training
+    process = start(work, data)
+    seen = ''
+    for line in process.stdout:
+        seen += line
+        if 'Iter(train)' in line and '[4/6]' in line:
+            process.send_signal(signal.SIGTERM)
+            break
+    code, rest = finish(process)
+    assert code == 130, seen + rest
+    assert rest.strip().splitlines()[-1] == (
+        'interrupted: type the same command again to go on; finished stages '
+        'are skipped')
+    assert 'Traceback' not in rest
+
+    # started again it resumes that training from its last checkpoint
+    code, text = finish(start(work, data))
+    assert code == 0, text
+    assert 'stage 1, groups: train on tags, write labels, going on' in text
+    log = Path(work, 'stages', 'group-train.log').read_text()
+    assert 'resumed' in log
+    train = json.loads(Path(work, 'stages', 'group-train.json').read_text())
+    assert train['interruptions'] == 1 and train['done']
+
+    path = Path(work, 'summary.json')
+    summary = json.loads(path.read_text())
+    for part in (summary, summary['baseline_k1']):
+        for key in FIGURES:
+            assert 0 <= part[key] <= 100, key
+    assert 0 <= summary['segmentation_miou_full_masks'] <= 100
+    assert summary['seed'] == 0 and summary['versions']['torch']
+    stages = {path.stem for path in Path(work, 'stages').glob('*.json')}
+    assert set(summary['seconds']) == stages and len(stages) == 11
+    assert min(summary['seconds'].values()) > 0
+    # weak training is given the label images, never the masks
+    for name, command in summary['commands'].items():
+        if name in ('group-seg', 'k1-seg'):
+            assert 'SegmentationClass' not in command
+    with Image.open(Path(work, 'contact_sheet.png')) as sheet:
+        pixels = np.asarray(sheet.convert('RGB'))
+    assert pixels.shape[1] > 6 * 176 and pixels.std() > 20
+
+    # once more: nothing is left to do, the figures stay
+    code, text = finish(start(work, data))
+    assert code == 0, text
+    assert text.count('done before') == 10 and 'Iter(' not in text
+    again = json.loads(path.read_text())
+    assert [again[key] for key in FIGURES] == [summary[k] for k in FIGURES]
+
+
+def test_stage_runs_again_when_something_changes(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
+    from quickstart_stage import Stage, run_stage
+    work, folder = str(tmp_path), tmp_path / 'one'
+    code = ('import pathlib, sys; p = pathlib.Path(sys.argv[1]); '
+            'p.mkdir(exist_ok=True); (p / "out").open("a").write("x")')
+
+    def stage(word, needs=()):
+        command = [sys.executable, '-c', code, str(folder), word]
+        return Stage('one', 'a stage', command, {}, list(needs), '', folder,
+                     ['out'])
+
+    first = run_stage(stage('a'), work, {}, '')
+    assert first['done'] and (folder / 'out').read_text() == 'x'
+    # the same: skipped; another word or another stage before: from scratch
+    run_stage(stage('a'), work, {}, '')
+    assert (folder / 'out').read_text() == 'x'
+    second = run_stage(stage('b'), work, {}, '')
+    assert second['fingerprint'] != first['fingerprint']
+    assert (folder / 'out').read_text() == 'x'
+    (folder / 'kept').touch()
+    before = {'zero': dict(fingerprint='z')}
+    third = run_stage(stage('b', ['zero']), work, before, '')
+    assert third['fingerprint'] != second['fingerprint']
+    assert not (folder / 'kept').exists()
+    # a lost output too
+    (folder / 'out').unlink()
+    run_stage(stage('b', ['zero']), work, before, '')
+    assert (folder / 'out').exists()
+
+
+def test_foreign_folder_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
+    from quickstart_stage import Stage, run_stage
+
+    from group_wsss.errors import InputError
+    folder = tmp_path / 'one'
+    folder.mkdir()
+    (folder / 'precious').touch()
+    stage = Stage('one', 'a stage', [sys.executable, '-c', ''], {}, [], '',
+                  folder, [])
+    with pytest.raises(InputError, match='not made by the quickstart'):
+        run_stage(stage, str(tmp_path), {}, '')
+    assert (folder / 'precious').exists()

@@ -1,0 +1,215 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""One step of the quickstart: run, remember, skip, resume."""
+import ast
+import hashlib
+import json
+import os
+import os.path as osp
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from group_wsss.errors import InputError
+from group_wsss.pseudo_labels import atomic_write
+
+# of mmengine's log, what tells how far things are
+_PROGRESS = re.compile(r'(Iter\((?:train|val|test)\).*|toy set: .*)')
+# off a terminal, the steps of a quick validation are not worth a line
+_TINY = re.compile(r'Iter\((?:val|test)\) *\[ *\d+/\d+\] +eta: 0:00:0')
+_SHORT = re.compile(r'  (?:base_lr|lr|data_time|time|memory|grad_norm): \S+|'
+                    r'  decode\.acc_seg: \S+| +')
+
+
+@dataclass
+class Stage:
+    """A command with a marker file.
+
+    Args:
+        name (str): Name of the marker and of the log.
+        title (str): What is printed.
+        command (list[str]): ``{last:DIR}`` becomes the latest checkpoint of
+            that work dir.
+        env (dict): Environment variables.
+        needs (list[str]): Stages whose change makes this one run again.
+        config (str): Config file, part of the fingerprint.
+        folder (Path, optional): Work dir, removed when the stage changes.
+        outputs (list[str]): In the folder; without them it is not done.
+        resume (bool): Whether ``--resume`` continues an interrupted one.
+    """
+    name: str
+    title: str
+    command: List[str]
+    env: Dict[str, str]
+    needs: List[str]
+    config: str = ''
+    folder: Optional[Path] = None
+    outputs: List[str] = field(default_factory=list)
+    resume: bool = False
+
+    def fingerprint(self, records: Dict[str, dict]) -> str:
+        """Hash of all that decides the outcome but the code."""
+        config = _config_texts(self.config) if self.config else []
+        needs = [records[name]['fingerprint'] for name in self.needs]
+        content = [self.command[1:], self.env, needs, config]
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
+              number: str) -> dict:
+    """Run a stage unless its marker says that it is done.
+
+    Args:
+        stage (Stage): The stage.
+        work_dir (str): Markers are ``stages/NAME.json``, logs
+            ``stages/NAME.log`` in it.
+        records (dict): Markers of the stages before.
+        number (str): Printed before the title.
+
+    Returns:
+        dict: The marker: ``fingerprint``, ``seconds``, ``done``,
+        ``interruptions``, ``command``.
+    """
+    marker = Path(work_dir) / 'stages' / f'{stage.name}.json'
+    record = _load(marker)
+    wanted = stage.fingerprint(records)
+    same = record.get('fingerprint') == wanted
+    there = all((stage.folder / name).exists() for name in stage.outputs)
+    # the generator of the toy set looks itself whether all is there
+    if same and record.get('done') and there and stage.folder is not None:
+        print(f'{number} {stage.title}: done before', flush=True)
+        return record
+    # a look at a finished toy set costs seconds that are not its making
+    counted = not (same and record.get('done') and stage.folder is None)
+    if counted and (not same or record.get('done')):
+        if stage.folder is not None and stage.folder.exists():
+            if not record and any(stage.folder.iterdir()):
+                raise InputError(f'{stage.folder}: not made by the quickstart'
+                                 ': remove it or give another --work-dir')
+            shutil.rmtree(stage.folder)
+        record = dict(
+            fingerprint=wanted, done=False, seconds=0.0, interruptions=0)
+    command = [_fill(word) for word in stage.command]
+    resumed = stage.resume and stage.folder.exists()
+    if resumed:
+        at = command.index('--cfg-options')
+        command.insert(at, '--resume')
+    record['command'] = ' '.join(
+        [f'{key}={shlex.quote(value)}' for key, value in stage.env.items()] +
+        ['python'] + [shlex.quote(word) for word in command[1:]])
+    print(
+        f'{number} {stage.title}' + (', going on' if resumed else ''),
+        flush=True)
+    _save(marker, dict(record, interruptions=record['interruptions'] + 1))
+    start = time.perf_counter()
+    try:
+        _run(command, stage.env, marker.with_suffix('.log'))
+        record['done'] = True
+    except BaseException:
+        record['interruptions'] += 1
+        raise
+    finally:
+        spent = time.perf_counter() - start
+        if counted:
+            record['seconds'] = round(record['seconds'] + spent, 1)
+        _save(marker, record)
+    print(f'  done in {spent:.0f} s', flush=True)
+    return record
+
+
+def _config_texts(path: str) -> List[str]:
+    """Text of a config file and of all that it is based on."""
+    text = Path(path).read_text()
+    texts = [text]
+    for node in ast.parse(text).body:
+        names = [getattr(t, 'id', '') for t in getattr(node, 'targets', [])]
+        if '_base_' in names:
+            bases = ast.literal_eval(node.value)
+            for base in [bases] if isinstance(bases, str) else bases:
+                texts += _config_texts(osp.join(osp.dirname(path), base))
+    return texts
+
+
+def _load(marker: Path) -> dict:
+    try:
+        record = json.loads(marker.read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _save(marker: Path, record: dict) -> None:
+    text = json.dumps(record, indent=1) + '\n'
+    atomic_write(str(marker), text.encode())
+
+
+def _fill(word: str) -> str:
+    """Put the latest checkpoint in the place of ``{last:DIR}``."""
+    match = re.fullmatch(r'\{last:(.*)\}', word)
+    if match is None:
+        return word
+    name = Path(match[1]) / 'last_checkpoint'
+    # the file holds the path as it was; the folder may have moved
+    return str(Path(match[1]) / Path(name.read_text().strip()).name)
+
+
+def _run(command: List[str], env: Dict[str, str], log: Path) -> None:
+    """Run, show progress, keep everything in the log."""
+    tail: deque = deque(maxlen=15)
+    live = sys.stdout.isatty()
+    with open(log, 'a', encoding='utf-8') as file:
+        process = subprocess.Popen(
+            command,
+            env={
+                **os.environ, 'PYTHONUNBUFFERED': '1',
+                **env
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors='replace')
+        try:
+            for line in process.stdout:
+                file.write(line)
+                file.flush()
+                tail.append(line)
+                match = _PROGRESS.search(line)
+                if match and (live or not _TINY.search(line)):
+                    text = '  ' + _SHORT.sub(' ', match[1])
+                    print(
+                        f'\r{text[:100]:100}' if live else text,
+                        end='' if live else '\n',
+                        flush=True)
+            code = process.wait()
+        finally:
+            _end(process)
+            if live:
+                print(f'\r{"":102}\r', end='', flush=True)
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        lines = [line for line in tail if line.startswith('error: ')]
+        if lines:
+            raise InputError(f'{lines[-1][7:].strip()} (log: {log})')
+        sys.stderr.writelines(tail)
+        raise InputError(f'{log}: the command failed with status {code}')
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Leave no child behind; it has had Ctrl-C of the terminal too."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    process.stdout.close()

@@ -1,0 +1,317 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""The whole road on the toy set; called by tools/quickstart.sh."""
+import argparse
+import json
+import os
+import os.path as osp
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / 'projects'))
+sys.path.insert(0, str(ROOT / 'tools' / 'misc'))
+
+from quickstart_stage import Stage, run_stage
+
+from group_wsss import cli
+from group_wsss.errors import InputError
+
+STAGE1 = 'configs/group_wsss/toy.py'
+STAGE2 = 'configs/deeplabv3/deeplabv3_tiny_toy.py'
+CLASSES = ('ring', 'cross', 'wedge', 'checker', 'dots', 'bars')
+# lighter than VOC's, for the sheet
+COLOURS = ((0, 0, 0), (235, 87, 87), (72, 187, 108), (244, 196, 62),
+           (84, 126, 240), (198, 96, 214), (64, 196, 200))
+# K = 1 is the plain classifier; the same config otherwise
+PLAIN = ('model.group_size=1', 'train_dataloader.batch_sampler.group_size=1',
+         'test_dataloader.dataset.group_size=1')
+WEAK = {'group': 'groups', 'k1': 'K = 1'}
+SHEET_ROWS = 8
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog='tools/quickstart.sh', description=__doc__)
+    parser.add_argument(
+        '--work-dir',
+        default='work_dirs/quickstart',
+        help='where everything but the toy set goes (default: %(default)s)')
+    parser.add_argument(
+        '--data',
+        default='data/toy',
+        help='folder of the toy set (default: %(default)s)')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of all trainings (default: 0)')
+    parser.add_argument(
+        '--smoke',
+        action='store_true',
+        help='a few pictures and iterations: shows that all works, the '
+        'figures mean nothing; needs a --data of its own')
+    return parser.parse_args()
+
+
+def options(*values: str) -> List[str]:
+    """``--cfg-options``, or nothing."""
+    return ['--cfg-options', *values] if values else []
+
+
+def plan(args: argparse.Namespace) -> List[Stage]:
+    """All stages in their order."""
+    python, work = sys.executable, Path(args.work_dir)
+    data, train, val = Path(args.data), [], []
+    toy = [python, 'tools/dataset_converters/toy.py', '-o', args.data]
+    short1, short2 = [], []
+    if args.smoke:
+        toy += ['--num-train', '32', '--num-val', '12']
+        short = [
+            'train_dataloader.batch_size=8',
+            'default_hooks.checkpoint.interval=2',
+            'default_hooks.logger.interval=1'
+        ]
+        short1 = ['train_cfg.max_iters=6', *short]
+        short2 = ['train_cfg.max_iters=4', 'train_cfg.val_interval=4', *short]
+    seed = f'randomness.seed={args.seed}'
+    env = {'TOY_ROOT': str(data)}
+    stages = [Stage('toy-set', 'generate the toy set', toy, {}, [])]
+
+    def add(name: str, title: str, script: str, config: str, words: List[str],
+            values: List[str], extra: Dict[str, str], needs: List[str],
+            outputs: List[str]) -> None:
+        command = [python, f'tools/{script}.py', config, *words,
+                   '--work-dir', str(work / name)]  # yapf: disable
+        stages.append(
+            Stage(
+                name,
+                title,
+                command + options(seed, *values), {
+                    **env,
+                    **extra
+                },
+                needs,
+                config=config,
+                folder=work / name,
+                outputs=outputs,
+                resume=script == 'train'))
+
+    for key, title in WEAK.items():
+        own = [] if key == 'group' else list(PLAIN)
+        add(f'{key}-train', f'stage 1, {title}: train on tags, write labels',
+            'train', STAGE1, [], short1 + own, {}, ['toy-set'],
+            ['last_checkpoint', 'pseudo_labels/manifest.json'])
+        # class maps of validation pictures, for the contact sheet alone
+        last = f'{{last:{work / (key + "-train")}}}'
+        add(f'{key}-maps', f'stage 1, {title}: class maps for the sheet',
+            'test', STAGE1, [last],
+            own + ['custom_hooks.0.keep_scores=True',
+                   'test_dataloader.dataset.dataset.ann_file='
+                   'ImageSets/val_cls.txt'], {}, [f'{key}-train'],
+            ['pseudo_labels/manifest.json'])  # yapf: disable
+    sources = {
+        key: str(work / f'{key}-train' / 'pseudo_labels')
+        for key in WEAK
+    }
+    sources['full'] = str(data / 'SegmentationClass')
+    for key, source in sources.items():
+        title = ('full masks (upper bound)'
+                 if key == 'full' else f'labels of {WEAK[key]}')
+        needs = [f'{key}-train'] if key in WEAK else ['toy-set']
+        add(f'{key}-seg', f'stage 2, {title}: train DeepLabV3', 'train',
+            STAGE2, [], short2, {'PSEUDO_DIR': source}, needs,
+            ['last_checkpoint'])
+        last = f'{{last:{work / (key + "-seg")}}}'
+        out = str(work / f'{key}-test' / 'predictions')
+        add(f'{key}-test', f'stage 2, {title}: test DeepLabV3', 'test', STAGE2,
+            [last, '--out', out], [], {'PSEUDO_DIR': source}, [f'{key}-seg'],
+            ['predictions'])
+    return stages
+
+
+def test_metrics(folder: Path) -> Dict[str, float]:
+    """What the test loop logged last in a work dir."""
+    found = sorted(folder.glob('2*/2*.json'))
+    if not found:
+        raise InputError(f'{folder}: no metrics of a test; remove the folder '
+                         'and start again')
+    return json.loads(found[-1].read_text())
+
+
+def git_commit() -> str:
+    """Commit of the checkout, '' outside of git."""
+
+    def ask(*words: str) -> str:
+        try:
+            return subprocess.run(['git', *words],
+                                  cwd=ROOT,
+                                  capture_output=True,
+                                  text=True,
+                                  check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return ''
+
+    commit = ask('rev-parse', 'HEAD')
+    dirty = commit and ask('status', '--porcelain', '--untracked-files=no')
+    return commit + ('+changes' if dirty else '')
+
+
+def summarize(args: argparse.Namespace, records: Dict[str, dict]) -> dict:
+    """All figures; also written to ``summary.json``."""
+    from group_wsss.evaluation import evaluate_folder, read_id_list
+    from group_wsss.pseudo_labels import atomic_write, software_versions
+    work, data = Path(args.work_dir), Path(args.data)
+    ids = read_id_list(str(data / 'ImageSets' / 'train.txt'))
+    rows = {}
+    for key in WEAK:
+        cam = test_metrics(work / f'{key}-train')
+        labels = evaluate_folder(
+            str(work / f'{key}-train' / 'pseudo_labels'),
+            str(data / 'SegmentationClass'),
+            CLASSES,
+            ids=ids)
+        seg = test_metrics(work / f'{key}-test')
+        rows[key] = dict(
+            cam_miou=cam['cam/mIoU'],
+            cam_best_miou=cam['cam/best_mIoU'],
+            cam_best_threshold=cam['cam/best_threshold'],
+            tag_map=cam['multi-label/mAP'],
+            pseudo_label_miou=labels['mIoU'],
+            segmentation_miou=seg['mIoU'])
+    full = test_metrics(work / 'full-test')
+    summary = dict(
+        **rows['group'],
+        baseline_k1=rows['k1'],
+        segmentation_miou_full_masks=full['mIoU'],
+        seconds={
+            name: item['seconds']
+            for name, item in records.items()
+        },
+        seconds_total=round(
+            sum(item['seconds'] for item in records.values()), 1),
+        interruptions=sum(item['interruptions'] for item in records.values()),
+        seed=args.seed,
+        smoke=args.smoke,
+        cpus=os.cpu_count(),
+        versions=software_versions(),
+        git_commit=git_commit(),
+        commands={
+            name: item['command']
+            for name, item in records.items()
+        })
+    text = json.dumps(summary, indent=2) + '\n'
+    atomic_write(str(work / 'summary.json'), text.encode())
+    return summary
+
+
+def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
+    """Draw the first pictures of the validation list."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    from group_wsss.pseudo_labels import (ScoreMap, atomic_write,
+                                          read_index_png)
+    from group_wsss.visualization import (contact_sheet, paint_label,
+                                          paint_scores)
+    work, data = Path(args.work_dir), Path(args.data)
+    lines = (data / 'ImageSets' / 'val_cls.txt').read_text().splitlines()
+    rows, captions = [], []
+    for line in lines[:SHEET_ROWS]:
+        name, *tags = line.split()
+        with Image.open(data / 'JPEGImages' / f'{name}.jpg') as file:
+            photo = np.asarray(file.convert('RGB'))
+
+        def label(*parts: str) -> np.ndarray:
+            path = work.joinpath(*parts, f'{name}.png')
+            return paint_label(read_index_png(str(path)), photo, COLOURS)
+
+        maps = [
+            paint_scores(
+                ScoreMap.load(
+                    str(work / f'{key}-maps' / 'pseudo_labels' / 'scores' /
+                        f'{name}.npz')), photo, COLOURS)
+            for key in ('k1', 'group')
+        ]
+        mask = read_index_png(str(data / 'SegmentationClass' / f'{name}.png'))
+        rows.append([
+            photo, *maps,
+            label('group-maps', 'pseudo_labels'),
+            label('group-test', 'predictions'),
+            paint_label(mask, photo, COLOURS)
+        ])
+        captions.append('tags: ' + ', '.join(CLASSES[int(i)] for i in tags))
+    plain, weak = summary['baseline_k1'], summary
+    headings = [
+        'Photograph\nvalidation set', f'Class map, K = 1\n'
+        f'mIoU {plain["cam_miou"]:.1f}',
+        f'Class map, groups\nmIoU {weak["cam_miou"]:.1f}',
+        f'Pseudo label\nmIoU {weak["pseudo_label_miou"]:.1f}',
+        f'DeepLabV3\nmIoU {weak["segmentation_miou"]:.1f}',
+        'Mask\nfor evaluation only'
+    ]
+    sheet = contact_sheet(
+        rows,
+        headings,
+        captions,
+        legend=[(name, COLOURS[i + 1]) for i, name in enumerate(CLASSES)],
+        title='From image tags to a segmentation network',
+        note='The first pictures of the validation list. mIoU of class maps '
+        'and pseudo labels: on the training pictures.')
+    buffer = io.BytesIO()
+    sheet.save(buffer, 'PNG', optimize=True)
+    path = osp.join(args.work_dir, 'contact_sheet.png')
+    atomic_write(path, buffer.getvalue())
+    return path
+
+
+def print_table(summary: dict) -> None:
+    """The end of the road, for the terminal."""
+    from group_wsss.evaluation import format_table
+    keys = ('cam_miou', 'pseudo_label_miou', 'segmentation_miou')
+    rows = [[name] + [part[key] for key in keys]
+            for name, part in (('groups', summary), ('K = 1, plain classifier',
+                                                     summary['baseline_k1']))]
+    rows.append(['full masks (upper bound)', '', '',
+                 summary['segmentation_miou_full_masks']])  # yapf: disable
+    header = ('mIoU in percent', 'class maps', 'pseudo labels', 'segmentation')
+    print(f'\n{format_table(header, rows)}')
+    print('class maps and pseudo labels: training pictures; segmentation: '
+          'validation pictures')
+    if summary['smoke']:
+        print('--smoke: the figures mean nothing')
+
+
+def main() -> None:
+    """Run what is not done yet, then report."""
+    args = parse_args()
+    if args.smoke and osp.normpath(args.data) == osp.normpath('data/toy'):
+        args.data = osp.join(args.work_dir, 'toy')
+    cli.prepare_work_dir(args.work_dir)
+    start = time.perf_counter()
+    stages = plan(args)
+    records: Dict[str, dict] = {}
+    for number, stage in enumerate(stages, 1):
+        records[stage.name] = run_stage(stage, args.work_dir, records,
+                                        f'[{number}/{len(stages)}]')
+    summary = summarize(args, records)
+    sheet = draw_sheet(args, summary)
+    print_table(summary)
+    spent = summary['seconds_total'] / 60
+    now = (time.perf_counter() - start) / 60
+    print(f'\nsummary        {osp.join(args.work_dir, "summary.json")}\n'
+          f'contact sheet  {sheet}\n'
+          f'{spent:.1f} minutes in all stages, {now:.1f} of them now')
+
+
+if __name__ == '__main__':
+    os.chdir(ROOT)
+    # a plain kill ends the running stage as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    cli.run(
+        main,
+        again='type the same command again to go on; finished stages are '
+        'skipped')
