@@ -13,7 +13,10 @@ import group_wsss
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'projects' / 'group_wsss'
 # a room imports only rooms before it
-ROOMS = ['datasets', 'models', 'pseudo_labels', 'evaluation', 'engine', 'apis']
+ROOMS = [
+    'datasets', 'models', 'pseudo_labels', 'evaluation', 'visualization',
+    'engine', 'apis'
+]
 COMMON = ['errors', 'registry', 'version']
 SOURCES = sorted(
     path for folder in ('projects', 'tools', 'tests', 'configs')

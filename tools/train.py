@@ -101,7 +101,9 @@ def main() -> None:
     from mmengine.runner import Runner
 
     from group_wsss.checkpoint import StateDictCheckHook, use_safe_loading
+    from group_wsss.engine import use_atomic_writes
     use_safe_loading()
+    use_atomic_writes()
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:

@@ -2,13 +2,15 @@
 """What the command lines in ``tools/`` share."""
 import argparse
 import errno
+import gc
+import logging
 import os
 import os.path as osp
 import re
 import sys
 import tempfile
 import time
-from typing import Callable, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
 from urllib.error import URLError
 
 from .errors import InputError, one_line
@@ -20,6 +22,11 @@ _DISK_ERRORS = (errno.EACCES, errno.EDQUOT, errno.EISDIR, errno.ENOSPC,
 _PEER_LOST = re.compile(
     r'closed by peer|reset by peer|Connection refused|'
     r'Broken pipe|NCCL|gloo', re.IGNORECASE)
+_UNREGISTERED = re.compile(r'(\S+) is not in the (.+?) registry')
+_UNEXPECTED = re.compile(
+    r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
+# what the tool works on, so that a message can name it
+_current: Dict[str, Any] = dict(config=None, output=None)
 
 
 def _rank() -> int:
@@ -28,6 +35,46 @@ def _rank() -> int:
 
 def _world_size() -> int:
     return int(os.environ.get('WORLD_SIZE', 1))
+
+
+def _walk(node: Any, path: str = '') -> Iterator[Tuple[str, Any]]:
+    """All settings of a config with their dotted keys."""
+    pairs: Any = ()
+    if isinstance(node, dict):
+        pairs = node.items()
+    elif isinstance(node, (list, tuple)):
+        pairs = enumerate(node)
+    for key, value in pairs:
+        where = f'{path}.{key}'.lstrip('.')
+        yield where, value
+        yield from _walk(value, where)
+
+
+def _config_message(error: BaseException) -> Optional[str]:
+    """One line for a misspelt type or argument that the config gives."""
+    if _current['config'] is None:
+        return None
+    settings = list(_walk(dict(_current['config'].items())))
+    found = _UNREGISTERED.search(str(error))
+    if isinstance(error, KeyError) and found:
+        name, registry = found.group(1).lstrip('\'"'), found.group(2)
+        for where, value in settings:
+            if where.split('.')[-1] == 'type' and value == name:
+                return f'{where}: {name} is not in the {registry} registry'
+    found = _UNEXPECTED.search(str(error))
+    if isinstance(error, TypeError) and found:
+        owner, name = found.groups()
+        for where, _ in settings:
+            if where.split('.')[-1] == name:
+                return f'{where}: {owner} has no argument {name!r}'
+    if str(error) == 'None is not a callable object':
+        # mmengine looks at the optimizer's arguments before at its name
+        from mmengine.registry import OPTIMIZERS
+        for where, value in settings:
+            if (where.endswith('optimizer.type') and isinstance(value, str)
+                    and OPTIMIZERS.get(value) is None):
+                return f'{where}: {value} is not in the optimizer registry'
+    return None
 
 
 def _message(error: BaseException) -> Optional[str]:
@@ -45,9 +92,19 @@ def _message(error: BaseException) -> Optional[str]:
     if isinstance(error, URLError):
         return f'a download failed: {error.reason}'
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-        where = error.filename or 'output'
+        where = error.filename or _current['output'] or 'output'
         return f'{where}: {os.strerror(error.errno)}'
-    return None
+    return _config_message(error)
+
+
+def _stop_workers() -> None:
+    """End loader workers: at exit each would be waited for five seconds."""
+    if 'torch' not in sys.modules:
+        return
+    from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
+    for item in gc.get_objects():
+        if type(item) is _MultiProcessingDataLoaderIter:
+            item._shutdown_workers()
 
 
 def _fail(text: str) -> None:
@@ -72,6 +129,9 @@ def run(main: Callable[[], None],
         main (Callable): The tool.
         again (str): What to do after an interruption.
     """
+    _current.update(config=None, output=None)
+    # a full disk must not end in one traceback for each line of the log
+    logging.raiseExceptions = False
     try:
         main()
     except KeyboardInterrupt:
@@ -81,6 +141,7 @@ def run(main: Callable[[], None],
     except Exception as error:
         text = _message(error)
         if text is not None:
+            _stop_workers()
             _fail(text)
         if _world_size() > 1 and _PEER_LOST.search(str(error)):
             time.sleep(5)  # let the process that failed be the one to speak
@@ -139,6 +200,7 @@ def load_config(args: argparse.Namespace):
     elif cfg.get('work_dir', None) is None:
         stem = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join('./work_dirs', stem)
+    _current['config'] = cfg
     return cfg
 
 
@@ -187,6 +249,7 @@ def prepare_work_dir(path: str) -> None:
     Raises:
         InputError: It cannot be created or written.
     """
+    _current['output'] = path
     try:
         os.makedirs(path, exist_ok=True)
         with tempfile.TemporaryFile(dir=path) as file:

@@ -1,9 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """When: hooks of mmengine's standard loops."""
+from .atomic_backend import AtomicBackend, use_atomic_writes
 from .hooks import (AttentionAccumulationHook, GroupCheckHook, PseudoLabelHook,
                     WeakSupervisionHook)
 
 __all__ = [
-    'AttentionAccumulationHook', 'GroupCheckHook', 'PseudoLabelHook',
-    'WeakSupervisionHook'
+    'AtomicBackend', 'AttentionAccumulationHook', 'GroupCheckHook',
+    'PseudoLabelHook', 'WeakSupervisionHook', 'use_atomic_writes'
 ]

@@ -1,0 +1,231 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Two processes on a CPU train, and dump what one process dumps."""
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / 'tests' / 'configs' / 'tiny_group_cam.py'
+NUM_IMAGES = 7  # odd: one of two ranks repeats an image
+# photographs keep their shape: a group holds different sizes
+OPTIONS = [
+    '--cfg-options', 'test_dataloader.dataset.dataset.pipeline.1.keep_ratio='
+    'True', 'group_size=3', 'test_dataloader.dataset.group_size=3'
+]
+
+pytestmark = [
+    pytest.mark.skipif(
+        not torch.distributed.is_available()
+        or not torch.distributed.is_gloo_available(),
+        reason='this torch has no gloo'),
+    pytest.mark.skipif(torch.cuda.is_available(), reason='for CPUs')
+]
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Seven photographs of different size, one or two classes in each."""
+    root = tmp_path_factory.mktemp('odd')
+    (root / 'JPEGImages').mkdir()
+    rng = np.random.default_rng(3)
+    tags = []
+    for i in range(NUM_IMAGES):
+        rough = rng.integers(0, 256, (5, 6, 3)).astype(np.uint8)
+        Image.fromarray(rough).resize(
+            (40 + 9 * i, 90 - 8 * i),
+            Image.BILINEAR).save(root / 'JPEGImages' / f'odd_{i}.jpg')
+        tags.append(f'odd_{i} {i % 3}' + f' {i % 3 + 1}' * (i % 2))
+    (root / 'list.txt').write_text('\n'.join(tags) + '\n')
+    return root
+
+
+@pytest.fixture
+def settings(data, monkeypatch):
+    """The config reads the folder above."""
+    monkeypatch.setenv('DATA_ROOT', str(data))
+    monkeypatch.setenv('TRAIN_LIST', 'list.txt')
+
+
+def launch(script, *words, data, cwd):
+    """Run a launcher as a user does, on a free port."""
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        port = sock.getsockname()[1]
+    path = os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH']
+    env = {
+        **os.environ, 'PATH': path,
+        'PORT': str(port),
+        'OMP_NUM_THREADS': '1',
+        'DATA_ROOT': str(data),
+        'TRAIN_LIST': 'list.txt'
+    }
+    env.pop('PYTHONPATH', None)
+    done = subprocess.run(
+        ['bash', str(ROOT / 'tools' / script), *map(str, words)],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=300)
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text[-4000:]
+    return text
+
+
+@pytest.fixture(scope='module')
+def trained(data, tmp_path_factory):
+    """Work dir of a training by two processes."""
+    cwd = tmp_path_factory.mktemp('two')
+    text = launch(
+        'dist_train.sh',
+        CONFIG,
+        2,
+        '--work-dir',
+        cwd / 'train',
+        data=data,
+        cwd=cwd)
+    assert 'Distributed training: True' in text
+    assert 'Iter(train) [2/2]' in text
+    # the end of the training dumps as well, the line appears once
+    assert text.count(f'{NUM_IMAGES} label images in') == 1
+    return cwd / 'train'
+
+
+@pytest.fixture(scope='module')
+def checkpoint(trained):
+    """What was trained, with class maps large enough to tell images apart."""
+    path = trained / 'strong.pth'
+    content = torch.load(trained / 'iter_2.pth', weights_only=False)
+    generator = torch.Generator().manual_seed(0)
+    weight = content['state_dict']['head.classifier.weight']
+    weight.copy_(torch.randn(weight.shape, generator=generator))
+    torch.save(content, path)
+    return path
+
+
+def dump_of(work_dir):
+    folder = work_dir / 'pseudo_labels'
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in folder.rglob('*') if p.is_file()
+    }
+
+
+def test_training_by_two_processes(trained):
+    dump = dump_of(trained)
+    names = {f'odd_{i}.png' for i in range(NUM_IMAGES)}
+    assert set(dump) == names | {'ids.txt', 'manifest.json'}
+    assert json.loads(dump['manifest.json'])['images'] == NUM_IMAGES
+    assert json.loads(
+        dump['manifest.json'])['checkpoint']['name'] == 'iter_2.pth'
+
+
+def test_dumps_of_one_and_two_processes(checkpoint, data, settings, tmp_path,
+                                        call_tool, capsys):
+    launch(
+        'dist_test.sh',
+        CONFIG,
+        checkpoint,
+        2,
+        '--work-dir',
+        tmp_path / 'two',
+        *OPTIONS,
+        data=data,
+        cwd=tmp_path)
+    call_tool('test', CONFIG, checkpoint, '--work-dir', tmp_path / 'one',
+              *OPTIONS)
+    two, one = dump_of(tmp_path / 'two'), dump_of(tmp_path / 'one')
+    assert len(one) == NUM_IMAGES + 2
+    manifests = []
+    for dump in (one, two):
+        manifest = json.loads(dump.pop('manifest.json'))
+        assert manifest.pop('duration_seconds') > 0
+        # the launcher, the wrapper and the folder are those of the run
+        assert 'GroupCAM' in manifest.pop('config')
+        manifests.append(manifest)
+    assert manifests[0] == manifests[1]
+    assert manifests[0]['images'] == NUM_IMAGES
+    assert manifests[0]['checkpoint']['sha256']
+    assert one == two
+    # labels that tell something: background and a class
+    values = [
+        set(np.unique(Image.open(path)).tolist())
+        for path in (tmp_path / 'one' / 'pseudo_labels').glob('*.png')
+    ]
+    assert sum(len(found) > 1 for found in values) >= 5
+
+
+def groups_of(batch_size, workers=0):
+    """Ids of every group that the test loader hands out, by anchor."""
+    cfg = Config.fromfile(CONFIG)
+    cfg.merge_from_dict({
+        'test_dataloader.batch_size':
+        batch_size,
+        'test_dataloader.num_workers':
+        workers,
+        'test_dataloader.dataset.group_size':
+        3,
+        'test_dataloader.dataset.dataset.pipeline.1.keep_ratio':
+        True
+    })
+    groups, sizes = {}, set()
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        for batch in Runner.build_dataloader(cfg.test_dataloader):
+            for sample in batch['data_samples']:
+                if sample.group_slot == 0:
+                    group = groups.setdefault(sample.img_id, [])
+                group.append(sample.img_id)
+                assert sample.group_slot == len(group) - 1
+                sizes.add(sample.img_shape)
+    assert len(sizes) > 3
+    return groups
+
+
+def test_groups_do_not_depend_on_the_batch_size(settings, data):
+    one = groups_of(1)
+    assert set(one) == {f'odd_{i}' for i in range(NUM_IMAGES)}
+    assert all(len(set(group)) == 3 for group in one.values())
+    assert len({frozenset(group) for group in one.values()}) > 2
+    assert groups_of(2) == one and groups_of(3, workers=2) == one
+
+
+def test_groups_do_not_depend_on_the_list_order(settings, data, tmp_path,
+                                                monkeypatch):
+    shutil.copytree(data, tmp_path / 'data')
+    lines = (data / 'list.txt').read_text().splitlines()
+    (tmp_path / 'data' / 'list.txt').write_text('\n'.join(lines[::-1]) + '\n')
+    one = groups_of(1)
+    monkeypatch.setenv('DATA_ROOT', str(tmp_path / 'data'))
+    turned = groups_of(1)
+    assert list(turned) == list(one)[::-1] and turned == one
+
+
+@pytest.mark.parametrize('keep_ratio', [True, False])
+def test_labels_of_another_batch_size(keep_ratio, checkpoint, settings,
+                                      tmp_path, call_tool, capsys):
+    labels = []
+    for size in (1, 2):
+        work_dir = tmp_path / str(size)
+        options = OPTIONS + [
+            'test_dataloader.dataset.dataset.pipeline.1.keep_ratio='
+            f'{keep_ratio}', f'test_dataloader.batch_size={size}'
+        ]
+        call_tool('test', CONFIG, checkpoint, '--work-dir', work_dir, *options)
+        paths = sorted((work_dir / 'pseudo_labels').glob('*.png'))
+        labels.append([np.asarray(Image.open(path)) for path in paths])
+    assert len(labels[0]) == len(labels[1]) == NUM_IMAGES
+    for one, two in zip(*labels):
+        # up to a pixel that lies on the threshold
+        assert one.shape == two.shape and (one != two).mean() < 2e-3
