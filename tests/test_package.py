@@ -17,7 +17,7 @@ ROOMS = [
     'datasets', 'models', 'pseudo_labels', 'evaluation', 'visualization',
     'engine', 'apis'
 ]
-COMMON = ['errors', 'registry', 'version']
+COMMON = ['errors', 'files', 'palette', 'registry', 'version']
 SOURCES = sorted(
     path for folder in ('projects', 'tools', 'tests', 'configs')
     for path in (ROOT / folder).rglob('*.py')) + [ROOT / 'setup.py']

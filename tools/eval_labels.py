@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 from group_wsss import cli
 from group_wsss.evaluation import (class_names, evaluate_folder, format_table,
                                    read_id_list)
-from group_wsss.pseudo_labels import atomic_write
+from group_wsss.files import atomic_write
 
 
 def parse_args() -> argparse.Namespace:

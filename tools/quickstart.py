@@ -63,7 +63,7 @@ def options(*values: str) -> List[str]:
 def plan(args: argparse.Namespace) -> List[Stage]:
     """All stages in their order."""
     python, work = sys.executable, Path(args.work_dir)
-    data, train, val = Path(args.data), [], []
+    data = Path(args.data)
     toy = [python, 'tools/dataset_converters/toy.py', '-o', args.data]
     short1, short2 = [], []
     if args.smoke:
@@ -161,7 +161,8 @@ def git_commit() -> str:
 def summarize(args: argparse.Namespace, records: Dict[str, dict]) -> dict:
     """All figures; also written to ``summary.json``."""
     from group_wsss.evaluation import evaluate_folder, read_id_list
-    from group_wsss.pseudo_labels import atomic_write, software_versions
+    from group_wsss.files import atomic_write
+    from group_wsss.pseudo_labels import software_versions
     work, data = Path(args.work_dir), Path(args.data)
     ids = read_id_list(str(data / 'ImageSets' / 'train.txt'))
     rows = {}
@@ -213,8 +214,8 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
     import numpy as np
     from PIL import Image
 
-    from group_wsss.pseudo_labels import (ScoreMap, atomic_write,
-                                          read_index_png)
+    from group_wsss.files import atomic_write
+    from group_wsss.pseudo_labels import ScoreMap, read_index_png
     from group_wsss.visualization import (contact_sheet, paint_label,
                                           paint_scores)
     work, data = Path(args.work_dir), Path(args.data)

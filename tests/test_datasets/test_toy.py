@@ -95,7 +95,7 @@ def test_finished_is_skipped_and_interrupted_redone(tmp_path, monkeypatch):
     assert not list(whole.rglob('*.part')) and (whole / 'toy.json').exists()
 
     cut, calls = tmp_path / 'cut', []
-    write = toy_module.write_atomic
+    write = toy_module.atomic_write
 
     def stop(path, data):
         calls.append(path)
@@ -103,11 +103,11 @@ def test_finished_is_skipped_and_interrupted_redone(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         write(path, data)
 
-    monkeypatch.setattr(toy_module, 'write_atomic', stop)
+    monkeypatch.setattr(toy_module, 'atomic_write', stop)
     with pytest.raises(KeyboardInterrupt):
         generate_toy(cut, **SMALL)
     assert not (cut / 'toy.json').exists()
-    monkeypatch.setattr(toy_module, 'write_atomic', write)
+    monkeypatch.setattr(toy_module, 'atomic_write', write)
     assert generate_toy(cut, **SMALL) is True
     assert content(cut) == content(whole)
     # a lost file is made again

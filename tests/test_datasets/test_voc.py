@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from group_wsss.datasets import VOC_CLASSES, VOCImageLevel, voc_palette
+from group_wsss.datasets import VOC_CLASSES, VOCImageLevel
 from group_wsss.datasets.voc import read_voc_xml
 from group_wsss.errors import InputError
 
@@ -108,9 +108,3 @@ def test_missing_xml(root):
     (root / 'Annotations/b.xml').unlink()
     with pytest.raises(InputError, match='b.xml: cannot be read'):
         VOCImageLevel('ids.txt', data_root=str(root), xml_prefix='Annotations')
-
-
-def test_palette():
-    assert voc_palette(4) == [[0, 0, 0], [128, 0, 0], [0, 128, 0],
-                              [128, 128, 0]]
-    assert voc_palette(256)[255] == [224, 224, 192]

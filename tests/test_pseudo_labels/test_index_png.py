@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 
 from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import (encode_index_png, read_index_png,
-                                      voc_palette)
+from group_wsss.palette import voc_palette
+from group_wsss.pseudo_labels import encode_index_png, read_index_png
 
 
 def test_voc_palette():

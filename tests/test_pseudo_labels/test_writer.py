@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import (LabelWriter, read_index_png, sha256_of,
-                                      voc_palette)
+from group_wsss.palette import voc_palette
+from group_wsss.pseudo_labels import LabelWriter, read_index_png, sha256_of
 
 LABEL = np.array([[0, 1, 255], [2, 2, 0]], dtype=np.uint8)
 

@@ -162,12 +162,12 @@ def test_training_reads_the_dump_and_testing_the_masks(path, monkeypatch):
 
 def test_toy_classes_are_those_of_the_toy_set():
     from group_wsss.datasets.toy import TOY_CLASSES
-    from group_wsss.datasets.voc import voc_palette
+    from group_wsss.palette import voc_palette
     for name in ('deeplabv3_tiny_toy', 'deeplabv3_effnet-lite0_toy'):
         cfg = Config.fromfile(ROOT / 'configs' / 'deeplabv3' / f'{name}.py')
         classes = tuple(cfg.metainfo.classes)
         assert classes == ('background', ) + tuple(TOY_CLASSES)
-        assert cfg.metainfo.palette == voc_palette(len(classes))
+        assert cfg.metainfo.palette == voc_palette(len(classes)).tolist()
         assert cfg.model.decode_head.num_classes == len(classes)
 
 

@@ -381,7 +381,7 @@ def test_refused_addresses(server, tmp_path):
 
 def test_interrupted_extraction_is_finished(root, monkeypatch):
     calls = []
-    write = tool.write_atomic
+    write = tool.atomic_write
 
     def stop(path, data):
         calls.append(path)
@@ -390,9 +390,9 @@ def test_interrupted_extraction_is_finished(root, monkeypatch):
         write(path, data)
 
     proof = (f'{tool.VOC_DIR}/JPEGImages', )
-    monkeypatch.setattr(tool, 'write_atomic', stop)
+    monkeypatch.setattr(tool, 'atomic_write', stop)
     with pytest.raises(KeyboardInterrupt):
         tool.provide(root, tool.VOC_TAR, proof, tool.VOC_WANTED, False, False)
-    monkeypatch.setattr(tool, 'write_atomic', write)
+    monkeypatch.setattr(tool, 'atomic_write', write)
     tool.provide(root, tool.VOC_TAR, proof, tool.VOC_WANTED, False, False)
     assert len(list((root / tool.VOC_DIR / 'JPEGImages').iterdir())) == 6

@@ -23,7 +23,7 @@ from group_wsss import cli
 from group_wsss.datasets import VOC_CLASSES
 from group_wsss.errors import InputError
 from group_wsss.evaluation import evaluate_folder
-from group_wsss.pseudo_labels import atomic_write
+from group_wsss.files import atomic_write
 
 CONFIG = 'configs/group_wsss/effnet-lite0_voc-layout.py'
 

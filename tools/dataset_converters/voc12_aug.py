@@ -41,9 +41,10 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
 from group_wsss.cli import run
-from group_wsss.datasets import VOC_CLASSES, read_image_list, voc_palette
-from group_wsss.datasets.files import write_atomic
+from group_wsss.datasets import VOC_CLASSES, read_image_list
 from group_wsss.errors import InputError
+from group_wsss.files import atomic_write
+from group_wsss.palette import voc_palette
 
 # name: (address, MD5)
 ARCHIVES = {
@@ -222,7 +223,7 @@ def extract(path: Path, root: Path, wanted: Sequence[str]) -> int:
                 if (not target.exists()
                         or target.stat().st_size != member.size):
                     source = archive.extractfile(member)
-                    write_atomic(target, source.read())
+                    atomic_write(target, source.read())
                     written += 1
                 if number % 5000 == 0:
                     print(
@@ -262,7 +263,7 @@ def provide(root: Path, name: str, proof: Sequence[str], wanted: Sequence[str],
     elif check:
         verify(archive, md5)
     extract(archive, root, wanted)
-    write_atomic(marker, b'')
+    atomic_write(marker, b'')
 
 
 def read_ids(path: Path) -> List[str]:
@@ -273,7 +274,7 @@ def read_ids(path: Path) -> List[str]:
 def index_png(label: np.ndarray) -> bytes:
     """A label image as PNG with VOC's palette."""
     image = Image.fromarray(label)
-    image.putpalette([v for color in voc_palette(256) for v in color])
+    image.putpalette(voc_palette().tobytes())
     buffer = io.BytesIO()
     image.save(buffer, 'PNG')
     return buffer.getvalue()
@@ -315,7 +316,7 @@ def convert_one(task: Tuple[str, str]) -> List[int]:
         raise InputError(f'{path}: class value {values[values > last][0]} is '
                          f'outside 0..{last} and 255')
     if fresh:
-        write_atomic(target, index_png(label))
+        atomic_write(target, index_png(label))
     return [int(v) - 1 for v in values if 0 < v <= last]
 
 
@@ -402,9 +403,9 @@ def convert(root: Path,
     for split in ('train', 'val', 'trainaug'):
         lines = ''.join(' '.join([i, *map(str, tags[i])]) + '\n'
                         for i in ids[split])
-        write_atomic(lists / f'{split}_cls.txt', lines.encode())
+        atomic_write(lists / f'{split}_cls.txt', lines.encode())
     for split in ('aug', 'trainaug'):
-        write_atomic(lists / f'{split}.txt',
+        atomic_write(lists / f'{split}.txt',
                      ''.join(f'{i}\n' for i in ids[split]).encode())
     return ids
 

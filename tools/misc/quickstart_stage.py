@@ -15,10 +15,10 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Dict, List, Optional
 
 from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import atomic_write
+from group_wsss.files import atomic_write
 
 # of mmengine's log, what tells how far things are
 _PROGRESS = re.compile(r'(Iter\((?:train|val|test)\).*|toy set: .*)')

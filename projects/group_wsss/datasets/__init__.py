@@ -7,11 +7,11 @@ from .label_index import LabelIndex
 from .samplers import GroupBatchSampler
 from .toy import TOY_CLASSES, ToyImageLevel, generate_toy
 from .transforms import LoadPhoto
-from .voc import VOC_CLASSES, VOCImageLevel, voc_palette
+from .voc import VOC_CLASSES, VOCImageLevel
 
 __all__ = [
     'GroupBatchSampler', 'GroupedDataset', 'ImageLevelDataset', 'ImageList',
     'ImageRecord', 'LabelIndex', 'LoadPhoto', 'TOY_CLASSES', 'ToyImageLevel',
     'VOC_CLASSES', 'VOCImageLevel', 'generate_toy', 'group_collate',
-    'read_image_list', 'voc_palette', 'write_image_list'
+    'read_image_list', 'write_image_list'
 ]

@@ -12,7 +12,7 @@ from typing import (Any, Dict, List, NamedTuple, Optional, Sequence, Tuple,
 from mmengine.fileio import get as read_bytes
 
 from ..errors import InputError
-from .files import write_atomic
+from ..files import atomic_write
 
 _NUMBER = re.compile(r'[+-]?[0-9]+')
 _DRIVE = re.compile(r'[A-Za-z]:')
@@ -145,7 +145,7 @@ def write_image_list(path: Union[str, Path],
     # what is written can be read: the reader is the judge
     if not _Reader(str(path), None, None).read_json(text):
         raise InputError(f'{path}: the image list is empty')
-    write_atomic(path, text.encode('utf-8'))
+    atomic_write(path, text.encode('utf-8'))
 
 
 class _Reader:

@@ -11,11 +11,11 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from ..errors import InputError
+from ..files import atomic_write
+from ..palette import voc_palette
 from ..registry import DATASETS
-from .files import write_atomic
 from .image_level import ImageLevelDataset
 from .toy_render import NUM_CLASSES, render
-from .voc import voc_palette
 
 TOY_CLASSES = ('ring', 'cross', 'wedge', 'checker', 'dots', 'bars')
 
@@ -79,7 +79,7 @@ def generate_toy(root: Union[str, Path],
     }
     if _is_finished(root, settings, names):
         return False
-    write_atomic(root / _BEGUN, json.dumps(settings).encode())
+    atomic_write(root / _BEGUN, json.dumps(settings).encode())
     total = num_train + num_val
     for split_id, split in enumerate(_SPLITS):
         ids, tags = '', ''
@@ -91,10 +91,10 @@ def generate_toy(root: Union[str, Path],
             if verbose and done % 100 == 0:
                 print_log(
                     f'toy set: {done} of {total} images', logger='current')
-        write_atomic(root / 'ImageSets' / f'{split}.txt', ids.encode())
-        write_atomic(root / 'ImageSets' / f'{split}_cls.txt', tags.encode())
+        atomic_write(root / 'ImageSets' / f'{split}.txt', ids.encode())
+        atomic_write(root / 'ImageSets' / f'{split}_cls.txt', tags.encode())
     content = dict(settings, classes=TOY_CLASSES)
-    write_atomic(root / _DONE, (json.dumps(content, indent=1) + '\n').encode())
+    atomic_write(root / _DONE, (json.dumps(content, indent=1) + '\n').encode())
     (root / _BEGUN).unlink(missing_ok=True)
     return True
 
@@ -151,11 +151,11 @@ def _write_pair(root: Path, name: str, size: int, key: tuple) -> list:
     photo = io.BytesIO()
     Image.fromarray(image).save(photo, 'JPEG', quality=95, subsampling=0)
     label = Image.fromarray(mask)
-    label.putpalette([v for color in voc_palette(256) for v in color])
+    label.putpalette(voc_palette().tobytes())
     index = io.BytesIO()
     label.save(index, 'PNG')
-    write_atomic(root / 'JPEGImages' / f'{name}.jpg', photo.getvalue())
-    write_atomic(root / 'SegmentationClass' / f'{name}.png', index.getvalue())
+    atomic_write(root / 'JPEGImages' / f'{name}.jpg', photo.getvalue())
+    atomic_write(root / 'SegmentationClass' / f'{name}.png', index.getvalue())
     return [int(value) - 1 for value in np.unique(mask) if value]
 
 
@@ -169,7 +169,7 @@ class ToyImageLevel(ImageLevelDataset):
     """
 
     METAINFO = dict(
-        classes=TOY_CLASSES, palette=voc_palette(NUM_CLASSES + 1)[1:])
+        classes=TOY_CLASSES, palette=voc_palette(NUM_CLASSES + 1)[1:].tolist())
 
     def __init__(self,
                  ann_file: str = 'ImageSets/train_cls.txt',

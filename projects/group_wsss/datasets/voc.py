@@ -9,6 +9,7 @@ from mmengine.fileio import join_path
 from mmengine.utils import is_abs
 
 from ..errors import InputError
+from ..palette import voc_palette
 from ..registry import DATASETS
 from .image_level import ImageLevelDataset
 from .image_list import ImageRecord
@@ -21,26 +22,6 @@ VOC_CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car',
 # an annotation is a few kilobytes
 _MAX_XML_BYTES = 8 << 20
 _DOCTYPE = re.compile(rb'<!\s*(DOCTYPE|ENTITY)', re.IGNORECASE)
-
-
-def voc_palette(num_colors: int) -> List[List[int]]:
-    """First colours of the VOC colour map, index 0 is the background.
-
-    Args:
-        num_colors (int): How many, at most 256.
-
-    Returns:
-        list[list[int]]: RGB triples.
-    """
-    palette = []
-    for index in range(num_colors):
-        color = [0, 0, 0]
-        for bit in range(8):
-            for channel in range(3):
-                color[channel] |= ((index >>
-                                    (3 * bit + channel)) & 1) << (7 - bit)
-        palette.append(color)
-    return palette
 
 
 class _PlainTree(ElementTree.TreeBuilder):
@@ -113,7 +94,7 @@ class VOCImageLevel(ImageLevelDataset):
             XML file; labels from both sources.
     """
 
-    METAINFO = dict(classes=VOC_CLASSES, palette=voc_palette(21)[1:])
+    METAINFO = dict(classes=VOC_CLASSES, palette=voc_palette(21)[1:].tolist())
 
     def __init__(self,
                  ann_file: str,

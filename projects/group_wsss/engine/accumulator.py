@@ -9,7 +9,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..evaluation import find_ids
-from ..pseudo_labels import ScoreMap, output_path
+from ..files import output_path
+from ..pseudo_labels import ScoreMap
 
 _RANK_FOLDER = re.compile(r'^rank\d+(_last)?$')
 

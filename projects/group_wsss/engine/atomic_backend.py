@@ -5,7 +5,7 @@ from typing import Union
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from ..pseudo_labels import atomic_write
+from ..files import atomic_write
 
 
 class AtomicBackend(LocalBackend):

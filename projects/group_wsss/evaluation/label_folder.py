@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ..errors import InputError
-from ..pseudo_labels import check_image_id, output_path
+from ..files import check_image_id, output_path
 from .class_names import read_lines
 from .confusion import class_scores, confusion_matrix, mean_known
 from .masks import read_mask

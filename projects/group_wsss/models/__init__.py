@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from .backbones import EffNetLite0, FeatureCache, VGGOS8
+from .backbones import VGGOS8, EffNetLite0, FeatureCache
 from .classifiers import GroupCAM
 from .data_preprocessors import GroupDataPreprocessor
 from .heads import GroupCAMHead

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError
-from .palette import voc_palette
+from ..palette import voc_palette
 
 # what Pillow raises for a truncated, foreign or oversized file
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError,

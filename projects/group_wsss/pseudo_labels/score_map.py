@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ..errors import InputError
-from .files import atomic_write, check_image_id
+from ..files import atomic_write, check_image_id
 
 # labels are uint8: 0 background, class id + 1, 255 unknown
 MAX_CLASS_ID = 253

@@ -9,9 +9,9 @@ import numpy as np
 from mmengine.dist import get_rank
 
 from ..errors import InputError
-from .files import atomic_write, make_folder, output_path, remove_leftovers
+from ..files import atomic_write, make_folder, output_path, remove_leftovers
+from ..palette import voc_palette
 from .index_png import encode_index_png
-from .palette import voc_palette
 from .versions import software_versions
 
 UNKNOWN = 255
@@ -151,8 +151,7 @@ class LabelWriter:
         # arrays and tuples of a config become lists, the rest its repr
         text = json.dumps(manifest, indent=2, default=_plain) + '\n'
         ids = ''.join(f'{img_id}\n' for img_id in sorted(counts))
-        atomic_write(
-            osp.join(self.out_dir, ID_LIST), ids.encode(), self.rank)
+        atomic_write(osp.join(self.out_dir, ID_LIST), ids.encode(), self.rank)
         atomic_write(
             osp.join(self.out_dir, MANIFEST), text.encode(), self.rank)
         return manifest

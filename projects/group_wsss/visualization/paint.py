@@ -4,7 +4,8 @@ from typing import Optional, Sequence
 
 import numpy as np
 
-from ..pseudo_labels import ScoreMap, voc_palette
+from ..palette import voc_palette
+from ..pseudo_labels import ScoreMap
 
 _UNKNOWN_RGB = np.array([255, 255, 255], dtype=np.float64)
 

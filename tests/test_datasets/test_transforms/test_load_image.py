@@ -8,8 +8,9 @@ import pytest
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from group_wsss.datasets import LoadPhoto, voc_palette
+from group_wsss.datasets import LoadPhoto
 from group_wsss.errors import InputError
+from group_wsss.palette import voc_palette
 from group_wsss.registry import TRANSFORMS
 
 GRAY = np.clip(np.add.outer(np.arange(40) * 3,
@@ -149,7 +150,7 @@ def test_label_images_are_refused(tmp_path):
     index.save(path)
     with pytest.raises(InputError, match='looks like a label image'):
         load(path)
-    index.putpalette([v for color in voc_palette(256) for v in color])
+    index.putpalette(voc_palette().tobytes())
     index.save(path)
     with pytest.raises(InputError, match='looks like a label image'):
         load(path)

@@ -11,8 +11,8 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ...errors import InputError
-from ...pseudo_labels import (LabelWriter, ScoreMap, make_folder, output_path,
-                              remove_leftovers)
+from ...files import make_folder, output_path, remove_leftovers
+from ...pseudo_labels import LabelWriter, ScoreMap
 from ...registry import HOOKS, TASK_UTILS
 from ..accumulator import (ScoreAccumulator, merged_maps, rank_folders,
                            remove_score_maps, stored_ids)

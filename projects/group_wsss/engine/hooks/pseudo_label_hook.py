@@ -10,7 +10,8 @@ from mmengine.runner import Runner
 
 from ...errors import InputError
 from ...evaluation import find_ids
-from ...pseudo_labels import LabelWriter, ScoreMap, output_path
+from ...files import output_path
+from ...pseudo_labels import LabelWriter, ScoreMap
 from ...registry import HOOKS, TASK_UTILS
 from ..utils import (dataset_classes, describe_checkpoint, gather_dicts,
                      trained_checkpoint)

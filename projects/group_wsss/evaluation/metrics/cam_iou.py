@@ -6,7 +6,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from ...errors import InputError
-from ...pseudo_labels import ScoreMap, output_path
+from ...files import output_path
+from ...pseudo_labels import ScoreMap
 from ...registry import METRICS
 from ..confusion import (SweepCounts, divide, mean_known, sweep_areas,
                          sweep_counts)

@@ -4,8 +4,8 @@ from typing import Optional
 import numpy as np
 
 from ...errors import InputError
+from ...files import output_path
 from ...registry import TASK_UTILS
-from ..files import output_path
 from ..index_png import open_image
 from ..score_map import ScoreMap
 from ..writer import UNKNOWN

@@ -8,7 +8,7 @@ from typing import Optional, Set
 
 from mmengine.dist import get_rank
 
-from ..errors import InputError
+from .errors import InputError
 
 _COUNTER = itertools.count()
 # part files that this process is writing at this moment
