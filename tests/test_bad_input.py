@@ -76,7 +76,11 @@ def tool(call_tool, checkpoint, tmp_path, capsys):
 def labels_in(work_dir):
     """The files of a dump; none of them is a part of a file."""
     folder = work_dir / 'pseudo_labels'
-    files = {p.name: p for p in folder.rglob('*') if p.is_file()}
+    files = {
+        p.name: p
+        for p in folder.rglob('*')
+        if p.is_file() and p.parent.name != '.unfinished'
+    }
     for name in files:
         assert name in WITNESSES or name.endswith('.png'), name
         if name.endswith('.png'):
@@ -205,21 +209,15 @@ def test_photographs(harm, command, workers, data, tool, tmp_path):
         assert after == before
 
 
-def test_a_failed_dump_is_not_taken_for_a_whole_one(data, tool, tmp_path):
+def test_a_failed_dump_leaves_the_old_one_alone(data, tool, tmp_path):
     work_dir = tmp_path / 'work'
     assert tool('test') is None
-    old = images_of(labels_in(work_dir))
+    old = labels_in(work_dir)
     truncated(data / 'JPEGImages' / 'tiny_6.jpg')
     # everything is background now
     line = tool('test', 'custom_hooks.0.labeler.bg_threshold=1.0')
     assert 'tiny_6.jpg: truncated' in line
-    after = labels_in(work_dir)
-    # without both witnesses, of which stage 2 needs the list
-    assert after.keys() == old.keys()
-    new = Image.open(work_dir / 'pseudo_labels' / 'tiny_0.png')
-    assert not np.asarray(new).any()
-    for name in ('tiny_6.png', 'tiny_7.png'):
-        assert after[name] == old[name]
+    assert labels_in(work_dir) == old
 
 
 def test_group_larger_than_any_class(data, tool, tmp_path):

@@ -52,8 +52,35 @@ def test_manifest(tmp_path):
                 'numpy', 'group_wsss')
     assert set(manifest['versions']) == set(versions)
     assert manifest['versions']['numpy'] == np.__version__
-    writer.clear_manifest()
-    assert not (tmp_path / 'manifest.json').exists()
+    assert (tmp_path / 'ids.txt').read_text() == 'x\ny\n'
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        'ids.txt', 'manifest.json', 'x.png', 'y.png'
+    ]
+
+
+def test_an_unfinished_dump_leaves_the_old_one_alone(tmp_path):
+    writer = LabelWriter(str(tmp_path), ['a', 'b'])
+    writer.write('sub/x', LABEL)
+    writer.finish()
+    old = {
+        p.relative_to(tmp_path): p.read_bytes()
+        for p in tmp_path.rglob('*') if p.is_file()
+    }
+    second = LabelWriter(str(tmp_path), ['a', 'b'])
+    second.begin()
+    second.write('sub/x', np.zeros((1, 4), np.uint8))
+    second.write('z', LABEL)
+    for path, data in old.items():
+        assert (tmp_path / path).read_bytes() == data
+    assert not (tmp_path / 'z.png').exists()
+    # what died is no part of the next dump
+    third = LabelWriter(str(tmp_path), ['a', 'b'])
+    third.begin()
+    third.write('y', LABEL)
+    third.finish()
+    assert (tmp_path / 'ids.txt').read_text() == 'y\n'
+    assert not (tmp_path / 'z.png').exists()
+    assert not (tmp_path / '.unfinished').exists()
 
 
 def test_own_palette(tmp_path):
@@ -88,7 +115,8 @@ def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(InputError, match='No space left') as caught:
         writer.write('x', LABEL)
     assert str(tmp_path) in str(caught.value)
-    assert list(tmp_path.iterdir()) == [] and not writer.counts
+    assert not [p for p in tmp_path.rglob('*') if p.is_file()]
+    assert not writer.counts
     # and a new writer notices before any work is done
     with pytest.raises(InputError, match='No space left'):
         LabelWriter(str(tmp_path), ['a', 'b'])

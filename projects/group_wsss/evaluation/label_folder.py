@@ -19,7 +19,8 @@ from .masks import read_mask
 def find_ids(folder: str, suffix: str = '.png') -> List[str]:
     """Image ids of all PNGs below a folder.
 
-    Files that some systems put beside others (``._name``) are left out.
+    Hidden folders, such as that of an unfinished dump, and files that some
+    systems put beside others (``._name``) are left out.
 
     Args:
         folder (str): Searched with its subfolders.
@@ -31,7 +32,8 @@ def find_ids(folder: str, suffix: str = '.png') -> List[str]:
     if not osp.isdir(folder):
         raise InputError(f'{folder}: no such folder')
     ids = []
-    for root, _, names in os.walk(folder):
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith('.')]
         where = osp.relpath(root, folder)
         ids += [
             osp.normpath(osp.join(where,

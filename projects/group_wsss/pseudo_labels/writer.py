@@ -3,6 +3,7 @@
 import json
 import os
 import os.path as osp
+import shutil
 from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
@@ -18,10 +19,16 @@ UNKNOWN = 255
 MANIFEST = 'manifest.json'
 # one image id a line: what mmseg's `ann_file` of stage 2 wants
 ID_LIST = 'ids.txt'
+# where a dump grows; hidden, so that nobody takes it for labels
+STAGING = '.unfinished'
 
 
 class LabelWriter:
-    """Write label images as index PNGs, each complete or absent.
+    """Write label images as index PNGs, the whole dump or none of it.
+
+    A dump grows in a hidden folder inside ``out_dir`` and takes the place of
+    an earlier one in :meth:`finish`: until then the old labels are as they
+    were, whatever ends the run.
 
     Equal labels give byte-identical files: no time or host enters them.
     Several processes may write the same folder, and even the same image.
@@ -47,6 +54,7 @@ class LabelWriter:
         assert not isinstance(classes, str) and len(classes) < UNKNOWN, (
             'classes is a list of at most 254 names')
         self.out_dir = osp.abspath(out_dir)
+        self.staging = osp.join(self.out_dir, STAGING)
         self.classes = tuple(str(name) for name in classes)
         self.palette = voc_palette()
         if palette is not None:
@@ -73,12 +81,12 @@ class LabelWriter:
             label (np.ndarray): uint8 ``(H, W)`` with 0..C and 255.
 
         Returns:
-            str: Path of the PNG.
+            str: Path of the PNG, in ``staging`` until :meth:`finish`.
 
         Raises:
             InputError: A bad id, or the folder cannot be written.
         """
-        path = output_path(self.out_dir, img_id, '.png')
+        path = output_path(self.staging, img_id, '.png')
         assert label.dtype == np.uint8 and label.ndim == 2, (
             f'{img_id}: a label is uint8 (H, W), got {label.dtype} '
             f'{label.shape}')
@@ -91,7 +99,26 @@ class LabelWriter:
         self.counts[img_id] = np.append(counts[:limit], counts[UNKNOWN])
         return path
 
-    def clear_manifest(self) -> None:
+    def begin(self) -> None:
+        """Forget what a dump that never finished left; one process does."""
+        shutil.rmtree(self.staging, ignore_errors=True)
+
+    def _publish(self) -> None:
+        """Put all that was written in its place."""
+        self._clear_manifest()
+        try:
+            for root, _, names in os.walk(self.staging):
+                where = osp.relpath(root, self.staging)
+                folder = osp.normpath(osp.join(self.out_dir, where))
+                make_folder(folder)
+                for name in names:
+                    os.replace(osp.join(root, name), osp.join(folder, name))
+        except OSError as error:
+            raise InputError(f'{self.out_dir}: cannot put the labels in '
+                             f'place: {error.strerror or error}') from None
+        self.begin()
+
+    def _clear_manifest(self) -> None:
         """Remove an old manifest: it vouches for a finished dump only."""
         for name in (MANIFEST, ID_LIST):
             path = osp.join(self.out_dir, name)
@@ -110,7 +137,9 @@ class LabelWriter:
                labeler: Optional[dict] = None,
                seed: Optional[int] = None,
                duration: Optional[float] = None) -> Dict[str, Any]:
-        """Write ``manifest.json``, and ``ids.txt`` for stage 2.
+        """Put the labels in place, with ``manifest.json`` and ``ids.txt``.
+
+        One process does it, when all have written.
 
         Args:
             counts (dict, optional): Counts by image id of all ranks.
@@ -126,6 +155,7 @@ class LabelWriter:
             dict: What was written.
         """
         counts = self.counts if counts is None else counts
+        self._publish()
         names = ('background', *self.classes)
         total = np.zeros(len(names) + 1, dtype=np.int64)
         for row in counts.values():

@@ -43,7 +43,7 @@ def test_training_ends_with_labels(toy, by_epoch):
         saved = ScoreMap.load(str(out / f'scores/sub/{i}.npz'))
         assert saved.img_id == f'sub/{i}' and len(saved.class_ids) == 2
     files = [p.name for p in out.rglob('*') if p.is_file()]
-    assert len(files) == 13  # 6 labels, 6 scores, the manifest
+    assert len(files) == 14  # 6 labels, 6 scores, manifest and ids
     manifest = json.loads((out / 'manifest.json').read_text())
     assert manifest['images'] == 6
     assert manifest['classes'] == ['background', *toy.classes]
@@ -118,21 +118,26 @@ def test_training_without_a_test_loop(toy):
     assert not (toy.root / 'work' / 'pseudo_labels').exists()
 
 
-def test_interrupted_dump_has_no_manifest(toy):
+def test_interrupted_dump_leaves_the_old_one_alone(toy):
     hook = PseudoLabelHook(labeler=LABELER)
     toy([hook], test=True).test()
     out = toy.root / 'work' / 'pseudo_labels'
-    assert (out / 'manifest.json').exists()
+    old = {p: p.read_bytes() for p in out.rglob('*') if p.is_file()}
+    assert out / 'manifest.json' in old
     hook = PseudoLabelHook(labeler=LABELER)
+    label, seen = hook.labeler, []
 
     def interrupt(score_map):
-        raise KeyboardInterrupt
+        seen.append(score_map)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return 0 * label(score_map)
 
     hook.labeler = interrupt
     with pytest.raises(KeyboardInterrupt):
         toy([hook], test=True).test()
-    assert not (out / 'manifest.json').exists()
-    assert all(p.suffix == '.png' for p in out.rglob('*') if p.is_file())
+    for path, data in old.items():
+        assert path.read_bytes() == data
 
 
 def test_unwritable_folder_fails_before_training(toy):

@@ -268,7 +268,7 @@ class AttentionAccumulationHook(Hook):
         writer = None if self.labeler is None else self._label_writer(runner)
         if writer is not None:
             if is_main_process():
-                writer.clear_manifest()
+                writer.begin()
             barrier()
         merged_dir = osp.join(self._folder, 'merged')
         own_ids = ids[get_rank()::get_world_size()]

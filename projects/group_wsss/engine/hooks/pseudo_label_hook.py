@@ -24,8 +24,8 @@ class PseudoLabelHook(Hook):
     Every test loop dumps: that of ``runner.test()`` and, with
     ``after_train``, the one that this hook runs once at the end of training,
     so that training ends with labels (its metrics are logged as in any
-    test). ``<out_dir>/manifest.json`` appears when the dump is complete and
-    is removed when a new one starts.
+    test). Labels, ``manifest.json`` and ``ids.txt`` appear in ``out_dir`` when
+    the dump is complete; until then an earlier dump stays as it is.
 
     Equal class maps give equal bytes: the number of processes, of workers or
     the batch size do not enter.
@@ -84,9 +84,9 @@ class PseudoLabelHook(Hook):
         """Prepare the folder."""
         self._start = time.perf_counter()
         self._make_writer(runner)
-        # no process may write before the old manifest is gone
+        # no process may write before that
         if is_main_process():
-            self.writer.clear_manifest()
+            self.writer.begin()
         barrier()
 
     def _make_writer(self, runner: Runner) -> None:
@@ -119,7 +119,7 @@ class PseudoLabelHook(Hook):
                     f'{num_classes} classes')
             self.writer.write(score_map.img_id, self.labeler(score_map))
             if self.keep_scores:
-                folder = osp.join(self.writer.out_dir, 'scores')
+                folder = osp.join(self.writer.staging, 'scores')
                 score_map.save(output_path(folder, score_map.img_id, '.npz'))
 
     def after_test(self, runner: Runner) -> None:
