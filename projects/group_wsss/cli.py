@@ -147,9 +147,24 @@ def run(main: Callable[[], None],
             time.sleep(5)  # let the process that failed be the one to speak
         raise
     if _world_size() > 1:
-        from torch import distributed as dist
-        if dist.is_available() and dist.is_initialized():
-            dist.destroy_process_group()
+        _leave_group()
+
+
+def _leave_group() -> None:
+    """End a process of several after its work is done."""
+    from torch import distributed as dist
+    if not (dist.is_available() and dist.is_initialized()):
+        return
+    backend = dist.get_backend()
+    dist.barrier()  # nobody goes while another still talks
+    dist.destroy_process_group()
+    if backend == 'gloo':
+        # its threads may outlive the interpreter, which then aborts
+        # ("terminate called without an active exception") and fails the job
+        _stop_workers()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

@@ -52,7 +52,10 @@ def test_anchors_and_partners(monkeypatch, kind, size, match):
     assert [g[0] for g in groups] == expected[:len(groups)]
     for group in groups:
         assert len(set(group)) == size
+        anchor = set(LABELS[group[0]])
         if match != 'none':
+            assert all(anchor & set(LABELS[i]) for i in group)
+        if match in ('exact', 'any'):
             assert set.intersection(*(set(LABELS[i]) for i in group))
 
 
