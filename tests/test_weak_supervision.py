@@ -123,7 +123,8 @@ def test_stage_1_opens_no_mask(workers, tiny_voc, tmp_path):
     opened = [name for event, name in events if event == 'open']
     # the witness is awake: photographs were read, label images written
     assert sum(name.endswith('.jpg') for name in opened) >= 16
-    assert sum('pseudo_labels/.part' in name for name in opened) >= 8
+    parts = 'pseudo_labels/.unfinished/.part'
+    assert sum(parts in name for name in opened) >= 8
     assert not [name for _, name in events if 'SegmentationClass' in name]
 
 
