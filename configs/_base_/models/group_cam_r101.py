@@ -1,36 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # ResNet-101 with output stride 16
+_base_ = './group_cam_r50.py'
 
 checkpoint = ('https://download.openmmlab.com/mmclassification/v0/resnet/'
               'resnet101_8xb32_in1k_20210831-539c63f8.pth')
 
-model = dict(
-    type='group_wsss.GroupCAM',
-    group_size=4,
-    node='feature',
-    data_preprocessor=dict(
-        type='group_wsss.GroupDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        to_rgb=True),
-    backbone=dict(
-        type='mmpretrain.ResNet',
-        depth=101,
-        num_stages=4,
-        out_indices=(3, ),
-        strides=(1, 2, 2, 1),
-        dilations=(1, 1, 1, 2),
-        # small batches of groups: keep the statistics of ImageNet
-        norm_eval=True,
-        style='pytorch',
-        init_cfg=dict(
-            type='Pretrained', checkpoint=checkpoint, prefix='backbone.')),
-    neck=dict(
-        type='group_wsss.CoAttentionGNN',
-        in_channels=2048,
-        channels=256,
-        num_steps=3,
-        coattention=dict(normalize=True, scale=10.0)),
-    head=dict(
-        type='group_wsss.GroupCAMHead', in_channels=2048, num_classes=20),
-    test_cfg=dict(map_source='graph'))
+model = dict(backbone=dict(depth=101, init_cfg=dict(checkpoint=checkpoint)))
