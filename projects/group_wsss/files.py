@@ -17,6 +17,30 @@ _PART = re.compile(r'^\.part-r(\d+)-p(\d+)-\d+$')
 _DRIVE = re.compile(r'^[A-Za-z]:')
 
 
+def why_unsafe(name: str) -> Optional[str]:
+    """Why an id or relative path may not name a file below a folder.
+
+    Args:
+        name (str): ``/`` separates folders.
+
+    Returns:
+        str or None: What is wrong with it, None if nothing is.
+    """
+    if not name.strip():
+        return 'is empty'
+    if any(ord(char) < 32 or ord(char) == 127 for char in name):
+        return 'contains a control character'
+    if any(0xd800 <= ord(char) < 0xe000 for char in name):
+        return 'is not valid Unicode'
+    if '\\' in name:
+        return 'contains a backslash'
+    if name.startswith('/') or _DRIVE.match(name):
+        return 'is absolute'
+    if any(part in ('', '.', '..') for part in name.split('/')):
+        return "contains '..', '.' or an empty part"
+    return None
+
+
 def check_image_id(img_id: str) -> str:
     """Refuse an image id that cannot name a file below a folder.
 
@@ -32,13 +56,9 @@ def check_image_id(img_id: str) -> str:
     """
     if not isinstance(img_id, str) or not img_id:
         raise InputError(f'image id {img_id!r} is not a non-empty string')
-    if any(ord(char) < 32 or ord(char) == 127 for char in img_id):
-        raise InputError(f'image id {img_id!r} has a control character')
-    if '\\' in img_id or _DRIVE.match(img_id):
-        raise InputError(
-            f'image id {img_id!r} has a backslash or a drive letter')
-    if any(part in ('', '.', '..') for part in img_id.split('/')):
-        raise InputError(f'image id {img_id!r} would leave the output folder')
+    reason = why_unsafe(img_id)
+    if reason is not None:
+        raise InputError(f'image id {img_id!r} {reason}')
     return img_id
 
 

@@ -12,10 +12,9 @@ from typing import (Any, Dict, List, NamedTuple, Optional, Sequence, Tuple,
 from mmengine.fileio import get as read_bytes
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, why_unsafe
 
 _NUMBER = re.compile(r'[+-]?[0-9]+')
-_DRIVE = re.compile(r'[A-Za-z]:')
 # ids above this are a mistake, not a class
 _MAX_CLASS = 99999
 
@@ -40,23 +39,6 @@ class ImageList(NamedTuple):
     """Records of a list and the class names that it carries, if any."""
     records: List[ImageRecord]
     classes: Optional[Tuple[str, ...]] = None
-
-
-def why_unsafe(name: str) -> Optional[str]:
-    """Why an id or relative path may not name a file, None if it may."""
-    if not name.strip():
-        return 'is empty'
-    if any(ord(char) < 32 or ord(char) == 127 for char in name):
-        return 'contains a control character'
-    if any(0xd800 <= ord(char) < 0xe000 for char in name):
-        return 'is not valid Unicode'
-    if '\\' in name:
-        return 'contains a backslash'
-    if name.startswith('/') or _DRIVE.match(name):
-        return 'is absolute'
-    if any(part in ('', '.', '..') for part in name.split('/')):
-        return "contains '..', '.' or an empty part"
-    return None
 
 
 def image_id_of(info: Dict[str, Any]) -> str:
