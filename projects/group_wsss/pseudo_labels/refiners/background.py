@@ -1,0 +1,50 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""How class scores become probabilities with background, and back."""
+from typing import Optional
+
+import numpy as np
+
+
+def add_background(maps: np.ndarray,
+                   bg_threshold: float = 0.5,
+                   bg_power: Optional[float] = None) -> np.ndarray:
+    """Probabilities of background and of each class.
+
+    The background score is ``bg_threshold`` everywhere, or, with
+    ``bg_power``, ``(1 - max_c s_c) ** bg_power``; then all scores of a pixel
+    are divided by their sum.
+
+    Args:
+        maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1].
+        bg_threshold (float): Score at which a class and background are
+            equally likely, in (0, 1). Defaults to 0.5.
+        bg_power (float, optional): Used instead of ``bg_threshold``.
+            Defaults to None.
+
+    Returns:
+        np.ndarray: float32 ``(n + 1, h, w)``, background first; sums to 1.
+    """
+    if bg_power is None:
+        background = np.full_like(maps[:1], bg_threshold)
+    else:
+        background = (1 - maps.max(axis=0, keepdims=True))**bg_power
+    probs = np.concatenate([background, maps]).astype(np.float32)
+    # with bg_power all scores may be close to 0, never all exactly 0
+    return probs / probs.sum(axis=0)
+
+
+def remove_background(probs: np.ndarray) -> np.ndarray:
+    """Scores that beat the background above 0.5.
+
+    Args:
+        probs (np.ndarray): float32 ``(n + 1, h, w)``, background first; need
+            not sum to 1.
+
+    Returns:
+        np.ndarray: ``p_c / (p_c + p_background)``, float32 ``(n, h, w)``;
+        0 where both are 0.
+    """
+    pair = probs[1:] + probs[:1]
+    scores = np.divide(
+        probs[1:], pair, out=np.zeros_like(pair), where=pair > 0)
+    return np.clip(scores, 0, 1)

@@ -1,0 +1,91 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from abc import ABCMeta, abstractmethod
+from typing import Optional
+
+import numpy as np
+
+from ...errors import InputError
+from ..score_map import ScoreMap
+
+
+class BaseRefiner(metaclass=ABCMeta):
+    """A step that turns class maps into better class maps.
+
+    A refiner is called with a score map, or by :meth:`refine` with arrays.
+    Register it in ``TASK_UTILS`` and name it in the ``refiners`` list of a
+    config; the steps of a list run in order.
+
+    A step that reasons about background takes the score at which a class
+    and background are equally likely, ``bg_threshold``, and returns
+    ``p_c / (p_c + p_background)``: from then on they are equal at 0.5, so
+    that the label of the strongest score above 0.5 is the argmax over
+    background and all classes, and any other threshold still means
+    something. See :mod:`.background`.
+    """
+
+    # whether the pixels of the photograph are read
+    needs_image = True
+
+    @abstractmethod
+    def refine(self,
+               maps: np.ndarray,
+               image: Optional[np.ndarray] = None) -> np.ndarray:
+        """Refine the maps of one photograph.
+
+        Args:
+            maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1], one for each
+                class of the photograph, at any size; ``n`` is at least 1.
+            image (np.ndarray, optional): The photograph, uint8 RGB
+                ``(H, W, 3)``; None if ``needs_image`` is False.
+
+        Returns:
+            np.ndarray: float32 ``(n, h', w')`` in [0, 1].
+        """
+
+    def __call__(self,
+                 score_map: ScoreMap,
+                 image: Optional[np.ndarray] = None) -> ScoreMap:
+        """Refine a score map.
+
+        Args:
+            score_map (ScoreMap): Of any size.
+            image (np.ndarray, optional): The photograph, uint8 RGB
+                ``(H, W, 3)``.
+
+        Returns:
+            ScoreMap: Of the same photograph and classes.
+
+        Raises:
+            InputError: The photograph is missing or of another size.
+        """
+        if self.needs_image:
+            check_image(image, score_map)
+        if not len(score_map.maps):
+            return score_map
+        maps = self.refine(score_map.maps, image)
+        assert maps.ndim == 3 and len(maps) == len(score_map.maps), (
+            f'{type(self).__name__} turned maps {score_map.maps.shape} into '
+            f'{maps.shape}')
+        return ScoreMap(score_map.img_id, score_map.ori_shape,
+                        score_map.class_ids, maps)
+
+
+def check_image(image: Optional[np.ndarray], score_map: ScoreMap) -> None:
+    """Refuse what is not the photograph of a score map.
+
+    Args:
+        image (np.ndarray, optional): uint8 ``(H, W, 3)``.
+        score_map (ScoreMap): Gives the id and the size.
+
+    Raises:
+        InputError: Missing, of another type or of another size.
+    """
+    if image is None:
+        raise InputError(f'{score_map.img_id}: the refiner needs the '
+                         'photograph')
+    if (image.dtype != np.uint8
+            or image.shape != (*score_map.ori_shape, 3)):
+        raise InputError(
+            f'{score_map.img_id}: the photograph is {image.dtype} '
+            f'{image.shape}, its score map wants uint8 '
+            f'{(*score_map.ori_shape, 3)}')
