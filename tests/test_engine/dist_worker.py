@@ -40,7 +40,9 @@ def main(root: Path, rank: int, world: int) -> None:
     model.rng = np.random.default_rng(rank)
     hooks = [
         AttentionAccumulationHook(labeler=LABELER),
-        PseudoLabelHook(labeler=LABELER, keep_scores=True)
+        # the threshold depends on the scores of all processes
+        PseudoLabelHook(
+            labeler=dict(LABELER, bg_threshold='otsu'), keep_scores=True)
     ]
     # 5 images: with two processes the sampler repeats one
     runner = toy.build_runner(

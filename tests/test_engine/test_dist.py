@@ -78,6 +78,8 @@ def test_manifest_counts_a_repeated_image_once(roots):
     assert one['images'] == two['images'] == 5
     assert one['pixels'] == two['pixels']
     assert one['unknown_pixels'] == two['unknown_pixels']
+    assert one['chosen_thresholds'] == two['chosen_thresholds']
+    assert len(one['chosen_thresholds']) == 1
 
 
 def test_metric_is_the_same(roots):

@@ -6,12 +6,12 @@ from .image_list import (ImageList, ImageRecord, read_image_list,
 from .label_index import LabelIndex
 from .samplers import GroupBatchSampler
 from .toy import TOY_CLASSES, ToyImageLevel, generate_toy
-from .transforms import LoadPhoto
+from .transforms import LoadPhoto, load_photo
 from .voc import VOC_CLASSES, VOCImageLevel
 
 __all__ = [
     'GroupBatchSampler', 'GroupedDataset', 'ImageLevelDataset', 'ImageList',
     'ImageRecord', 'LabelIndex', 'LoadPhoto', 'TOY_CLASSES', 'ToyImageLevel',
     'VOC_CLASSES', 'VOCImageLevel', 'generate_toy', 'group_collate',
-    'read_image_list', 'write_image_list'
+    'load_photo', 'read_image_list', 'write_image_list'
 ]

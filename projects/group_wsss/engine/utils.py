@@ -3,14 +3,15 @@
 import os.path as osp
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
+import numpy as np
 import torch.nn as nn
-from mmengine.dist import all_gather_object
+from mmengine.dist import all_gather_object, get_rank
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..errors import InputError
-from ..pseudo_labels import sha256_of
+from ..pseudo_labels import LabelDump, sha256_of
 
 
 def unwrap_model(model: nn.Module) -> nn.Module:
@@ -134,3 +135,20 @@ def gather_dicts(own: Dict[str, Any]) -> Dict[str, Any]:
     for part in parts:
         merged.update(part)
     return dict(sorted(merged.items()))
+
+
+def total_histogram(dump: LabelDump) -> np.ndarray:
+    """Histogram of the scores of all ranks.
+
+    A photograph that several ranks have (see :func:`gather_dicts`) counts
+    once, so that thresholds do not depend on the number of ranks.
+
+    Args:
+        dump (LabelDump): This rank's.
+
+    Returns:
+        np.ndarray: int64 ``(NUM_BINS, )``, the same on all ranks.
+    """
+    ids = all_gather_object(list(dump.waiting))
+    dump.leave_out(set().union(*ids[:get_rank()]))
+    return sum(all_gather_object(dump.histogram))

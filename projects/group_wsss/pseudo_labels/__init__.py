@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Class maps in, label images out; no network, no runner."""
+from .dump import LabelDump
 from .index_png import encode_index_png, open_image, read_index_png
 from .labelers import SaliencyLabeler, ThresholdLabeler
 from .refiners import BaseRefiner, Refiners
@@ -8,7 +9,7 @@ from .versions import sha256_of, software_versions
 from .writer import LabelWriter
 
 __all__ = [
-    'BaseRefiner', 'LabelWriter', 'Refiners', 'SaliencyLabeler', 'ScoreMap',
+    'BaseRefiner', 'LabelDump', 'LabelWriter', 'Refiners', 'SaliencyLabeler', 'ScoreMap',
     'ThresholdLabeler', 'encode_index_png', 'open_image', 'read_index_png',
     'sha256_of', 'software_versions'
 ]

@@ -190,11 +190,13 @@ class ScoreMap:
     def save(self, path: str) -> None:
         """Write an npz with float16 maps and no pickled object, atomically.
 
+        It is compressed: maps at image size are mostly flat.
+
         Args:
             path (str): Target file.
         """
         buffer = io.BytesIO()
-        np.savez(
+        np.savez_compressed(
             buffer,
             img_id=np.array(self.img_id),
             ori_shape=np.array(self.ori_shape, dtype=np.int64),

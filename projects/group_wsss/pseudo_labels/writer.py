@@ -135,6 +135,8 @@ class LabelWriter:
                config: Any = None,
                checkpoint: Optional[Dict[str, Optional[str]]] = None,
                labeler: Optional[dict] = None,
+               refiners: Sequence[dict] = (),
+               chosen_thresholds: Sequence[float] = (),
                seed: Optional[int] = None,
                duration: Optional[float] = None) -> Dict[str, Any]:
         """Put the labels in place, with ``manifest.json`` and ``ids.txt``.
@@ -148,6 +150,10 @@ class LabelWriter:
             checkpoint (dict, optional): ``name`` and ``sha256``.
             labeler (dict, optional): Config of the labeler, with its
                 thresholds.
+            refiners (Sequence[dict]): Configs of the refiners. Defaults to
+                none.
+            chosen_thresholds (Sequence[float]): Those that rules chose from
+                the scores, in the order of the steps. Defaults to none.
             seed (int, optional): Seed of the run.
             duration (float, optional): Seconds.
 
@@ -173,6 +179,8 @@ class LabelWriter:
             unknown_label=UNKNOWN,
             palette=self.palette[:len(names)].tolist(),
             labeler=labeler,
+            refiners=list(refiners),
+            chosen_thresholds=list(chosen_thresholds),
             checkpoint=checkpoint or dict(name=None, sha256=None),
             seed=seed,
             duration_seconds=duration,

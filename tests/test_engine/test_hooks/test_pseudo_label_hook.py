@@ -4,11 +4,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from group_wsss.engine import PseudoLabelHook
 from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import (ScoreMap, ThresholdLabeler,
+from group_wsss.pseudo_labels import (BaseRefiner, ScoreMap, ThresholdLabeler,
                                       read_index_png, sha256_of)
+from group_wsss.pseudo_labels.thresholds import otsu, score_histogram
+from group_wsss.registry import TASK_UTILS
 
 LABELER = dict(type='group_wsss.ThresholdLabeler', bg_threshold=.6)
 
@@ -171,3 +174,61 @@ def test_registered():
     from group_wsss.registry import HOOKS
     hook = HOOKS.build(dict(type='group_wsss.PseudoLabelHook'))
     assert hook.labeler.bg_threshold == .35
+
+
+def _photographs(toy):
+    """Red photographs of the toy set's sizes, at the paths of its samples."""
+    dataset = toy.dataset(flips=(None, ))
+    get = type(dataset).__getitem__
+
+    class WithPaths(type(dataset)):
+
+        def __getitem__(self, i):
+            item = get(self, i)
+            path = str(toy.root / f'{i}.png')
+            item['data_samples'].set_metainfo(dict(img_path=path))
+            return item
+
+    for i, image in enumerate(dataset.images):
+        red = np.zeros((*image.shape[1:], 3), np.uint8)
+        red[..., 0] = 40 * i
+        Image.fromarray(red).save(toy.root / f'{i}.png')
+    return WithPaths(flips=(None, ))
+
+
+@TASK_UTILS.register_module()
+class RedOfTheTests(BaseRefiner):
+    """Scores times the red of the photograph."""
+
+    def refine(self, maps, image=None):
+        assert not image[..., 1:].any()
+        size = image.shape[0] // 2, image.shape[1] // 2
+        assert maps.shape[1:] == size
+        return maps * (image[0, 0, 0] / np.float32(255))
+
+
+def test_refiners_and_a_threshold_from_the_scores(toy):
+    hook = PseudoLabelHook(
+        labeler=dict(LABELER, bg_threshold='otsu'),
+        refiners=[dict(type='group_wsss.RedOfTheTests')],
+        keep_scores=True)
+    toy([hook], test=True, test_dataset=_photographs(toy)).test()
+    out = toy.root / 'work' / 'pseudo_labels'
+    maps = [ScoreMap.load(str(out / f'scores/sub/{i}.npz')) for i in range(6)]
+    for i, score_map in enumerate(maps):
+        assert score_map.maps.max() == pytest.approx(40 * i / 255, abs=1e-3)
+    threshold = otsu(sum(map(score_histogram, maps)))
+    for i, score_map in enumerate(maps):
+        np.testing.assert_array_equal(
+            read_index_png(str(out / f'sub/{i}.png')),
+            ThresholdLabeler(threshold)(score_map))
+    manifest = json.loads((out / 'manifest.json').read_text())
+    assert manifest['chosen_thresholds'] == [threshold]
+    assert manifest['refiners'] == [dict(type='group_wsss.RedOfTheTests')]
+
+
+def test_a_refiner_without_the_photograph(toy):
+    hook = PseudoLabelHook(
+        refiners=[dict(type='group_wsss.RedOfTheTests')], labeler=LABELER)
+    with pytest.raises(InputError, match='sub/0: .*needs the photograph'):
+        toy([hook], test=True).test()

@@ -2,7 +2,9 @@
 import numpy as np
 import pytest
 
+from group_wsss.errors import InputError
 from group_wsss.pseudo_labels import ScoreMap, ThresholdLabeler
+from group_wsss.pseudo_labels.thresholds import score_histogram
 from group_wsss.registry import TASK_UTILS
 
 
@@ -68,7 +70,32 @@ def test_registered():
     labeler = TASK_UTILS.build(
         dict(type='group_wsss.ThresholdLabeler', bg_threshold=.4))
     assert isinstance(labeler, ThresholdLabeler)
-    with pytest.raises(AssertionError, match='bg_threshold'):
-        ThresholdLabeler(1.5)
+    for bad in (1.5, -.1, float('nan'), 'otsu ', None, [.3]):
+        with pytest.raises(InputError, match='bg_threshold .*otsu'):
+            ThresholdLabeler(bad)
     with pytest.raises(AssertionError, match='unknown_threshold'):
         ThresholdLabeler(.3, unknown_threshold=.4)
+
+
+def test_a_rule_needs_the_scores_of_all():
+    labeler = ThresholdLabeler('otsu', margin=.1)
+    scores = np.array([[0, .1, .15, .25, .85, .9]], np.float32)
+    score_map = ScoreMap('x', (1, 6), [2], scores[None])
+    with pytest.raises(InputError, match='otsu.*fit'):
+        labeler(score_map)
+    threshold = labeler.fit(score_histogram(score_map))
+    assert labeler.bg_threshold == threshold and .25 <= threshold < .85
+    with pytest.raises(AssertionError, match='margin'):
+        ThresholdLabeler('otsu', unknown_threshold=.1)
+
+
+@pytest.mark.parametrize('bg, unknown, low',
+                         ((.5, None, .4), (.5, .3, .2), (.05, None, 0)))
+def test_margin(bg, unknown, low):
+    scores = np.linspace(0, 1, 34, dtype=np.float32).reshape(1, 1, -1)
+    labeler = ThresholdLabeler(bg, unknown, margin=.1)
+    got = labeler(ScoreMap('x', (1, 34), [4], scores))
+    expected = [
+        5 if s > bg + .1 else 255 if s > low else 0 for s in scores.flat
+    ]
+    assert got[0].tolist() == expected and {0, 5, 255} == set(expected)

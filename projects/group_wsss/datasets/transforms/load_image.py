@@ -163,3 +163,15 @@ class LoadPhoto(BaseTransform):
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(max_pixels={self.max_pixels}, '
                 f'max_label={self.max_label})')
+
+
+def load_photo(path: str) -> np.ndarray:
+    """Load a photograph with the defaults of :class:`LoadPhoto`.
+
+    Args:
+        path (str): File or address.
+
+    Returns:
+        np.ndarray: uint8 ``(H, W, 3)``, RGB.
+    """
+    return np.ascontiguousarray(LoadPhoto().load(path)[:, :, ::-1])

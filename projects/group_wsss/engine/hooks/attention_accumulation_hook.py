@@ -12,13 +12,13 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ...errors import InputError
 from ...files import make_folder, output_path, remove_leftovers
-from ...pseudo_labels import LabelWriter, ScoreMap
+from ...pseudo_labels import LabelDump, LabelWriter, ScoreMap
 from ...registry import HOOKS, TASK_UTILS
 from ..accumulator import (ScoreAccumulator, merged_maps, rank_folders,
                            remove_score_maps, stored_ids)
 from ..geometry import check_pipeline, check_shape, undo_flip
 from ..utils import (dataset_classes, describe_checkpoint, gather_dicts,
-                     trained_checkpoint, unwrap_model)
+                     total_histogram, trained_checkpoint, unwrap_model)
 
 
 @HOOKS.register_module()
@@ -265,8 +265,10 @@ class AttentionAccumulationHook(Hook):
         if any(other != len(ids) for other in all_gather_object(len(ids))):
             raise InputError(f'{self._folder}: not the same folder on all '
                              'machines; accumulation needs a shared one')
-        writer = None if self.labeler is None else self._label_writer(runner)
-        if writer is not None:
+        writer = dump = None
+        if self.labeler is not None:
+            writer = self._label_writer(runner)
+            dump = LabelDump(writer, self.labeler)
             if is_main_process():
                 writer.begin()
             barrier()
@@ -274,21 +276,26 @@ class AttentionAccumulationHook(Hook):
         own_ids = ids[get_rank()::get_world_size()]
         for score_map in merged_maps(self._folder, own_ids):
             score_map.save(output_path(merged_dir, score_map.img_id, '.npz'))
-            if writer is not None:
-                writer.write(score_map.img_id, self.labeler(score_map))
-        counts = {} if writer is None else gather_dicts(writer.counts)
+            if dump is not None:
+                dump.add(score_map)
+        counts = {}
+        if dump is not None:
+            dump.finish(total_histogram)
+            counts = gather_dicts(writer.counts)
         barrier()
         if not is_main_process():
             return
         images = len(runner.train_loop.dataloader.dataset)
         runner.logger.info(f'accumulated maps of {len(ids)} of {images} '
                            f'images in {merged_dir}')
-        if writer is not None:
+        if dump is not None:
+            dump.clean_up()
             writer.finish(
                 counts,
                 config=runner.cfg.pretty_text,
                 checkpoint=describe_checkpoint(trained_checkpoint(runner)),
                 labeler=dict(self.labeler_cfg),
+                chosen_thresholds=dump.thresholds,
                 seed=runner.seed,
                 duration=round(time.perf_counter() - start, 3))
             runner.logger.info(

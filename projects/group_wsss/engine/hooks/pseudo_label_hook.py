@@ -2,19 +2,20 @@
 import copy
 import os.path as osp
 import time
+from functools import partial
 from typing import Any, Optional, Sequence
 
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...datasets import load_photo
 from ...errors import InputError
 from ...evaluation import find_ids
-from ...files import output_path
-from ...pseudo_labels import LabelWriter, ScoreMap
+from ...pseudo_labels import LabelDump, LabelWriter, Refiners, ScoreMap
 from ...registry import HOOKS, TASK_UTILS
 from ..utils import (dataset_classes, describe_checkpoint, gather_dicts,
-                     trained_checkpoint)
+                     total_histogram, trained_checkpoint)
 
 
 @HOOKS.register_module()
@@ -34,8 +35,12 @@ class PseudoLabelHook(Hook):
         out_dir (str, optional): Where ``<img_id>.png`` go. Defaults to
             ``<work_dir>/pseudo_labels``.
         labeler (dict, optional): Config of a labeler. Defaults to
-            ``dict(type='group_wsss.ThresholdLabeler')``.
-        keep_scores (bool): Also save score maps, float16, as
+            ``dict(type='group_wsss.ThresholdLabeler')``. With
+            ``bg_threshold='otsu'`` the threshold is chosen when the maps of
+            all photographs are there.
+        refiners (Sequence[dict], optional): Configs of refiners, run in
+            order on each score map. Defaults to None.
+        keep_scores (bool): Also save the refined score maps, float16, as
             ``<out_dir>/scores/<img_id>.npz``. Defaults to False.
         after_train (bool): Run the test loop when training is over, if the
             runner has one. Defaults to True.
@@ -43,8 +48,9 @@ class PseudoLabelHook(Hook):
             colours.
 
     Raises:
-        InputError: The folder cannot be written, or the model predicts no
-            class maps.
+        InputError: The folder cannot be written, the model predicts no
+            class maps, or a photograph that a refiner needs is missing or
+            damaged.
     """
 
     priority = 'LOW'
@@ -52,6 +58,7 @@ class PseudoLabelHook(Hook):
     def __init__(self,
                  out_dir: Optional[str] = None,
                  labeler: Optional[dict] = None,
+                 refiners: Optional[Sequence[dict]] = None,
                  keep_scores: bool = False,
                  after_train: bool = True,
                  palette: Optional[Sequence] = None) -> None:
@@ -60,10 +67,14 @@ class PseudoLabelHook(Hook):
             copy.deepcopy(labeler) if labeler else dict(
                 type='group_wsss.ThresholdLabeler'))
         self.labeler = TASK_UTILS.build(copy.deepcopy(self.labeler_cfg))
+        self.refiners_cfg = copy.deepcopy(list(refiners or ()))
+        # those that need a trained network load it when labels are made
+        self.refiners: Optional[Refiners] = None
         self.keep_scores = keep_scores
         self._dump_after_train = after_train
         self.palette = palette
         self.writer: Optional[LabelWriter] = None
+        self.dump: Optional[LabelDump] = None
         self._trained = False
         self._start = 0.0
 
@@ -84,6 +95,8 @@ class PseudoLabelHook(Hook):
         """Prepare the folder."""
         self._start = time.perf_counter()
         self._make_writer(runner)
+        self.dump = LabelDump(self.writer, self.labeler, self.refiners,
+                              self.keep_scores)
         # no process may write before that
         if is_main_process():
             self.writer.begin()
@@ -94,6 +107,8 @@ class PseudoLabelHook(Hook):
         dataset = runner.test_loop.dataloader.dataset
         self.writer = LabelWriter(out_dir, dataset_classes(dataset),
                                   self.palette)
+        if self.refiners is None:
+            self.refiners = Refiners(self.refiners_cfg)
 
     def after_test_iter(self,
                         runner: Runner,
@@ -109,23 +124,17 @@ class PseudoLabelHook(Hook):
             outputs (Sequence[DataSample]): Predictions, anchors only.
         """
         for sample in outputs or []:
-            score_map = ScoreMap.from_sample(sample)
-            num_classes = len(self.writer.classes)
-            if len(score_map.class_ids) and (score_map.class_ids[-1]
-                                             >= num_classes):
-                raise InputError(
-                    f'image {score_map.img_id!r}: class id '
-                    f'{score_map.class_ids[-1]}, but the test dataset has '
-                    f'{num_classes} classes')
-            self.writer.write(score_map.img_id, self.labeler(score_map))
-            if self.keep_scores:
-                folder = osp.join(self.writer.staging, 'scores')
-                score_map.save(output_path(folder, score_map.img_id, '.npz'))
+            path = sample.get('img_path', None)
+            self.dump.add(
+                ScoreMap.from_sample(sample),
+                image=None if path is None else partial(load_photo, path))
 
     def after_test(self, runner: Runner) -> None:
         """Write the manifest once every rank is done."""
+        self.dump.finish(total_histogram)
         counts = gather_dicts(self.writer.counts)
         if is_main_process():
+            self.dump.clean_up()
             checkpoint = (
                 trained_checkpoint(runner)
                 if self._trained else runner._load_from)
@@ -134,6 +143,8 @@ class PseudoLabelHook(Hook):
                 config=runner.cfg.pretty_text,
                 checkpoint=describe_checkpoint(checkpoint),
                 labeler=self.labeler_cfg,
+                chosen_thresholds=self.dump.thresholds,
+                refiners=self.refiners_cfg,
                 seed=runner.seed,
                 duration=round(time.perf_counter() - self._start, 3))
             share = manifest['unknown_share']

@@ -1,24 +1,31 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 
 from ...registry import TASK_UTILS
 from ..score_map import ScoreMap
+from ..thresholds import ThresholdRule
 from ..writer import UNKNOWN
 from .rules import blank_without_foreground, check_share, mark_conflicts
 
 
 @TASK_UTILS.register_module()
-class ThresholdLabeler:
-    """The strongest class where its score is above a fixed threshold.
+class ThresholdLabeler(ThresholdRule):
+    """The strongest class where its score is above a threshold.
 
     A pixel is foreground where ``score > bg_threshold``, both float32, at
     image size; a score equal to the threshold is background. A tie between
     classes goes to the lowest class id.
 
+    The threshold is a number, or ``'otsu'``: then it is chosen once, from
+    the scores of all photographs of the dump and from nothing else
+    (:func:`group_wsss.pseudo_labels.thresholds.otsu`), and :meth:`fit` must
+    be called before any photograph is labelled.
+
     Args:
-        bg_threshold (float): Background threshold. Defaults to 0.35.
+        bg_threshold (float | str): Background threshold, or the name of a
+            rule that chooses it. Defaults to 0.35.
         unknown_threshold (float, optional): Scores above it and up to
             ``bg_threshold`` become unknown rather than background. Defaults
             to None.
@@ -26,22 +33,33 @@ class ThresholdLabeler:
             class is above it become unknown. Defaults to None.
         min_foreground (float): An image with a smaller share of foreground
             becomes unknown as a whole. Defaults to 0.0, which never happens.
+        margin (float): Scores above ``bg_threshold - margin`` and up to
+            ``bg_threshold + margin`` become unknown: confident seeds.
+            Defaults to 0.0.
+
+    Raises:
+        InputError: ``bg_threshold`` is no number and no known rule.
     """
 
     def __init__(self,
-                 bg_threshold: float = 0.35,
+                 bg_threshold: Union[float, str] = 0.35,
                  unknown_threshold: Optional[float] = None,
                  conflict_threshold: Optional[float] = None,
-                 min_foreground: float = 0.0) -> None:
-        check_share('bg_threshold', bg_threshold)
+                 min_foreground: float = 0.0,
+                 margin: float = 0.0) -> None:
+        self.set_threshold(bg_threshold)
         check_share('unknown_threshold', unknown_threshold)
+        check_share('margin', margin)
         check_share('conflict_threshold', conflict_threshold)
         check_share('min_foreground', min_foreground)
+        assert unknown_threshold is None or self.rule is None, (
+            'unknown_threshold needs a bg_threshold that is a number; use '
+            'margin')
         assert unknown_threshold is None or (
-            unknown_threshold <= bg_threshold), (
+            unknown_threshold <= self.bg_threshold), (
                 'unknown_threshold must not be above bg_threshold')
-        self.bg_threshold = bg_threshold
         self.unknown_threshold = unknown_threshold
+        self.margin = margin
         self.conflict_threshold = conflict_threshold
         self.min_foreground = min_foreground
 
@@ -55,13 +73,16 @@ class ThresholdLabeler:
             np.ndarray: uint8 ``(H, W)``: 0 background, class id + 1, 255
             unknown.
         """
+        low = high = self.need_threshold()
         score_map = score_map.resize()
         score, label = score_map.best()
-        background = score <= np.float32(self.bg_threshold)
-        label[background] = 0
         if self.unknown_threshold is not None:
-            above = score > np.float32(self.unknown_threshold)
-            label[background & above] = UNKNOWN
+            low = self.unknown_threshold
+        # a score of 0 says nothing for a class
+        low, high = max(low - self.margin, 0), high + self.margin
+        background = score <= np.float32(high)
+        label[background] = 0
+        label[background & (score > np.float32(low))] = UNKNOWN
         mark_conflicts(label, score_map.maps, self.conflict_threshold)
         blank_without_foreground(label, self.min_foreground)
         return label

@@ -1,0 +1,133 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import os.path as osp
+import shutil
+from typing import Any, Callable, Dict, Iterable, List, Optional
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import output_path
+from .refiners import Refiners
+from .score_map import ScoreMap
+from .thresholds import NUM_BINS, score_histogram
+from .writer import LabelWriter
+
+# where score maps wait for the threshold of the next step
+WAITING = 'waiting'
+
+
+class LabelDump:
+    """Score maps in, label images out, one photograph at a time.
+
+    A score map passes all refiners and the labeler as it comes. A step whose
+    threshold follows from the scores of all photographs (its ``rule`` is
+    not None) is a stop: the maps that have come so far wait in the staging
+    folder until every process is there, and :meth:`finish` goes on. Maps
+    that waited are float16.
+
+    Args:
+        writer (LabelWriter): Where labels go.
+        labeler (Callable): Score map to label, such as a
+            ``ThresholdLabeler``.
+        refiners (Refiners, optional): Defaults to None.
+        keep_scores (bool): Keep the refined score maps as
+            ``scores/<img_id>.npz``. Defaults to False.
+    """
+
+    def __init__(self,
+                 writer: LabelWriter,
+                 labeler: Callable[[ScoreMap], np.ndarray],
+                 refiners: Optional[Refiners] = None,
+                 keep_scores: bool = False) -> None:
+        self.writer = writer
+        self.labeler = labeler
+        self.keep_scores = keep_scores
+        # every part but the first begins with a step that has to wait
+        self.parts: List[list] = [[]]
+        for step in [*(refiners.steps if refiners else ()), labeler]:
+            if getattr(step, 'rule', None) is not None:
+                self.parts.append([])
+            self.parts[-1].append(step)
+        self.thresholds: List[float] = []
+        self.histogram = np.zeros(NUM_BINS, dtype=np.int64)
+        # image id -> photograph; in the order they came in
+        self.waiting: Dict[str, Any] = {}
+
+    @property
+    def waits(self) -> bool:
+        """bool: Whether a step is left that needs the scores of all."""
+        return len(self.thresholds) + 1 < len(self.parts)
+
+    def add(self, score_map: ScoreMap, image: Any = None) -> None:
+        """Refine a score map, and label it if that is possible now.
+
+        Args:
+            score_map (ScoreMap): Of one photograph.
+            image (np.ndarray | Callable, optional): The photograph, uint8
+                RGB ``(H, W, 3)``, or a function that loads it.
+
+        Raises:
+            InputError: A class beyond those of the writer, a bad
+                photograph, or the folder cannot be written.
+        """
+        num_classes = len(self.writer.classes)
+        if len(score_map.class_ids) and (score_map.class_ids[-1]
+                                         >= num_classes):
+            raise InputError(f'image {score_map.img_id!r}: class id '
+                             f'{score_map.class_ids[-1]}, but the dataset has '
+                             f'{num_classes} classes')
+        self._pass(score_map, image)
+
+    def finish(self, total: Callable[['LabelDump'], np.ndarray]) -> None:
+        """Choose the thresholds that are missing; label what waits.
+
+        Args:
+            total (Callable): Gives the sum of ``histogram`` over all
+                processes, each photograph counted once (see
+                :meth:`leave_out`). Called once for each stop.
+        """
+        while self.waits:
+            histogram = total(self)
+            step = self.parts[len(self.thresholds) + 1][0]
+            self.thresholds.append(step.fit(histogram))
+            self.histogram = np.zeros_like(self.histogram)
+            waiting, self.waiting = self.waiting, {}
+            for img_id, image in waiting.items():
+                self._pass(ScoreMap.load(self._path(WAITING, img_id)), image)
+
+    def leave_out(self, img_ids: Iterable[str]) -> None:
+        """Take photographs that another process counts off the histogram.
+
+        Args:
+            img_ids (Iterable[str]): Ids, each at most once.
+        """
+        for img_id in img_ids:
+            if img_id in self.waiting:
+                self.histogram -= self._histogram_of(img_id)
+
+    def clean_up(self) -> None:
+        """Remove maps that only waited; one process does, at the end."""
+        folder = osp.join(self.writer.staging, WAITING)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _pass(self, score_map: ScoreMap, image: Any) -> None:
+        """Through the steps up to the next stop."""
+        img_id = score_map.img_id
+        steps = self.parts[len(self.thresholds)]
+        last = not self.waits
+        score_map = Refiners(steps[:-1] if last else steps)(score_map, image)
+        if last:
+            if self.keep_scores:
+                score_map.save(self._path('scores', img_id))
+            self.writer.write(img_id, self.labeler(score_map))
+        elif img_id not in self.waiting:
+            score_map.save(self._path(WAITING, img_id))
+            self.waiting[img_id] = image
+            self.histogram += self._histogram_of(img_id)
+
+    def _histogram_of(self, img_id: str) -> np.ndarray:
+        return score_histogram(ScoreMap.load(self._path(WAITING, img_id)))
+
+    def _path(self, folder: str, img_id: str) -> str:
+        return output_path(
+            osp.join(self.writer.staging, folder), img_id, '.npz')
