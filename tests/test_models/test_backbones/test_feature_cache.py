@@ -9,6 +9,7 @@ from mmengine.registry import MODELS
 from mmengine.runner.checkpoint import load_state_dict
 from mmpretrain.structures import DataSample
 
+from group_wsss.checkpoint import load_from_file
 from group_wsss.errors import InputError
 from group_wsss.models import FeatureCache
 
@@ -293,3 +294,14 @@ def test_errors():
     with pytest.raises(InputError, match='max_bytes of FeatureCache is 0'):
         build(max_bytes=0)
     assert isinstance(build(), FeatureCache)
+
+
+def test_a_checkpoint_holds_plain_values(tmp_path):
+    cache = build()
+    path = str(tmp_path / 'cache.pth')
+    torch.save(dict(state_dict=cache.state_dict()), path)
+    weights = load_from_file(path)['state_dict']
+    assert weights.keys() == cache.state_dict().keys()
+    # torch keeps a number for each module beside the weights
+    versions = cache.state_dict()._metadata.values()
+    assert all(item.get('version') in (None, 1, 2) for item in versions)

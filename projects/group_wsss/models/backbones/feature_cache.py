@@ -69,7 +69,7 @@ class FeatureCache(BaseModule):
         """
         if not self._frozen() or x.requires_grad:
             return self._run(x)
-        weights = self._version()
+        weights = self._weights_state()
         if weights != self._weights:
             self.clear()  # maps of other weights are worth nothing
             self._weights = weights
@@ -107,7 +107,7 @@ class FeatureCache(BaseModule):
         return not (any(m.training for m in self.modules())
                     or any(p.requires_grad for p in self.parameters()))
 
-    def _version(self) -> Tuple:
+    def _weights_state(self) -> Tuple:
         """Changes when weights are loaded, moved or written to."""
         tensors = chain(self.parameters(), self.buffers())
         return tuple((t.data_ptr(), t._version) for t in tensors)
