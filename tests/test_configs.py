@@ -19,6 +19,7 @@ from mmpretrain.structures import DataSample
 from PIL import Image
 
 from group_wsss.datasets import generate_toy
+from group_wsss.pseudo_labels import ScoreMap
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGE1 = sorted((ROOT / 'configs/group_wsss').glob('*.py'))
@@ -61,6 +62,10 @@ def roots(tiny_voc, tmp_path_factory):
     # as the writer of labels leaves it
     ids = ''.join(f'tiny_{i}\n' for i in range(8))
     (root / 'pseudo/ids.txt').write_text(ids)
+    for path in (root / 'pseudo').glob('*.png'):
+        width, height = Image.open(path).size
+        ScoreMap(path.stem, (height, width), [1], np.ones(
+            (1, 2, 2))).save(str(root / f'pseudo/scores/{path.stem}.npz'))
     (voc / 'ImageSets/train_cls.txt').write_text(tags)
     for split in ('trainaug', 'val'):
         path = voc / f'ImageSets/Segmentation/{split}_cls.txt'

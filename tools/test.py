@@ -9,6 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 from group_wsss import cli
 from group_wsss.errors import InputError
 
+TTA_LOOP = 'group_wsss.TTATestLoop'
+
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
@@ -51,15 +53,15 @@ def enable_drawing(cfg, args: argparse.Namespace) -> None:
 
 
 def enable_tta(cfg, args: argparse.Namespace) -> None:
-    """Wrap the model for test time augmentation."""
+    """Test with augmentation, as a config with that loop does."""
     if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
         raise InputError(
             f'{args.config}: --tta needs tta_model and tta_pipeline')
-    data = cfg.test_dataloader.dataset
-    while 'dataset' in data:
-        data = data.dataset
-    data.pipeline = cfg.tta_pipeline
-    cfg.model = dict(**cfg.tta_model, module=cfg.model)
+    loop = dict(cfg.get('test_cfg', None) or {})
+    if loop.get('type', 'TestLoop') not in ('TestLoop', TTA_LOOP):
+        raise InputError(f'{args.config}: --tta replaces TestLoop, but '
+                         f'test_cfg.type is {loop["type"]}')
+    cfg.test_cfg = dict(loop, type=TTA_LOOP)
 
 
 def keep_results(cfg, args: argparse.Namespace) -> None:

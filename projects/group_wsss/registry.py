@@ -9,6 +9,7 @@ from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
@@ -27,12 +28,12 @@ DATA_SAMPLERS = Registry(
     parent=MMENGINE_DATA_SAMPLERS,
     scope='group_wsss',
     locations=['group_wsss.datasets'])
-# image loading that refuses what is not a photograph
+# image loading that refuses what is not a photograph, scores of a dump
 TRANSFORMS = Registry(
     'transform',
     parent=MMENGINE_TRANSFORMS,
     scope='group_wsss',
-    locations=['group_wsss.datasets'])
+    locations=['group_wsss.datasets', 'group_wsss.pseudo_labels.transforms'])
 # collate functions
 FUNCTIONS = Registry(
     'function',
@@ -63,3 +64,9 @@ HOOKS = Registry(
     parent=MMENGINE_HOOKS,
     scope='group_wsss',
     locations=['group_wsss.engine'])
+# test-time augmentation
+LOOPS = Registry(
+    'loop',
+    parent=MMENGINE_LOOPS,
+    scope='group_wsss',
+    locations=['group_wsss.engine.loops'])

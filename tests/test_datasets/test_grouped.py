@@ -10,7 +10,7 @@ from group_wsss.datasets import (GroupedDataset, ImageLevelDataset,
                                  group_collate)
 from group_wsss.datasets.grouped import id_key
 from group_wsss.errors import InputError
-from group_wsss.registry import DATASETS, FUNCTIONS
+from group_wsss.registry import DATASETS, FUNCTIONS, TRANSFORMS
 
 PIPELINE = [
     dict(type='group_wsss.LoadPhoto'),
@@ -147,3 +147,46 @@ def test_errors(root):
     unpacked.pipeline.transforms.pop()
     with pytest.raises(InputError, match='PackInputs'):
         GroupedDataset(unpacked)[0]
+
+
+def augmented(root, names, sizes):
+    """Two or more sizes of each photograph."""
+    data = plain(root, names)
+    data.pipeline.transforms[1:] = [
+        TRANSFORMS.build(
+            dict(
+                type='TestTimeAug',
+                transforms=[[
+                    dict(type='Resize', scale=size) for size in sizes
+                ], [dict(PIPELINE[1])]]))
+    ]
+    return data
+
+
+@pytest.mark.parametrize('size', [1, 3])
+@pytest.mark.parametrize('batch_size', [1, 2])
+def test_test_time_augmentation(root, size, batch_size):
+    data = GroupedDataset(
+        augmented(root, IDS, [(4, 4), (6, 8)]), group_size=size)
+    groups = table(GroupedDataset(plain(root, IDS), group_size=size))
+    batch = next(
+        iter(
+            DataLoader(data, batch_size=batch_size, collate_fn=group_collate)))
+    wanted = [x for name in IDS[:batch_size] for x in [name, *groups[name]]]
+    # augmentation first, then the flat batch
+    for views, shape in zip(batch['inputs'], [(3, 4, 4), (3, 8, 6)]):
+        assert [tuple(x.shape) for x in views] == [shape] * len(wanted)
+    for views in batch['data_samples']:
+        assert [s.img_id for s in views] == wanted
+        assert [s.group_slot for s in views] == (
+            list(range(size)) * batch_size)
+    assert len(batch['inputs']) == len(batch['data_samples']) == 2
+
+
+@pytest.mark.parametrize('sizes', [None, [(4, 4)], [(4, 4)] * 3])
+def test_partners_augmented_otherwise(root, sizes):
+    other = augmented(root, IDS, sizes) if sizes else plain(root, IDS)
+    data = GroupedDataset(
+        augmented(root, IDS, [(4, 4)] * 2), 2, reference=other)
+    with pytest.raises(InputError, match='same test-time augmentations'):
+        data[0]

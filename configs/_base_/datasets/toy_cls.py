@@ -16,6 +16,29 @@ test_pipeline = [
     dict(type='group_wsss.LoadPhoto'),
     dict(type='PackInputs', meta_keys=meta_keys)
 ]
+# test-time augmentation: tools/test.py --tta, or training and testing with
+# test_cfg = dict(type='group_wsss.TTATestLoop')
+tta_sizes = (96, 144, 192)
+tta_pipeline = [
+    dict(type='group_wsss.LoadPhoto'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(
+                    type='Resize',
+                    scale=(side, side),
+                    keep_ratio=False,
+                    interpolation='area') for side in tta_sizes
+            ],
+            [
+                dict(type='RandomFlip', prob=0., direction='horizontal'),
+                dict(type='RandomFlip', prob=1., direction='horizontal')
+            ],
+            [dict(type='PackInputs', meta_keys=meta_keys)],
+        ])
+]
+tta_model = dict(type='group_wsss.GroupCAMTTA')
 train_dataloader = dict(
     num_workers=0,
     sampler=dict(type='InfiniteSampler', shuffle=True),

@@ -99,16 +99,29 @@ class GroupedDataset:
         Returns:
             list[dict]: ``K`` packed items, the anchor first; the meta
             information ``group_slot`` of their data samples counts from 0.
+            After ``TestTimeAug`` an item holds a list of augmentations.
+
+        Raises:
+            InputError: Items are not packed, or not augmented alike.
         """
         self.full_init()
         group = [self.dataset[idx]]
         if self.group_size > 1:
             group += [self.reference[int(i)] for i in self.group_partners[idx]]
+        views = set()
         for slot, item in enumerate(group):
             if not isinstance(item, dict) or 'data_samples' not in item:
                 raise InputError('the pipeline of a GroupedDataset must end '
                                  'with mmpretrain.PackInputs')
-            item['data_samples'].set_metainfo(dict(group_slot=slot))
+            samples, augmented = item['data_samples'], True
+            if not isinstance(samples, list):
+                samples, augmented = [samples], False
+            views.add((augmented, len(samples)))
+            for sample in samples:
+                sample.set_metainfo(dict(group_slot=slot))
+        if len(views) > 1:
+            raise InputError('dataset and reference of a GroupedDataset must '
+                             'have the same test-time augmentations')
         return group
 
     def get_data_info(self, idx: int) -> dict:
@@ -163,7 +176,8 @@ def group_collate(data_batch: Sequence[Sequence[dict]],
 
     Returns:
         Any: What ``inner`` makes; members of a group are neighbours, the
-        anchor first.
+        anchor first. After ``TestTimeAug`` the outer list is that of the
+        augmentations, as mmengine's ``BaseTTAModel`` wants it.
     """
     flat = [item for group in data_batch for item in group]
     return (inner or pseudo_collate)(flat)

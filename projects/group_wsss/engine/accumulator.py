@@ -64,26 +64,9 @@ class ScoreAccumulator:
             score_map = self._get(img_id)
             path = output_path(self.folder, img_id, '.npz')
             if osp.exists(path):
-                score_map = load_of(path, img_id).merge_max(score_map)
+                score_map = ScoreMap.load_of(path, img_id).merge_max(score_map)
             score_map.save(path)
             del self._maps[img_id]
-
-
-def load_of(path: str, img_id: str) -> ScoreMap:
-    """Load a score map that must be that of ``img_id``.
-
-    Args:
-        path (str): An npz of ``ScoreMap.save``.
-        img_id (str): Image id.
-
-    Raises:
-        InputError: It belongs to another image.
-    """
-    score_map = ScoreMap.load(path)
-    if score_map.img_id != img_id:
-        raise InputError(f'{path}: holds the maps of image '
-                         f'{score_map.img_id!r}, not of {img_id!r}')
-    return score_map
 
 
 def rank_folders(out_dir: str, last: bool = False) -> List[str]:
@@ -170,6 +153,6 @@ def _merge(folders: List[str], img_id: str) -> Optional[ScoreMap]:
     for folder in folders:
         path = output_path(folder, img_id, '.npz')
         if osp.exists(path):
-            one = load_of(path, img_id)
+            one = ScoreMap.load_of(path, img_id)
             merged = one if merged is None else merged.merge_max(one)
     return merged

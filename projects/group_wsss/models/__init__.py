@@ -1,13 +1,24 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+from .affinity import AffinityHead, AffinityLoss, AffinityNet
 from .backbones import VGGOS8, EffNetLite0, FeatureCache
 from .classifiers import GroupCAM
 from .data_preprocessors import GroupDataPreprocessor
 from .heads import GroupCAMHead
-from .layers import CoAttention, ConvGRU, GraphDropout, PCAWhitening
+from .layers import (CoAttention, ConvGRU, GraphDropout, PCAWhitening,
+                     PixelAdaptiveRefinement)
+from .losses import (BootstrappedCrossEntropy, CollisionCrossEntropy,
+                     EquivarianceLoss, GatedCRFLoss, PixelCorrelation,
+                     ReCAMLoss, ScoreWeightedCrossEntropy, SoftCrossEntropy)
 from .necks import CoAttentionGNN
+from .segmentors import build_weak_encoder_decoder
+from .tta import GroupCAMTTA
 
 __all__ = [
-    'CoAttention', 'CoAttentionGNN', 'ConvGRU', 'EffNetLite0', 'FeatureCache',
-    'GraphDropout', 'GroupCAM', 'GroupCAMHead', 'GroupDataPreprocessor',
-    'PCAWhitening', 'VGGOS8'
+    'AffinityHead', 'AffinityLoss', 'AffinityNet', 'BootstrappedCrossEntropy',
+    'CoAttention', 'CoAttentionGNN', 'CollisionCrossEntropy', 'ConvGRU',
+    'EffNetLite0', 'EquivarianceLoss', 'FeatureCache', 'GatedCRFLoss',
+    'GraphDropout', 'GroupCAM', 'GroupCAMHead', 'GroupCAMTTA',
+    'GroupDataPreprocessor', 'PCAWhitening', 'PixelAdaptiveRefinement',
+    'PixelCorrelation', 'ReCAMLoss', 'ScoreWeightedCrossEntropy',
+    'SoftCrossEntropy', 'VGGOS8', 'build_weak_encoder_decoder'
 ]

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import os.path as osp
 import shutil
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 
@@ -89,11 +89,30 @@ class LabelDump:
         while self.waits:
             histogram = total(self)
             step = self.parts[len(self.thresholds) + 1][0]
-            self.thresholds.append(step.fit(histogram))
-            self.histogram = np.zeros_like(self.histogram)
+            self.resume([*self.thresholds, step.fit(histogram)])
             waiting, self.waiting = self.waiting, {}
             for img_id, image in waiting.items():
-                self._pass(ScoreMap.load(self._path(WAITING, img_id)), image)
+                self.add_waiting(img_id, image)
+
+    def resume(self, thresholds: Sequence[float]) -> None:
+        """Go on behind as many stops as there are thresholds.
+
+        Args:
+            thresholds (Sequence[float]): In the order of the steps.
+        """
+        self.thresholds = list(thresholds)
+        self.histogram = np.zeros_like(self.histogram)
+        for threshold, part in zip(self.thresholds, self.parts[1:]):
+            part[0].bg_threshold = threshold
+
+    def add_waiting(self, img_id: str, image: Any = None) -> None:
+        """Take up a photograph that waited at the stop before.
+
+        Args:
+            img_id (str): Its id.
+            image (np.ndarray | Callable, optional): As in :meth:`add`.
+        """
+        self._pass(ScoreMap.load(self._path(WAITING, img_id)), image)
 
     def leave_out(self, img_ids: Iterable[str]) -> None:
         """Take photographs that another process counts off the histogram.

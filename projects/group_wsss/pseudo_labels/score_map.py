@@ -238,6 +238,26 @@ class ScoreMap:
                              'wrong type or shape')
         return cls(str(img_id), ori_shape, class_ids, maps)
 
+    @classmethod
+    def load_of(cls, path: str, img_id: str) -> 'ScoreMap':
+        """Load a score map that must be that of ``img_id``.
+
+        Args:
+            path (str): An npz of :meth:`save`.
+            img_id (str): Image id.
+
+        Returns:
+            ScoreMap: Its score map.
+
+        Raises:
+            InputError: As :meth:`load`, or it belongs to another image.
+        """
+        score_map = cls.load(path)
+        if score_map.img_id != img_id:
+            raise InputError(f'{path}: holds the maps of image '
+                             f'{score_map.img_id!r}, not of {img_id!r}')
+        return score_map
+
 
 def _to_numpy(value: Union[Any, torch.Tensor]) -> np.ndarray:
     """Array of a tensor on any device or of anything array-like."""

@@ -1,6 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Pictures for people: labels, class maps and sheets of both."""
+"""Pictures for people: labels, class maps, sheets of both, plots."""
+from .class_plots import plot_classes, plot_confusions
 from .contact_sheet import contact_sheet
 from .paint import paint_label, paint_scores
+from .plots import plot_curve, plot_histogram
+from .report_plots import report_plots
 
-__all__ = ['contact_sheet', 'paint_label', 'paint_scores']
+__all__ = [
+    'contact_sheet', 'paint_label', 'paint_scores', 'plot_classes',
+    'plot_confusions', 'plot_curve', 'plot_histogram', 'report_plots'
+]

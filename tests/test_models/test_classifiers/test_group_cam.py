@@ -12,6 +12,7 @@ from mmpretrain.structures import DataSample
 from group_wsss.errors import InputError
 
 LABELS = [[1, 3], [], [0], [4]]
+SEAM = dict(scale=0.5, in_channels=8, embed_channels=4)
 
 
 def backbone(stride=2):
@@ -302,6 +303,10 @@ def gloo(tmp_path):
     dict(group_size=2, node='logit', neck=dict(aggregation='concat')),
     dict(neck=dict(num_steps=0)),
     dict(group_size=2, freeze_backbone=True, neck=dict(with_cp=True)),
+    dict(group_size=2, head=dict(recam=dict())),
+    dict(neck=dict(num_steps=0), head=dict(recam=dict())),
+    dict(group_size=2, equivariance=SEAM),
+    dict(neck=dict(num_steps=0), equivariance=dict(ecr_weight=0)),
 ])
 def test_ddp(gloo, options):
     model = nn.parallel.DistributedDataParallel(build(**options))
@@ -344,3 +349,141 @@ def test_extract_feat():
     torch.testing.assert_close(node, model.neck((feat, ), group_size=2)[0])
     logit = build(node='logit', group_size=2)
     assert logit.extract_feat(x)[0].shape[1] == 8
+
+
+@pytest.mark.parametrize('k', [1, 4])
+@pytest.mark.parametrize('options', [
+    dict(head=dict(recam=dict())),
+    dict(equivariance=dict(scale=0.5)),
+    dict(equivariance=SEAM),
+    dict(node='logit', equivariance=SEAM),
+    dict(head=dict(recam=dict()), equivariance=dict(scale=0.5)),
+])
+def test_a_step_lowers_the_loss(k, options):
+    model = build(group_size=k, neck=dict(dropout=None), **options)
+    optimizer = torch.optim.SGD(model.parameters(), 0.02)
+    x, totals = torch.randn(4, 3, 16, 16), []
+    for _ in range(4):
+        losses = model(x, samples(), mode='loss')
+        total = sum(losses.values())
+        totals.append(total.item())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    assert totals == sorted(totals, reverse=True)
+    assert ('loss_er' in losses) == ('equivariance' in options)
+    assert ('loss_cam_recam' in losses) == ('head' in options)
+    assert ('loss_graph' in losses) == (k > 1)
+
+
+def test_options_off_change_nothing():
+    off, on = build(group_size=2), build(
+        group_size=2, head=dict(recam=dict()), equivariance=SEAM)
+    added = set(on.state_dict()) - set(off.state_dict())
+    assert added == {
+        'head.recam_classifier.weight', 'equivariance.correlation.embed.weight'
+    }
+    on.load_state_dict(off.state_dict(), strict=False)
+    x = torch.randn(4, 3, 16, 16)
+    off.eval(), on.eval()
+    for a, b in zip(
+            off(x, samples([0, 1, 0, 1])), on(x, samples([0, 1, 0, 1]))):
+        assert a.shape[1] == 5
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize('k', [1, 2])
+def test_losses_of_two_views(k):
+    model = build(
+        group_size=k,
+        neck=dict(dropout=None),
+        head=dict(recam=dict()),
+        equivariance=SEAM)
+    model.backbone.eval()
+    x, target = torch.randn(4, 3, 16, 16), torch.zeros(4, 5)
+    for row, ids in enumerate(LABELS):
+        target[row, ids] = 1
+    small = nn.functional.avg_pool2d(x, 2)
+    got = model(x, samples(), mode='loss')
+    equivariance, model.equivariance = model.equivariance, None
+    one, other = (model(v, samples(), mode='loss') for v in (x, small))
+    for name in one:
+        torch.testing.assert_close(got[name], (one[name] + other[name]) / 2)
+    # the maps after the graph agree, not the re-activated ones
+    views = [(model(v)[1], model.backbone(v), None) for v in (x, small)]
+    for name, want in equivariance(*views, target).items():
+        torch.testing.assert_close(got[name], want)
+    assert set(got) == {*one, 'loss_er', 'loss_ecr'}
+
+
+def test_second_view_of_padded_images():
+    images = [torch.randn(3, h, w) for h, w in [(16, 32), (8, 24)]]
+    losses = []
+    for pad_train in (True, False):
+        model = build(
+            group_size=2,
+            neck=dict(dropout=None),
+            equivariance=dict(scale=0.5),
+            data_preprocessor=dict(pad_train=pad_train))
+        model.backbone = nn.Conv2d(3, 8, 1, stride=2)  # sees no padding
+        torch.manual_seed(0)
+        model.backbone.reset_parameters()
+        data = model.data_preprocessor(
+            dict(inputs=images, data_samples=samples(labels=[[0], [1]])), True)
+        losses.append(model(**data, mode='loss'))
+    for name, value in losses[0].items():
+        torch.testing.assert_close(value, losses[1][name])
+
+
+def test_refined_predictions():
+    options = dict(group_size=2, equivariance=dict(refine=True))
+    model = build(**options).eval()
+    images = [torch.randn(3, h, w) for h, w in [(16, 20), (9, 24)]]
+    data = model.data_preprocessor(
+        dict(inputs=images, data_samples=samples([0, 1], [[0, 2], [1]])))
+    refined = model(**data, mode='predict')[0].class_maps
+    model.equivariance.refine = False
+    plain, = model(**data, mode='predict')
+    feat = model.backbone(images[0][None])[0]
+    want = model.equivariance.refine_maps(plain.class_maps, feat)
+    torch.testing.assert_close(refined, want)
+    # one tensor, groups of one: each by its own features
+    x, alone = torch.randn(2, 3, 16, 20), [[0, 1, 2, 3, 4]] * 2
+    plain = model(x, samples(labels=alone), mode='predict')
+    model.equivariance.refine = True
+    refined = model(x, samples(labels=alone), mode='predict')
+    for image, one, other in zip(x, plain, refined):
+        want = model.equivariance.refine_maps(one.class_maps,
+                                              model.backbone(image[None])[0])
+        assert want.any()
+        torch.testing.assert_close(other.class_maps, want)
+
+
+def test_autocast_of_the_added_losses():
+    model = build(group_size=2, head=dict(recam=dict()), equivariance=SEAM)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = model(torch.randn(4, 3, 16, 16), samples(), mode='loss')
+    for name in ('loss_cam_recam', 'loss_graph_recam', 'loss_er', 'loss_ecr'):
+        assert losses[name].dtype == torch.float32
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_gradients_of_a_frozen_backbone_reach_the_rest():
+    model = build(
+        freeze_backbone=True, head=dict(recam=dict()), equivariance=SEAM)
+    losses = model(torch.randn(4, 3, 16, 16), samples(), mode='loss')
+    for name, part in (('loss_cam_recam', model.head.recam_classifier),
+                       ('loss_er', model.head.classifier),
+                       ('loss_ecr', model.equivariance.correlation.embed)):
+        grad, = torch.autograd.grad(
+            losses[name], part.weight, retain_graph=True)
+        assert grad.abs().sum() > 0
+    sum(losses.values()).backward()
+    assert all(p.grad is None for p in model.backbone.parameters())
+
+
+def test_recam_needs_feature_nodes():
+    with pytest.raises(InputError, match="recam .*node='logit'"):
+        build(node='logit', head=dict(recam=dict()))
+    build(node='logit', neck=False, head=dict(recam=dict()))

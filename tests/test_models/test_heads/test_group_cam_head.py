@@ -184,3 +184,98 @@ def test_config_errors():
         GroupCAMHead(4, 5, pooling='median')
     with pytest.raises(InputError, match='num_classes'):
         GroupCAMHead(4, 0)
+
+
+def recam_head(source='product', **options):
+    torch.manual_seed(0)
+    return GroupCAMHead(
+        4, 5, recam=dict(loss_weight=0.5, map_source=source), **options)
+
+
+def test_recam_is_off_by_default():
+    torch.manual_seed(0)
+    off = GroupCAMHead(4, 5)
+    assert set(off.state_dict()) == {'classifier.weight', 'classifier.bias'}
+    x = torch.randn(2, 4, 3, 3)
+    maps = off.class_maps(x)
+    assert torch.equal(maps, off.classifier(x))
+    assert all(part is maps for part in off.split_maps(maps))
+
+
+@pytest.mark.parametrize('source', ['product', 'sum', 'softmax', 'cam'])
+@pytest.mark.parametrize('share', [True, False])
+def test_recam_maps(source, share):
+    head = recam_head(source, share_classifier=share, num_convs=1)
+    added = {n for n, _ in head.named_parameters() if 'recam' in n}
+    assert added == {'recam_classifier.weight'}
+    x = torch.randn(4, 4, 3, 6)
+    read = head.convs(x)
+    second = head.recam_classifier.weight[:, :, 0, 0]
+    after = head.classifier if share else head.graph_classifier
+    shown = []
+    for maps, first in ((head.class_maps(x), head.classifier),
+                        (head.graph_maps(x), after)):
+        logits, softmax, show = head.split_maps(maps)
+        torch.testing.assert_close(logits, first(read))
+        torch.testing.assert_close(softmax,
+                                   torch.einsum('kd,bdhw->bkhw', second, read))
+        weight = first.weight[:, :, 0, 0]
+        weight = dict(
+            product=weight * second, sum=weight + second,
+            softmax=second).get(source)
+        want = first(read) if weight is None else torch.einsum(
+            'kd,bdhw->bkhw', weight, read)
+        torch.testing.assert_close(show, want)
+        shown.append(want)
+    maps, group_maps = head.class_maps(x), head.graph_maps(x)
+    for name, want in (('cam', shown[0]), ('graph', shown[1]),
+                       ('mean', (shown[0] + shown[1]) / 2)):
+        out = head.predict_by_maps(
+            maps, group_maps, samples(), map_source=name)
+        torch.testing.assert_close(out[0].class_maps,
+                                   want[0, [1, 3]].clamp(min=0))
+        # scores are those of the first classifier
+        torch.testing.assert_close(out[0].pred_score,
+                                   after(read)[0].mean((1, 2)).sigmoid())
+
+
+def test_recam_losses():
+    head = recam_head(cam_weight=0.3, graph_weight=0.7)
+    x, node = torch.randn(2, 4, 4, 6, 7)
+    maps, group_maps = head.class_maps(x), head.graph_maps(node)
+    valid = torch.ones(4, 6, 7, dtype=torch.bool)
+    valid[:, 4:] = False
+    losses = head.loss_by_maps(maps, group_maps, samples(), valid)
+    alone = head.loss_by_maps(maps, maps, samples(), valid)
+    assert set(alone) == {'loss_cam', 'loss_cam_recam'}
+    plain = GroupCAMHead(4, 5, cam_weight=0.3, graph_weight=0.7)
+    want = plain.loss_by_maps(maps[:, :5], group_maps[:, :5], samples(), valid)
+    for name, feat, first in (('cam', x, maps), ('graph', node, group_maps)):
+        weight = dict(cam=0.3, graph=0.7)[name]
+        assert torch.equal(losses[f'loss_{name}'], want[f'loss_{name}'])
+        recam = weight * head.recam(first[:, :5], head.recam_classifier(feat),
+                                    targets(), valid)
+        torch.testing.assert_close(losses[f'loss_{name}_recam'], recam)
+    torch.testing.assert_close(alone['loss_cam_recam'],
+                               losses['loss_cam_recam'] / 0.3)
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in head.parameters())
+
+
+def test_recam_in_a_stock_classifier():
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(
+            dict(
+                type='mmpretrain.ImageClassifier',
+                backbone=nn.Sequential(nn.Conv2d(3, 4, 3), Tuple()),
+                head=dict(
+                    type='group_wsss.GroupCAMHead',
+                    in_channels=4,
+                    num_classes=5,
+                    recam=dict())))
+    x = torch.randn(4, 3, 8, 8)
+    losses = model(x, samples(), mode='loss')
+    assert set(losses) == {'loss_cam', 'loss_cam_recam'}
+    score = model.head.classifier(model.backbone(x)[-1]).mean((2, 3))
+    out = model(x, samples(), mode='predict')
+    torch.testing.assert_close(out[0].pred_score, score[0].sigmoid())

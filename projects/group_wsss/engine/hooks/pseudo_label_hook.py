@@ -10,7 +10,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...datasets import load_photo
-from ...errors import InputError
 from ...evaluation import find_ids
 from ...pseudo_labels import LabelDump, LabelWriter, Refiners, ScoreMap
 from ...registry import HOOKS, TASK_UTILS

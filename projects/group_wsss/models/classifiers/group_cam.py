@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...registry import MODELS
-from ..utils import Inputs, Sizes, group_size_of, join_maps, valid_sizes
+from ..utils import (Inputs, Sizes, group_size_of, join_maps, multi_hot,
+                     valid_sizes)
 
 
 @MODELS.register_module()
@@ -45,6 +46,11 @@ class GroupCAM(ImageClassifier):
         test_cfg (dict, optional): ``map_source``: class maps of predictions
             are those after the graph (``'graph'``), before (``'cam'``) or
             their mean (``'mean'``). Defaults to ``'graph'``.
+        equivariance (dict, optional): Options of
+            ``group_wsss.EquivarianceLoss``: training also sees every image
+            made smaller, in the same groups. Losses of the head are then the
+            mean of both views, and the class maps after the graph are asked
+            to agree. Defaults to None, one view.
         data_preprocessor (dict, optional): Defaults to None; without a type
             it is a ``group_wsss.GroupDataPreprocessor``, a
             ``ClsDataPreprocessor`` that keeps images of different sizes
@@ -61,6 +67,7 @@ class GroupCAM(ImageClassifier):
                  node: str = 'feature',
                  freeze_backbone: bool = False,
                  test_cfg: Optional[dict] = None,
+                 equivariance: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None,
                  **kwargs) -> None:
         if node not in ('feature', 'logit'):
@@ -99,6 +106,16 @@ class GroupCAM(ImageClassifier):
         if node == 'logit' and not getattr(self.head, 'share_classifier', 1):
             raise InputError("share_classifier=False of the head has no use "
                              "with node='logit'")
+        if (node == 'logit' and self.with_neck
+                and getattr(self.head, 'recam', None) is not None):
+            raise InputError('recam of the head reads features, nodes of the '
+                             "graph are none with node='logit'")
+        self.equivariance = None
+        if equivariance is not None:
+            self.equivariance = MODELS.build({
+                'type': 'group_wsss.EquivarianceLoss',
+                **equivariance
+            })
         if freeze_backbone:
             self.backbone.requires_grad_(False)
             self.backbone.eval()
@@ -129,7 +146,11 @@ class GroupCAM(ImageClassifier):
             anchors, see ``GroupCAMHead.predict_by_maps``.
         """
         if mode == 'tensor':
-            return self._maps(inputs, data_samples)[:2]
+            maps, group_maps = self._maps(inputs, data_samples)[:2]
+            logits = self.head.split_maps(maps)[0]
+            if group_maps is maps:
+                return logits, logits
+            return logits, self.head.split_maps(group_maps)[0]
         return super().forward(inputs, data_samples, mode)
 
     def loss(self, inputs: Inputs, data_samples: List[DataSample]) -> dict:
@@ -140,14 +161,32 @@ class GroupCAM(ImageClassifier):
             data_samples (list[DataSample]): With ``gt_label``.
 
         Returns:
-            dict[str, Tensor]: ``loss_cam`` and, with a graph, ``loss_graph``.
+            dict[str, Tensor]: See ``GroupCAMHead.loss_by_maps``; with
+            ``equivariance`` also ``loss_er`` and ``loss_ecr``.
         """
-        maps, group_maps, valid, sizes = self._maps(inputs, data_samples)
+        maps, group_maps, valid, sizes, feats = self._maps(
+            inputs, data_samples)
         losses = self.head.loss_by_maps(maps, group_maps, data_samples, valid)
+        if self.equivariance is not None:
+            losses = self._second_view(inputs, data_samples, losses,
+                                       (group_maps, feats, sizes))
         with torch.no_grad():  # for the online accumulation of maps
             self.head.predict_by_maps(maps.detach(), group_maps.detach(),
                                       data_samples, valid, sizes, 'mean')
         return losses
+
+    def _second_view(self, inputs: Inputs, data_samples: List[DataSample],
+                     losses: dict, first: Tuple) -> dict:
+        """Losses of both views; ``first`` are maps, features and sizes."""
+        maps, group_maps, valid, sizes, feats = self._maps(
+            inputs, data_samples, shrink=True)
+        other = self.head.loss_by_maps(maps, group_maps, data_samples, valid)
+        losses = {name: (losses[name] + other[name]) / 2 for name in losses}
+        views = [(self.head.split_maps(view[0])[0],
+                  join_maps(view[1], view[2])[0], view[2])
+                 for view in (first, (group_maps, feats, sizes))]
+        target = multi_hot(data_samples, self.head.num_classes, maps.device)
+        return dict(losses, **self.equivariance(*views, target))
 
     @torch.no_grad()
     def predict(self,
@@ -165,7 +204,7 @@ class GroupCAM(ImageClassifier):
         Returns:
             list[DataSample]: One for each group.
         """
-        maps, group_maps, valid, sizes = self._maps(
+        maps, group_maps, valid, sizes, feats = self._maps(
             inputs, data_samples, anchors_only=True)
         if data_samples is None:
             data_samples = [DataSample() for _ in range(len(maps))]
@@ -176,7 +215,17 @@ class GroupCAM(ImageClassifier):
             valid,
             sizes,
             map_source=self.test_cfg['map_source'])
-        return [s for s in data_samples if s.get('group_slot', 0) == 0]
+        refine = self.equivariance is not None and self.equivariance.refine
+        anchors = []
+        for i, sample in enumerate(data_samples):
+            if sample.get('group_slot', 0) == 0:
+                if refine:
+                    h, w = sample.class_maps.shape[-2:]
+                    feat = feats[0][i] if len(feats) == 1 else feats[i][0]
+                    sample.class_maps = self.equivariance.refine_maps(
+                        sample.class_maps, feat[:, :h, :w])
+                anchors.append(sample)
+        return anchors
 
     def extract_feat(self, inputs: Inputs, stage: str = 'neck'):
         """The backbone's maps, and those after the graph.
@@ -214,35 +263,40 @@ class GroupCAM(ImageClassifier):
         self,
         inputs: Inputs,
         data_samples: Optional[List[DataSample]],
-        anchors_only: bool = False
-    ) -> Tuple[Tensor, Tensor, Optional[Tensor], Sizes]:
-        """Logits before and after the graph, what is no padding, its sizes.
+        anchors_only: bool = False,
+        shrink: bool = False
+    ) -> Tuple[Tensor, Tensor, Optional[Tensor], Sizes, List[Tensor]]:
+        """Maps before and after the graph, what is no padding, its sizes.
+
+        Last are the backbone's maps: one ``(B, C, h, w)``, or one for each
+        image. With ``shrink`` all is of the smaller view.
 
         The backbone and the convolutions of the head see no padding if the
         images come as a list. With ``anchors_only`` the logits after the
         graph are right for the first image of each group alone.
         """
         k = self.group_size if self.training else group_size_of(data_samples)
-        if isinstance(inputs, Tensor):
-            feats = [self._backbone(inputs)[-1]]
+        seen = self.equivariance.shrink(inputs) if shrink else inputs
+        if isinstance(seen, Tensor):
+            feats = [self._backbone(seen)[-1]]
         else:
-            feats = [self._backbone(image[None])[-1] for image in inputs]
+            feats = [self._backbone(image[None])[-1] for image in seen]
         sizes = valid_sizes(inputs, feats, data_samples)
         maps = [self.head.class_maps(feat) for feat in feats]
         before, valid = join_maps(maps, sizes)
         if not self.with_neck or not self.neck.has_graph(k):
-            return before, before, valid, sizes
+            return before, before, valid, sizes, feats
         nodes = before if self.node == 'logit' else join_maps(feats, sizes)[0]
         nodes = self.neck((nodes, ),
                           group_size=k,
                           key_mask=valid,
                           anchors_only=anchors_only)[-1]
         if self.node == 'logit':
-            return before, nodes, valid, sizes
+            return before, nodes, valid, sizes, feats
         if len(feats) == 1:
-            return before, self.head.graph_maps(nodes), valid, sizes
+            return before, self.head.graph_maps(nodes), valid, sizes, feats
         apart = [
             self.head.graph_maps(node[None, :, :h, :w])
             for node, (h, w) in zip(nodes, sizes)
         ]
-        return before, join_maps(apart, sizes)[0], valid, sizes
+        return before, join_maps(apart, sizes)[0], valid, sizes, feats

@@ -3,6 +3,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmpretrain.models.heads import MultiLabelClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -46,6 +47,11 @@ class GroupCAMHead(MultiLabelClsHead):
         thr (float, optional): Score from which a class is predicted.
             Defaults to None, which means 0.5 unless ``topk`` is set.
         topk (int, optional): Predict so many classes. Defaults to None.
+        recam (dict, optional): Options of ``group_wsss.ReCAMLoss``: a second,
+            softmax classifier beside the first one, and class maps that both
+            re-activate. The loss has its weight times that of the loss
+            beside it (``cam_weight``, ``graph_weight``). Defaults to None,
+            none.
         init_cfg (dict | list[dict], optional): Defaults to None: Kaiming for
             3x3, normal with standard deviation 0.01 for 1x1 convolutions.
     """
@@ -65,8 +71,10 @@ class GroupCAMHead(MultiLabelClsHead):
                      type='mmpretrain.CrossEntropyLoss', use_sigmoid=True),
                  thr: Optional[float] = None,
                  topk: Optional[int] = None,
+                 recam: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         names = ['classifier'] + ['graph_classifier'] * (not share_classifier)
+        names += ['recam_classifier'] * (recam is not None)
         if init_cfg is None:
             init_cfg = [
                 dict(
@@ -99,7 +107,14 @@ class GroupCAMHead(MultiLabelClsHead):
             width = conv_channels
         self.convs = nn.Sequential(*layers)
         for name in names:
-            setattr(self, name, nn.Conv2d(width, num_classes, 1, bias=bias))
+            own = bias and name != 'recam_classifier'
+            setattr(self, name, nn.Conv2d(width, num_classes, 1, bias=own))
+        self.recam = None
+        if recam is not None:
+            self.recam = MODELS.build({
+                'type': 'group_wsss.ReCAMLoss',
+                **recam
+            })
 
     def class_maps(self, feat: Tensor) -> Tensor:
         """Class maps before the graph.
@@ -108,9 +123,10 @@ class GroupCAMHead(MultiLabelClsHead):
             feat (Tensor): ``(B, in_channels, H, W)``.
 
         Returns:
-            Tensor: Logits ``(B, C, H, W)``.
+            Tensor: Logits ``(B, C, H, W)``; with ``recam`` ``(B, 3 C, H, W)``,
+            see ``split_maps``.
         """
-        return self.classifier(self._read(feat))
+        return self._classify(self._read(feat), self.classifier)
 
     def graph_maps(self, node: Tensor) -> Tensor:
         """Class maps of node states that are features.
@@ -119,11 +135,37 @@ class GroupCAMHead(MultiLabelClsHead):
             node (Tensor): ``(B, in_channels, H, W)``.
 
         Returns:
-            Tensor: Logits ``(B, C, H, W)``.
+            Tensor: As ``class_maps``.
         """
         if self.share_classifier:
             return self.class_maps(node)
-        return self.graph_classifier(self._read(node))
+        return self._classify(self._read(node), self.graph_classifier)
+
+    def split_maps(self, maps: Tensor) -> Tuple[Tensor, ...]:
+        """What ``class_maps`` and ``graph_maps`` have put side by side.
+
+        Args:
+            maps (Tensor): ``(B, C, H, W)``, or ``(B, 3 C, H, W)`` with
+                ``recam``.
+
+        Returns:
+            tuple[Tensor]: Logits, the logits of the softmax classifier, and
+            the maps that predictions show, each ``(B, C, H, W)``. Without
+            ``recam`` all are the input.
+        """
+        if self.recam is None:
+            return maps, maps, maps
+        return maps.split(self.num_classes, 1)
+
+    def _classify(self, feat: Tensor, classifier: nn.Conv2d) -> Tensor:
+        maps = classifier(feat)
+        if self.recam is None:
+            return maps
+        other = self.recam_classifier
+        with torch.no_grad():  # shown, not trained
+            weight = self.recam.weight(classifier.weight, other.weight)
+            shown = maps if weight is None else F.conv2d(feat, weight)
+        return torch.cat([maps, other(feat), shown.detach()], 1)
 
     def _read(self, feat: Tensor) -> Tensor:
         if feat.dim() != 4 or feat.shape[1] != self.in_channels:
@@ -147,7 +189,25 @@ class GroupCAMHead(MultiLabelClsHead):
 
     def forward(self, feats: Tuple[Tensor]) -> Tensor:
         """Plain CAM: pooled class maps of the last map, ``(B, C)``."""
-        return self.pool(self.class_maps(self.pre_logits(feats)))
+        maps = self.class_maps(self.pre_logits(feats))
+        return self.pool(self.split_maps(maps)[0])
+
+    def loss(self, feats: Tuple[Tensor], data_samples: List[DataSample],
+             **kwargs) -> Dict[str, Tensor]:
+        """Losses of plain CAM in a stock ``ImageClassifier``.
+
+        Args:
+            feats (tuple[Tensor]): Stage maps.
+            data_samples (list[DataSample]): See ``loss_by_maps``.
+            **kwargs: Arguments of the multi-label loss.
+
+        Returns:
+            dict[str, Tensor]: ``loss``; with ``recam`` as ``loss_by_maps``.
+        """
+        if self.recam is None:
+            return super().loss(feats, data_samples, **kwargs)
+        maps = self.class_maps(self.pre_logits(feats))
+        return self.loss_by_maps(maps, maps, data_samples)
 
     def _get_loss(self, cls_score: Tensor, data_samples: List[DataSample],
                   **kwargs) -> Dict[str, Tensor]:
@@ -165,26 +225,39 @@ class GroupCAMHead(MultiLabelClsHead):
         """Losses before and after the graph.
 
         Args:
-            maps (Tensor): Logits before the graph, ``(B, C, H, W)``.
-            group_maps (Tensor): Logits after it; ``maps`` itself if there is
-                no graph.
+            maps (Tensor): Before the graph, as ``class_maps`` gives them.
+            group_maps (Tensor): After it, as ``graph_maps``; ``maps`` itself
+                if there is no graph.
             data_samples (list[DataSample]): With ``gt_label``, any number of
                 class ids each, or ``gt_score``.
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
 
         Returns:
-            dict[str, Tensor]: ``loss_cam`` and, with a graph, ``loss_graph``.
+            dict[str, Tensor]: ``loss_cam`` and, with a graph, ``loss_graph``;
+            with ``recam`` also ``loss_cam_recam`` and ``loss_graph_recam``.
 
         Raises:
             InputError: If a class id is out of range.
         """
-        loss = self._get_loss(self.pool(maps, valid), data_samples)['loss']
         if group_maps is maps:
-            return dict(loss_cam=loss)
-        graph = self._get_loss(self.pool(group_maps, valid), data_samples)
+            return self._losses('loss_cam', 1.0, maps, data_samples, valid)
         return dict(
-            loss_cam=self.cam_weight * loss,
-            loss_graph=self.graph_weight * graph['loss'])
+            **self._losses('loss_cam', self.cam_weight, maps, data_samples,
+                           valid),
+            **self._losses('loss_graph', self.graph_weight, group_maps,
+                           data_samples, valid))
+
+    def _losses(self, name: str, weight: float, maps: Tensor,
+                data_samples: List[DataSample],
+                valid: Optional[Tensor]) -> Dict[str, Tensor]:
+        logits, softmax, _ = self.split_maps(maps)
+        loss = self._get_loss(self.pool(logits, valid), data_samples)['loss']
+        losses = {name: weight * loss}
+        if self.recam is not None:
+            target = multi_hot(data_samples, self.num_classes, maps.device)
+            losses[f'{name}_recam'] = weight * self.recam(
+                logits, softmax, target, valid)
+        return losses
 
     def predict_by_maps(self,
                         maps: Tensor,
@@ -196,8 +269,8 @@ class GroupCAMHead(MultiLabelClsHead):
         """Write scores and class maps into the samples.
 
         Args:
-            maps (Tensor): Logits before the graph, ``(B, C, H, W)``.
-            group_maps (Tensor): Logits after it.
+            maps (Tensor): Before the graph, as ``class_maps`` gives them.
+            group_maps (Tensor): After it, as ``graph_maps``.
             data_samples (list[DataSample]): Changed in place.
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
             sizes (Sequence[tuple[int, int]], optional): Height and width of
@@ -209,14 +282,17 @@ class GroupCAMHead(MultiLabelClsHead):
             list[DataSample]: With ``pred_score`` ``(C, )`` and
             ``pred_label`` after the graph, ``class_ids`` ``(n, )`` (the
             labels given, else those predicted) and ``class_maps``
-            ``(n, h, w)``: ReLU of the chosen logits, not normalised.
+            ``(n, h, w)``: ReLU of the chosen logits (re-activated with
+            ``recam``), not normalised.
         """
-        scores = self.pool(group_maps, valid).float()
+        logits, _, after = self.split_maps(group_maps)
+        before = self.split_maps(maps)[-1]
+        scores = self.pool(logits, valid).float()
         self._get_predictions(scores, data_samples)
         if map_source == 'mean' and group_maps is not maps:
-            chosen = (maps + group_maps) / 2
+            chosen = (before + after) / 2
         else:
-            chosen = maps if map_source == 'cam' else group_maps
+            chosen = before if map_source == 'cam' else after
         chosen = chosen.float().relu()
         for i, sample in enumerate(data_samples):
             given = 'gt_label' in sample

@@ -3,5 +3,9 @@ from .coattention import CoAttention
 from .conv_gru import ConvGRU
 from .graph_dropout import GraphDropout
 from .pca_whitening import PCAWhitening
+from .pixel_adaptive import PixelAdaptiveRefinement
 
-__all__ = ['CoAttention', 'ConvGRU', 'GraphDropout', 'PCAWhitening']
+__all__ = [
+    'CoAttention', 'ConvGRU', 'GraphDropout', 'PCAWhitening',
+    'PixelAdaptiveRefinement'
+]

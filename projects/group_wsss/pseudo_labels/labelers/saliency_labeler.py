@@ -3,10 +3,8 @@ from typing import Optional
 
 import numpy as np
 
-from ...errors import InputError
-from ...files import output_path
 from ...registry import TASK_UTILS
-from ..index_png import open_image
+from ..saliency import min_max, read_saliency
 from ..score_map import ScoreMap
 from ..writer import UNKNOWN
 from .rules import blank_without_foreground, check_share, mark_conflicts
@@ -82,16 +80,7 @@ class SaliencyLabeler:
             InputError: The file is missing, unreadable, of another size or
                 neither grey nor RGB.
         """
-        path = output_path(self.saliency_dir, score_map.img_id, self.suffix)
-        image = open_image(path)
-        if image.mode not in ('L', 'RGB'):
-            raise InputError(f'{path}: a saliency map is 8-bit grey or RGB, '
-                             f'not mode {image.mode}')
-        if image.size[::-1] != score_map.ori_shape:
-            raise InputError(
-                f'{path}: saliency map of {image.size[::-1]} pixels (height, '
-                f'width) for a photograph of {score_map.ori_shape}')
-        return np.asarray(image.convert('L'), dtype=np.float32) / 255
+        return read_saliency(self.saliency_dir, score_map, self.suffix)
 
     def __call__(self, score_map: ScoreMap) -> np.ndarray:
         """Label an image.
@@ -104,7 +93,7 @@ class SaliencyLabeler:
             unknown.
         """
         score_map = score_map.resize()
-        maps = _min_max(score_map.maps)
+        maps = min_max(score_map.maps)
         evidence = np.zeros(score_map.ori_shape, dtype=np.float32)
         background = np.full_like(evidence, self.bg_threshold)
         if self.saliency_dir is not None:
@@ -121,12 +110,3 @@ class SaliencyLabeler:
             label[(label == 0) & known] = UNKNOWN
         blank_without_foreground(label, self.min_foreground)
         return label
-
-
-def _min_max(maps: np.ndarray) -> np.ndarray:
-    """Stretch each map ``(n, H, W)`` to [0, 1]; a constant one is 0."""
-    if not len(maps):
-        return maps
-    low = maps.min(axis=(1, 2), keepdims=True)
-    span = maps.max(axis=(1, 2), keepdims=True) - low
-    return (maps - low) / np.where(span > 0, span, np.float32(1))

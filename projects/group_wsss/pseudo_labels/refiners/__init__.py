@@ -1,6 +1,16 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from .background import add_background, remove_background
+from .background_refiner import BackgroundRefiner
 from .base import BaseRefiner
 from .compose import Refiners
+from .dense_crf import DenseCRF, dense_crf
+from .pixel_adaptive import PixelAdaptive
+from .random_walk import RandomWalk
+from .saliency import Saliency
+from .segmentor import Segmentor
 
-__all__ = ['BaseRefiner', 'Refiners', 'add_background', 'remove_background']
+__all__ = [
+    'BackgroundRefiner', 'BaseRefiner', 'DenseCRF', 'PixelAdaptive',
+    'RandomWalk', 'Refiners', 'Saliency', 'Segmentor', 'add_background',
+    'dense_crf', 'remove_background'
+]

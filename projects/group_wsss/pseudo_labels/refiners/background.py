@@ -34,17 +34,20 @@ def add_background(maps: np.ndarray,
 
 
 def remove_background(probs: np.ndarray) -> np.ndarray:
-    """Scores that beat the background above 0.5.
+    """Scores of which the strongest beats the background above 0.5.
 
     Args:
         probs (np.ndarray): float32 ``(n + 1, h, w)``, background first; need
             not sum to 1.
 
     Returns:
-        np.ndarray: ``p_c / (p_c + p_background)``, float32 ``(n, h, w)``;
-        0 where both are 0.
+        np.ndarray: ``p_c / (max_k p_k + p_background)`` with the maximum
+        over classes, float32 ``(n, h, w)``; 0 where all are 0. For the
+        strongest class that is its share against background; unlike that
+        share, it keeps the order of the classes where background is all
+        but impossible.
     """
-    pair = probs[1:] + probs[:1]
+    total = probs[1:].max(axis=0, keepdims=True) + probs[:1]
     scores = np.divide(
-        probs[1:], pair, out=np.zeros_like(pair), where=pair > 0)
+        probs[1:], total, out=np.zeros_like(probs[1:]), where=total > 0)
     return np.clip(scores, 0, 1)

@@ -17,8 +17,8 @@ class BaseRefiner(metaclass=ABCMeta):
 
     A step that reasons about background takes the score at which a class
     and background are equally likely, ``bg_threshold``, and returns
-    ``p_c / (p_c + p_background)``: from then on they are equal at 0.5, so
-    that the label of the strongest score above 0.5 is the argmax over
+    ``p_c / (max_k p_k + p_background)``: from then on they are equal at 0.5,
+    so that the label of the strongest score above 0.5 is the argmax over
     background and all classes, and any other threshold still means
     something. See :mod:`.background`.
     """
@@ -83,8 +83,7 @@ def check_image(image: Optional[np.ndarray], score_map: ScoreMap) -> None:
     if image is None:
         raise InputError(f'{score_map.img_id}: the refiner needs the '
                          'photograph')
-    if (image.dtype != np.uint8
-            or image.shape != (*score_map.ori_shape, 3)):
+    if (image.dtype != np.uint8 or image.shape != (*score_map.ori_shape, 3)):
         raise InputError(
             f'{score_map.img_id}: the photograph is {image.dtype} '
             f'{image.shape}, its score map wants uint8 '

@@ -1,0 +1,168 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Refine and label score maps that were saved before, without a runner."""
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Sequence,
+                    Tuple)
+
+import numpy as np
+import torch
+
+from ..datasets import load_photo
+from ..errors import InputError
+from ..evaluation import find_ids
+from ..files import output_path
+from ..pseudo_labels import LabelDump, LabelWriter, Refiners, ScoreMap
+from ..registry import TASK_UTILS
+
+# photographs that a process takes at a time
+CHUNK = 8
+
+
+class RefineJob(NamedTuple):
+    """What every process has to know.
+
+    Args:
+        scores_dir (str): Folder of ``<img_id>.npz``.
+        out_dir (str): Folder of the new dump.
+        classes (tuple[str]): Names without background.
+        labeler (dict): Config.
+        refiners (tuple[dict]): Configs.
+        image_dir (str, optional): Folder of the photographs.
+        image_suffix (str): Their ending.
+        keep_scores (bool): Keep the refined maps.
+        palette (list, optional): RGB of the labels.
+    """
+    scores_dir: str
+    out_dir: str
+    classes: Tuple[str, ...]
+    labeler: dict
+    refiners: Tuple[dict, ...]
+    image_dir: Optional[str]
+    image_suffix: str
+    keep_scores: bool
+    palette: Optional[list]
+
+
+# this process's dump: building a refiner may mean loading a network
+_own: List[LabelDump] = []
+
+
+def _start(job: RefineJob, ranks: Any) -> None:
+    """Make a process of the pool ready."""
+    torch.set_num_threads(1)  # the last bits may depend on it
+    _own[:] = [job_dump(job, ranks.get())]
+
+
+def job_dump(job: RefineJob, rank: int) -> LabelDump:
+    """A dump with all its parts built.
+
+    Args:
+        job (RefineJob): The job.
+        rank (int): Number of the process.
+    """
+    writer = LabelWriter(job.out_dir, job.classes, job.palette, rank)
+    return LabelDump(writer, TASK_UTILS.build(dict(job.labeler)),
+                     Refiners([dict(step) for step in job.refiners]),
+                     job.keep_scores)
+
+
+def _advance(ids: Sequence[str], job: RefineJob,
+             thresholds: Sequence[float]) -> Tuple[np.ndarray, dict]:
+    """Bring some photographs to the next stop.
+
+    Returns:
+        tuple: Their histogram there, or the label counts by image id.
+    """
+    dump = _own[0]
+    dump.resume(thresholds)
+    dump.waiting.clear()
+    dump.writer.counts.clear()
+    for img_id in ids:
+        image = None
+        if job.image_dir is not None:
+            image = partial(
+                load_photo, output_path(job.image_dir, img_id,
+                                        job.image_suffix))
+        if thresholds:
+            dump.add_waiting(img_id, image)
+        else:
+            path = output_path(job.scores_dir, img_id, '.npz')
+            dump.add(ScoreMap.load_of(path, img_id), image)
+    return dump.histogram, dict(dump.writer.counts)
+
+
+def refine_dump(job: RefineJob,
+                ids: Optional[Sequence[str]] = None,
+                nproc: int = 1,
+                progress: Callable[[int, int], None] = lambda i, n: None,
+                **manifest: Any) -> Dict[str, Any]:
+    """Make a dump of the score maps of another one.
+
+    The bytes do not depend on the number of processes.
+
+    Args:
+        job (RefineJob): What to do.
+        ids (Sequence[str], optional): Photographs. Defaults to all that
+            have scores.
+        nproc (int): Processes. Defaults to 1, this one.
+        progress (Callable): Told the photographs done and their number.
+        **manifest: Passed to ``LabelWriter.finish``.
+
+    Returns:
+        dict: The manifest.
+
+    Raises:
+        InputError: No scores, a file that is missing or damaged, a bad
+            photograph, or a folder that cannot be written.
+    """
+    ids = find_ids(job.scores_dir, '.npz') if ids is None else list(ids)
+    if not ids:
+        raise InputError(f'{job.scores_dir}: no score map (.npz) found')
+    start = time.perf_counter()
+    dump = job_dump(job, 0)  # whatever is wrong with the steps shows now
+    dump.writer.begin()
+    chunks = [ids[i:i + CHUNK] for i in range(0, len(ids), CHUNK)]
+    thresholds: List[float] = []
+    counts: Dict[str, np.ndarray] = {}
+    with ExitStack() as stack:
+        run: Callable = map
+        if nproc > 1:
+            # forking after torch has started threads can hang
+            context = multiprocessing.get_context('spawn')
+            ranks = context.Queue()
+            for rank in range(nproc):
+                ranks.put(rank)
+            pool = stack.enter_context(
+                ProcessPoolExecutor(nproc, context, _start, (job, ranks)))
+            # no photograph is begun that nobody waits for
+            stack.callback(pool.shutdown, cancel_futures=True)
+            run = pool.map
+        else:
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(1)
+            _own[:] = [dump]
+        total = len(ids) * len(dump.parts)
+        done = 0
+        for part in range(len(dump.parts)):
+            histogram = np.zeros_like(dump.histogram)
+            advance = partial(_advance, job=job, thresholds=tuple(thresholds))
+            for chunk, (own, labelled) in zip(chunks, run(advance, chunks)):
+                histogram += own
+                counts.update(labelled)
+                done += len(chunk)
+                progress(done, total)
+            if part + 1 < len(dump.parts):
+                step = dump.parts[part + 1][0]
+                thresholds.append(step.fit(histogram))
+    dump.clean_up()
+    return dump.writer.finish(
+        dict(sorted(counts.items())),
+        labeler=dict(job.labeler),
+        refiners=list(job.refiners),
+        chosen_thresholds=thresholds,
+        duration=round(time.perf_counter() - start, 3),
+        **manifest)

@@ -1,0 +1,168 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from typing import Any, Iterator, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...errors import InputError
+from ...registry import MODELS
+from .pixel_loss import PixelLoss, full_precision
+
+_Crop = Tuple[slice, slice]
+
+
+def window_pairs(radius: int, height: int,
+                 width: int) -> Iterator[Tuple[int, int, _Crop, _Crop]]:
+    """Every pair of cells of a window once, all pairs of one shift together.
+
+    Args:
+        radius (int): The window has ``2 * radius + 1`` cells a side.
+        height (int): Rows of the map.
+        width (int): Columns of the map.
+
+    Yields:
+        tuple: Rows and columns of the shift, and the part of the map where
+        pairs begin and where they end.
+    """
+    for dy in range(min(radius, height - 1) + 1):
+        for dx in range(-min(radius, width - 1), min(radius, width - 1) + 1):
+            if dy == 0 and dx <= 0:
+                continue
+            left, right = max(-dx, 0), max(dx, 0)
+            yield (dy, dx, (slice(0, height - dy), slice(left, width - right)),
+                   (slice(dy, height), slice(right, width - left)))
+
+
+@MODELS.register_module()
+class GatedCRFLoss(PixelLoss):
+    """Alike neighbours should get the same class; no compiled extension.
+
+    The pairwise energy of a CRF with Potts model, relaxed to probabilities
+    and cut off outside a window (Obukhov et al., Gated CRF Loss for Weakly
+    Supervised Semantic Image Segmentation, 2019)::
+
+        L = 1 / N * sum_i sum_{j in window(i), j != i} g_i g_j k_ij
+                    (1 - sum_c p_ic p_jc)
+        k_ij = exp(-|x_i - x_j|^2 / (2 sigma_xy^2)
+                   - |I_i - I_j|^2 / (2 sigma_rgb^2))
+
+    ``x`` are positions in cells, ``I`` colours in [0, 1], ``p`` the softmax,
+    ``N`` the number of cells with an open gate ``g``. Gates are closed on
+    the padding of a batch, and on a whole photograph of which no pixel has a
+    label, since smoothness alone has one answer: one class everywhere. Unknown
+    pixels of the others take part, which is how they learn;
+    ``known_only=True`` closes theirs as well.
+
+    Logits and photograph are averaged over squares of ``downscale`` pixels.
+    One shift of the window is held at a time, so the memory is a few maps
+    ``(B, C, h, w)`` whatever the radius.
+
+    Args:
+        radius (int): Of the window, in cells. Defaults to 5.
+        sigma_xy (float): In cells. Defaults to 6.0.
+        sigma_rgb (float): Colour distance, 1 is black to white in one
+            channel. Defaults to 0.1.
+        downscale (int): Pixels to a cell, along each axis. Defaults to 4.
+        known_only (bool): Close the gate of cells that hold an unknown
+            pixel. Defaults to False.
+        loss_weight (float): Factor on the loss. Defaults to 0.1.
+        loss_name (str): Name in the log. Defaults to ``'loss_gated_crf'``.
+
+    Raises:
+        InputError: If an option has a value that it cannot have.
+    """
+
+    def __init__(self,
+                 radius: int = 5,
+                 sigma_xy: float = 6.0,
+                 sigma_rgb: float = 0.1,
+                 downscale: int = 4,
+                 known_only: bool = False,
+                 loss_weight: float = 0.1,
+                 loss_name: str = 'loss_gated_crf') -> None:
+        super().__init__(loss_weight, loss_name)
+        for name, value, low in (('radius', radius,
+                                  1), ('downscale', downscale,
+                                       1), ('sigma_xy', sigma_xy, 1e-3),
+                                 ('sigma_rgb', sigma_rgb, 1e-3)):
+            if not value >= low:
+                raise InputError(
+                    f'{name} of GatedCRFLoss is {value}, must be >= {low}')
+        self.radius = radius
+        self.sigma_xy = sigma_xy
+        self.sigma_rgb = sigma_rgb
+        self.downscale = downscale
+        self.known_only = known_only
+
+    def forward(self,
+                seg_logits: Tensor,
+                seg_label: Tensor,
+                weight: Optional[Tensor] = None,
+                ignore_index: int = 255,
+                image: Optional[Tensor] = None,
+                valid: Optional[Tensor] = None,
+                **kwargs: Any) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            seg_logits (Tensor): ``(B, C, H, W)``.
+            seg_label (Tensor): ``(B, H, W)``, int64; only where it is
+                unknown matters.
+            weight (Tensor, optional): Not used.
+            ignore_index (int): Label of unknown pixels. Defaults to 255.
+            image (Tensor): ``(B, 3, H, W)``, colours in [0, 1].
+            valid (Tensor, optional): ``(B, H, W)``, False on padding.
+                Defaults to None, which means no padding.
+            kwargs: Not used.
+
+        Returns:
+            Tensor: Scalar.
+
+        Raises:
+            InputError: If there is no image.
+        """
+        image = self.wanted(image, 'the photograph')
+        known = seg_label != ignore_index
+        gate = known.flatten(1).any(1)[:, None, None].expand_as(known)
+        if valid is not None:
+            gate = gate & valid
+        if self.known_only:
+            gate = gate & known
+        size = [max(n // self.downscale, 1) for n in seg_label.shape[1:]]
+        probs = self.log_probs(
+            F.adaptive_avg_pool2d(full_precision(seg_logits), size)).exp()
+        with torch.no_grad():
+            image = F.adaptive_avg_pool2d(image.to(probs.dtype), size)
+            # open only if every pixel of the cell is
+            closed = F.adaptive_max_pool2d((~gate).to(probs.dtype), size)
+            gate = 1 - closed.unsqueeze(1)
+            message, total = self._messages(probs, image, gate)
+        # the energy is total - sum_i p_i m_i(p); its gradient is -2 m, since
+        # the kernel is symmetric, and this has that value and that gradient
+        energy = total - ((2 * probs - probs.detach()) * message).sum()
+        return self.loss_weight * energy / gate.sum().clamp(min=1)
+
+    def _messages(self, probs: Tensor, image: Tensor,
+                  gate: Tensor) -> Tuple[Tensor, Tensor]:
+        """Kernel times probabilities, and the sum of the kernel.
+
+        Args:
+            probs (Tensor): ``(B, C, h, w)``.
+            image (Tensor): ``(B, 3, h, w)``.
+            gate (Tensor): ``(B, 1, h, w)``, 0 or 1.
+
+        Returns:
+            tuple[Tensor, Tensor]: ``(B, C, h, w)`` and a scalar.
+        """
+        message, total = torch.zeros_like(probs), probs.new_zeros(())
+        for dy, dx, begin, end in window_pairs(self.radius, *probs.shape[2:]):
+            here, there = (..., *begin), (..., *end)
+            colour = (image[here] - image[there]).square().sum(1, keepdim=True)
+            kernel = gate[here] * gate[there] * torch.exp(
+                -(dy * dy + dx * dx) / (2 * self.sigma_xy**2) - colour /
+                (2 * self.sigma_rgb**2))
+            message[here].addcmul_(kernel, probs[there])
+            message[there].addcmul_(kernel, probs[here])
+            total += 2 * kernel.sum()
+        return message, total

@@ -1,0 +1,43 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Trained networks that refiners ask."""
+from types import SimpleNamespace
+from typing import Tuple, Union
+
+import torch.nn as nn
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from ...checkpoint import StateDictCheckHook, load_from_file
+from ...errors import InputError, one_line
+from ...registry import MODELS
+
+
+def load_network(config: Union[str, dict], checkpoint: str,
+                 owner: str) -> Tuple[nn.Module, dict]:
+    """Build the ``model`` of a config and fill in its weights.
+
+    Args:
+        config (str | dict): Config, or its path.
+        checkpoint (str): Its trained weights; read without running code.
+        owner (str): Who asks, for messages.
+
+    Returns:
+        tuple[nn.Module, dict]: In eval mode, and the config.
+
+    Raises:
+        InputError: A file is missing or damaged, or the weights do not fit.
+    """
+    weights = load_from_file(checkpoint, map_location='cpu')
+    if isinstance(config, str):
+        try:
+            config = Config.fromfile(config)
+        except (OSError, SyntaxError) as error:
+            raise InputError(f'{config}: {one_line(error)}') from None
+    if 'model' not in config:
+        raise InputError(f'config of {owner} has no model')
+    scope = config.get('default_scope', 'group_wsss')
+    with DefaultScope.overwrite_default_scope(scope):
+        net = MODELS.build(config['model'])
+    hook = StateDictCheckHook(checkpoint)
+    hook.after_load_checkpoint(SimpleNamespace(model=net), weights)
+    return net.eval(), config

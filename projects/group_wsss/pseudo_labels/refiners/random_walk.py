@@ -1,0 +1,172 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from types import SimpleNamespace
+from typing import Optional, Union
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import DefaultScope
+from torch import Tensor
+
+from ...checkpoint import StateDictCheckHook, load_from_file
+from ...errors import InputError, one_line
+from ...registry import MODELS, TASK_UTILS
+from .background import add_background, remove_background
+from .base import BaseRefiner
+
+
+@TASK_UTILS.register_module()
+class RandomWalk(BaseRefiner):
+    """Spread class maps over cells that a trained network finds alike.
+
+    AffinityNet of PSA (Ahn and Kwak, CVPR 2018) reads the photograph; the
+    maps of background and of all classes walk at random over its grid and
+    change places with neighbours as often as the affinity ``a_ij ** beta``
+    says. Train the network with a config of ``configs/affinity``. ::
+
+        dict(
+            type='group_wsss.RandomWalk',
+            config='configs/affinity/affinity_effnet-lite0_voc-layout.py',
+            checkpoint='work_dirs/affinity/iter_300.pth')
+
+    Args:
+        config (str | dict): Config with the ``model``, or its path.
+        checkpoint (str): The trained weights; read without running code.
+        beta (float): Exponent of the affinities: a larger one keeps maps
+            from leaking over weak borders. Defaults to 8.
+        num_steps (int): Steps of the walk. Defaults to 64.
+        radius (float): Neighbours are less than so many cells away.
+            Defaults to 5.
+        bg_threshold (float): Score at which a class and background are
+            equally likely. Defaults to 0.5.
+        bg_power (float, optional): Background is ``(1 - max) ** bg_power``
+            instead, as in PSA. Defaults to None.
+        power (float): The probabilities are raised to it before they walk.
+            At 1, as in PSA, a large background soon seeps into weak
+            classes, and the best threshold sinks with every step; surer
+            ones stay on their side of 0.5. Defaults to 4.
+        max_bytes (int): Memory for the walk; the network's own grows with
+            ``max_pixels``. Defaults to 1 GiB.
+        max_pixels (int): A photograph of more pixels is made smaller for
+            the network. Defaults to 2**22.
+        device (str, optional): Defaults to None, a GPU if there is one.
+
+    Raises:
+        InputError: A config or checkpoint that is missing or does not fit,
+            or an option that is out of its range.
+    """
+
+    def __init__(self,
+                 config: Union[str, dict],
+                 checkpoint: str,
+                 beta: float = 8.0,
+                 num_steps: int = 64,
+                 radius: float = 5,
+                 bg_threshold: float = 0.5,
+                 bg_power: Optional[float] = None,
+                 power: float = 4.0,
+                 max_bytes: int = 2**30,
+                 max_pixels: int = 2**22,
+                 device: Optional[str] = None) -> None:
+        # not above: label making without a network should not load one
+        from ...models.affinity import pair_offsets
+        for name, value, good in (('beta', beta, beta > 0),
+                                  ('num_steps', num_steps, num_steps
+                                   >= 1), ('radius', radius, radius
+                                           > 1), ('bg_threshold', bg_threshold,
+                                                  0 < bg_threshold < 1),
+                                  ('bg_power', bg_power, bg_power is None
+                                   or bg_power > 0), ('max_pixels', max_pixels,
+                                                      max_pixels >= 1)):
+            if not good:
+                raise InputError(f'{name} of RandomWalk cannot be {value}')
+        self.beta = beta
+        self.num_steps = int(num_steps)
+        self.offsets = pair_offsets(radius)
+        self.bg_threshold = bg_threshold
+        self.bg_power = bg_power
+        self.power = power
+        self.max_bytes = int(max_bytes)
+        self.max_pixels = max_pixels
+        self.device = torch.device(device or get_device())
+        self.net = load_affinity_net(config, checkpoint).to(self.device)
+
+    @torch.no_grad()
+    def embed(self, image: np.ndarray) -> Tensor:
+        """Embedding of a photograph.
+
+        Args:
+            image (np.ndarray): uint8 RGB ``(H, W, 3)``.
+
+        Returns:
+            Tensor: ``(C, h, w)``.
+        """
+        # as a pipeline gives it: BGR, channels first
+        pixels = torch.from_numpy(
+            np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)))
+        size = pixels.shape[-2:]
+        shrink = (self.max_pixels / (size[0] * size[1]))**0.5
+        if shrink < 1:
+            size = [max(int(side * shrink), 1) for side in size]
+            pixels = F.interpolate(
+                pixels[None].float(), size=size, mode='area')[0]
+        data = dict(inputs=[pixels], data_samples=None)
+        inputs = self.net.data_preprocessor(data, False)['inputs']
+        return self.net(inputs)[0]
+
+    @torch.no_grad()
+    def refine(self,
+               maps: np.ndarray,
+               image: Optional[np.ndarray] = None) -> np.ndarray:
+        """See :class:`BaseRefiner`; the result has the network's grid."""
+        from .walk import random_walk
+        embedding = self.embed(image)
+        maps = F.interpolate(
+            torch.from_numpy(maps)[None],
+            size=embedding.shape[-2:],
+            mode='bilinear',
+            align_corners=False)[0].clamp_(0, 1).numpy()
+        probs = add_background(maps, self.bg_threshold,
+                               self.bg_power)**self.power
+        probs /= probs.sum(axis=0)
+        probs = random_walk(
+            torch.from_numpy(probs).to(self.device), embedding,
+            self.net.head.log_affinity, self.offsets, self.beta,
+            self.num_steps, self.max_bytes)
+        return remove_background(probs.cpu().numpy())
+
+
+def load_affinity_net(config: Union[str, dict], checkpoint: str) -> nn.Module:
+    """Build an ``AffinityNet`` and fill in its weights.
+
+    Args:
+        config (str | dict): Config with the ``model``, or its path.
+        checkpoint (str): Its trained weights.
+
+    Returns:
+        nn.Module: In eval mode.
+
+    Raises:
+        InputError: A file is missing or damaged, or the weights do not fit.
+    """
+    weights = load_from_file(checkpoint, map_location='cpu')
+    if isinstance(config, str):
+        try:
+            config = Config.fromfile(config)
+        except (OSError, SyntaxError) as error:
+            raise InputError(f'{config}: {one_line(error)}') from None
+    if 'model' not in config:
+        raise InputError('config of RandomWalk has no model')
+    scope = config.get('default_scope', 'group_wsss')
+    with DefaultScope.overwrite_default_scope(scope):
+        net = MODELS.build(config['model'])
+    if not hasattr(getattr(net, 'head', None), 'log_affinity'):
+        raise InputError(f'config of RandomWalk builds {type(net).__name__}, '
+                         'not an AffinityNet')
+    hook = StateDictCheckHook(checkpoint)
+    hook.after_load_checkpoint(SimpleNamespace(model=net), weights)
+    net.eval()
+    return net

@@ -1,0 +1,54 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""What the saliency labeler and the saliency refiner share."""
+import numpy as np
+
+from ..errors import InputError
+from ..files import output_path
+from .index_png import open_image
+from .score_map import ScoreMap
+
+
+def read_saliency(folder: str,
+                  score_map: ScoreMap,
+                  suffix: str = '.png') -> np.ndarray:
+    """Saliency of a photograph, from ``<folder>/<img_id><suffix>``.
+
+    Args:
+        folder (str): Folder of saliency maps; grey or RGB, 8 bits, white is
+            salient.
+        score_map (ScoreMap): Gives the id and the size.
+        suffix (str): Ending of the file names. Defaults to ``'.png'``.
+
+    Returns:
+        np.ndarray: float32 ``(H, W)`` in [0, 1].
+
+    Raises:
+        InputError: The file is missing, unreadable, of another size or
+            neither grey nor RGB.
+    """
+    path = output_path(folder, score_map.img_id, suffix)
+    image = open_image(path)
+    if image.mode not in ('L', 'RGB'):
+        raise InputError(f'{path}: a saliency map is 8-bit grey or RGB, '
+                         f'not mode {image.mode}')
+    if image.size[::-1] != score_map.ori_shape:
+        raise InputError(
+            f'{path}: saliency map of {image.size[::-1]} pixels (height, '
+            f'width) for a photograph of {score_map.ori_shape}')
+    return np.asarray(image.convert('L'), dtype=np.float32) / 255
+
+
+def min_max(maps: np.ndarray) -> np.ndarray:
+    """Stretch each map to [0, 1].
+
+    Args:
+        maps (np.ndarray): float32 ``(n, H, W)``; ``n`` may be 0.
+
+    Returns:
+        np.ndarray: float32 ``(n, H, W)``; a constant map is 0.
+    """
+    if not len(maps):
+        return maps
+    low = maps.min(axis=(1, 2), keepdims=True)
+    span = maps.max(axis=(1, 2), keepdims=True) - low
+    return (maps - low) / np.where(span > 0, span, np.float32(1))

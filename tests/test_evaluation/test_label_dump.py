@@ -1,0 +1,115 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import json
+
+import numpy as np
+import pytest
+
+from group_wsss.errors import InputError
+from group_wsss.evaluation import open_dump
+from group_wsss.pseudo_labels import LabelWriter, ScoreMap, encode_index_png
+
+OTSU = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
+
+
+@pytest.fixture
+def dump(tmp_path):
+    """Two images of the classes cat and dog, with scores."""
+    folder = tmp_path / 'dump'
+    writer = LabelWriter(str(folder), ['cat', 'dog'])
+    for img_id in ('b', 'sub/a'):
+        writer.write(img_id, np.zeros((3, 4), np.uint8))
+        score_map = ScoreMap(img_id, (3, 4), [1], np.ones((1, 1, 1)))
+        score_map.save(str(folder / 'scores' / f'{img_id}.npz'))
+    writer.finish(labeler=dict(OTSU, bg_threshold=0.4))
+    return folder
+
+
+def _manifest(dump, **changes):
+    path = dump / 'manifest.json'
+    content = json.loads(path.read_text())
+    content.update(changes)
+    path.write_text(json.dumps(content))
+
+
+def test_all_of_a_dump(dump):
+    found = open_dump(str(dump))
+    assert found.ids == ['b', 'sub/a']
+    assert found.names == ('background', 'cat', 'dog')
+    assert found.scores == str(dump / 'scores') and found.notes == ()
+    assert found.bg_threshold == .4
+    assert found.tags is None and found.tags_from(None) == 'scores'
+    _manifest(dump, labeler=OTSU, chosen_thresholds=[.1, .45])
+    found = open_dump(str(dump), use_scores=False)
+    assert found.bg_threshold == .45
+    assert found.scores is None and 'no scores' in found.notes[0]
+    assert found.tags_from(None) is None
+    assert found.tags_from('masks') == 'masks'
+
+
+@pytest.mark.parametrize('labeler', [
+    None, 'ThresholdLabeler',
+    dict(type='SaliencyLabeler', bg_threshold=.4),
+    dict(type='ThresholdLabeler', bg_threshold=[1]),
+    dict(type='ThresholdLabeler', bg_threshold=7), OTSU
+])
+def test_foreign_labelers_have_no_threshold(dump, labeler):
+    _manifest(dump, labeler=labeler)
+    assert open_dump(str(dump)).bg_threshold is None
+
+
+def test_list_gives_images_and_tags(dump, tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text('sub/a 1 0\n')
+    found = open_dump(str(dump), image_list=str(path))
+    assert found.ids == ['sub/a'] and found.tags == {'sub/a': (1, 2)}
+    assert found.tags_from('masks') == 'list'
+    path.write_text('sub/a\n')
+    assert open_dump(str(dump), image_list=str(path)).tags is None
+    path.write_text('b\nsub/a 2\n')
+    with pytest.raises(InputError, match='list.txt:2: class id 2'):
+        open_dump(str(dump), image_list=str(path))
+
+
+def test_plain_folder_without_manifest(tmp_path):
+    (tmp_path / 'x.png').write_bytes(
+        encode_index_png(np.zeros((2, 2), np.uint8)))
+    found = open_dump(str(tmp_path))
+    assert found.ids == ['x'] and len(found.names) == 21
+    assert 'no manifest.json' in found.notes[0]
+    found = open_dump(str(tmp_path), classes='3')
+    assert found.names[1:] == ('class 1', 'class 2', 'class 3')
+    assert 'manifest' not in ''.join(found.notes)
+
+
+def test_bad_dumps_are_named(dump, tmp_path):
+    with pytest.raises(InputError, match='nowhere: no such folder'):
+        open_dump(str(tmp_path / 'nowhere'))
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(InputError, match='empty: no label PNG'):
+        open_dump(str(tmp_path / 'empty'))
+    with pytest.raises(InputError, match='other: no such folder'):
+        open_dump(str(dump), scores=str(tmp_path / 'other'))
+    (dump / 'scores' / 'b.npz').unlink()
+    with pytest.raises(InputError, match='1 of 2 images have no scores.*: b'):
+        open_dump(str(dump))
+    assert open_dump(str(dump), use_scores=False).ids == ['b', 'sub/a']
+    (dump / 'sub' / 'a.png').unlink()
+    with pytest.raises(InputError, match='1 of 2 images have no label: sub/a'):
+        open_dump(str(dump))
+
+
+@pytest.mark.parametrize('text, match', [
+    ('{', 'not JSON'),
+    ('[1]', "'classes' must be"),
+    ('{"classes": "cat"}', "'classes' must be"),
+    ('{"classes": ["background"]}', "'classes' must be"),
+    ('{"classes": ["background", 3]}', "'classes' must be"),
+    (json.dumps(dict(classes=['x'] * 256)), "'classes' must be"),
+    ('{"classes": ["background", "a\\u001b[31m"]}', 'control character'),
+    ('{"classes": ["background", "\\ud800"]}', 'control character'),
+])
+def test_bad_manifests_are_one_line(dump, text, match):
+    (dump / 'manifest.json').write_text(text)
+    with pytest.raises(InputError, match=match) as caught:
+        open_dump(str(dump))
+    assert '\n' not in str(caught.value) and str(dump) in str(caught.value)

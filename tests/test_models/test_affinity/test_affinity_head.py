@@ -1,0 +1,88 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import pytest
+import torch
+import torch.nn.functional as F
+
+from group_wsss.errors import InputError
+from group_wsss.models import AffinityHead
+from group_wsss.registry import MODELS
+
+CFG = dict(
+    type='group_wsss.AffinityHead',
+    in_channels=(4, 6),
+    in_index=(0, 2),
+    mid_channels=5,
+    channels=7)
+
+
+def levels():
+    torch.manual_seed(0)
+    return (torch.rand(2, 4, 12, 16), torch.rand(2, 9, 6, 8),
+            torch.rand(2, 6, 3, 4)), torch.rand(2, 3, 48, 64)
+
+
+@pytest.mark.parametrize('grid, size', [(None, (12, 16)), (0, (12, 16)),
+                                        (1, (6, 8)), (2, (3, 4))])
+@pytest.mark.parametrize('use_image', [False, True])
+def test_embedding_by_hand(grid, size, use_image):
+    feats, image = levels()
+    head = MODELS.build(dict(CFG, grid_index=grid, use_image=use_image))
+    head.train()(feats, image)  # statistics that are not 0 and 1
+    head.eval()
+    maps = [feats[0], feats[2]
+            ] + [F.adaptive_avg_pool2d(image, size)] * use_image
+    assert len(head.reduce) == len(maps)
+    parts = []
+    for (norm, conv, _), x in zip(head.reduce, maps):
+        mean, std = norm.running_mean, (norm.running_var + norm.eps).sqrt()
+        x = (x - mean[:, None, None]) / std[:, None, None]
+        x = torch.einsum('dc,bchw->bdhw', conv.weight[:, :, 0, 0], x)
+        x = F.elu(x + conv.bias[:, None, None])
+        if x.shape[-2] > size[0]:
+            factor = x.shape[-1] // size[1]
+            x = F.avg_pool2d(x, factor)
+        elif x.shape[-2] < size[0]:
+            x = F.interpolate(x, size=size, mode='bilinear')
+        parts.append(x)
+    conv = head.mix[0]
+    want = torch.einsum('dc,bchw->bdhw', conv.weight[:, :, 0, 0],
+                        torch.cat(parts, 1))
+    want = F.elu(want + conv.bias[:, None, None])
+    got = head(feats, image)
+    assert got.shape == (2, 7, *size)
+    torch.testing.assert_close(got, want)
+
+
+def test_affinity_by_loops():
+    torch.manual_seed(0)
+    embedding = torch.randn(3, 4, 5)
+    for dy, dx in ((0, 2), (1, -1), (3, 0), (2, 4)):
+        got = AffinityHead.log_affinity(embedding, (dy, dx)).exp()
+        assert got.shape == (4 - dy, 5 - abs(dx))
+        for y in range(4 - dy):
+            for x in range(max(-dx, 0), 5 - max(dx, 0)):
+                gap = embedding[:, y, x] - embedding[:, y + dy, x + dx]
+                want = torch.exp(-gap.abs().mean())
+                torch.testing.assert_close(got[y, x - max(-dx, 0)], want)
+
+
+def test_seeds_are_taken_at_the_centre_of_a_cell():
+    feats, image = levels()
+    head = MODELS.build(dict(CFG, grid_index=2)).eval()
+    seeds = torch.full((2, 48, 64), 9)  # 16 pixels a cell
+    cells = torch.tensor([0, 3, 255])[torch.randint(3, (2, 3, 4))]
+    seeds[:, 8::16, 8::16] = cells
+    got = head.loss(feats, image, seeds)
+    embedding = head(feats, image)
+    want = head.loss_module(lambda o: head.log_affinity(embedding, o), cells,
+                            head.offsets)
+    for name, value in want.items():
+        assert value > 0
+        torch.testing.assert_close(got[name], value)
+
+
+def test_wrong_options():
+    with pytest.raises(InputError, match='in_channels .*same levels'):
+        AffinityHead(in_channels=(4, 6), in_index=(0, ))
+    with pytest.raises(InputError, match='radius .* is 1'):
+        AffinityHead(in_channels=(4, ), in_index=(0, ), radius=1)

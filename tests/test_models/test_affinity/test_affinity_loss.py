@@ -1,0 +1,112 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import math
+
+import pytest
+import torch
+
+from group_wsss.models import AffinityHead, AffinityLoss
+from group_wsss.models.affinity import pair_offsets
+
+NAMES = ('background', 'foreground', 'different')
+
+
+def loss_of(embedding, labels, radius, **kwargs):
+    return AffinityLoss(**kwargs)(
+        lambda offset: AffinityHead.log_affinity(embedding, offset), labels,
+        pair_offsets(radius))
+
+
+def by_loops(embedding, labels, radius, weights, eps):
+    """Every unordered pair of cells within the radius."""
+    values = {name: [] for name in NAMES}
+    count, height, width = labels.shape
+    cells = [(y, x) for y in range(height) for x in range(width)]
+    for b in range(count):
+        for i, (y, x) in enumerate(cells):
+            for v, u in cells[i + 1:]:
+                if math.hypot(y - v, x - u) >= radius:
+                    continue
+                one, other = int(labels[b, y, x]), int(labels[b, v, u])
+                if 255 in (one, other):
+                    continue
+                gap = (embedding[b, :, y, x] - embedding[b, :, v, u]).abs()
+                affinity = math.exp(-float(gap.mean()))
+                if one != other:
+                    value = -math.log(max(1 - affinity, eps))
+                    values['different'].append(value)
+                else:
+                    name = 'foreground' if one else 'background'
+                    values[name].append(-math.log(affinity))
+    return {
+        f'loss_{name}': weight * sum(values[name]) / max(len(values[name]), 1)
+        for name, weight in zip(NAMES, weights)
+    }
+
+
+@pytest.mark.parametrize('radius', [2, 3, 5])
+@pytest.mark.parametrize('seed', range(3))
+def test_against_loops(radius, seed):
+    torch.manual_seed(seed)
+    embedding = torch.randn(2, 3, 5, 6)
+    labels = torch.tensor([0, 0, 1, 2, 255])[torch.randint(5, (2, 5, 6))]
+    got = loss_of(embedding, labels, radius)
+    wanted = by_loops(embedding, labels, radius, (.25, .25, .5), 1e-5)
+    assert list(got) == list(wanted)
+    for name, value in wanted.items():
+        assert value > 0
+        assert float(got[name]) == pytest.approx(value, rel=1e-4)
+
+
+def test_options():
+    torch.manual_seed(0)
+    embedding = torch.randn(1, 3, 4, 4) * 0.01
+    labels = torch.randint(0, 3, (1, 4, 4))
+    weights = (1., 2., 3.)
+    got = loss_of(
+        embedding,
+        labels,
+        3,
+        **{
+            f'{name}_weight': weight
+            for name, weight in zip(NAMES, weights)
+        },
+        eps=0.02)
+    wanted = by_loops(embedding, labels, 3, weights, 0.02)
+    for name, value in wanted.items():
+        assert float(got[name]) == pytest.approx(value, rel=1e-3)
+
+
+@pytest.mark.parametrize('label, absent', [(0, NAMES[1:]), (255, NAMES),
+                                           (3, ('background', 'different'))])
+def test_a_kind_without_pairs_adds_nothing(label, absent):
+    embedding = torch.randn(1, 3, 4, 4, requires_grad=True)
+    losses = loss_of(embedding, torch.full((1, 4, 4), label), 3)
+    for name in NAMES:
+        assert (losses[f'loss_{name}'].item() == 0) == (name in absent)
+    sum(losses.values()).backward()
+    assert torch.isfinite(embedding.grad).all()
+
+
+def test_unknown_cells_get_no_gradient():
+    torch.manual_seed(0)
+    embedding = torch.randn(1, 3, 4, 4, requires_grad=True)
+    labels = torch.randint(0, 2, (1, 4, 4))
+    labels[0, 1, 2] = 255
+    sum(loss_of(embedding, labels, 3).values()).backward()
+    assert not embedding.grad[0, :, 1, 2].any()
+    assert embedding.grad[0, :, 0, 0].any()
+
+
+def test_gradient():
+    torch.manual_seed(0)
+    embedding = torch.randn(1, 2, 3, 4, dtype=torch.double, requires_grad=True)
+    labels = torch.tensor([[[0, 0, 1, 1], [0, 255, 2, 1], [0, 0, 2, 2]]])
+    assert torch.autograd.gradcheck(
+        lambda e: sum(loss_of(e, labels, 3).values()), (embedding, ))
+
+
+def test_equal_cells_have_finite_gradients():
+    embedding = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    labels = torch.arange(16).reshape(1, 4, 4) % 3
+    sum(loss_of(embedding, labels, 3).values()).backward()
+    assert torch.isfinite(embedding.grad).all()

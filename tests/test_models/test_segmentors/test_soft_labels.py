@@ -1,0 +1,59 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import math
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+from group_wsss.errors import InputError
+from group_wsss.models.segmentors import stack_soft_labels
+from group_wsss.pseudo_labels import ScoreMap, ThresholdLabeler
+
+
+def sample(scores, labels):
+    out = SegDataSample(metainfo=dict(score_labels=labels, img_path='a.jpg'))
+    out.gt_scores = PixelData(data=scores)
+    return out
+
+
+def test_equals_plain_loop():
+    torch.manual_seed(0)
+    scores = [torch.rand(2, 4, 5), torch.rand(1, 6, 3), torch.rand(0, 6, 7)]
+    labels = [[1, 4], [2], []]
+    scores[0][1, 2, 2] = -1
+    soft = stack_soft_labels([sample(*x) for x in zip(scores, labels)], (6, 7),
+                             5, 0.4, 0.1)
+    want = torch.zeros(3, 5, 6, 7)
+    for b in range(3):
+        for y in range(scores[b].shape[1]):
+            for x in range(scores[b].shape[2]):
+                if (b, y, x) == (0, 2, 2):
+                    continue
+                powers = {0: math.exp(0.4 / 0.1)}
+                for n, label in enumerate(labels[b]):
+                    powers[label] = math.exp(scores[b][n, y, x].item() / 0.1)
+                for label, power in powers.items():
+                    want[b, label, y, x] = power / sum(powers.values())
+    torch.testing.assert_close(soft, want)
+    assert (want[2, 0] == 1).all()  # no class at all: background
+
+
+def test_strongest_is_the_label_of_the_labeler():
+    maps = np.random.default_rng(0).random((3, 20, 30), dtype=np.float32)
+    label = ThresholdLabeler(0.7)(ScoreMap('x', (20, 30), [1, 3, 4], maps))
+    soft = stack_soft_labels([sample(torch.from_numpy(maps), [2, 4, 5])],
+                             (20, 30), 6, 0.7, 0.05)
+    np.testing.assert_array_equal(soft[0].argmax(0), label)
+    assert len(np.unique(label)) == 4
+
+
+def test_without_scores():
+    assert stack_soft_labels([SegDataSample()], (4, 4), 3, 0.4, 0.1) is None
+
+
+def test_a_label_without_channel():
+    with pytest.raises(InputError, match='a.jpg: .* label 5'):
+        stack_soft_labels([sample(torch.rand(1, 4, 4), [5])], (4, 4), 5, 0.4,
+                          0.1)

@@ -1,0 +1,389 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""A tiny mmseg segmentor with losses that see scores and photograph."""
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import Runner
+from PIL import Image
+
+from group_wsss.errors import InputError
+from group_wsss.pseudo_labels import ScoreMap
+
+CONFIGS = Path(__file__).parents[3] / 'configs'
+CLASSES = ('background', 'square', 'disc')
+BN = dict(type='BN', requires_grad=True)
+CE = dict(
+    type='CrossEntropyLoss',
+    use_sigmoid=False,
+    loss_weight=1.0,
+    avg_non_ignore=True)
+HEAD = dict(
+    type='FCNHead',
+    in_channels=16,
+    in_index=1,
+    channels=8,
+    num_convs=1,
+    concat_input=False,
+    dropout_ratio=0.1,
+    num_classes=3,
+    norm_cfg=BN,
+    loss_decode=CE)
+MODEL = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size=(48, 64)),
+    backbone=dict(
+        type='ResNetV1c',
+        depth=18,
+        stem_channels=8,
+        base_channels=8,
+        num_stages=2,
+        out_indices=(0, 1),
+        dilations=(1, 1),
+        strides=(1, 2),
+        norm_cfg=BN,
+        norm_eval=False,
+        style='pytorch',
+        contract_dilation=True),
+    decode_head=HEAD,
+    auxiliary_head=dict(HEAD, in_channels=8, in_index=0),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))
+GATED = dict(type='group_wsss.GatedCRFLoss', radius=2)
+NEEDS_SCORES = [
+    'SoftCrossEntropy', 'CollisionCrossEntropy', 'ScoreWeightedCrossEntropy'
+]
+
+
+class Spy(torch.nn.Module):
+    """A regularizer that keeps what it is given."""
+    loss_name = 'loss_spy'
+
+    def forward(self, seg_logits, **targets):
+        self.logits, self.targets = seg_logits, targets
+        return seg_logits.sum() * 0 + 7
+
+
+def build(**changes):
+    cfg = deepcopy(MODEL)
+    cfg.update(type='group_wsss.WeakEncoderDecoder', **changes)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build(ConfigDict(cfg))
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """Pictures, a dump with scores and its labels; one picture is smaller."""
+    rng = np.random.default_rng(0)
+    (tmp_path / 'img').mkdir()
+    (tmp_path / 'pseudo').mkdir()
+    for i in range(4):
+        height = 40 if i == 3 else 48
+        maps = np.zeros((2, height, 64), np.float32)
+        maps[0, 8:24, 8 + i:24 + i] = 0.9
+        maps[1, 28:38, 40:60] = 0.8
+        label = np.where(maps.max(0) > 0.35, maps.argmax(0) + 1, 0)
+        image = rng.integers(0, 60, (height, 64, 3)) + 90 * label[..., None]
+        label[0] = 255
+        Image.fromarray(image.astype(np.uint8)).save(tmp_path / f'img/{i}.jpg')
+        Image.fromarray(label.astype(np.uint8)).save(tmp_path /
+                                                     f'pseudo/{i}.png')
+        ScoreMap(str(i), (height, 64), [0, 1],
+                 maps).save(str(tmp_path / f'pseudo/scores/{i}.npz'))
+    return tmp_path
+
+
+def train_cfg(root, scores, **model):
+    """A runner's config: three steps, then validation."""
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations', imdecode_backend='pillow')
+    ]
+    loader = dict(
+        batch_size=4,
+        num_workers=0,
+        sampler=dict(type='InfiniteSampler', shuffle=False),
+        dataset=dict(
+            type='BaseSegDataset',
+            data_root=str(root),
+            data_prefix=dict(img_path='img', seg_map_path='pseudo'),
+            img_suffix='.jpg',
+            seg_map_suffix='.png',
+            metainfo=dict(classes=CLASSES, palette=[[0] * 3] * 3),
+            pipeline=pipeline + [
+                dict(type='RandomCrop', crop_size=(48, 60)),
+                dict(type='RandomFlip', prob=0.5),
+                dict(type='PackSegInputs')
+            ]))
+    if scores:
+        steps = loader['dataset']['pipeline']
+        steps.insert(2, dict(type='group_wsss.LoadScores'))
+        steps[-1] = dict(type='group_wsss.PackScores')
+    val = deepcopy(loader)
+    val.update(batch_size=1, sampler=dict(type='DefaultSampler'))
+    val['dataset']['pipeline'] = pipeline + [dict(type='PackSegInputs')]
+    cfg = deepcopy(MODEL)
+    cfg.update(type='group_wsss.WeakEncoderDecoder', **model)
+    return dict(
+        model=ConfigDict(cfg),
+        work_dir=str(root / 'work'),
+        train_dataloader=loader,
+        val_dataloader=val,
+        val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
+        val_cfg=dict(type='ValLoop'),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=3, val_interval=3),
+        optim_wrapper=dict(
+            type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01)),
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=1)),
+        log_processor=dict(by_epoch=False),
+        default_scope='mmseg',
+        randomness=dict(seed=0),
+        experiment_name=f'weak_{root.name}')
+
+
+@pytest.mark.parametrize('name', [
+    'BootstrappedCrossEntropy', 'GatedCRFLoss', 'SoftCrossEntropy',
+    'CollisionCrossEntropy', 'ScoreWeightedCrossEntropy'
+])
+def test_trains(name, toy):
+    scores = name in NEEDS_SCORES
+    changes = dict(regularizers=[dict(type=f'group_wsss.{name}')])
+    if scores:
+        changes['head_loss'] = False
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        runner = Runner.from_cfg(train_cfg(toy, scores, **changes))
+        runner.train()
+    scalars = runner.message_hub.log_scalars
+    loss = runner.model.regularizers[0]
+    assert type(loss).__name__ == name
+    for key in ('loss', f'decode.{loss.loss_name}', 'aux.loss_ce',
+                'decode.acc_seg'):
+        history = scalars[f'train/{key}'].data[0]
+        assert len(history) == 3 and np.isfinite(history).all(), key
+    assert ('train/decode.loss_ce' in scalars) is not scores
+    assert (scalars[f'train/decode.{loss.loss_name}'].data[0] > 0).all()
+    assert 'val/mIoU' in scalars
+
+
+def test_in_a_stock_head(toy):
+    """A loss for hard labels needs no segmentor of ours."""
+    cfg = train_cfg(toy, False)
+    cfg['model'].update(type='EncoderDecoder')
+    cfg['model'].decode_head.loss_decode = [
+        dict(type='group_wsss.BootstrappedCrossEntropy'),
+        dict(type='CrossEntropyLoss', loss_weight=0.5, avg_non_ignore=True)
+    ]
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+    scalars = runner.message_hub.log_scalars
+    for key in ('decode.loss_bootstrapped_ce', 'decode.loss_ce'):
+        assert np.isfinite(scalars[f'train/{key}'].data[0]).all()
+
+
+def first_batch(toy, scores=True):
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        runner = Runner.from_cfg(train_cfg(toy, scores))
+        return next(iter(runner.train_dataloader))
+
+
+def prepared(model, batch):
+    return model.data_preprocessor(deepcopy(batch), training=True)
+
+
+def test_without_regularizers_it_is_the_encoder_decoder(toy):
+    batch = first_batch(toy)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        stock = MODELS.build(ConfigDict(deepcopy(MODEL)))
+    ours = build(regularizers=[GATED])
+    ours.load_state_dict(stock.state_dict())  # strict: the same names
+    data = prepared(stock, batch)
+    losses = []
+    for model in (stock, ours):
+        torch.manual_seed(1)
+        losses.append(model.train().loss(**deepcopy(data)))
+    extra = losses[1].pop('decode.loss_gated_crf')
+    assert extra > 0
+    assert list(losses[0]) == list(losses[1])
+    for key, value in losses[0].items():
+        torch.testing.assert_close(losses[1][key], value)
+    predictions = [
+        model.eval()(data['inputs'][:1], mode='predict')[0].seg_logits.data
+        for model in (stock, ours)
+    ]
+    assert torch.equal(*predictions)
+    assert type(ours).__mro__[1] is type(stock)
+
+
+def test_what_a_regularizer_is_given(toy):
+    batch = first_batch(toy)
+    model = build(bg_threshold=0.4, temperature=0.2)
+    spy = Spy()
+    model.regularizers.append(spy)
+    data = prepared(model, batch)
+    model.loss(data['inputs'], data['data_samples'])
+    given = spy.targets
+    assert spy.logits.shape == (4, 3, 48, 64)
+    label = torch.stack([s.gt_sem_seg.data[0] for s in data['data_samples']])
+    assert torch.equal(given['seg_label'], label)
+    # crops are 60 pixels wide, the last picture 40 pixels high
+    valid = torch.zeros(4, 48, 64, dtype=torch.bool)
+    valid[:, :, :60] = True
+    valid[3, 40:] = False
+    assert torch.equal(given['valid'], valid)
+    assert (label[~valid] == 255).all()
+    # the photograph, RGB in [0, 1]
+    for i, size in enumerate([(48, 60)] * 3 + [(40, 60)]):
+        crop = given['image'][i, :, :size[0], :size[1]]
+        want = batch['inputs'][i].flip(0) / 255
+        torch.testing.assert_close(crop, want, atol=1e-5, rtol=0)
+    soft = given['soft_label']
+    known = label != 255
+    torch.testing.assert_close(soft.sum(1), known.float())
+    assert known.any() and torch.equal(soft.argmax(1)[known], label[known])
+    # background 0.4, no square, disc 0.8, over a temperature of 0.2
+    want = torch.tensor([2., 0., 4.]).softmax(0)[2]
+    disc = soft[:, 2][label == 2]
+    torch.testing.assert_close(disc, want.expand_as(disc), atol=0.01, rtol=0)
+    assert given['ignore_index'] == 255
+
+
+def test_unknown_pixels_can_be_used(toy):
+    batch = first_batch(toy)
+    spy = Spy()
+    model = build(use_unknown=True)
+    model.regularizers.append(spy)
+    data = prepared(model, batch)
+    model.loss(data['inputs'], data['data_samples'])
+    valid = spy.targets['valid']
+    unknown = (spy.targets['seg_label'] == 255) & valid
+    assert unknown.any()
+    torch.testing.assert_close(spy.targets['soft_label'].sum(1), valid.float())
+
+
+def test_equal_names_add_up(toy):
+    data = prepared(build(), first_batch(toy))
+    torch.manual_seed(0)
+    model = build(regularizers=[GATED, dict(GATED, loss_weight=0.3)])
+    torch.manual_seed(1)
+    both = model.loss(**deepcopy(data))['decode.loss_gated_crf']
+    del model.regularizers[1]
+    torch.manual_seed(1)
+    one = model.train().loss(**deepcopy(data))['decode.loss_gated_crf']
+    torch.testing.assert_close(both, 4 * one)
+
+
+def test_all_unknown_is_zero(toy):
+    """Finite, 0, and no NaN in any gradient, auxiliary head included."""
+    model = build(
+        regularizers=[GATED] +
+        [dict(type=f'group_wsss.{name}') for name in NEEDS_SCORES],
+        head_loss=False)
+    data = prepared(model, first_batch(toy))
+    for sample in data['data_samples']:
+        sample.gt_sem_seg.data.fill_(255)
+    losses = model.loss(**data)
+    total = sum(value for key, value in losses.items() if 'loss' in key)
+    assert total == 0
+    total.backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            assert not parameter.grad.any(), name
+
+
+def test_the_gradient_reaches_the_backbone(toy):
+    model = build(
+        regularizers=[dict(type='group_wsss.CollisionCrossEntropy')],
+        head_loss=False,
+        auxiliary_head=None)
+    data = prepared(model, first_batch(toy))
+    losses = model.loss(**data)
+    assert set(losses) == {'decode.loss_collision_ce', 'decode.acc_seg'}
+    losses['decode.loss_collision_ce'].backward()
+    assert all(p.grad is not None for p in model.backbone.parameters())
+    assert model.decode_head.conv_seg.weight.grad.abs().sum() > 0
+
+
+def test_without_scores_it_says_so(toy):
+    model = build(regularizers=[dict(type='group_wsss.SoftCrossEntropy')])
+    data = prepared(model, first_batch(toy, scores=False))
+    with pytest.raises(InputError, match='soft labels.*PackScores'):
+        model.loss(**data)
+
+
+@pytest.mark.parametrize('changes, words', [
+    (dict(head_loss=False), 'without a loss'),
+    (dict(temperature=0.), 'temperature'),
+])
+def test_wrong_options(changes, words):
+    with pytest.raises(InputError, match=words):
+        build(**changes)
+
+
+def test_heads_that_cannot_share_logits(toy):
+    head = dict(HEAD, type='EncHead')
+    del head['num_convs'], head['concat_input']
+    model = build(
+        decode_head=dict(
+            head, in_channels=(8, 16), in_index=(0, 1), num_codes=4))
+    data = prepared(model, first_batch(toy))
+    with pytest.raises(InputError, match='EncHead gives more than one'):
+        model.loss(**data)
+
+
+def test_logits_are_resized_once_as_the_head_does(toy):
+    """A regularizer of plain cross entropy is the head's own loss."""
+    model = build(regularizers=[
+        dict(type='group_wsss.BootstrappedCrossEntropy', beta=1.0)
+    ])
+    losses = model.loss(**prepared(model, first_batch(toy)))
+    torch.testing.assert_close(losses['decode.loss_bootstrapped_ce'],
+                               losses['decode.loss_ce'])
+
+
+@pytest.mark.parametrize('name', [
+    'bootstrapped-ce', 'gated-crf', 'collision-ce', 'soft-ce',
+    'score-weighted-ce'
+])
+def test_mixin_configs_change_nothing_else(name):
+    path, = CONFIGS.glob(f'mixins/*_{name}_*.py')
+    cfg = Config.fromfile(path)
+    base = Config.fromfile(CONFIGS / 'deeplabv3' /
+                           path.name.replace(f'_{name}_', '_'))
+    if name == 'bootstrapped-ce':
+        loss = cfg.model.decode_head.loss_decode
+        cfg.model.decode_head.loss_decode = base.model.decode_head.loss_decode
+    else:
+        loss, = cfg.model.pop('regularizers')
+        assert cfg.model.type == 'group_wsss.WeakEncoderDecoder'
+        cfg.model.type = base.model.type
+        assert cfg.model.pop('head_loss', True) is (name == 'gated-crf')
+    assert loss.type.startswith('group_wsss.')
+    assert cfg.model == base.model
+    steps = [s.type for s in cfg.train_dataloader.dataset.pipeline]
+    stock = [s.type for s in base.train_dataloader.dataset.pipeline]
+    if loss.type.split('.')[1] in NEEDS_SCORES:
+        assert steps[2] == 'group_wsss.LoadScores'
+        assert steps[-1] == 'group_wsss.PackScores'
+        steps = [*steps[:2], *steps[3:-1], 'PackSegInputs']
+    assert steps == stock
+    assert cfg.val_dataloader == base.val_dataloader
+
+
+def test_stage_1_does_not_import_the_models_of_mmseg():
+    code = ('import sys, group_wsss.models, group_wsss.pseudo_labels; '
+            'assert "mmseg.models" not in sys.modules')
+    subprocess.run([sys.executable, '-c', code], check=True)

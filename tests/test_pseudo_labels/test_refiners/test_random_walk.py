@@ -1,0 +1,205 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+
+from group_wsss.errors import InputError
+from group_wsss.models.affinity import pair_offsets
+from group_wsss.pseudo_labels import ScoreMap
+from group_wsss.pseudo_labels.refiners.random_walk import RandomWalk
+from group_wsss.registry import MODELS, TASK_UTILS
+
+CFG = dict(
+    default_scope='mmseg',
+    model=dict(
+        type='group_wsss.AffinityNet',
+        data_preprocessor=dict(
+            type='SegDataPreProcessor',
+            mean=[100., 110., 120.],
+            std=[50., 55., 60.],
+            bgr_to_rgb=True,
+            size_divisor=1),
+        backbone=dict(
+            type='mmpretrain.ResNet',
+            depth=18,
+            stem_channels=8,
+            base_channels=8,
+            out_indices=(0, 1)),
+        head=dict(
+            type='group_wsss.AffinityHead',
+            in_channels=(8, 16),
+            in_index=(0, 1),
+            channels=16)))
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """Config and checkpoint of a net that has seen nothing."""
+    folder = tmp_path_factory.mktemp('affinity')
+    torch.manual_seed(0)
+    net = MODELS.build(CFG['model'] | dict(_scope_='mmseg'))
+    Config(CFG).dump(folder / 'config.py')
+    torch.save(
+        dict(meta={}, state_dict=net.state_dict()), folder / 'iter_1.pth')
+    return str(folder / 'config.py'), str(folder / 'iter_1.pth')
+
+
+def photograph(height=40, width=56):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def maps(count=2, height=5, width=7):
+    rng = np.random.default_rng(1)
+    return rng.random((count, height, width)).astype(np.float32)
+
+
+def by_matrix(refiner, scores, image, beta, num_steps, radius, power,
+              background):
+    """The same from the net's own embedding, with a dense matrix."""
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float()
+    mean = torch.tensor([100., 110., 120.])[:, None, None]
+    std = torch.tensor([50., 55., 60.])[:, None, None]
+    with torch.no_grad():
+        embedding = refiner.net((pixels - mean) / std)[0]
+    size = embedding.shape[-2:]
+    flat = embedding.flatten(1)
+    gaps = (flat[:, :, None] - flat[:, None]).abs().mean(0)
+    y, x = torch.meshgrid(*map(torch.arange, size), indexing='ij')
+    cells = torch.stack([y.flatten(), x.flatten()], 1).float()
+    near = torch.cdist(cells, cells) < radius
+    weights = torch.exp(-gaps)**beta * near
+    matrix = (weights / weights.sum(1, keepdim=True)).double()
+    scores = F.interpolate(
+        torch.from_numpy(scores)[None], size=size, mode='bilinear')[0]
+    probs = torch.cat([background(scores)[None], scores])
+    probs = (probs / probs.sum(0)).double().flatten(1)**power
+    probs = probs / probs.sum(0)
+    probs = probs @ torch.linalg.matrix_power(matrix, num_steps).T
+    scores = probs[1:] / (probs[1:] + probs[:1])
+    return scores.reshape(-1, *size).float().numpy()
+
+
+@pytest.mark.parametrize('options, background', [
+    (dict(bg_threshold=0.3, power=1), lambda s: torch.full_like(s[0], 0.3)),
+    (dict(bg_threshold=0.3), lambda s: torch.full_like(s[0], 0.3)),
+    (dict(bg_power=4.), lambda s: (1 - s.amax(0))**4),
+])
+def test_against_the_dense_matrix(trained, options, background):
+    walk = TASK_UTILS.build(
+        dict(
+            type='group_wsss.RandomWalk',
+            config=trained[0],
+            checkpoint=trained[1],
+            beta=3,
+            num_steps=6,
+            radius=3,
+            device='cpu',
+            **options))
+    got = walk.refine(maps(), photograph())
+    want = by_matrix(walk, maps(), photograph(), 3, 6, 3,
+                     options.get('power', 4), background)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, want, atol=2e-5)
+    assert np.ptp(got) > 0.01
+
+
+def test_as_a_step(trained):
+    walk = RandomWalk(*trained, device='cpu')
+    assert walk.num_steps == 64 and walk.beta == 8
+    assert walk.offsets == pair_offsets(5)
+    score_map = ScoreMap('x', (40, 56), [3, 8], maps())
+    out = walk(score_map, photograph())
+    assert out.maps.shape == (2, 10, 14) and out.class_ids.tolist() == [3, 8]
+    again = RandomWalk(Config.fromfile(trained[0]), trained[1], device='cpu')
+    assert np.array_equal(again(score_map, photograph()).maps, out.maps)
+    empty = ScoreMap('x', (40, 56), [], maps(0))
+    assert walk(empty, photograph()) is empty
+    with pytest.raises(InputError, match='x: the refiner needs'):
+        walk(score_map)
+
+
+@pytest.mark.parametrize('value', [0., 1., 0.5])
+@pytest.mark.parametrize('size', [(1, 1), (1, 33), (17, 5)])
+@pytest.mark.parametrize('bg_power', [None, 4.])
+def test_edge_cases(trained, value, size, bg_power):
+    walk = RandomWalk(
+        *trained, bg_threshold=0.5, bg_power=bg_power, power=2, device='cpu')
+    scores = np.full((1, 3, 3), value, np.float32)
+    out = walk.refine(scores, np.full((*size, 3), 255, np.uint8))
+    background = 0.5 if bg_power is None else (1 - value)**4
+    want = value**2 / (value**2 + background**2)
+    np.testing.assert_allclose(out, want, atol=1e-6)
+
+
+def test_large_photographs_are_made_smaller(trained):
+    walk = RandomWalk(*trained, max_pixels=40 * 56, device='cpu')
+    image = photograph()
+    large = image.repeat(3, 0).repeat(3, 1)
+    same = walk.embed(image)
+    torch.testing.assert_close(walk.embed(large), same)
+    assert RandomWalk(
+        *trained, device='cpu').embed(large).shape[1:] == (30, 42)
+
+
+def test_bounded_memory(trained):
+    want = RandomWalk(*trained, device='cpu').refine(maps(), photograph())
+    # less than the 10 rows of 14 cells need
+    tight = RandomWalk(*trained, num_steps=64, max_bytes=55000, device='cpu')
+    np.testing.assert_allclose(
+        tight.refine(maps(), photograph()), want, atol=1e-5)
+    with pytest.raises(InputError, match='max_bytes=100 '):
+        RandomWalk(
+            *trained, max_bytes=100,
+            device='cpu').refine(maps(), photograph())
+
+
+@pytest.mark.parametrize('options', [
+    dict(beta=0),
+    dict(num_steps=0),
+    dict(radius=1),
+    dict(bg_threshold=1),
+    dict(bg_power=0),
+    dict(power=0),
+    dict(max_pixels=0)
+])
+def test_options_out_of_range(trained, options):
+    name, value = next(iter(options.items()))
+    with pytest.raises(InputError, match=f'{name} of RandomWalk .* {value}'):
+        RandomWalk(*trained, **options)
+
+
+def test_files_that_do_not_fit(trained, tmp_path):
+    config, checkpoint = trained
+    missing = str(tmp_path / 'missing')
+    for files, words in (((config, missing + '.pth'), 'no such checkpoint'),
+                         ((missing + '.py', checkpoint), 'missing.py'),
+                         ((dict(a=1), checkpoint), 'has no model')):
+        with pytest.raises(InputError, match=words) as error:
+            RandomWalk(*files)
+        assert '\n' not in str(error.value)
+    other = Config.fromfile(config)
+    other.model.head.channels = 8
+    with pytest.raises(InputError, match='iter_1.pth: does not fit'):
+        RandomWalk(other, checkpoint)
+    other.default_scope = 'mmpretrain'
+    other.model = dict(
+        type='mmpretrain.ImageClassifier', backbone=other.model.backbone)
+    with pytest.raises(InputError, match='ImageClassifier, not an Affinity'):
+        RandomWalk(other, checkpoint)
+
+
+def test_checkpoint_runs_no_code(trained, tmp_path):
+
+    class Bomb:
+
+        def __reduce__(self):
+            return (tmp_path / 'exploded').mkdir, ()
+
+    path = tmp_path / 'bomb.pth'
+    torch.save(dict(state_dict=Bomb()), path)
+    with pytest.raises(InputError, match='bomb.pth: not loaded'):
+        RandomWalk(trained[0], str(path))
+    assert not (tmp_path / 'exploded').exists()

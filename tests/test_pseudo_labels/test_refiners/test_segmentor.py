@@ -1,0 +1,90 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.apis import inference_model, init_model
+
+from group_wsss.errors import InputError
+from group_wsss.pseudo_labels import ScoreMap, Segmentor
+from group_wsss.registry import MODELS
+
+ROOT = Path(__file__).resolve().parents[3]
+CONFIG = str(ROOT / 'configs/deeplabv3/deeplabv3_tiny_toy.py')
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    cfg = Config.fromfile(CONFIG)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        net = MODELS.build(cfg.model)
+    # logits far enough apart that a wrong row or flip shows
+    net.decode_head.conv_seg.weight.data.normal_(std=30)
+    path = tmp_path_factory.mktemp('seg') / 'net.pth'
+    meta = dict(dataset_meta=dict(classes=('a', ), palette=[[0, 0, 0]]))
+    torch.save(dict(state_dict=net.state_dict(), meta=meta), path)
+    return str(path)
+
+
+@pytest.fixture
+def image():
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return coarse.repeat(16, axis=0).repeat(14, axis=1)
+
+
+def test_logits_are_those_of_mmseg(checkpoint, image):
+    net = init_model(CONFIG, checkpoint, device='cpu')
+    want = inference_model(net, np.ascontiguousarray(image[:, :, ::-1]))
+    got = Segmentor(CONFIG, checkpoint, device='cpu').logits(image)
+    assert got.shape == (7, 64, 70)
+    torch.testing.assert_close(got, want.seg_logits.data)
+    assert got.argmax(0).unique().numel() > 1
+
+
+@pytest.mark.parametrize('map_weight', (0, .5, 1))
+def test_against_the_formula(checkpoint, image, map_weight):
+    refiner = Segmentor(
+        CONFIG, checkpoint, map_weight, bg_threshold=.3, device='cpu')
+    maps = np.random.default_rng(1).random((2, 64, 70), dtype=np.float32)
+    maps[0, :9] = 0
+    score_map = ScoreMap('x', (64, 70), [1, 4], maps)
+    got = refiner(score_map, image)
+    logits = refiner.logits(image).double().numpy()
+    net = np.exp(logits[[0, 2, 5]])
+    own = np.concatenate([np.full((1, 64, 70), .3), maps])
+    own = np.maximum(own / own.sum(0), 1e-4)
+    both = net * own**map_weight
+    want = both[1:] / (both[1:].max(0) + both[0])
+    np.testing.assert_allclose(got.maps, want, atol=2e-5)
+    assert got.class_ids.tolist() == [1, 4]
+
+
+def test_small_maps_and_no_class(checkpoint, image):
+    refiner = Segmentor(CONFIG, checkpoint, device='cpu')
+    small = ScoreMap('x', (64, 70), [2], np.ones((1, 3, 3)))
+    assert refiner(small, image).maps.shape == (1, 64, 70)
+    empty = ScoreMap('x', (64, 70), [], np.zeros((0, 3, 3)))
+    assert refiner(empty, image) is empty
+
+
+def test_bad_input(checkpoint, image, tmp_path):
+    refiner = Segmentor(CONFIG, checkpoint, device='cpu')
+    beyond = ScoreMap('x', (64, 70), [6], np.ones((1, 3, 3)))
+    with pytest.raises(InputError, match='class id 6.* 7 classes'):
+        refiner(beyond, image)
+    with pytest.raises(InputError, match='nowhere.pth: no such checkpoint'):
+        Segmentor(CONFIG, 'nowhere.pth')
+    with pytest.raises(InputError, match='map_weight of Segmentor'):
+        Segmentor(CONFIG, checkpoint, -1)
+    with pytest.raises(InputError, match='bg_threshold of Segmentor'):
+        Segmentor(CONFIG, checkpoint, bg_threshold=1)
+    torch.save(dict(state_dict={}), tmp_path / 'empty.pth')
+    with pytest.raises(InputError, match='empty.pth: does not fit'):
+        Segmentor(CONFIG, str(tmp_path / 'empty.pth'))
+    with pytest.raises(InputError, match='Segmentor has no model'):
+        Segmentor(dict(default_scope='mmseg'), checkpoint)

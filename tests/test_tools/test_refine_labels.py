@@ -1,0 +1,167 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from group_wsss.pseudo_labels import (LabelWriter, ScoreMap, ThresholdLabeler,
+                                      read_index_png)
+from group_wsss.pseudo_labels.refiners import PixelAdaptive
+from group_wsss.pseudo_labels.thresholds import otsu, score_histogram
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = '''
+refiners = [dict(type='group_wsss.PixelAdaptive', bg_threshold='otsu')]
+labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.5)
+'''
+
+
+def run(*args, code=0):
+    done = subprocess.run(
+        [sys.executable, 'tools/refine_labels.py', *map(str, args)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A dump of 11 images with scores, its photographs and configs."""
+    root = tmp_path_factory.mktemp('refine')
+    rng = np.random.default_rng(0)
+    writer = LabelWriter(str(root / 'dump'), ['cat', 'dog'])
+    for i in range(11):
+        maps = rng.random((2, 4, 5), dtype=np.float32)**2
+        score_map = ScoreMap(f's/{i}', (16, 20), [0, 1], maps)
+        score_map.save(str(root / f'dump/scores/s/{i}.npz'))
+        writer.write(f's/{i}', ThresholdLabeler()(score_map))
+        (root / 'images/s').mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (16, 20, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f'images/s/{i}.png')
+    writer.finish(checkpoint=dict(name='x.pth', sha256='00'), seed=3)
+    (root / 'config.py').write_text(CONFIG)
+    (root / 'plain.py').write_text(CONFIG.split('\n')[2])
+    return root
+
+
+def files(folder):
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in folder.rglob('*.[pn][np][gz]')
+    }
+
+
+def test_one_and_two_processes(folder):
+    args = (folder / 'config.py', folder / 'dump')
+    images = ('--images', folder / 'images', '--suffix', '.png')
+    done = run(*args, folder / 'one', *images, '--keep-scores')
+    run(*args, folder / 'two', *images, '--keep-scores', '--nproc', 2)
+    assert files(folder / 'one') == files(folder / 'two')
+    assert len(files(folder / 'one')) == 22
+    before = [
+        ScoreMap.load(str(folder / f'dump/scores/s/{i}.npz'))
+        for i in range(11)
+    ]
+    threshold = otsu(sum(map(score_histogram, before)))
+    refiner = PixelAdaptive(bg_threshold=threshold)
+    for i, score_map in enumerate(before):
+        image = Image.open(folder / f'images/s/{i}.png')
+        label = ThresholdLabeler(.5)(refiner(score_map, np.asarray(image)))
+        np.testing.assert_array_equal(
+            read_index_png(str(folder / f'one/s/{i}.png')), label)
+    manifest = json.loads((folder / 'one/manifest.json').read_text())
+    assert manifest['classes'] == ['background', 'cat', 'dog']
+    assert manifest['chosen_thresholds'] == [threshold]
+    assert manifest['checkpoint'] == dict(name='x.pth', sha256='00')
+    assert manifest['seed'] == 3 and manifest['images'] == 11
+    assert f'threshold {threshold:.3f} chosen' in done.stdout
+    assert '22/22' in done.stderr  # two passes over the photographs
+
+
+def test_a_list_and_a_folder_of_npz(folder):
+    (folder / 'list.txt').write_text('s/3\ns/10\n')
+    out = folder / 'listed'
+    run(folder / 'plain.py', folder / 'dump/scores', out, '--classes', 'voc',
+        '--list', folder / 'list.txt')
+    assert sorted(files(out)) == ['s/10.png', 's/3.png']
+    assert (out / 'ids.txt').read_text() == 's/10\ns/3\n'
+
+
+@pytest.mark.parametrize('case, words', [
+    ('no dump', ['nowhere', 'no such folder']),
+    ('no labeler', ['empty.py', 'labeler']),
+    ('no scores', ['bare', 'keep_scores']),
+    ('no classes', ['manifest.json', '--classes']),
+    ('bad manifest', ['manifest.json', 'not a manifest']),
+    ('in place', ['is the dump itself']),
+    ('no photographs', ['s/0', 'needs the photograph']),
+    ('missing photograph', ['s/0.jpg', 'no such photograph']),
+    ('broken npz', ['s/4.npz', 'not a score map']),
+    ('wrong id', ['s/4.npz', "'s/5'"]),
+    ('not in the list', ['s/99.npz', 'no such file']),
+    ('bad threshold', ['bg_threshold', '7']),
+])
+@pytest.mark.parametrize('nproc', (1, 2))
+def test_bad_input(folder, tmp_path, case, words, nproc):
+    if nproc == 2 and case not in ('missing photograph', 'broken npz'):
+        pytest.skip('found before any process is started')
+    config, dump, more = folder / 'plain.py', folder / 'dump', []
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'old.png').write_bytes(b'old labels')
+    copy = tmp_path / 'copy'
+    if case in ('broken npz', 'wrong id', 'no scores', 'bad manifest'):
+        dump = copy
+        (copy / 'scores/s').mkdir(parents=True)
+        for path in (folder / 'dump/scores/s').iterdir():
+            (copy / 'scores/s' / path.name).write_bytes(path.read_bytes())
+        manifest = (folder / 'dump/manifest.json').read_text()
+        (copy / 'manifest.json').write_text(manifest)
+    if case == 'no dump':
+        dump = tmp_path / 'nowhere'
+    elif case == 'no labeler':
+        config = tmp_path / 'empty.py'
+        config.write_text('refiners = []')
+    elif case == 'no scores':
+        copy.rename(tmp_path / 'bare')
+        dump = tmp_path / 'bare'
+        (dump / 'scores').rename(tmp_path / 'elsewhere')
+    elif case == 'no classes':
+        dump = folder / 'dump/scores'
+    elif case == 'bad manifest':
+        (copy / 'manifest.json').write_text('{"classes": ["cat"]}')
+    elif case == 'in place':
+        out = dump
+    elif case == 'no photographs':
+        config = folder / 'config.py'
+    elif case == 'missing photograph':
+        config, more = folder / 'config.py', ['--images', folder / 'images']
+    elif case == 'broken npz':
+        path = copy / 'scores/s/4.npz'
+        path.write_bytes(path.read_bytes()[:-40])
+    elif case == 'wrong id':
+        other = (copy / 'scores/s/5.npz').read_bytes()
+        (copy / 'scores/s/4.npz').write_bytes(other)
+    elif case == 'not in the list':
+        (tmp_path / 'list.txt').write_text('s/99\n')
+        more = ['--list', tmp_path / 'list.txt']
+    elif case == 'bad threshold':
+        more = ['--cfg-options', 'labeler.bg_threshold=7']
+    before = files(folder / 'dump')
+    done = run(config, dump, out, *more, '--nproc', nproc, code=2)
+    lines = [
+        line for line in done.stderr.splitlines() if line.startswith('error:')
+    ]
+    assert len(lines) == 1 and 'Traceback' not in done.stderr, done.stderr
+    for word in words:
+        assert word in lines[0]
+    assert files(folder / 'dump') == before
+    if out != dump:
+        assert [p.name for p in out.iterdir()
+                if not p.name.startswith('.')] == ['old.png']

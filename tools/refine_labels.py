@@ -1,0 +1,158 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Refine saved score maps and label them anew, without the classifier."""
+import argparse
+import json
+import os.path as osp
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
+
+from group_wsss import cli
+from group_wsss.errors import InputError
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(
+        description='Run the refiners and the labeler of CONFIG on the score '
+        'maps that a dump with keep_scores=True, or AttentionAccumulationHook '
+        '(its folder "merged"), has left.')
+    parser.add_argument(
+        'config',
+        help='config with `labeler` and, if wanted, `refiners`, as in '
+        'configs/refine/')
+    parser.add_argument('dump', help='a dump with scores, or a folder of npz')
+    parser.add_argument('out', help='folder of the new dump')
+    parser.add_argument(
+        '--images', help='folder of the photographs, if a refiner reads them')
+    parser.add_argument(
+        '--suffix', default='.jpg', help='their ending (default: .jpg)')
+    parser.add_argument(
+        '--classes',
+        help='"voc" or a file with one class name a line (default: those of '
+        "the dump's manifest.json)")
+    parser.add_argument('--list', help='text file with the ids to take')
+    parser.add_argument(
+        '--keep-scores',
+        action='store_true',
+        help='keep the refined score maps as well')
+    parser.add_argument(
+        '--nproc', type=int, default=1, help='processes (default: 1)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config')
+    args = parser.parse_args()
+    if args.nproc < 1:
+        parser.error('--nproc must be positive')
+    return args
+
+
+def read_manifest(folder: str) -> Optional[Dict[str, Any]]:
+    """What an earlier dump says of itself, if it does."""
+    path = osp.join(folder, 'manifest.json')
+    if not osp.isfile(path):
+        return None
+    try:
+        manifest = json.loads(Path(path).read_text(encoding='utf-8'))
+        names = manifest['classes']
+        if names[0] != 'background' or not all(
+                isinstance(name, str) for name in names):
+            raise ValueError('classes do not begin with background')
+        return manifest
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(
+            f'{path}: not a manifest of a dump: {error}') from None
+
+
+class Progress:
+    """One line that is written over, or one a minute in a log."""
+
+    def __init__(self) -> None:
+        self.start = self.last = time.perf_counter()
+        self.terminal = sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Tell how far the work is.
+
+        Args:
+            done (int): Photographs that are done.
+            total (int): All of them.
+        """
+        now = time.perf_counter()
+        every = 0.5 if self.terminal else 60
+        if done < total and now - self.last < every:
+            return
+        self.last = now
+        left = (now - self.start) / done * (total - done)
+        end = '\r' if self.terminal and done < total else '\n'
+        print(
+            f'{done}/{total}, {left:.0f} s left ',
+            end=end,
+            file=sys.stderr,
+            flush=True)
+
+
+def main() -> None:
+    """Refine."""
+    args = parse_args()
+    cfg = cli.load_config(args)
+    if 'labeler' not in cfg:
+        raise InputError(f'{args.config}: has no `labeler`')
+    if not osp.isdir(args.dump):
+        raise InputError(f'{args.dump}: no such folder')
+    if osp.realpath(args.out) == osp.realpath(args.dump):
+        raise InputError(f'{args.out}: is the dump itself; give another '
+                         'folder for the new labels')
+    manifest = read_manifest(args.dump)
+    scores = osp.join(args.dump, 'scores')
+    if manifest is None:
+        scores = scores if osp.isdir(scores) else args.dump
+    elif not osp.isdir(scores):
+        raise InputError(f'{args.dump}: holds no scores; dump with '
+                         'keep_scores=True of PseudoLabelHook')
+
+    from group_wsss.engine.refine import RefineJob, refine_dump
+    from group_wsss.evaluation import class_names, read_id_list
+    if args.classes is not None:
+        classes = class_names(args.classes)
+    elif manifest is not None:
+        classes = manifest['classes'][1:]
+    else:
+        raise InputError(f'{args.dump}: has no manifest.json with class '
+                         'names; give --classes')
+    source = manifest or {}
+    job = RefineJob(
+        scores_dir=scores,
+        out_dir=args.out,
+        classes=tuple(classes),
+        labeler=cfg.labeler.to_dict(),
+        refiners=tuple(step.to_dict() for step in cfg.get('refiners') or ()),
+        image_dir=args.images,
+        image_suffix=args.suffix,
+        keep_scores=args.keep_scores,
+        palette=source.get('palette'))
+    done = refine_dump(
+        job,
+        ids=read_id_list(args.list) if args.list else None,
+        nproc=args.nproc,
+        progress=Progress(),
+        config=cfg.pretty_text,
+        checkpoint=source.get('checkpoint'),
+        seed=source.get('seed'))
+    share = done['unknown_share'] or 0
+    chosen = ''.join(f', threshold {t:.3f} chosen from the scores'
+                     for t in done['chosen_thresholds'])
+    print(f'{done["images"]} label images in {args.out}, {100 * share:.2f} % '
+          f'of their pixels unknown{chosen}, '
+          f'{done["duration_seconds"]:.0f} s')
+
+
+if __name__ == '__main__':
+    cli.run(main)
