@@ -26,6 +26,8 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='group_wsss.FeatureCache',
+        # 264 photographs at three scales and flipped take 1.3 GB
+        max_bytes=4 * 2**30,
         backbone=dict(
             type='group_wsss.EffNetLite0', weights='package',
             output_stride=32)),

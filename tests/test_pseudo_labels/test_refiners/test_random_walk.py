@@ -167,7 +167,7 @@ def test_bounded_memory(trained):
 ])
 def test_options_out_of_range(trained, options):
     name, value = next(iter(options.items()))
-    with pytest.raises(InputError, match=f'{name} of RandomWalk .* {value}'):
+    with pytest.raises(InputError, match=f'{name} of RandomWalk .*{value}'):
         RandomWalk(*trained, **options)
 
 

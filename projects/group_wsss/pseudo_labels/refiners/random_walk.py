@@ -14,12 +14,12 @@ from torch import Tensor
 from ...checkpoint import StateDictCheckHook, load_from_file
 from ...errors import InputError, one_line
 from ...registry import MODELS, TASK_UTILS
-from .background import add_background, remove_background
-from .base import BaseRefiner
+from .background import remove_background
+from .background_refiner import BackgroundRefiner
 
 
 @TASK_UTILS.register_module()
-class RandomWalk(BaseRefiner):
+class RandomWalk(BackgroundRefiner):
     """Spread class maps over cells that a trained network finds alike.
 
     AffinityNet of PSA (Ahn and Kwak, CVPR 2018) reads the photograph; the
@@ -40,8 +40,9 @@ class RandomWalk(BaseRefiner):
         num_steps (int): Steps of the walk. Defaults to 64.
         radius (float): Neighbours are less than so many cells away.
             Defaults to 5.
-        bg_threshold (float): Score at which a class and background are
-            equally likely. Defaults to 0.5.
+        bg_threshold (float | str): Score at which a class and background
+            are equally likely, or a rule that chooses it, such as
+            ``'otsu'``. Defaults to 0.5.
         bg_power (float, optional): Background is ``(1 - max) ** bg_power``
             instead, as in PSA. Defaults to None.
         power (float): The probabilities are raised to it before they walk.
@@ -65,7 +66,7 @@ class RandomWalk(BaseRefiner):
                  beta: float = 8.0,
                  num_steps: int = 64,
                  radius: float = 5,
-                 bg_threshold: float = 0.5,
+                 bg_threshold: Union[float, str] = 0.5,
                  bg_power: Optional[float] = None,
                  power: float = 4.0,
                  max_bytes: int = 2**30,
@@ -73,21 +74,21 @@ class RandomWalk(BaseRefiner):
                  device: Optional[str] = None) -> None:
         # not above: label making without a network should not load one
         from ...models.affinity import pair_offsets
-        for name, value, good in (('beta', beta, beta > 0),
-                                  ('num_steps', num_steps, num_steps
-                                   >= 1), ('radius', radius, radius
-                                           > 1), ('bg_threshold', bg_threshold,
-                                                  0 < bg_threshold < 1),
-                                  ('bg_power', bg_power, bg_power is None
-                                   or bg_power > 0), ('max_pixels', max_pixels,
-                                                      max_pixels >= 1)):
-            if not good:
-                raise InputError(f'{name} of RandomWalk cannot be {value}')
+        good = dict(
+            beta=beta > 0,
+            num_steps=num_steps >= 1,
+            radius=radius > 1,
+            power=power > 0,
+            max_pixels=max_pixels >= 1)
+        given = locals()
+        for name, value in good.items():
+            if not value:
+                raise InputError(
+                    f'{name} of RandomWalk cannot be {given[name]}')
+        self.set_background(bg_threshold, bg_power)
         self.beta = beta
         self.num_steps = int(num_steps)
         self.offsets = pair_offsets(radius)
-        self.bg_threshold = bg_threshold
-        self.bg_power = bg_power
         self.power = power
         self.max_bytes = int(max_bytes)
         self.max_pixels = max_pixels
@@ -129,8 +130,7 @@ class RandomWalk(BaseRefiner):
             size=embedding.shape[-2:],
             mode='bilinear',
             align_corners=False)[0].clamp_(0, 1).numpy()
-        probs = add_background(maps, self.bg_threshold,
-                               self.bg_power)**self.power
+        probs = self.probabilities(maps)**self.power
         probs /= probs.sum(axis=0)
         probs = random_walk(
             torch.from_numpy(probs).to(self.device), embedding,
