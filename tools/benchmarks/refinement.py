@@ -74,8 +74,8 @@ ROWS = [
     Row('groups, three scales and flip + CRF', 'crf', REFINED),
     Row('groups, three scales and flip + PAR', 'par', REFINED),
     Row('groups, three scales and flip + random walk', 'walk', REFINED),
-    Row('the same + second random walk', 'walk2', REFINED),
-    Row('the same + CRF', 'walk2_crf', REFINED),
+    Row('groups, three scales and flip + random walk + CRF', 'walk_crf',
+        REFINED),
 ]
 
 
@@ -97,7 +97,7 @@ def label_steps(images: str, seed: int) -> List[Step]:
         return Step(name, [
             'tools/train.py', config, '--work-dir', f'{{{name}}}',
             '--cfg-options', f'randomness.seed={seed}', *more
-        ], 'last_checkpoint')
+        ], 'pseudo_labels/manifest.json')
 
     def scales(name: str, source: str, *more: str) -> Step:
         return Step(name, [
@@ -106,36 +106,22 @@ def label_steps(images: str, seed: int) -> List[Step]:
             f'randomness.seed={seed}', *more
         ], 'pseudo_labels/manifest.json')
 
-    def affinity(name: str, seeds: str) -> Step:
-        step = train(name, AFFINITY)
-        return step._replace(env={'PSEUDO_DIR': f'{{{seeds}}}'})
-
-    groups = 'group_ms/pseudo_labels'
+    groups = '{group_ms/pseudo_labels}'
+    # the shortest road to the best labels first
     return [
         train('k1', '{k1}.py', *options(1, 1)),
-        scales('k1_ms', 'k1', *options(1, 1)),
         train('group', '{group}.py'),
         scales('group_ms', 'group'),
+        refine('seeds', groups, 'seeds', images),
+        train('affinity', AFFINITY)._replace(
+            leaves='iter_150.pth', env={'PSEUDO_DIR': '{seeds}'}),
+        refine(
+            'random_walk', groups, 'walk', images, AFFINITY='{last:affinity}'),
+        refine('dense_crf_refined', '{walk}', 'walk_crf', images),
+        refine('pixel_adaptive', groups, 'par', images),
         refine('threshold', '{group}/attention/merged', 'accumulated', images),
-        refine('dense_crf', f'{{{groups}}}', 'crf', images),
-        refine('pixel_adaptive', f'{{{groups}}}', 'par', images),
-        refine('seeds', f'{{{groups}}}', 'seeds', images),
-        affinity('affinity', 'seeds'),
-        refine(
-            'random_walk',
-            f'{{{groups}}}',
-            'walk',
-            images,
-            AFFINITY='{last:affinity}'),
-        refine('seeds_refined', '{walk}', 'seeds2', images),
-        affinity('affinity2', 'seeds2'),
-        refine(
-            'random_walk',
-            f'{{{groups}}}',
-            'walk2',
-            images,
-            AFFINITY='{last:affinity2}'),
-        refine('dense_crf_refined', '{walk2}', 'walk2_crf', images),
+        refine('dense_crf', groups, 'crf', images),
+        scales('k1_ms', 'k1', *options(1, 1)),
     ]
 
 

@@ -249,7 +249,7 @@ def test_config(scope):
         loss = MODELS.build(dict(type='group_wsss.EquivarianceLoss'))
     assert not loss.state_dict()
     for bad in (dict(scale=1.0), dict(scale=0.0), dict(topk=0.0),
-                dict(topk=1.1),
+                dict(topk=1.1), dict(map_source='mean'),
                 dict(in_channels=4, embed_channels=2, ecr_weight=0)):
         with pytest.raises(InputError, match='EquivarianceLoss'):
             EquivarianceLoss(**bad)

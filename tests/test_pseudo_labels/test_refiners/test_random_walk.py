@@ -78,7 +78,7 @@ def by_matrix(refiner, scores, image, beta, num_steps, radius, power,
     probs = (probs / probs.sum(0)).double().flatten(1)**power
     probs = probs / probs.sum(0)
     probs = probs @ torch.linalg.matrix_power(matrix, num_steps).T
-    scores = probs[1:] / (probs[1:] + probs[:1])
+    scores = probs[1:] / (probs[1:].amax(0) + probs[:1])
     return scores.reshape(-1, *size).float().numpy()
 
 

@@ -49,8 +49,8 @@ class GroupCAM(ImageClassifier):
         equivariance (dict, optional): Options of
             ``group_wsss.EquivarianceLoss``: training also sees every image
             made smaller, in the same groups. Losses of the head are then the
-            mean of both views, and the class maps after the graph are asked
-            to agree. Defaults to None, one view.
+            mean of both views, and the class maps are asked to agree.
+            Defaults to None, one view.
         data_preprocessor (dict, optional): Defaults to None; without a type
             it is a ``group_wsss.GroupDataPreprocessor``, a
             ``ClsDataPreprocessor`` that keeps images of different sizes
@@ -169,7 +169,7 @@ class GroupCAM(ImageClassifier):
         losses = self.head.loss_by_maps(maps, group_maps, data_samples, valid)
         if self.equivariance is not None:
             losses = self._second_view(inputs, data_samples, losses,
-                                       (group_maps, feats, sizes))
+                                       (maps, group_maps, feats, sizes))
         with torch.no_grad():  # for the online accumulation of maps
             self.head.predict_by_maps(maps.detach(), group_maps.detach(),
                                       data_samples, valid, sizes, 'mean')
@@ -181,10 +181,15 @@ class GroupCAM(ImageClassifier):
         maps, group_maps, valid, sizes, feats = self._maps(
             inputs, data_samples, shrink=True)
         other = self.head.loss_by_maps(maps, group_maps, data_samples, valid)
-        losses = {name: (losses[name] + other[name]) / 2 for name in losses}
-        views = [(self.head.split_maps(view[0])[0],
-                  join_maps(view[1], view[2])[0], view[2])
-                 for view in (first, (group_maps, feats, sizes))]
+        # a view without a graph has its one loss at weight 1
+        apart = group_maps is maps and first[1] is not first[0]
+        weight = self.head.cam_weight if apart else 1.0
+        for name, value in other.items():
+            losses[name] = (losses[name] + weight * value) / 2
+        after = self.equivariance.map_source == 'graph'
+        views = [(self.head.split_maps(view[after])[0],
+                  join_maps(view[2], view[3])[0], view[3])
+                 for view in (first, (maps, group_maps, feats, sizes))]
         target = multi_hot(data_samples, self.head.num_classes, maps.device)
         return dict(losses, **self.equivariance(*views, target))
 
@@ -284,7 +289,8 @@ class GroupCAM(ImageClassifier):
         sizes = valid_sizes(inputs, feats, data_samples)
         maps = [self.head.class_maps(feat) for feat in feats]
         before, valid = join_maps(maps, sizes)
-        if not self.with_neck or not self.neck.has_graph(k):
+        alone = shrink and self.equivariance.map_source == 'cam'
+        if alone or not self.with_neck or not self.neck.has_graph(k):
             return before, before, valid, sizes, feats
         nodes = before if self.node == 'logit' else join_maps(feats, sizes)[0]
         nodes = self.neck((nodes, ),

@@ -47,6 +47,10 @@ class EquivarianceLoss(BaseModule):
             embedding. Defaults to None.
         embed_channels (int, optional): Width of the embedding. Defaults to
             None, none.
+        map_source (str): ``'graph'``: the second view has the same groups,
+            and maps after the graph agree; ``'cam'``: the graph sees the
+            first view alone, and maps before it agree. The same without a
+            graph. Defaults to ``'graph'``.
         refine (bool): Whether predictions show the averaged maps, as
             published. Defaults to False.
         eps (float): Added to the maximum of a map. Defaults to 1e-5.
@@ -63,6 +67,7 @@ class EquivarianceLoss(BaseModule):
                  topk: float = 0.2,
                  in_channels: Optional[int] = None,
                  embed_channels: Optional[int] = None,
+                 map_source: str = 'graph',
                  refine: bool = False,
                  eps: float = 1e-5,
                  init_cfg: Optional[dict] = None) -> None:
@@ -73,10 +78,14 @@ class EquivarianceLoss(BaseModule):
         if embed_channels is not None and not ecr_weight:
             raise InputError('embed_channels of EquivarianceLoss has nothing '
                              'to learn from with ecr_weight=0')
+        if map_source not in ('graph', 'cam'):
+            raise InputError(f"map_source of EquivarianceLoss is '{map_source}"
+                             "', must be 'graph' or 'cam'")
         self.scale = scale
         self.er_weight = er_weight
         self.ecr_weight = ecr_weight
         self.topk = topk
+        self.map_source = map_source
         self.refine = refine
         self.eps = eps
         self.correlation = PixelCorrelation(in_channels, embed_channels)

@@ -1,21 +1,17 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from types import SimpleNamespace
 from typing import Optional, Union
 
 import numpy as np
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
-from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from ...checkpoint import StateDictCheckHook, load_from_file
-from ...errors import InputError, one_line
-from ...registry import MODELS, TASK_UTILS
+from ...errors import InputError
+from ...registry import TASK_UTILS
 from .background import remove_background
 from .background_refiner import BackgroundRefiner
+from .network import load_network
 
 
 @TASK_UTILS.register_module()
@@ -30,7 +26,7 @@ class RandomWalk(BackgroundRefiner):
         dict(
             type='group_wsss.RandomWalk',
             config='configs/affinity/affinity_effnet-lite0_voc-layout.py',
-            checkpoint='work_dirs/affinity/iter_300.pth')
+            checkpoint='work_dirs/affinity/iter_150.pth')
 
     Args:
         config (str | dict): Config with the ``model``, or its path.
@@ -93,7 +89,11 @@ class RandomWalk(BackgroundRefiner):
         self.max_bytes = int(max_bytes)
         self.max_pixels = max_pixels
         self.device = torch.device(device or get_device())
-        self.net = load_affinity_net(config, checkpoint).to(self.device)
+        self.net, _ = load_network(config, checkpoint, 'RandomWalk')
+        if not hasattr(getattr(self.net, 'head', None), 'log_affinity'):
+            raise InputError('config of RandomWalk builds '
+                             f'{type(self.net).__name__}, not an AffinityNet')
+        self.net.to(self.device)
 
     @torch.no_grad()
     def embed(self, image: np.ndarray) -> Tensor:
@@ -137,36 +137,3 @@ class RandomWalk(BackgroundRefiner):
             self.net.head.log_affinity, self.offsets, self.beta,
             self.num_steps, self.max_bytes)
         return remove_background(probs.cpu().numpy())
-
-
-def load_affinity_net(config: Union[str, dict], checkpoint: str) -> nn.Module:
-    """Build an ``AffinityNet`` and fill in its weights.
-
-    Args:
-        config (str | dict): Config with the ``model``, or its path.
-        checkpoint (str): Its trained weights.
-
-    Returns:
-        nn.Module: In eval mode.
-
-    Raises:
-        InputError: A file is missing or damaged, or the weights do not fit.
-    """
-    weights = load_from_file(checkpoint, map_location='cpu')
-    if isinstance(config, str):
-        try:
-            config = Config.fromfile(config)
-        except (OSError, SyntaxError) as error:
-            raise InputError(f'{config}: {one_line(error)}') from None
-    if 'model' not in config:
-        raise InputError('config of RandomWalk has no model')
-    scope = config.get('default_scope', 'group_wsss')
-    with DefaultScope.overwrite_default_scope(scope):
-        net = MODELS.build(config['model'])
-    if not hasattr(getattr(net, 'head', None), 'log_affinity'):
-        raise InputError(f'config of RandomWalk builds {type(net).__name__}, '
-                         'not an AffinityNet')
-    hook = StateDictCheckHook(checkpoint)
-    hook.after_load_checkpoint(SimpleNamespace(model=net), weights)
-    net.eval()
-    return net

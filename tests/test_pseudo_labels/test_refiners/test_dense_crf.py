@@ -1,0 +1,281 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from group_wsss.errors import InputError
+from group_wsss.pseudo_labels import ScoreMap
+from group_wsss.pseudo_labels.refiners import (DenseCRF, add_background,
+                                               dense_crf, remove_background)
+from group_wsss.pseudo_labels.refiners.permutohedral import \
+    PermutohedralLattice
+from group_wsss.registry import TASK_UTILS
+
+PSEUDO_LABEL = dict(bilateral_sxy=50.0, bilateral_srgb=5.0)
+
+
+def smooth_probs(labels, size, seed=0):
+    """A random field per label, upsampled from 12x12."""
+    noise = torch.randn(
+        1, labels, 12, 12, generator=torch.Generator().manual_seed(seed))
+    logits = F.interpolate(2 * noise, size=size, mode='bilinear')[0]
+    return logits.softmax(dim=0).numpy()
+
+
+def shapes(height=60, width=80):
+    """A noisy photograph of a bright disc, and where the disc is."""
+    rows, columns = np.mgrid[:height, :width]
+    disc = (rows - height / 2)**2 + (columns - width / 2)**2 < 300
+    noise = np.random.default_rng(0).integers(0, 25, (height, width, 3))
+    image = noise + 60 + 120 * disc[..., None] * np.array([1, 0.8, 0.2])
+    return image.astype(np.uint8), disc
+
+
+def _dense_kernels(image):
+    """Both kernels as matrices; the second is the lattice, not a Gaussian."""
+    height, width = image.shape[:2]
+    grid = np.stack(np.mgrid[:height, :width]).reshape(2, -1).astype(float)
+    square = ((grid[:, :, None] - grid[:, None])**2).sum(axis=0)
+    first = np.exp(-square / (2 * 3.0**2))
+    features = np.concatenate([grid[::-1] / 80,
+                               image.reshape(-1, 3).T / 13.0
+                               ]).astype(np.float32)
+    second = PermutohedralLattice(torch.from_numpy(features)).filter(
+        torch.eye(height * width)).numpy().astype(float)
+    kernels = []
+    for kernel, weight in ((first, 3), (second, 10)):
+        norm = 1 / np.sqrt(kernel.sum(axis=1))
+        kernels.append(weight * norm[:, None] * kernel * norm)
+    return kernels
+
+
+@pytest.mark.parametrize('labels', [1, 2, 3, 5])
+@pytest.mark.parametrize('unary', ['soft', 'label'])
+@pytest.mark.parametrize('num_iters', [0, 1, 4])
+def test_against_loops(labels, unary, num_iters):
+    rng = np.random.default_rng(labels)
+    image = rng.integers(0, 40, (6, 7, 3)).astype(np.uint8)
+    probs = rng.dirichlet([0.3] * labels, 42).T.astype(np.float32)
+    probs = probs.reshape(labels, 6, 7)
+    first, second = _dense_kernels(image)
+    p = np.clip(probs, 1e-5, 1).reshape(labels, 42).astype(float)
+    if unary == 'label' and labels > 1:
+        best = p.argmax(axis=0)
+        p[:] = 0.3 / (labels - 1)
+        p[best, np.arange(42)] = 0.7
+    q = p / p.sum(axis=0)
+    for _ in range(num_iters):
+        new = np.zeros_like(q)
+        for i in range(42):
+            for k in range(labels):
+                energy = 0
+                for j in range(42):  # Potts: other labels cost
+                    energy += (first[i, j] + second[i, j]) * (1 - q[k, j])
+                new[k, i] = p[k, i] * np.exp(-energy)
+        q = new / new.sum(axis=0)
+    got = dense_crf(probs, image, num_iters=num_iters, unary=unary)
+    assert got.dtype == np.float32 and got.shape == probs.shape
+    np.testing.assert_allclose(got.reshape(labels, 42), q, rtol=0, atol=2e-4)
+
+
+def _pydensecrf(probs, image, sxy, srgb, unary):
+    densecrf = pytest.importorskip(
+        'pydensecrf.densecrf', reason='pydensecrf2 is not installed')
+    from pydensecrf.utils import unary_from_labels, unary_from_softmax
+    labels, height, width = probs.shape
+    crf = densecrf.DenseCRF2D(width, height, labels)
+    if unary == 'soft':
+        energy = unary_from_softmax(probs)
+    else:
+        energy = unary_from_labels(
+            probs.argmax(axis=0), labels, 0.7, zero_unsure=False)
+    crf.setUnaryEnergy(np.ascontiguousarray(energy))
+    crf.addPairwiseGaussian(sxy=3, compat=3)
+    crf.addPairwiseBilateral(sxy=sxy, srgb=srgb, rgbim=image, compat=10)
+    return np.array(crf.inference(10)).reshape(probs.shape)
+
+
+def _check_agreement(probs, image, unary, sxy, srgb):
+    ours = dense_crf(
+        probs, image, bilateral_sxy=sxy, bilateral_srgb=srgb, unary=unary)
+    theirs = _pydensecrf(probs, image, sxy, srgb, unary)
+    agreement = (ours.argmax(axis=0) == theirs.argmax(axis=0)).mean()
+    changed = (theirs.argmax(axis=0) != probs.argmax(axis=0)).mean()
+    assert agreement >= 0.99 and changed > 0.05
+
+
+@pytest.mark.parametrize('unary', ['soft', 'label'])
+@pytest.mark.parametrize('sxy, srgb', [(80, 13), (50, 5)])
+@pytest.mark.parametrize('labels', [2, 5])
+def test_agrees_with_pydensecrf(labels, sxy, srgb, unary):
+    image, _ = shapes(110, 150)
+    _check_agreement(smooth_probs(labels, (110, 150)), image, unary, sxy, srgb)
+
+
+@pytest.mark.parametrize('number, unary, sxy, srgb', [(0, 'soft', 80, 13),
+                                                      (1, 'label', 50, 5),
+                                                      (2, 'label', 80, 13)])
+def test_agrees_with_pydensecrf_on_photographs(data_root, number, unary, sxy,
+                                               srgb):
+    path = sorted((data_root / 'JPEGImages').glob('*.jpg'))[100 * number]
+    image = np.array(Image.open(path).convert('RGB'))
+    probs = smooth_probs(2 + number, image.shape[:2], seed=number)
+    _check_agreement(probs, image, unary, sxy, srgb)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 9), (7, 1), (12, 10)])
+@pytest.mark.parametrize('labels', [1, 2, 30])
+@pytest.mark.parametrize('unary', ['soft', 'label'])
+def test_degenerate_inputs_stay_finite(size, labels, unary):
+    rng = np.random.default_rng(0)
+    constant = np.full((*size, 3), 255, np.uint8)
+    noisy = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+    hard = np.zeros((labels, *size), np.float32)
+    hard[0] = 1
+    even = np.full((labels, *size), 1 / labels, np.float32)
+    for image in (constant, noisy):
+        for probs in (hard, even):
+            got = dense_crf(probs, image, unary=unary)
+            np.testing.assert_allclose(got.sum(axis=0), 1, rtol=1e-5)
+            assert (got >= 0).all()
+            assert (got.argmax(axis=0) == 0).all() or probs is even
+
+
+def test_even_probabilities_stay_even():
+    image, _ = shapes(20, 24)
+    got = dense_crf(np.full((4, 20, 24), 0.25, np.float32), image)
+    # an unstable equilibrium: rounding grows in every iteration
+    np.testing.assert_allclose(got, 0.25, atol=2e-3)
+    np.testing.assert_array_equal(got[1], got[3])
+
+
+def test_permuted_labels_give_permuted_results():
+    image, _ = shapes()
+    probs = smooth_probs(4, (60, 80))
+    got = dense_crf(probs[[2, 0, 3, 1]], image)
+    np.testing.assert_allclose(
+        got, dense_crf(probs, image)[[2, 0, 3, 1]], atol=1e-3)
+
+
+def test_weights_of_zero_leave_kernels_out():
+    image, _ = shapes(20, 24)
+    probs = smooth_probs(3, (20, 24))
+    alone = dense_crf(
+        probs, image, gaussian_weight=0, bilateral_weight=0, num_iters=3)
+    np.testing.assert_allclose(alone, probs, atol=1e-4)
+    other = 255 - image
+    for weights in ((3.0, 0.0), (0.0, 10.0)):
+        options = dict(
+            zip(('gaussian_weight', 'bilateral_weight'), weights),
+            bilateral_sxy=4.0)
+        noise = np.random.default_rng(0).integers(0, 200, image.shape)
+        results = [
+            dense_crf(probs, photo, **options)
+            for photo in (image, other, noise.astype(np.uint8))
+        ]
+        assert abs(results[0] - probs).max() > 0.05
+        # the first kernel does not see the photograph
+        same = np.array_equal(results[0], results[2])
+        assert same == (weights[1] == 0)
+
+
+def test_arrays_and_tensors():
+    image, _ = shapes(20, 24)
+    probs = smooth_probs(3, (20, 24))
+    array = dense_crf(probs, image)
+    tensor = dense_crf(torch.from_numpy(probs).double(), torch.tensor(image))
+    assert isinstance(array, np.ndarray) and tensor.dtype == torch.float32
+    np.testing.assert_array_equal(array, tensor.numpy())
+    with pytest.raises(AssertionError, match='do not fit'):
+        dense_crf(probs, image[:-1])
+
+
+def test_same_bytes_with_two_threads():
+    # more pixels than one thread takes, no multiple of a vector
+    image, _ = shapes(181, 191)
+    probs = smooth_probs(3, (181, 191))
+    one = dense_crf(probs, image, num_iters=1)
+    try:
+        torch.set_num_threads(2)
+        two = dense_crf(probs, image, num_iters=1)
+    finally:
+        torch.set_num_threads(1)
+    np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize('unary', ['soft', 'label'])
+def test_refine_finds_the_edge(unary):
+    image, disc = shapes()
+    # a coarse blob, one cell is 10 pixels wide, that reaches too far
+    coarse = F.max_pool2d(
+        torch.from_numpy(disc).float()[None, None], 15, 10, 7)
+    score_map = ScoreMap('x', disc.shape, [4], coarse[0].numpy())
+    before = (score_map.resize().maps[0] > 0.35) != disc
+    refined = DenseCRF(unary=unary, bilateral_sxy=30.0)(score_map, image)
+    after = (refined.maps[0] > 0.5) != disc
+    assert refined.maps.shape == (1, 60, 80)
+    assert before.sum() > 200 and after.sum() < 0.1 * before.sum()
+
+
+@pytest.mark.parametrize(
+    'background',
+    [dict(bg_threshold=0.3), dict(bg_power=2.0), {}])
+def test_refine_is_its_parts(background):
+    image, _ = shapes(30, 40)
+    maps = np.random.default_rng(0).random((2, 5, 8), np.float32)
+    got = DenseCRF(
+        num_iters=2, **PSEUDO_LABEL, **background).refine(maps, image)
+    large = ScoreMap('x', (30, 40), [0, 1], maps).resize().maps
+    probs = add_background(large, **(background or dict(bg_threshold=0.35)))
+    expected = remove_background(
+        dense_crf(probs, image, num_iters=2, **PSEUDO_LABEL))
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_refine_without_classes_and_with_blank_maps():
+    image, _ = shapes(20, 24)
+    empty = ScoreMap('x', (20, 24), [], np.zeros((0, 4, 4)))
+    assert DenseCRF()(empty, image) is empty
+    blank = ScoreMap('x', (20, 24), [1, 2], np.zeros((2, 4, 4)))
+    full = ScoreMap('x', (20, 24), [1, 2], np.ones((2, 4, 4)))
+    for options in (dict(), dict(bg_power=1.0), dict(unary='label')):
+        crf = DenseCRF(**options)
+        assert crf(blank, image).maps.max() < 0.5
+        assert crf(full, image).maps.min() >= 0
+
+
+def test_registered():
+    crf = TASK_UTILS.build(dict(type='group_wsss.DenseCRF', num_iters=3))
+    assert isinstance(crf, DenseCRF) and crf.needs_image
+
+
+@pytest.mark.parametrize('options', [
+    dict(num_iters=-1),
+    dict(num_iters=2.5),
+    dict(gaussian_sxy=0),
+    dict(gaussian_weight=-1),
+    dict(bilateral_sxy=-2.0),
+    dict(bilateral_srgb=float('nan')),
+    dict(bilateral_weight=float('inf')),
+    dict(unary='hard'),
+    dict(gt_prob=1.0),
+])
+def test_bad_options_are_refused(options):
+    name = list(options)[0]
+    image, _ = shapes(4, 4)
+    for call in (lambda: DenseCRF(**options), lambda: dense_crf(
+            np.ones((1, 4, 4), np.float32), image, **options)):
+        with pytest.raises(InputError, match=f'^{name} of DenseCRF') as info:
+            call()
+        assert '\n' not in str(info.value)
+
+
+def test_bad_background_and_too_small_deviations_are_refused():
+    for options in (dict(bg_threshold=0), dict(bg_power=-1.0)):
+        with pytest.raises(InputError, match=list(options)[0]):
+            DenseCRF(**options)
+    image, _ = shapes(20, 24)
+    with pytest.raises(InputError, match='bilateral_srgb 0.001 of DenseCRF'):
+        dense_crf(smooth_probs(2, (20, 24)), image, bilateral_srgb=0.001)

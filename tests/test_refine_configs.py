@@ -1,0 +1,58 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Every config of configs/refine turns score maps into labels."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from group_wsss.pseudo_labels import Refiners, ScoreMap
+from group_wsss.pseudo_labels.thresholds import score_histogram
+from group_wsss.registry import MODELS, TASK_UTILS
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / 'configs/refine').glob('*.py'))
+AFFINITY = ROOT / 'configs/affinity/affinity_effnet-lite0_voc-layout.py'
+
+
+@pytest.fixture(scope='module')
+def affinity(tmp_path_factory):
+    """Weights of an affinity network that has learnt nothing."""
+    cfg = Config.fromfile(AFFINITY)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        net = MODELS.build(cfg.model)
+    path = tmp_path_factory.mktemp('affinity') / 'net.pth'
+    torch.save(dict(state_dict=net.state_dict()), path)
+    return str(path)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_labels(path, affinity, monkeypatch):
+    monkeypatch.setenv('AFFINITY', affinity)
+    monkeypatch.chdir('/')  # nothing is found by the current folder
+    cfg = Config.fromfile(path)
+    refiners = Refiners(cfg.refiners)
+    labeler = TASK_UTILS.build(cfg.labeler)
+    rng = np.random.default_rng(0)
+    maps = np.zeros((2, 12, 14), np.float32)
+    maps[0, 3:9, 1:6] = maps[1, 4:8, 8:13] = .9
+    maps += rng.random(maps.shape, dtype=np.float32) * .1
+    score_map = ScoreMap('x', (96, 112), [3, 7], maps)
+    image = np.full((96, 112, 3), 90, np.uint8)
+    image[24:72, 8:48], image[32:64, 64:104] = (200, 40, 30), (20, 180, 60)
+    for step in [*refiners.steps, labeler]:
+        if getattr(step, 'rule', None) is not None:
+            step.fit(score_histogram(score_map))
+    label = labeler(refiners(score_map, image))
+    assert label.shape == (96, 112) and {4, 8} <= set(np.unique(label))
+    # the middle of the shapes and of nothing
+    assert (label[48, 28], label[48, 84], label[8, 56]) == (4, 8, 0)
+    assert (255 in label) == ('seeds' in path.stem)
+
+
+def test_all_are_listed():
+    text = (ROOT / 'configs/refine/README.md').read_text()
+    for path in CONFIGS:
+        assert f'`{path.name}`' in text, path.name
