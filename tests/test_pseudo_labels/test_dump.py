@@ -126,3 +126,13 @@ def test_a_class_too_many(tmp_path):
     bad = ScoreMap('x', (6, 8), [4], np.zeros((1, 3, 4)))
     with pytest.raises(InputError, match="'x': class id 4.* 4 classes"):
         _dump(tmp_path, ThresholdLabeler(.3), maps=[bad])
+
+
+def test_scores_of_earlier_labels_go(tmp_path):
+    _publish(_dump(tmp_path, ThresholdLabeler(.3), keep_scores=True))
+    assert len(list((tmp_path / 'scores').rglob('*.npz'))) == 5
+    # not before the new labels are there
+    dump = _dump(tmp_path, ThresholdLabeler(.4))
+    assert len(list((tmp_path / 'scores').rglob('*.npz'))) == 5
+    _publish(dump)
+    assert not list((tmp_path / 'scores').rglob('*.npz'))

@@ -10,7 +10,7 @@ from ..files import output_path
 from .refiners import Refiners
 from .score_map import ScoreMap
 from .thresholds import NUM_BINS, score_histogram
-from .writer import LabelWriter
+from .writer import SCORES, LabelWriter
 
 # where score maps wait for the threshold of the next step
 WAITING = 'waiting'
@@ -137,7 +137,7 @@ class LabelDump:
         score_map = Refiners(steps[:-1] if last else steps)(score_map, image)
         if last:
             if self.keep_scores:
-                score_map.save(self._path('scores', img_id))
+                score_map.save(self._path(SCORES, img_id))
             self.writer.write(img_id, self.labeler(score_map))
         elif img_id not in self.waiting:
             score_map.save(self._path(WAITING, img_id))

@@ -21,6 +21,8 @@ MANIFEST = 'manifest.json'
 ID_LIST = 'ids.txt'
 # where a dump grows; hidden, so that nobody takes it for labels
 STAGING = '.unfinished'
+# score maps that were kept
+SCORES = 'scores'
 
 
 class LabelWriter:
@@ -107,6 +109,7 @@ class LabelWriter:
         """Put all that was written in its place."""
         self._clear_manifest()
         try:
+            self._remove_scores()
             for root, _, names in os.walk(self.staging):
                 where = osp.relpath(root, self.staging)
                 folder = osp.normpath(osp.join(self.out_dir, where))
@@ -117,6 +120,13 @@ class LabelWriter:
             raise InputError(f'{self.out_dir}: cannot put the labels in '
                              f'place: {error.strerror or error}') from None
         self.begin()
+
+    def _remove_scores(self) -> None:
+        """Remove score maps of earlier labels: they explain no new ones."""
+        for root, _, names in os.walk(osp.join(self.out_dir, SCORES)):
+            for name in names:
+                if name.endswith('.npz'):
+                    os.remove(osp.join(root, name))
 
     def _clear_manifest(self) -> None:
         """Remove an old manifest: it vouches for a finished dump only."""
