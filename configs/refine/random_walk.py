@@ -1,13 +1,13 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Random walk with affinities learnt from confident seeds.
 # AFFINITY: the checkpoint of configs/affinity/affinity_effnet-lite0_*.py
+checkpoint = '{{$AFFINITY:work_dirs/affinity_effnet-lite0_voc-layout/iter_150.pth}}'  # noqa: E501
+config = '{{ fileDirname }}/../affinity/affinity_effnet-lite0_voc-layout.py'
 refiners = [
     dict(
         type='group_wsss.RandomWalk',
-        config='{{ fileDirname }}/../affinity/'
-        'affinity_effnet-lite0_voc-layout.py',
-        checkpoint='{{$AFFINITY:work_dirs/'
-        'affinity_effnet-lite0_voc-layout/iter_150.pth}}',
+        config=config,
+        checkpoint=checkpoint,
         bg_threshold='otsu')
 ]
 labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.5)
