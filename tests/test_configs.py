@@ -481,3 +481,21 @@ def test_readme_names_every_config(folder):
     for link in re.findall(r'\]\(([^)#]+)\)', text):
         if not link.startswith('http'):
             assert (ROOT / 'configs' / folder / link).exists(), link
+
+
+@pytest.mark.parametrize('path', STAGE1, ids=stem)
+def test_augmentations_fit_the_model(path):
+    cfg = Config.fromfile(path)
+    resize = [t for t in cfg.test_pipeline if t['type'].startswith('Resize')]
+    steps = cfg.tta_pipeline[-1]['transforms']
+    sizes = [t for t in steps[0] if t['type'].startswith('Resize')]
+    # as in the test pipeline, but for the size, which is among them
+    assert len(sizes) == len(cfg.tta_sizes) > 1
+    if resize:
+        assert resize[0] in sizes
+        same = [{**t, 'scale': 0} for t in sizes]
+        assert same == [{**resize[0], 'scale': 0}] * len(sizes)
+    if 'vit' in path.stem or 'deit' in path.stem:
+        patch = 14 if 'vit-s' in path.stem else 16
+        assert all(side % patch == 0 for side in cfg.tta_sizes)
+    assert [t['prob'] for t in steps[1]] == [0, 1]

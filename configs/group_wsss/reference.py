@@ -64,6 +64,24 @@ test_pipeline = [
     dict(type='ResizeEdge', scale=256, edge='short'),
     dict(type='PackInputs', meta_keys=_base_.meta_keys)
 ]
+# not released: scales of the shorter side, and flips
+tta_sizes = (128, 256, 384, 512)
+tta_pipeline = [
+    dict(type='group_wsss.LoadPhoto'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='ResizeEdge', scale=side, edge='short')
+                for side in tta_sizes
+            ],
+            [
+                dict(type='RandomFlip', prob=0., direction='horizontal'),
+                dict(type='RandomFlip', prob=1., direction='horizontal')
+            ],
+            [dict(type='PackInputs', meta_keys=_base_.meta_keys)],
+        ])
+]
 train_dataloader = dict(
     # one group
     batch_size=group_size,

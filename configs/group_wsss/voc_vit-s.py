@@ -31,6 +31,26 @@ test_pipeline = [
         interpolation='area'),
     dict(type='PackInputs', meta_keys=_base_.meta_keys)
 ]
+tta_sizes = (196, 392, 588, 784)
+tta_pipeline = [
+    dict(type='group_wsss.LoadPhoto'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(
+                    type='Resize',
+                    scale=(side, side),
+                    keep_ratio=False,
+                    interpolation='area') for side in tta_sizes
+            ],
+            [
+                dict(type='RandomFlip', prob=0., direction='horizontal'),
+                dict(type='RandomFlip', prob=1., direction='horizontal')
+            ],
+            [dict(type='PackInputs', meta_keys=_base_.meta_keys)],
+        ])
+]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(dataset=dict(pipeline=test_pipeline)))
 test_dataloader = dict(dataset=dict(dataset=dict(pipeline=test_pipeline)))

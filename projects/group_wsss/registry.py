@@ -69,4 +69,4 @@ LOOPS = Registry(
     'loop',
     parent=MMENGINE_LOOPS,
     scope='group_wsss',
-    locations=['group_wsss.engine.loops'])
+    locations=['group_wsss.engine'])

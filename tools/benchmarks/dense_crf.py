@@ -4,7 +4,8 @@
 Both solve the same photographs from the same class probabilities, one after
 the other in one process, so that both see the same load of the machine. The
 probabilities are smooth random fields, one per label, upsampled from 12x12:
-no mask and no model has a part in them.
+no mask and no model has a part in them. Photographs that the JSON file
+already has are skipped, so an interrupted benchmark goes on.
 """
 import argparse
 import glob
@@ -147,6 +148,7 @@ def compare(path: str, labels: int, seed: int, repeats: int,
                     labels=labels,
                     setting=setting,
                     unary=unary,
+                    load=round(os.getloadavg()[0], 1),
                     agreement=float((mine[0].argmax(axis=0) == label).mean()),
                     changed=float((probs.argmax(axis=0) != label).mean()),
                     same_bytes=all(np.array_equal(mine[0], q) for q in mine),
@@ -166,22 +168,27 @@ def main() -> None:
         import pydensecrf  # noqa: F401
     except ImportError:
         raise InputError('pydensecrf2 is not installed') from None
+    os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
     rows = []
+    if osp.isfile(args.out):
+        with open(args.out) as file:
+            rows = json.load(file)['rows']
+    done = {row['photograph'] for row in rows}
     for i in range(args.number):
         path = paths[i * len(paths) // args.number]
+        if osp.basename(path) in done:
+            continue
         labels = args.labels[i % len(args.labels)]
         rows += compare(path, labels, i, args.repeats, args.threads)
         print(f'{i + 1}/{args.number} {osp.basename(path)}', flush=True)
-    result = dict(
-        torch=torch.__version__,
-        processor=platform.machine(),
-        cores=os.cpu_count(),
-        load=os.getloadavg()[1],
-        repeats=args.repeats,
-        rows=rows)
-    os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
-    text = json.dumps(result, indent=1) + '\n'
-    atomic_write(args.out, text.encode())
+        result = dict(
+            torch=torch.__version__,
+            processor=platform.machine(),
+            cores=os.cpu_count(),
+            repeats=args.repeats,
+            rows=rows)
+        text = json.dumps(result, indent=1) + '\n'
+        atomic_write(args.out, text.encode())
     print_table(rows)
 
 

@@ -3,8 +3,10 @@
 from .atomic_backend import AtomicBackend, use_atomic_writes
 from .hooks import (AttentionAccumulationHook, GroupCheckHook, PseudoLabelHook,
                     WeakSupervisionHook)
+from .loops import TTATestLoop
 
 __all__ = [
     'AtomicBackend', 'AttentionAccumulationHook', 'GroupCheckHook',
-    'PseudoLabelHook', 'WeakSupervisionHook', 'use_atomic_writes'
+    'PseudoLabelHook', 'TTATestLoop', 'WeakSupervisionHook',
+    'use_atomic_writes'
 ]
