@@ -181,6 +181,13 @@ def test_weights_of_zero_leave_kernels_out():
         assert same == (weights[1] == 0)
 
 
+def test_large_weights_do_not_overflow():
+    image, _ = shapes(20, 24)
+    got = dense_crf(
+        smooth_probs(3, (20, 24)), image, bilateral_weight=1e4, num_iters=5)
+    np.testing.assert_allclose(got.sum(axis=0), 1, atol=1e-5)
+
+
 def test_arrays_and_tensors():
     image, _ = shapes(20, 24)
     probs = smooth_probs(3, (20, 24))

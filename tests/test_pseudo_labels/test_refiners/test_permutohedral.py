@@ -76,6 +76,19 @@ def test_against_loops(dims, spread):
     np.testing.assert_allclose(got.numpy(), expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize('seed', range(20))
+def test_few_points_close_together(seed):
+    """Their corners reach beyond the box of the points: keys stay apart."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(0, 0.4, (2, 5))
+    values = rng.normal(size=(5, 1))
+    lattice = PermutohedralLattice(torch.from_numpy(features))
+    expected, vertices = _by_loops(features, values)
+    assert lattice.num_vertices == vertices
+    np.testing.assert_allclose(
+        lattice.filter(torch.from_numpy(values)), expected, atol=1e-10)
+
+
 @pytest.mark.parametrize('sxy', [2.0, 4.0])
 def test_is_nearly_a_gaussian(sxy):
     rows, columns = np.mgrid[:24, :24] / sxy
