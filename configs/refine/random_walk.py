@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Random walk with affinities learnt from confident seeds.
 # AFFINITY: the checkpoint of configs/affinity/affinity_effnet-lite0_*.py
-checkpoint = '{{$AFFINITY:work_dirs/affinity_effnet-lite0_voc-layout/iter_150.pth}}'  # noqa: E501
+checkpoint = '{{$AFFINITY:work_dirs/affinity/iter_150.pth}}'
 config = '{{ fileDirname }}/../affinity/affinity_effnet-lite0_voc-layout.py'
 refiners = [
     dict(
