@@ -31,7 +31,7 @@ def data(tmp_path):
         if img_id == 'y':
             maps[1] *= .3  # never above the threshold: a missed tag
         score_map = ScoreMap(img_id, shape, tags, maps)
-        score_map.save(str(tmp_path / 'dump' / 'scores' / f'{img_id}.npz'))
+        score_map.save(f'{writer.staging}/scores/{img_id}.npz')
         label = labeler(score_map)
         writer.write(img_id, label)
         mask = rng.choice([0, 0, 1, 2, 255], shape).astype(np.uint8)

@@ -19,7 +19,7 @@ def dump(tmp_path):
     for img_id in ('b', 'sub/a'):
         writer.write(img_id, np.zeros((3, 4), np.uint8))
         score_map = ScoreMap(img_id, (3, 4), [1], np.ones((1, 1, 1)))
-        score_map.save(str(folder / 'scores' / f'{img_id}.npz'))
+        score_map.save(f'{writer.staging}/scores/{img_id}.npz')
     writer.finish(labeler=dict(OTSU, bg_threshold=0.4))
     return folder
 

@@ -28,7 +28,7 @@ def folders(tmp_path):
     (tmp_path / 'masks').mkdir()
     for i in range(3):
         score_map = ScoreMap(f'{i}', (20, 24), [0, 1], rng.random((2, 5, 6)))
-        score_map.save(str(tmp_path / 'dump' / 'scores' / f'{i}.npz'))
+        score_map.save(f'{writer.staging}/scores/{i}.npz')
         writer.write(f'{i}', ThresholdLabeler(.6)(score_map))
         (tmp_path / 'masks' / f'{i}.png').write_bytes(
             encode_index_png(rng.choice(3, (20, 24)).astype(np.uint8)))

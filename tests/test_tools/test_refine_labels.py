@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     for i in range(11):
         maps = rng.random((2, 4, 5), dtype=np.float32)**2
         score_map = ScoreMap(f's/{i}', (16, 20), [0, 1], maps)
-        score_map.save(str(root / f'dump/scores/s/{i}.npz'))
+        score_map.save(f'{writer.staging}/scores/s/{i}.npz')
         writer.write(f's/{i}', ThresholdLabeler()(score_map))
         (root / 'images/s').mkdir(parents=True, exist_ok=True)
         pixels = rng.integers(0, 256, (16, 20, 3), dtype=np.uint8)
