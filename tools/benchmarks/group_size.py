@@ -26,6 +26,8 @@ from group_wsss.evaluation import evaluate_folder
 from group_wsss.files import atomic_write
 
 CONFIG = 'configs/group_wsss/effnet-lite0_voc-layout.py'
+# the same for all rows; chosen by looking at sweeps over masks
+THRESHOLD = 0.4
 
 
 def options(train_k: int, test_k: int, *more: str) -> List[str]:
@@ -123,7 +125,8 @@ def run_row(name: str, extra: List[str], seed: int, work_dir: str,
     shutil.rmtree(work_dir, ignore_errors=True)
     command = [
         'python', 'tools/train.py', CONFIG, '--work-dir', work_dir,
-        '--cfg-options', f'randomness.seed={seed}', *extra
+        '--cfg-options', f'randomness.seed={seed}',
+        f'custom_hooks.0.labeler.bg_threshold={THRESHOLD}', *extra
     ]
     print(f'{name}, seed {seed}: {" ".join(command)}', flush=True)
     start = time.time()
