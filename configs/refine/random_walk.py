@@ -10,4 +10,5 @@ refiners = [
         checkpoint=checkpoint,
         bg_threshold='otsu')
 ]
-labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.5)
+# maps that have walked lie close together: their scores tell the threshold
+labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
