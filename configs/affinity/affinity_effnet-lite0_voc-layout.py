@@ -3,32 +3,7 @@
 # two CPU cores; see the dataset file for the environment variables.
 _base_ = [
     '../_base_/models/affinity_effnet-lite0.py',
-    '../_base_/datasets/voc_layout_affinity.py', '../_base_/seg_runtime.py'
+    '../_base_/datasets/voc_layout_affinity.py',
+    '../_base_/schedules/schedule_affinity.py', '../_base_/seg_runtime.py'
 ]
 custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
-max_iters = 150
-
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=3e-3, weight_decay=1e-4))
-param_scheduler = [
-    dict(
-        type='PolyLR',
-        power=1.0,
-        eta_min=0.0,
-        begin=0,
-        end=max_iters,
-        by_epoch=False)
-]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=25, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=50, max_keep_ckpts=1),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-    # nothing in the training data is a mask
-    weak_supervision=dict(type='group_wsss.WeakSupervisionHook'))
-next_step = ("refiners=[dict(type='group_wsss.RandomWalk', "
-             "config='{config}', checkpoint='{checkpoint}')]")

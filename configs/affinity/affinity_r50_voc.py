@@ -3,15 +3,11 @@
 # photographs, as published. Built and stepped in tests, not trained here.
 _base_ = [
     '../_base_/models/affinity_r50.py', '../_base_/datasets/voc12_affinity.py',
-    '../_base_/seg_runtime.py'
+    '../_base_/schedules/schedule_affinity.py', '../_base_/seg_runtime.py'
 ]
 custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
 max_iters = 2000
 
-# the head starts at random and is all that learns
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=3e-3, weight_decay=1e-4))
 param_scheduler = [
     dict(
         type='PolyLR',
@@ -21,15 +17,5 @@ param_scheduler = [
         end=max_iters,
         by_epoch=False)
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=500, max_keep_ckpts=1),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-    # nothing in the training data is a mask
-    weak_supervision=dict(type='group_wsss.WeakSupervisionHook'))
-next_step = ("refiners=[dict(type='group_wsss.RandomWalk', "
-             "config='{config}', checkpoint='{checkpoint}')]")
+train_cfg = dict(max_iters=max_iters)
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=500))

@@ -1,0 +1,27 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# An affinity head on a frozen backbone; it starts at random and is all that
+# learns. Both lengths are those of affinity_effnet-lite0_voc-layout.py.
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='Adam', lr=3e-3, weight_decay=1e-4))
+param_scheduler = [
+    dict(
+        type='PolyLR',
+        power=1.0,
+        eta_min=0.0,
+        begin=0,
+        end=150,
+        by_epoch=False)
+]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=150)
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=25, log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(
+        type='CheckpointHook', by_epoch=False, interval=50, max_keep_ckpts=1),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    # nothing in the training data is a mask
+    weak_supervision=dict(type='group_wsss.WeakSupervisionHook'))
+next_step = ("refiners=[dict(type='group_wsss.RandomWalk', "
+             "config='{config}', checkpoint='{checkpoint}')]")
