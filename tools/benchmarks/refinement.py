@@ -76,6 +76,8 @@ ROWS = [
     Row('groups, three scales and flip + random walk', 'walk', REFINED),
     Row('groups, three scales and flip + random walk + CRF', 'walk_crf',
         REFINED),
+    Row('groups, three scales and flip + walk of a second network', 'walk2',
+        REFINED),
 ]
 
 
@@ -117,6 +119,15 @@ def label_steps(images: str, seed: int) -> List[Step]:
             leaves='iter_150.pth', env={'PSEUDO_DIR': '{seeds}'}),
         refine(
             'random_walk', groups, 'walk', images, AFFINITY='{last:affinity}'),
+        refine('seeds_refined', '{walk}', 'seeds2', images),
+        train('affinity2', AFFINITY)._replace(
+            leaves='iter_150.pth', env={'PSEUDO_DIR': '{seeds2}'}),
+        refine(
+            'random_walk',
+            groups,
+            'walk2',
+            images,
+            AFFINITY='{last:affinity2}'),
         refine('dense_crf_refined', '{walk}', 'walk_crf', images),
         refine('pixel_adaptive', groups, 'par', images),
         refine('threshold', '{group}/attention/merged', 'accumulated', images),
