@@ -4,7 +4,6 @@ import argparse
 import json
 import os.path as osp
 import sys
-import time
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -12,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss import cli
 from group_wsss.errors import InputError
+from group_wsss.progress import Progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,7 +39,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--keep-scores',
         action='store_true',
-        help='keep the refined score maps as well')
+        help='keep the refined score maps as well; how much disk they need '
+        'is told when the first ones are there')
     parser.add_argument(
         '--nproc', type=int, default=1, help='processes (default: 1)')
     parser.add_argument(
@@ -71,34 +72,6 @@ def read_manifest(folder: str) -> Optional[Dict[str, Any]]:
             f'{path}: not a manifest of a dump: {error}') from None
 
 
-class Progress:
-    """One line that is written over, or one a minute in a log."""
-
-    def __init__(self) -> None:
-        self.start = self.last = time.perf_counter()
-        self.terminal = sys.stderr.isatty()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Tell how far the work is.
-
-        Args:
-            done (int): Photographs that are done.
-            total (int): All of them.
-        """
-        now = time.perf_counter()
-        every = 0.5 if self.terminal else 60
-        if done < total and now - self.last < every:
-            return
-        self.last = now
-        left = (now - self.start) / done * (total - done)
-        end = '\r' if self.terminal and done < total else '\n'
-        print(
-            f'{done}/{total}, {left:.0f} s left ',
-            end=end,
-            file=sys.stderr,
-            flush=True)
-
-
 def main() -> None:
     """Refine."""
     args = parse_args()
@@ -116,7 +89,8 @@ def main() -> None:
         scores = scores if osp.isdir(scores) else args.dump
     elif not osp.isdir(scores):
         raise InputError(f'{args.dump}: holds no scores; dump with '
-                         'keep_scores=True of PseudoLabelHook')
+                         'tools/test.py --keep-scores, or keep_scores=True '
+                         'of PseudoLabelHook')
 
     from group_wsss.engine.refine import RefineJob, refine_dump
     from group_wsss.evaluation import class_names, read_id_list
@@ -143,6 +117,7 @@ def main() -> None:
         ids=read_id_list(args.list) if args.list else None,
         nproc=args.nproc,
         progress=Progress(),
+        say=lambda line: print(line, file=sys.stderr, flush=True),
         config=cfg.pretty_text,
         checkpoint=source.get('checkpoint'),
         seed=source.get('seed'))

@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..evaluation import find_ids
 from ..files import output_path
 from ..pseudo_labels import LabelDump, LabelWriter, Refiners, ScoreMap
+from ..pseudo_labels.score_size import ScoreSize
 from ..registry import TASK_UTILS
 
 # photographs that a process takes at a time
@@ -99,6 +100,7 @@ def refine_dump(job: RefineJob,
                 ids: Optional[Sequence[str]] = None,
                 nproc: int = 1,
                 progress: Callable[[int, int], None] = lambda i, n: None,
+                say: Callable[[str], None] = lambda line: None,
                 **manifest: Any) -> Dict[str, Any]:
     """Make a dump of the score maps of another one.
 
@@ -110,6 +112,8 @@ def refine_dump(job: RefineJob,
             have scores.
         nproc (int): Processes. Defaults to 1, this one.
         progress (Callable): Told the photographs done and their number.
+        say (Callable): Told how much disk the score maps will need, if any
+            are stored, when the first are there.
         **manifest: Passed to ``LabelWriter.finish``.
 
     Returns:
@@ -117,7 +121,8 @@ def refine_dump(job: RefineJob,
 
     Raises:
         InputError: No scores, a file that is missing or damaged, a bad
-            photograph, or a folder that cannot be written.
+            photograph, or a folder that cannot be written or whose disk is
+            too small for the score maps.
     """
     ids = find_ids(job.scores_dir, '.npz') if ids is None else list(ids)
     if not ids:
@@ -125,6 +130,7 @@ def refine_dump(job: RefineJob,
     start = time.perf_counter()
     dump = job_dump(job, 0)  # whatever is wrong with the steps shows now
     dump.writer.begin()
+    score_size = ScoreSize(dump, len(ids))
     chunks = [ids[i:i + CHUNK] for i in range(0, len(ids), CHUNK)]
     thresholds: List[float] = []
     counts: Dict[str, np.ndarray] = {}
@@ -153,6 +159,9 @@ def refine_dump(job: RefineJob,
             for chunk, (own, labelled) in zip(chunks, run(advance, chunks)):
                 histogram += own
                 counts.update(labelled)
+                for line in map(score_size.add, chunk):
+                    if line is not None:
+                        say(line)
                 done += len(chunk)
                 progress(done, total)
             if part + 1 < len(dump.parts):

@@ -124,6 +124,18 @@ class LabelDump:
             if img_id in self.waiting:
                 self.histogram -= self._histogram_of(img_id)
 
+    def stored_bytes(self, img_id: str) -> int:
+        """Size of a photograph's score maps on disk, at this moment.
+
+        Args:
+            img_id (str): Its id.
+
+        Returns:
+            int: Bytes; 0 if nothing is stored.
+        """
+        paths = [self._path(folder, img_id) for folder in (WAITING, SCORES)]
+        return sum(osp.getsize(path) for path in paths if osp.isfile(path))
+
     def clean_up(self) -> None:
         """Remove maps that only waited; one process does, at the end."""
         folder = osp.join(self.writer.staging, WAITING)

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from ...datasets import load_photo
 from ...evaluation import find_ids
 from ...pseudo_labels import LabelDump, LabelWriter, Refiners, ScoreMap
+from ...pseudo_labels.score_size import ScoreSize
 from ...registry import HOOKS, TASK_UTILS
 from ..utils import (dataset_classes, describe_checkpoint, gather_dicts,
                      total_histogram, trained_checkpoint)
@@ -40,16 +41,17 @@ class PseudoLabelHook(Hook):
         refiners (Sequence[dict], optional): Configs of refiners, run in
             order on each score map. Defaults to None.
         keep_scores (bool): Also save the refined score maps, float16, as
-            ``<out_dir>/scores/<img_id>.npz``. Defaults to False.
+            ``<out_dir>/scores/<img_id>.npz``. After the first photographs
+            the log tells how much disk all will need. Defaults to False.
         after_train (bool): Run the test loop when training is over, if the
             runner has one. Defaults to True.
         palette (Sequence, optional): RGB of the labels. Defaults to the VOC
             colours.
 
     Raises:
-        InputError: The folder cannot be written, the model predicts no
-            class maps, or a photograph that a refiner needs is missing or
-            damaged.
+        InputError: The folder cannot be written, its disk is too small for
+            the score maps, the model predicts no class maps, or a photograph
+            that a refiner needs is missing or damaged.
     """
 
     priority = 'LOW'
@@ -74,6 +76,7 @@ class PseudoLabelHook(Hook):
         self.palette = palette
         self.writer: Optional[LabelWriter] = None
         self.dump: Optional[LabelDump] = None
+        self.score_size: Optional[ScoreSize] = None
         self._trained = False
         self._start = 0.0
 
@@ -96,6 +99,8 @@ class PseudoLabelHook(Hook):
         self._make_writer(runner)
         self.dump = LabelDump(self.writer, self.labeler, self.refiners,
                               self.keep_scores)
+        self.score_size = ScoreSize(self.dump,
+                                    len(runner.test_loop.dataloader.dataset))
         # no process may write before that
         if is_main_process():
             self.writer.begin()
@@ -127,6 +132,9 @@ class PseudoLabelHook(Hook):
             self.dump.add(
                 ScoreMap.from_sample(sample),
                 image=None if path is None else partial(load_photo, path))
+            line = self.score_size.add(sample.get('img_id'))
+            if line is not None:
+                runner.logger.info(line)
 
     def after_test(self, runner: Runner) -> None:
         """Write the manifest once every rank is done."""

@@ -1,0 +1,58 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from functools import partial
+from typing import Any, Dict, List, Sequence
+
+from .coco_json import ImageParts, image_parts, write_coco
+from .regions import CONNECTIVITIES, connected_regions
+from .source import LabelSource
+
+
+def export_coco_instances(source: LabelSource,
+                          out: str,
+                          connectivity: int = 8,
+                          min_area: int = 1,
+                          **options: Any) -> Dict[str, Any]:
+    """COCO instances: connected components of every class, as RLE.
+
+    Touching objects of one class are one instance: a label image does not
+    part them. ``iscrowd`` is 0 although the masks are RLE, which
+    pycocotools and mmdet's ``LoadAnnotations`` (``poly2mask=True``, its
+    default) take; 1 would make detectors ignore them.
+
+    Args:
+        source (LabelSource): Label images.
+        out (str): Target JSON file.
+        connectivity (int): 4 or 8 neighbours. Defaults to 8.
+        min_area (int): Components of fewer pixels are left out. Defaults to
+            1, all are kept.
+        **options: Of :func:`write_coco`.
+
+    Returns:
+        dict: Counts of :func:`write_coco`.
+
+    Raises:
+        InputError: As :func:`write_coco`.
+    """
+    assert connectivity in CONNECTIVITIES and min_area >= 1
+    work = partial(
+        _instances,
+        source=source.bare,
+        connectivity=connectivity,
+        min_area=min_area)
+    info = dict(
+        format='coco-instances',
+        connectivity=connectivity,
+        min_area=min_area,
+        unknown=options.get('unknown', 'exclude'))
+    return write_coco(source, out, work, info, **options)
+
+
+def _instances(ids: Sequence[str], source: LabelSource, connectivity: int,
+               min_area: int) -> List[ImageParts]:
+    """Components of some label images."""
+    found = []
+    for img_id in ids:
+        label = source.read(img_id)
+        index, labels = connected_regions(label, connectivity)
+        found.append(image_parts(img_id, label, index, labels, min_area))
+    return found

@@ -1,0 +1,164 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Write a dump of labels in the formats of other tools."""
+import argparse
+import os.path as osp
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
+
+from group_wsss import cli
+from group_wsss.errors import InputError
+from group_wsss.progress import Progress
+
+FORMATS = ('coco-instances', 'coco-semantic', 'yolo-seg', 'npz')
+# option: its formats and its default
+OPTIONS = dict(
+    connectivity=(('coco-instances', 'yolo-seg'), 8),
+    min_area=(('coco-instances', 'yolo-seg'), 1),
+    unknown=(('coco-instances', 'coco-semantic'), 'exclude'),
+    numeric_ids=(('coco-instances', 'coco-semantic'), False),
+    suffix=(('coco-instances', 'coco-semantic', 'yolo-seg'), '.jpg'),
+    images=(('yolo-seg', ), None),
+    score_size=(('npz', ), 'map'),
+    score_dtype=(('npz', ), 'float16'))
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Export a folder of label PNGs. docs/labels_out.md '
+        'describes the formats.')
+    parser.add_argument('dump', help='finished dump, or folder of label PNGs')
+    parser.add_argument(
+        'out', help='JSON file (coco-*), or a new folder (yolo-seg, npz)')
+    parser.add_argument('--format', choices=FORMATS, required=True)
+    parser.add_argument(
+        '--classes',
+        help='"voc", a file with one class name a line, or the number of '
+        'classes without background (default: those of manifest.json)')
+    parser.add_argument(
+        '--list',
+        help='image list (.txt, .csv, .json) of the images to export; its '
+        'class ids are the tags that --unknown ignore asks for (default: '
+        'ids.txt of DUMP, else all PNGs)')
+    parser.add_argument(
+        '--jobs', type=int, default=1, help='processes (default: 1)')
+    regions = parser.add_argument_group('coco-instances and yolo-seg')
+    regions.add_argument(
+        '--connectivity',
+        type=int,
+        choices=(4, 8),
+        help='pixels of one component share an edge (4) or at least a corner '
+        '(8, the default)')
+    regions.add_argument(
+        '--min-area',
+        type=int,
+        help='leave out components of fewer pixels (default: 1, none)')
+    coco = parser.add_argument_group('coco-*')
+    coco.add_argument(
+        '--unknown',
+        choices=('exclude', 'ignore'),
+        help='pixels of value 255: no annotation (exclude, the default), or '
+        'one with iscrowd=1 for each class that may be there (ignore)')
+    coco.add_argument(
+        '--numeric-ids',
+        action='store_true',
+        default=None,
+        help="image_id is the number that ends the image's name, as in "
+        "COCO's own files (default: 1, 2, ...)")
+    names = parser.add_argument_group('coco-* and yolo-seg')
+    names.add_argument(
+        '--suffix', help='ending of the photographs (default: .jpg)')
+    yolo = parser.add_argument_group('yolo-seg')
+    yolo.add_argument(
+        '--images', help='folder of the photographs; OUT/images links to it')
+    scores = parser.add_argument_group('npz')
+    scores.add_argument(
+        '--score-size',
+        choices=('map', 'image'),
+        help='as the scores were kept (map, the default) or resized to the '
+        'photograph (image)')
+    scores.add_argument(
+        '--score-dtype',
+        choices=('float16', 'uint8'),
+        help='default: float16; uint8 is 0..255 for [0, 1]')
+    args = parser.parse_args()
+    for name, (formats, default) in OPTIONS.items():
+        if getattr(args, name) is None:
+            setattr(args, name, default)
+        elif args.format not in formats:
+            parser.error(f'--{name.replace("_", "-")} is for '
+                         f'{", ".join(formats)}, not for {args.format}')
+    if args.jobs < 1 or args.min_area < 1:
+        parser.error('--jobs and --min-area must be positive')
+    return args
+
+
+def check_place(args: argparse.Namespace) -> None:
+    """A dump holds labels alone: nothing is written into it."""
+    out, dump = Path(args.out).resolve(), Path(args.dump).resolve()
+    if out == dump or dump in out.parents:
+        raise InputError(f'{args.out}: lies in the dump {args.dump}')
+    if args.format.startswith('coco') and out.is_dir():
+        raise InputError(f'{args.out}: is a folder; {args.format} is one '
+                         'JSON file')
+
+
+def open_source(args: argparse.Namespace) -> Any:
+    """Find out what there is to export."""
+    from group_wsss.evaluation import open_dump
+    from group_wsss.pseudo_labels.exporters import LabelSource
+    dump = open_dump(
+        args.dump, args.classes, args.list, use_scores=args.format == 'npz')
+    if args.classes is None and not dump.manifest:
+        raise InputError(f'{args.dump}: has no manifest.json, so it is no '
+                         'finished dump; if it is a folder of other label '
+                         'images, name their classes by --classes')
+    if args.format == 'npz' and dump.scores is None:
+        raise InputError(f'{args.dump}: holds no scores; dump with '
+                         'tools/test.py --keep-scores')
+    return LabelSource(dump.folder, dump.ids, dump.names, dump.scores,
+                       dump.tags)
+
+
+def exporter(args: argparse.Namespace, source: Any) -> Callable[..., Dict]:
+    """The function that writes the format, with its options."""
+    from group_wsss.pseudo_labels import exporters
+    coco = dict(
+        unknown=args.unknown, numeric_ids=args.numeric_ids, suffix=args.suffix)
+    regions = dict(connectivity=args.connectivity, min_area=args.min_area)
+    if args.format == 'coco-instances':
+        return partial(exporters.export_coco_instances, **regions, **coco)
+    if args.format == 'coco-semantic':
+        return partial(exporters.export_coco_semantic, **coco)
+    if args.format == 'yolo-seg':
+        return partial(
+            exporters.export_yolo_seg,
+            image_dir=args.images,
+            suffix=args.suffix,
+            **regions)
+    scores = dict(size=args.score_size, dtype=args.score_dtype)
+    print(
+        exporters.estimate_scores(source, args.out, **scores),
+        file=sys.stderr,
+        flush=True)
+    return partial(exporters.export_scores, **scores)
+
+
+def main() -> None:
+    """Export."""
+    args = parse_args()
+    check_place(args)
+    source = open_source(args)
+    export = exporter(args, source)
+    done = export(source, args.out, jobs=args.jobs, progress=Progress())
+    counts = ', '.join(f'{count} {name.replace("_", " ")}'
+                       for name, count in done.items())
+    print(f'{osp.normpath(args.out)}: {counts}')
+
+
+if __name__ == '__main__':
+    cli.run(main, again='type the same command again to start anew')
