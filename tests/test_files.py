@@ -92,3 +92,17 @@ def test_only_dead_parts_of_the_same_rank_are_removed(tmp_path):
     assert files.remove_leftovers(str(tmp_path), rank=0) == 2
     left = sorted(p.name for p in tmp_path.rglob('*') if p.is_file())
     assert left == sorted(p.name for p in (other_rank, alive, image))
+
+
+def test_read_json(tmp_path):
+    path = tmp_path / 'x.json'
+    path.write_text('{"a": [1, "\u00e9"]}', encoding='utf-8')
+    assert files.read_json(str(path)) == {'a': [1, '\u00e9']}
+    for content in (b'{"a"', b'\xff', b'[' * 100000):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match='x.json: not JSON'):
+            files.read_json(str(path))
+    with pytest.raises(InputError, match='directory'):
+        files.read_json(str(tmp_path))
+    with pytest.raises(FileNotFoundError):
+        files.read_json(str(tmp_path / 'y.json'))

@@ -1,10 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Names and writes of output files: no escape, no half-written file."""
 import itertools
+import json
 import os
 import os.path as osp
 import re
-from typing import Optional, Set
+from typing import Any, Optional, Set
 
 from mmengine.dist import get_rank
 
@@ -122,6 +123,31 @@ def atomic_write(path: str, data: bytes, rank: Optional[int] = None) -> None:
         # interrupt from the keyboard, none may stay
         _remove(part)
         _OPEN_PARTS.discard(part)
+
+
+def read_json(path: str) -> Any:
+    """Content of a JSON file.
+
+    Args:
+        path (str): The file, UTF-8.
+
+    Returns:
+        Any: What it holds.
+
+    Raises:
+        FileNotFoundError: There is none; for the caller, who knows what it
+            would have been.
+        InputError: It cannot be read, or is not JSON.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f'{path}: {error.strerror or error}') from None
+    except (ValueError, RecursionError):
+        raise InputError(f'{path}: not JSON') from None
 
 
 def remove_leftovers(folder: str, rank: Optional[int] = None) -> int:

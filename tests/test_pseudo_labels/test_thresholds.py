@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from group_wsss.pseudo_labels import ScoreMap
-from group_wsss.pseudo_labels.thresholds import (IMAGE_WEIGHT, NUM_BINS, otsu,
+from group_wsss.pseudo_labels.thresholds import (IMAGE_WEIGHT, NUM_BINS,
+                                                 labeler_threshold, otsu,
                                                  score_histogram)
 
 
@@ -79,3 +80,18 @@ def test_otsu_of_nothing_to_part(bins):
     histogram = np.zeros(NUM_BINS, dtype=np.int64)
     histogram[list(bins)] = 5
     assert otsu(histogram) == .5
+
+
+@pytest.mark.parametrize('manifest, want', [
+    (dict(labeler=dict(type='ThresholdLabeler', bg_threshold=0.3)), 0.3),
+    (dict(
+        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu'),
+        chosen_thresholds=[0.1, 0.4]), 0.4),
+    (dict(labeler=dict(type='ThresholdLabeler', bg_threshold='otsu')), None),
+    (dict(labeler=dict(type='SaliencyLabeler', bg_threshold=0.3)), None),
+    (dict(labeler=dict(type='ThresholdLabeler', bg_threshold=3)), None),
+    (dict(labeler=None), None),
+    ({}, None),
+])
+def test_threshold_that_a_manifest_names(manifest, want):
+    assert labeler_threshold(manifest) == want

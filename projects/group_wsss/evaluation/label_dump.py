@@ -1,11 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """What a folder of label images says about itself."""
-import json
 import os.path as osp
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import InputError
-from ..files import output_path
+from ..files import output_path, read_json
+from ..pseudo_labels.thresholds import labeler_threshold
 from .class_names import class_names
 from .label_folder import find_ids, read_id_list
 
@@ -31,18 +31,7 @@ class DumpInfo(NamedTuple):
     def bg_threshold(self) -> Optional[float]:
         """float, optional: Of the ``ThresholdLabeler`` that made the labels.
         """
-        labeler = self.manifest.get('labeler')
-        labeler = labeler if isinstance(labeler, dict) else {}
-        value = labeler.get('bg_threshold')
-        if str(labeler.get('type')).split('.')[-1] != 'ThresholdLabeler':
-            return None
-        chosen = self.manifest.get('chosen_thresholds')
-        if isinstance(value, str) and isinstance(chosen, list) and chosen:
-            # a rule; the labeler is the last step that may have one
-            value = chosen[-1]
-        if isinstance(value, (int, float)) and 0 <= value <= 1:
-            return float(value)
-        return None
+        return labeler_threshold(self.manifest)
 
     def tags_from(self, mask_dir: Optional[str]) -> Optional[str]:
         """Where tags come from.
@@ -155,14 +144,9 @@ def require_files(ids: Sequence[str], folder: str, suffix: str,
 def _read_manifest(path: str) -> Optional[Dict[str, Any]]:
     """The manifest, None if there is none."""
     try:
-        with open(path, encoding='utf-8') as file:
-            manifest = json.load(file)
+        manifest = read_json(path)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise InputError(f'{path}: {error.strerror or error}') from None
-    except (ValueError, RecursionError):
-        raise InputError(f'{path}: not JSON') from None
     names = manifest.get('classes') if isinstance(manifest, dict) else None
     if not (isinstance(names, list) and 1 < len(names) <= _MAX_CLASSES + 1
             and all(isinstance(name, str) for name in names)):

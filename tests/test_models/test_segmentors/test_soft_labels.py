@@ -8,7 +8,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from group_wsss.errors import InputError
-from group_wsss.models.segmentors import stack_soft_labels
+from group_wsss.models.segmentors import absent_classes, stack_soft_labels
 from group_wsss.pseudo_labels import ScoreMap, ThresholdLabeler
 
 
@@ -57,3 +57,30 @@ def test_a_label_without_channel():
     with pytest.raises(InputError, match='a.jpg: .* label 5'):
         stack_soft_labels([sample(torch.rand(1, 4, 4), [5])], (4, 4), 5, 0.4,
                           0.1)
+
+
+def test_threshold_of_each_sample():
+    scores = torch.rand(2, 4, 5)
+    samples = [sample(scores, [1, 2]) for _ in range(2)]
+    samples[0].set_metainfo(dict(score_threshold=0.2))
+    samples[1].set_metainfo(dict(score_threshold=0.7))
+    soft = stack_soft_labels(samples, (4, 5), 3, None, 0.1)
+    for i, threshold in enumerate((0.2, 0.7)):
+        want = stack_soft_labels([samples[i]], (4, 5), 3, threshold, 0.1)
+        assert torch.equal(soft[i], want[0])
+    # a number given to the model is stronger
+    soft = stack_soft_labels(samples, (4, 5), 3, 0.4, 0.1)
+    assert torch.equal(soft[0], soft[1])
+    with pytest.raises(InputError, match='a.jpg: .* set bg_threshold'):
+        stack_soft_labels([sample(scores, [1, 2])], (4, 5), 3, None, 0.1)
+
+
+def test_absent_classes():
+    samples = [
+        sample(torch.rand(2, 4, 4), [1, 3]),
+        sample(torch.rand(0, 4, 4), [])
+    ]
+    want = [[False, False, True, False], [False, True, True, True]]
+    assert absent_classes(samples, 4).tolist() == want
+    with pytest.raises(InputError, match='restrict_to_tags'):
+        absent_classes([SegDataSample()], 4)

@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A tiny mmseg segmentor with losses that see scores and photograph."""
+import json
 import subprocess
 import sys
 from copy import deepcopy
@@ -103,6 +104,9 @@ def toy(tmp_path):
                                                      f'pseudo/{i}.png')
         ScoreMap(str(i), (height, 64), [0, 1],
                  maps).save(str(tmp_path / f'pseudo/scores/{i}.npz'))
+    labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.35)
+    (tmp_path / 'pseudo/manifest.json').write_text(
+        json.dumps(dict(labeler=labeler)))
     return tmp_path
 
 
@@ -226,6 +230,53 @@ def test_without_regularizers_it_is_the_encoder_decoder(toy):
     ]
     assert torch.equal(*predictions)
     assert type(ours).__mro__[1] is type(stock)
+
+
+def test_absent_classes_have_no_part(toy):
+    """The loss is that of a network without their channels."""
+    batch = first_batch(toy)
+    loss = dict(type='group_wsss.SoftCrossEntropy')
+    model = build(
+        head_loss=False, restrict_to_tags=True, regularizers=[loss, GATED])
+    head = model.decode_head
+    data = prepared(model, batch)
+    for sample in data['data_samples']:  # none shows a disc
+        sample.set_metainfo(dict(score_labels=[1]))
+        sample.gt_scores.data = sample.gt_scores.data[:1]
+        sample.gt_sem_seg.data[sample.gt_sem_seg.data == 2] = 0
+    with torch.no_grad():
+        head.conv_seg.bias[2] = 5.  # the network is sure of discs
+    torch.manual_seed(0)
+    losses = model.loss(data['inputs'], data['data_samples'])
+    losses['decode.loss_soft_ce'].backward()
+    assert head.conv_seg.weight.grad[:2].abs().sum() > 0
+    assert not head.conv_seg.weight.grad[2].any()
+    assert torch.isfinite(losses['decode.loss_gated_crf'])
+    with torch.no_grad():
+        head.conv_seg.bias[2] = -1e4
+    model.restrict_to_tags = False
+    torch.manual_seed(0)
+    want = model.loss(data['inputs'], data['data_samples'])
+    for name in ('decode.loss_soft_ce', 'decode.loss_gated_crf'):
+        torch.testing.assert_close(losses[name], want[name])
+
+
+def test_frozen_backbone(toy):
+    data = prepared(build(), first_batch(toy))
+    for freeze in (True, False):
+        model = build(freeze_backbone=freeze).train()
+        before = deepcopy(model.backbone.state_dict())
+        sum(value for name, value in model.loss(**data).items()
+            if 'loss' in name).backward()
+        grads = [p.grad is None for p in model.backbone.parameters()]
+        assert all(grads) if freeze else not any(grads)
+        assert model.decode_head.conv_seg.weight.grad is not None
+        same = [
+            torch.equal(value, before[name])
+            for name, value in model.backbone.state_dict().items()
+        ]
+        assert all(same) is freeze  # running means of batch norm
+        assert model.decode_head.training
 
 
 def test_what_a_regularizer_is_given(toy):

@@ -1,5 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """``LoadScores`` and ``PackScores`` around the pipeline of mmseg."""
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -163,10 +165,27 @@ def test_folder_of_its_own(dump):
     assert 'elsewhere' in repr(TRANSFORMS.build(load))
 
 
+def test_threshold_of_the_manifest(dump):
+    folder, _ = dump
+    assert run(dump)['data_samples'].score_threshold is None
+    labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
+    text = json.dumps(dict(labeler=labeler, chosen_thresholds=[0.1, 0.375]))
+    (folder / 'manifest.json').write_text(text)
+    assert run(dump)['data_samples'].score_threshold == 0.375
+    (folder / 'scores').rename(folder / 'elsewhere')
+    load = dict(
+        type='group_wsss.LoadScores', scores_dir=f'{folder}/elsewhere/')
+    assert run(dump, load=load)['data_samples'].score_threshold == 0.375
+    (folder / 'manifest.json').write_text('{"labeler"')
+    with pytest.raises(InputError, match='manifest.json: not JSON'):
+        run(dump, load=load)
+
+
 def test_pack_arguments(dump):
     pack = dict(type='group_wsss.PackScores', meta_keys=('ori_shape', ))
     sample = run(dump, pack=pack)['data_samples']
-    assert set(sample.metainfo) == {'ori_shape', 'score_labels'}
+    assert set(
+        sample.metainfo) == {'ori_shape', 'score_labels', 'score_threshold'}
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def soft_label(scores: Tensor, labels: List[int], num_classes: int,
 
 def stack_soft_labels(data_samples: List[BaseDataElement], size: Tuple[int,
                                                                        int],
-                      num_classes: int, bg_threshold: float,
+                      num_classes: int, bg_threshold: Optional[float],
                       temperature: float) -> Optional[Tensor]:
     """Soft labels of a batch, padded at the bottom and at the right.
 
@@ -46,7 +46,8 @@ def stack_soft_labels(data_samples: List[BaseDataElement], size: Tuple[int,
             ``gt_scores`` with data ``(n, h, w)`` and ``score_labels``.
         size (tuple[int, int]): Height and width of the batch.
         num_classes (int): ``C``, with background.
-        bg_threshold (float): See ``soft_label``.
+        bg_threshold (float, optional): See ``soft_label``; None takes the
+            ``score_threshold`` of each sample.
         temperature (float): See ``soft_label``.
 
     Returns:
@@ -54,7 +55,7 @@ def stack_soft_labels(data_samples: List[BaseDataElement], size: Tuple[int,
         None if the samples carry no scores.
 
     Raises:
-        InputError: If a label has no channel.
+        InputError: If a label has no channel, or there is no threshold.
     """
     if not all('gt_scores' in sample for sample in data_samples):
         return None
@@ -66,8 +67,41 @@ def stack_soft_labels(data_samples: List[BaseDataElement], size: Tuple[int,
                 f'{sample.get("img_path")}: the dumped scores have label '
                 f'{max(labels)}, but decode_head.num_classes is '
                 f'{num_classes}')
-        target = soft_label(scores, labels, num_classes, bg_threshold,
+        threshold = bg_threshold
+        if threshold is None:
+            threshold = sample.get('score_threshold')
+        if threshold is None:
+            raise InputError(
+                f'{sample.get("img_path")}: the manifest of its scores names '
+                'no threshold; set bg_threshold of WeakEncoderDecoder')
+        target = soft_label(scores, labels, num_classes, threshold,
                             temperature)
         height, width = (n - m for n, m in zip(size, scores.shape[1:]))
         targets.append(F.pad(target, (0, width, 0, height)))
     return torch.stack(targets)
+
+
+def absent_classes(data_samples: List[BaseDataElement],
+                   num_classes: int) -> Tensor:
+    """Which classes an image is known not to show.
+
+    Args:
+        data_samples (list[SegDataSample]): As ``PackScores`` leaves them.
+        num_classes (int): ``C``, with background, which is never absent.
+
+    Returns:
+        Tensor: bool ``(B, C)``.
+
+    Raises:
+        InputError: If the samples carry no tags.
+    """
+    absent = torch.ones(len(data_samples), num_classes, dtype=torch.bool)
+    for row, sample in zip(absent, data_samples):
+        labels = sample.get('score_labels')
+        if labels is None:
+            raise InputError(
+                f'{sample.get("img_path")}: restrict_to_tags of '
+                'WeakEncoderDecoder needs LoadScores and PackScores in the '
+                'train pipeline')
+        row[[0, *labels]] = False
+    return absent

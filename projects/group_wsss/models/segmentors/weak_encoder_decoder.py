@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from ...registry import MODELS
-from .soft_labels import stack_soft_labels
+from .soft_labels import absent_classes, stack_soft_labels
+
+# a logit whose softmax is 0, and which stays finite where a label is soft
+ABSENT = -1e4
 
 
 class WeakEncoderDecoder(EncoderDecoder):
@@ -34,13 +37,20 @@ class WeakEncoderDecoder(EncoderDecoder):
         head_loss (bool): Keep the decode head's own loss. False where a
             regularizer, such as ``CollisionCrossEntropy``, takes its place;
             auxiliary heads keep theirs. Defaults to True.
-        bg_threshold (float): Score at which a class and background are
-            equally likely in soft labels; use the labeler's. Defaults to
-            0.35, as in ``ThresholdLabeler``.
+        bg_threshold (float, optional): Score at which a class and background
+            are equally likely in soft labels. Defaults to None: the one by
+            which the labels of the dump were made, from its manifest.
         temperature (float): Of the softmax that makes scores soft labels.
             Defaults to 0.05.
         use_unknown (bool): Give pixels that the labeler left unknown their
             soft label too. Defaults to False.
+        restrict_to_tags (bool): Leave classes that an image does not show
+            out of the softmax in training: its tags are known. The network
+            then learns only what tells the classes of one image apart, and
+            wants the same knowledge from ``group_wsss.Segmentor``; it is no
+            network to test by itself. Defaults to False.
+        freeze_backbone (bool): Keep the backbone as it is: no gradients,
+            eval mode even while training. Defaults to False.
         kwargs: Arguments of ``EncoderDecoder``.
 
     Raises:
@@ -52,9 +62,11 @@ class WeakEncoderDecoder(EncoderDecoder):
                  *,
                  regularizers: Sequence[dict] = (),
                  head_loss: bool = True,
-                 bg_threshold: float = 0.35,
+                 bg_threshold: Optional[float] = None,
                  temperature: float = 0.05,
                  use_unknown: bool = False,
+                 restrict_to_tags: bool = False,
+                 freeze_backbone: bool = False,
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if type(self.decode_head).loss is not BaseDecodeHead.loss:
@@ -76,6 +88,18 @@ class WeakEncoderDecoder(EncoderDecoder):
         self.bg_threshold = bg_threshold
         self.temperature = temperature
         self.use_unknown = use_unknown
+        self.restrict_to_tags = restrict_to_tags
+        self.freeze_backbone = freeze_backbone
+        if freeze_backbone:
+            self.backbone.requires_grad_(False)
+            self.backbone.eval()
+
+    def train(self, mode: bool = True) -> 'WeakEncoderDecoder':
+        """Train mode; a frozen backbone stays in eval mode."""
+        super().train(mode)
+        if self.freeze_backbone:
+            self.backbone.eval()
+        return self
 
     def loss(self, inputs: Tensor, data_samples: List) -> Dict[str, Tensor]:
         """Losses of the heads and of the regularizers.
@@ -97,6 +121,10 @@ class WeakEncoderDecoder(EncoderDecoder):
             raise InputError(
                 f'decode_head {type(head).__name__} gives more than one map '
                 'of logits; WeakEncoderDecoder needs a head with one')
+        if self.restrict_to_tags:
+            absent = absent_classes(data_samples, seg_logits.shape[1])
+            seg_logits = seg_logits.masked_fill(
+                absent.to(seg_logits.device)[..., None, None], ABSENT)
         losses = head.loss_by_feat(seg_logits, data_samples)
         targets = self._targets(inputs, data_samples)
         seg_logits = F.interpolate(

@@ -1,13 +1,16 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from pathlib import Path
-from typing import Optional
+from typing import Dict, Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from ...errors import InputError
+from ...files import read_json
 from ...registry import TRANSFORMS
 from ..score_map import ScoreMap
+from ..thresholds import labeler_threshold
+from ..writer import MANIFEST, SCORES
 
 # a score in 254 steps; 255 is unknown, as mmseg's transforms fill label maps
 STEPS = 254
@@ -41,11 +44,15 @@ class LoadScores(BaseTransform):
         ...
         dict(type='group_wsss.PackScores')
 
+    The ``manifest.json`` of the dump also tells at which score a class and
+    background are equal.
+
     Required keys: ``img``, ``gt_seg_map``, ``seg_map_path``,
     ``seg_fields``. Added keys: ``gt_score_<label>`` uint8 ``(H, W)`` for each
-    class of the image, ``score_labels`` and ``gt_score_witness``, a copy of
-    the label by which ``PackScores`` knows that nothing was left behind.
-    Transforms that mix images (``RandomMosaic``) are not supported.
+    class of the image, ``score_labels``, ``score_threshold`` (float or None)
+    and ``gt_score_witness``, a copy of the label by which ``PackScores``
+    knows that nothing was left behind. Transforms that mix images
+    (``RandomMosaic``) are not supported.
 
     Args:
         scores_dir (str, optional): Folder of ``<img_id>.npz``. Defaults to
@@ -57,7 +64,9 @@ class LoadScores(BaseTransform):
     """
 
     def __init__(self, scores_dir: Optional[str] = None) -> None:
-        self.scores_dir = scores_dir
+        # without a slash at its end
+        self.scores_dir = None if scores_dir is None else str(Path(scores_dir))
+        self._thresholds: Dict[Path, Optional[float]] = {}
 
     def find(self, seg_map_path: str) -> Path:
         """File of scores that belongs to a label image.
@@ -81,6 +90,34 @@ class LoadScores(BaseTransform):
                 return places[-1]
         raise InputError(f'{places[0]}: no scores of {seg_map_path}; dump '
                          'them by keep_scores=True of PseudoLabelHook')
+
+    def threshold(self, scores: Path) -> Optional[float]:
+        """Background threshold of the dump that scores belong to.
+
+        Args:
+            scores (Path): File of scores, ``<dump>/scores/<img_id>.npz``.
+
+        Returns:
+            float, optional: None if no manifest names one.
+
+        Raises:
+            InputError: A manifest that is damaged.
+        """
+        for folder in scores.parents:
+            if str(folder) == self.scores_dir or (self.scores_dir is None
+                                                  and folder.name == SCORES):
+                break
+        else:
+            return None
+        if folder not in self._thresholds:
+            try:
+                manifest = read_json(str(folder.parent / MANIFEST))
+            except FileNotFoundError:
+                manifest = None
+            self._thresholds[folder] = (
+                labeler_threshold(manifest)
+                if isinstance(manifest, dict) else None)
+        return self._thresholds[folder]
 
     def transform(self, results: dict) -> dict:
         """Add the scores.
@@ -112,6 +149,7 @@ class LoadScores(BaseTransform):
         results.update(fields)
         results['seg_fields'].extend(fields)
         results['score_labels'] = labels
+        results['score_threshold'] = self.threshold(file)
         return results
 
     def __repr__(self) -> str:

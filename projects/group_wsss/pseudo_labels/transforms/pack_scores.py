@@ -17,7 +17,7 @@ class PackScores(BaseTransform):
 
     The data sample gets ``gt_scores``, a ``PixelData`` with float32 data
     ``(n, H, W)`` in [0, 1], -1 where unknown, and the meta information
-    ``score_labels``, the label of each map.
+    ``score_labels``, the label of each map, and ``score_threshold``.
 
     Args:
         kwargs: Arguments of ``PackSegInputs``, such as ``meta_keys``.
@@ -62,7 +62,9 @@ class PackScores(BaseTransform):
         packed = self.pack(results)
         packed['data_samples'].gt_scores = PixelData(data=scores)
         packed['data_samples'].set_metainfo(
-            dict(score_labels=results['score_labels']))
+            dict(
+                score_labels=results['score_labels'],
+                score_threshold=results.get('score_threshold')))
         return packed
 
     def __repr__(self) -> str:

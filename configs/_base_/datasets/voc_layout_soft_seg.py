@@ -1,0 +1,42 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# Labels with their scores, for any folder in VOC layout:
+#   DATA_ROOT/JPEGImages/ID.jpg; PSEUDO_DIR, a dump that kept its scores, such
+#   as that of a random walk. No mask is read.
+import os.path as osp
+
+data_root = '{{$DATA_ROOT:data/voc-layout}}'
+# absolute: mmengine puts data_root before a relative path
+pseudo_dir = osp.abspath(
+    '{{$PSEUDO_DIR:work_dirs/effnet-lite0_voc-layout/pseudo_labels}}')
+crop_size = (320, 320)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    # pillow reads the indices of a PNG with a palette, cv2 its colours
+    dict(type='LoadAnnotations', imdecode_backend='pillow'),
+    dict(type='group_wsss.LoadScores'),
+    dict(
+        type='RandomResize',
+        scale=(1280, 448),
+        ratio_range=(0.75, 1.5),
+        keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='group_wsss.PackScores')
+]
+# of group_wsss.Segmentor, which hands over photographs
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(1280, 448), keep_ratio=True),
+    dict(type='PackSegInputs')
+]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='PascalVOCDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='JPEGImages', seg_map_path=pseudo_dir),
+        ann_file=osp.join(pseudo_dir, 'ids.txt'),
+        pipeline=train_pipeline))

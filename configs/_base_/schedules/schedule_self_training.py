@@ -1,0 +1,26 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# A small head on a frozen backbone, trained on labels that are partly wrong:
+# short, or it learns them by heart.
+max_iters = 250
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01))
+param_scheduler = [
+    dict(
+        type='PolyLR',
+        power=1.0,
+        eta_min=0.0,
+        begin=0,
+        end=max_iters,
+        by_epoch=False)
+]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=25, log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(
+        type='CheckpointHook', by_epoch=False, interval=50, max_keep_ckpts=1),
+    sampler_seed=dict(type='DistSamplerSeedHook'))
+next_step = ("refiners=[dict(type='group_wsss.Segmentor', "
+             "config='{config}', checkpoint='{checkpoint}')]")

@@ -1,0 +1,106 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""The configs of configs/self_training: trained on scores, never on masks."""
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+
+from group_wsss.pseudo_labels import ScoreMap, Segmentor
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / 'configs/self_training').glob('*.py'))
+
+
+@pytest.fixture
+def data(tiny_voc, tmp_path, monkeypatch):
+    """Eight photographs, their tags and soft labels; no masks at all."""
+    pytest.importorskip('timm')
+    root, dump = tmp_path / 'voc', tmp_path / 'dump'
+    shutil.copytree(tiny_voc, root)
+    dump.mkdir()
+    ids = []
+    for path in sorted((root / 'SegmentationClass').iterdir()):
+        label = np.array(Image.open(path))
+        classes = [int(n) for n in np.unique(label) if 0 < n < 255]
+        maps = np.stack([label == n for n in classes]) * .8 + .1
+        shutil.move(path, dump)
+        ScoreMap(path.stem, label.shape, [n - 1 for n in classes],
+                 maps).save(str(dump / 'scores' / f'{path.stem}.npz'))
+        ids.append(path.stem)
+    (dump / 'ids.txt').write_text('\n'.join(ids) + '\n')
+    labeler = dict(type='ThresholdLabeler', bg_threshold=0.4)
+    (dump / 'manifest.json').write_text(json.dumps(dict(labeler=labeler)))
+    monkeypatch.setenv('DATA_ROOT', str(root))
+    monkeypatch.setenv('PSEUDO_DIR', str(dump))
+    return tmp_path
+
+
+def options(iters):
+    return [
+        '--cfg-options', f'train_cfg.max_iters={iters}',
+        'default_hooks.logger.interval=2', 'train_dataloader.num_workers=0',
+        f'default_hooks.checkpoint.interval={iters}',
+        'train_dataloader.persistent_workers=False',
+        'train_dataloader.batch_size=4',
+        'train_dataloader.dataset.pipeline.3.scale=(128,96)',
+        'model.backbone.weights=None', 'optim_wrapper.optimizer.lr=0.01'
+    ]
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_train_and_refine(path, data, call_tool, capsys):
+    config = Config.fromfile(path)
+    config.train_dataloader.dataset.pipeline[4].crop_size = (64, 64)
+    config.model.data_preprocessor.size = (64, 64)
+    config.dump(data / 'small.py')
+    work = data / 'work'
+    call_tool('train', data / 'small.py', '--work-dir', work, *options(8))
+    out = capsys.readouterr().out
+    losses = [float(x) for x in re.findall(r' loss: ([\d.]+)', out)]
+    assert len(losses) == 4 and losses[-1] < losses[0]
+    checkpoint = work / 'iter_8.pth'
+    assert f"checkpoint='{checkpoint}'" in out
+    refiner = Segmentor(str(work / 'small.py'), str(checkpoint), device='cpu')
+    image = np.asarray(Image.open(data / 'voc/JPEGImages/tiny_1.jpg'))
+    score_map = ScoreMap.load(str(data / 'dump/scores/tiny_1.npz'))
+    refined = refiner(score_map, image)
+    assert refined.maps.shape == (1, 40, 48)
+    # its opinion counts, that of the maps as well
+    assert 0.05 < np.corrcoef(refined.maps.ravel(),
+                              score_map.maps.ravel())[0, 1] < 0.999
+    # the backbone is as it was
+    net = refiner.net
+    assert not any(p.requires_grad for p in net.backbone.parameters())
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_sees_no_masks(path):
+    cfg = Config.fromfile(path)
+    for text in ('SegmentationClass', 'Annotations/', 'save_best'):
+        assert text not in cfg.dump(), text
+    steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    assert 'group_wsss.LoadScores' in steps
+    assert 'val_dataloader' not in cfg and 'test_dataloader' not in cfg
+    assert cfg.param_scheduler[0].end == cfg.train_cfg.max_iters
+    assert cfg.custom_imports.imports == ['group_wsss']
+
+
+def test_a_folder_of_masks_is_refused(data, call_tool, capsys):
+    shutil.rmtree(data / 'dump/scores')
+    with pytest.raises(SystemExit) as caught:
+        call_tool('train', CONFIGS[0], '--work-dir', data / 'work',
+                  *options(2))
+    error = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert error.count('\n') == 1 and 'no scores of' in error
+
+
+def test_readme_names_every_config():
+    text = (ROOT / 'configs/self_training/README.md').read_text()
+    for path in CONFIGS:
+        assert f'({path.name})' in text
