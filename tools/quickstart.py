@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'projects'))
 sys.path.insert(0, str(ROOT / 'tools' / 'misc'))
 
-from quickstart_stage import Stage, run_stage
+from stages import Stage, run_stage
 
 from group_wsss import cli
 from group_wsss.errors import InputError

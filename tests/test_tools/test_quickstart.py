@@ -89,7 +89,7 @@ def test_quickstart(tmp_path):
 
 def test_stage_runs_again_when_something_changes(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
-    from quickstart_stage import Stage, run_stage
+    from stages import Stage, run_stage
     work, folder = str(tmp_path), tmp_path / 'one'
     code = ('import pathlib, sys; p = pathlib.Path(sys.argv[1]); '
             'p.mkdir(exist_ok=True); (p / "out").open("a").write("x")')
@@ -120,7 +120,7 @@ def test_stage_runs_again_when_something_changes(tmp_path, monkeypatch):
 
 def test_foreign_folder_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
-    from quickstart_stage import Stage, run_stage
+    from stages import Stage, run_stage
 
     from group_wsss.errors import InputError
     folder = tmp_path / 'one'
@@ -128,6 +128,6 @@ def test_foreign_folder_is_left_alone(tmp_path, monkeypatch):
     (folder / 'precious').touch()
     stage = Stage('one', 'a stage', [sys.executable, '-c', ''], {}, [], '',
                   folder, [])
-    with pytest.raises(InputError, match='not made by the quickstart'):
+    with pytest.raises(InputError, match='not made by this command'):
         run_stage(stage, str(tmp_path), {}, '')
     assert (folder / 'precious').exists()

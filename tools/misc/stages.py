@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""One step of the quickstart: run, remember, skip, resume."""
+"""A stage of several commands: run, remember, skip, resume."""
 import ast
 import hashlib
 import json
@@ -37,7 +37,7 @@ class Stage:
         title (str): What is printed.
         command (list[str]): ``{last:DIR}`` becomes the latest checkpoint of
             that work dir.
-        env (dict): Environment variables.
+        env (dict): Environment variables; likewise.
         needs (list[str]): Stages whose change makes this one run again.
         config (str): Config file, part of the fingerprint.
         folder (Path, optional): Work dir, removed when the stage changes.
@@ -92,18 +92,19 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
     if counted and (not same or record.get('done')):
         if stage.folder is not None and stage.folder.exists():
             if not record and any(stage.folder.iterdir()):
-                raise InputError(f'{stage.folder}: not made by the quickstart'
-                                 ': remove it or give another --work-dir')
+                raise InputError(f'{stage.folder}: not made by this command: '
+                                 'remove it or give another --work-dir')
             shutil.rmtree(stage.folder)
         record = dict(
             fingerprint=wanted, done=False, seconds=0.0, interruptions=0)
     command = [_fill(word) for word in stage.command]
+    env = {key: _fill(value) for key, value in stage.env.items()}
     resumed = stage.resume and stage.folder.exists()
     if resumed:
         at = command.index('--cfg-options')
         command.insert(at, '--resume')
     record['command'] = ' '.join(
-        [f'{key}={shlex.quote(value)}' for key, value in stage.env.items()] +
+        [f'{key}={shlex.quote(value)}' for key, value in env.items()] +
         ['python'] + [shlex.quote(word) for word in command[1:]])
     print(
         f'{number} {stage.title}' + (', going on' if resumed else ''),
@@ -111,7 +112,7 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
     _save(marker, dict(record, interruptions=record['interruptions'] + 1))
     start = time.perf_counter()
     try:
-        _run(command, stage.env, marker.with_suffix('.log'))
+        _run(command, env, marker.with_suffix('.log'))
         record['done'] = True
     except BaseException:
         record['interruptions'] += 1

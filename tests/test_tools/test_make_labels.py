@@ -1,0 +1,151 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""tools/make_labels.py: recipes in configs/recipes and the stages in them."""
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mmengine.config import Config
+
+from group_wsss.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES = sorted((ROOT / 'configs/recipes').glob('*.py'))
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    import make_labels
+    yield make_labels.plan
+    sys.modules.pop('make_labels')
+
+
+def recipe(stages, **more):
+    return Config(
+        dict(stages=stages, work_dir='w', image_dir='photos', **more))
+
+
+def args(path, **more):
+    return SimpleNamespace(config=str(path), seed=3, nproc=2, **more)
+
+
+@pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
+def test_recipes(path, plan):
+    cfg = Config.fromfile(path)
+    cfg.work_dir = 'w'
+    stages = plan(cfg, args(path))
+    for stage in stages:
+        assert Path(stage.config).is_file()
+        # what a stage trains on was made, not drawn by hand
+        text = Config.fromfile(stage.config).dump()
+        assert 'SegmentationClass' not in text
+    assert 'randomness.seed=3' in stages[0].command
+    assert 'mask' not in ' '.join(w for s in stages for w in s.command)
+    assert stages[-1].command[1].endswith('refine_labels.py')
+    assert f'`{path.name}`' in (ROOT / 'configs/recipes/README.md').read_text()
+
+
+def test_commands(plan, tmp_path, monkeypatch):
+    for name in ('a.py', 'b.py'):
+        (tmp_path / name).write_text('')
+    monkeypatch.setenv('SOME_ROOT', '/data')
+    monkeypatch.delenv('OTHER', raising=False)
+    first, second, third = plan(
+        recipe([
+            dict(name='one', tool='train', config='a.py', options={'x.y': 2}),
+            dict(name='two', tool='refine', config='b.py', dump='{one}/z'),
+            dict(
+                name='three',
+                tool='train',
+                config='a.py',
+                env=dict(A='{two}', B='{last:one}'))
+        ],
+               environment=['SOME_ROOT', 'OTHER']), args(tmp_path / 'r.py'))
+    assert first.command[2:] == [
+        f'{tmp_path}/a.py', '--work-dir', 'w/one', '--cfg-options',
+        'randomness.seed=3', 'x.y=2'
+    ]
+    assert second.command[2:] == [
+        f'{tmp_path}/b.py', 'w/one/z', 'w/two', '--images', 'photos',
+        '--keep-scores', '--nproc', '2'
+    ]
+    assert second.needs == ['one'] and second.env == {'SOME_ROOT': '/data'}
+    assert third.needs == ['one', 'two']
+    assert third.env == {
+        'SOME_ROOT': '/data',
+        'A': 'w/two',
+        'B': '{last:w/one}'
+    }
+    assert [s.outputs for s in (first, second, third)] == [['last_checkpoint'],
+                                                           ['manifest.json'],
+                                                           ['last_checkpoint']]
+
+
+@pytest.mark.parametrize('stage, words', [
+    (dict(tool='train', config='a.py'), "stages.1.name: ''"),
+    (dict(name='../x', tool='train', config='a.py'), r"name: '\.\./x'"),
+    (dict(name='one', tool='train', config='a.py'), "'one' is empty, taken"),
+    (dict(name='x', tool='rm', config='a.py'), "stages.1.tool: 'rm'"),
+    (dict(name='x', tool='train', config='no.py'), 'no.py: no such file'),
+    (dict(name='x', tool='train', config='a.py', opts=1), "key 'opts'"),
+    (dict(name='x', tool='refine', config='a.py', dump='{x}'),
+     r'\{x\} is no stage before this one: one'),
+    (dict(name='x', tool='train', config='a.py', env=dict(A='{last:y}')),
+     r'\{last:y\} is no stage'),
+])  # yapf: disable
+def test_bad_recipes(stage, words, plan, tmp_path):
+    (tmp_path / 'a.py').write_text('')
+    good = dict(name='one', tool='train', config='a.py')
+    with pytest.raises(InputError, match=words) as caught:
+        plan(recipe([good, stage]), args(tmp_path / 'r.py'))
+    assert str(tmp_path / 'r.py') in str(caught.value)
+    with pytest.raises(InputError, match='has no `stages`'):
+        plan(recipe([]), args(tmp_path / 'r.py'))
+
+
+def test_run(tiny_voc, tmp_path, call_tool, capsys, monkeypatch):
+    """Two refinements of a dump, skipped the second time."""
+    from group_wsss.pseudo_labels import ScoreMap
+    monkeypatch.chdir(tmp_path)
+    ids = (tiny_voc / 'ImageSets/train_cls.txt').read_text().splitlines()
+    dump = tmp_path / 'dump'
+    for line in ids:
+        name, *tags = line.split()
+        maps = [[[.9, .1], [.2, .3]]] * len(tags)
+        ScoreMap(name, (40, 48), sorted(map(int, tags)),
+                 maps).save(str(dump / 'scores' / f'{name}.npz'))
+    manifest = dict(classes=['background', *'abcd'])
+    (dump / 'manifest.json').write_text(json.dumps(manifest))
+    shutil.copy(ROOT / 'configs/refine/threshold.py', tmp_path)
+    path = tmp_path / 'two.py'
+    path.write_text(f'''
+image_dir = {str(tiny_voc / 'JPEGImages')!r}
+stages = [
+    dict(name='one', tool='refine', config='threshold.py', dump={str(dump)!r}),
+    dict(name='two', tool='refine', config='threshold.py', dump='{{one}}')]
+next_step = 'look at {{two}}'
+''')
+    call_tool('make_labels', path, '--work-dir', 'w')
+    out = capsys.readouterr().out
+    assert '[1/2] one' in out and '[2/2] two' in out
+    assert 'Next:\n  look at w/two' in out
+    made = sorted(p.name for p in (tmp_path / 'w/two').glob('*.png'))
+    assert made == sorted(f'{line.split()[0]}.png' for line in ids)
+    call_tool('make_labels', path, '--work-dir', 'w')
+    assert capsys.readouterr().out.count('done before') == 2
+    path.write_text(path.read_text().replace("'{one}'", f'{str(dump)!r}'))
+    call_tool('make_labels', path, '--work-dir', 'w')
+    out = capsys.readouterr().out
+    assert out.count('done before') == 1 and '[2/2] two\n' in out
+    (dump / 'manifest.json').write_text('{')
+    call_tool('make_labels', path, '--work-dir', 'w')  # nothing to do
+    shutil.rmtree(tmp_path / 'w/two')
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        call_tool('make_labels', path, '--work-dir', 'w')
+    error = capsys.readouterr().err
+    assert error.startswith('error: ') and 'dump/manifest.json' in error
+    assert error.count('\n') == 1

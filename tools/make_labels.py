@@ -1,0 +1,164 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""From tags to label images, with every step that a recipe names."""
+import argparse
+import os
+import os.path as osp
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Dict, List
+
+TOOLS = Path(__file__).resolve().parent
+sys.path.insert(0, str(TOOLS.parent / 'projects'))
+sys.path.insert(0, str(TOOLS / 'misc'))
+
+from stages import Stage, run_stage
+
+from group_wsss import cli
+from group_wsss.errors import InputError
+
+_PLACE = re.compile(r'\{(last:)?([^{}]*)\}')
+_KEYS = {'name', 'title', 'tool', 'config', 'options', 'dump', 'env', 'leaves'}
+_TOOLS = {'train': 'train.py', 'refine': 'refine_labels.py'}
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(
+        description='Train and refine as the stages of RECIPE say, see '
+        'configs/recipes/. What is done is skipped, what was interrupted '
+        'goes on, and what depends on something that changed is made again.')
+    parser.add_argument('config', metavar='recipe', help='the recipe')
+    parser.add_argument('--work-dir', help='a folder for each stage goes here')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of all trainings (default: 0)')
+    parser.add_argument(
+        '--nproc', type=int, default=1, help='processes that refine')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the recipe, such as '
+        'stages.0.options.max_iters=100')
+    return parser.parse_args()
+
+
+def plan(cfg, args: argparse.Namespace) -> List[Stage]:
+    """Commands of a recipe.
+
+    Args:
+        cfg (mmengine.Config): With ``stages``.
+        args (argparse.Namespace): Of the command line.
+
+    Returns:
+        list[Stage]: In their order.
+
+    Raises:
+        InputError: The stage and the key at fault.
+    """
+    if not isinstance(cfg.get('stages'), list) or not cfg.stages:
+        raise InputError(f'{args.config}: has no `stages`')
+    work, here = Path(cfg.work_dir), osp.dirname(osp.abspath(args.config))
+    done: List[str] = []
+    plans = []
+    for number, stage in enumerate(cfg.stages):
+        where = f'{args.config}: stages.{number}'
+        needs: List[str] = []
+
+        def fill(text: str) -> str:
+            """Put folders in the place of their stages."""
+
+            def folder(match: re.Match) -> str:
+                if match[2] not in done:
+                    raise InputError(f'{where}: {match[0]} is no stage before '
+                                     f'this one: {", ".join(done) or "none"}')
+                needs.append(match[2])
+                path = str(work / match[2])
+                return f'{{last:{path}}}' if match[1] else path
+
+            return _PLACE.sub(folder, str(text))
+
+        extra = sorted(set(stage) - _KEYS)
+        if extra:
+            raise InputError(f'{where}: unknown key {extra[0]!r}')
+        name, tool = str(stage.get('name', '')), stage.get('tool')
+        if not re.fullmatch(r'\w[\w.-]*', name) or name in [*done, 'stages']:
+            raise InputError(f'{where}.name: {name!r} is empty, taken, or no '
+                             'name of a folder')
+        if tool not in _TOOLS:
+            raise InputError(f'{where}.tool: {tool!r} is none of '
+                             f'{", ".join(_TOOLS)}')
+        config = osp.join(here, str(stage.get('config', '')))
+        if not osp.isfile(config):
+            raise InputError(f'{where}.config: {config}: no such file')
+        command = [sys.executable, str(TOOLS / _TOOLS[tool]), config]
+        leaves = stage.get('leaves')
+        options = dict(stage.get('options') or {})
+        if tool == 'train':
+            command += ['--work-dir', str(work / name)]
+            options = {'randomness.seed': args.seed, **options}
+            leaves = leaves or 'last_checkpoint'
+        else:
+            command += [
+                fill(stage.get('dump', '')),
+                str(work / name), '--images', cfg.image_dir, '--keep-scores',
+                '--nproc',
+                str(args.nproc)
+            ]
+            leaves = leaves or 'manifest.json'
+        if options:
+            command += ['--cfg-options']
+            command += [f'{key}={fill(v)}' for key, v in options.items()]
+        # what changes with them is made again
+        env = {
+            key: os.environ[key]
+            for key in cfg.get('environment', ()) if key in os.environ
+        }
+        for key, value in (stage.get('env') or {}).items():
+            env[key] = fill(value)
+        plans.append(
+            Stage(
+                name,
+                stage.get('title', name),
+                command,
+                env,
+                sorted(set(needs)),
+                config=config,
+                folder=work / name,
+                outputs=[leaves],
+                resume=tool == 'train'))
+        done.append(name)
+    return plans
+
+
+def main() -> None:
+    """Make labels."""
+    args = parse_args()
+    cfg = cli.load_config(args)
+    plans = plan(cfg, args)
+    cli.prepare_work_dir(cfg.work_dir)
+    records: Dict[str, dict] = {}
+    for number, stage in enumerate(plans, 1):
+        records[stage.name] = run_stage(stage, cfg.work_dir, records,
+                                        f'[{number}/{len(plans)}]')
+    seconds = sum(record['seconds'] for record in records.values())
+    print(f'\nlabel images    {plans[-1].folder} ({seconds / 60:.1f} minutes '
+          'in all stages)')
+    step = cfg.get('next_step', '')
+    for stage in plans:
+        step = step.replace(f'{{{stage.name}}}', str(stage.folder))
+    if step:
+        print(f'Next:\n  {step}')
+
+
+if __name__ == '__main__':
+    # a plain kill ends the running stage as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ.setdefault('PYTHONUNBUFFERED', '1')
+    cli.run(
+        main,
+        again='type the same command again to go on; finished stages are '
+        'skipped')
