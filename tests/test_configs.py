@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Every config loads, builds, and stage 1 makes a step; no network."""
 import importlib.util
+import json
 import re
 import shutil
 import socket
@@ -18,7 +19,8 @@ from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from PIL import Image
 
-from group_wsss.datasets import generate_toy
+from group_wsss.datasets import COCO_CLASSES, generate_toy
+from group_wsss.engine import settle_num_classes
 from group_wsss.pseudo_labels import ScoreMap
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,6 +72,37 @@ def roots(tiny_voc, tmp_path_factory):
     for split in ('trainaug', 'val'):
         path = voc / f'ImageSets/Segmentation/{split}_cls.txt'
         path.write_text(tags)
+    # the layout of COCO, beside that of VOC
+    (voc / 'annotations').mkdir()
+    content = dict(
+        categories=[
+            dict(id=i + 1, name=name) for i, name in enumerate(COCO_CLASSES)
+        ],
+        images=[dict(id=i, file_name=f'tiny_{i}.jpg') for i in range(8)],
+        annotations=[
+            dict(id=i, image_id=i, category_id=i % 2 + 1) for i in range(8)
+        ])
+    for split in ('train2014', 'val2014'):
+        (voc / split).symlink_to(voc / 'JPEGImages')
+        path = voc / f'annotations/instances_{split}.json'
+        path.write_text(json.dumps(content))
+        (voc / f'ImageSets/{split}.txt').write_text(ids)
+    # a list and a dump that name their classes
+    (voc / 'labels.json').write_text(
+        json.dumps(
+            dict(
+                classes=list('abcd'),
+                images=[
+                    dict(
+                        id=f'tiny_{i}',
+                        path=f'JPEGImages/tiny_{i}.jpg',
+                        labels=[i % 2]) for i in range(8)
+                ])))
+    (root / 'pseudo/manifest.json').write_text(
+        json.dumps(
+            dict(
+                classes=['background', *'abcd'],
+                palette=[[i, i, i] for i in range(5)])))
     generate_toy(toy, num_train=24, num_val=4, size=48)
     shutil.copytree(toy / 'SegmentationClass', root / 'toy_pseudo')
     return root
@@ -95,7 +128,11 @@ def load(roots, tmp_path, monkeypatch):
                 TRAIN_LIST='ImageSets/train_cls.txt',
                 VAL_LIST='ImageSets/Segmentation/val.txt').items():
             monkeypatch.setenv(key, str(value))
+        if 'custom' in path.stem:
+            monkeypatch.setenv('TRAIN_LIST', 'labels.json')
+            monkeypatch.setenv('VAL_LIST', 'labels.json')
         cfg = Config.fromfile(path)
+        settle_num_classes(cfg, ['train_dataloader'])
         small(cfg)
         for node in walk(cfg._cfg_dict):
             if str(node.get('data_root', '')).startswith('data/VOCdevkit'):
@@ -273,8 +310,8 @@ def test_a_config_for_each_backbone():
 @pytest.mark.parametrize('path', STAGE2 + MIXINS, ids=stem)
 def test_stage2_names(path):
     match = re.fullmatch(
-        r'deeplabv3_[a-z0-9-]+(_[a-z-]+)?_(toy|voc-layout|'
-        r'\d+xb(\d+)-(\d+)k_voc12-pseudo-(\d+)x(\d+))', path.stem)
+        r'deeplabv3_[a-z0-9-]+(_[a-z-]+)?_(toy|voc-layout|coco|custom|'
+        r'\d+xb(\d+)-(\d+)k_(?:voc12|coco)-pseudo-(\d+)x(\d+))', path.stem)
     assert match, path.stem
     cfg = Config.fromfile(path)
     if match[3]:
@@ -293,8 +330,12 @@ def test_stage2_looks_where_stage1_writes(monkeypatch):
     assert hook.get('out_dir') is None  # <work_dir>/pseudo_labels
     for path in STAGE2:
         cfg = Config.fromfile(path)
-        if 'voc12' in path.stem:
-            assert cfg.pseudo_dir.endswith('work_dirs/voc/pseudo_labels')
+        for part, stage1 in (('voc12-', 'voc'), ('coco-', 'coco'),
+                             ('lite0_coco', 'effnet-lite0_coco'),
+                             ('lite0_custom', 'custom')):
+            if part in path.stem:
+                assert cfg.pseudo_dir.endswith(
+                    f'work_dirs/{stage1}/pseudo_labels')
     for path in STAGE1:
         text = Config.fromfile(path).get('next_step') or ''
         for name in re.findall(r'configs/\S+', text):

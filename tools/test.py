@@ -29,6 +29,11 @@ def parse_args() -> argparse.Namespace:
         '--wait-time', type=float, default=2, help='seconds per shown image')
     parser.add_argument(
         '--tta', action='store_true', help='test time augmentation')
+    parser.add_argument(
+        '--keep-scores',
+        action='store_true',
+        help='stage 1: keep the score maps beside the label images; how much '
+        'disk they need is told when the first ones are there')
     return parser.parse_args()
 
 
@@ -64,6 +69,19 @@ def enable_tta(cfg, args: argparse.Namespace) -> None:
     cfg.test_cfg = dict(loop, type=TTA_LOOP)
 
 
+def keep_scores(cfg, args: argparse.Namespace) -> None:
+    """Make the hook that writes labels keep their scores."""
+    hooks = [
+        hook for hook in cfg.get('custom_hooks', None) or []
+        if str(hook.get('type')).split('.')[-1] == 'PseudoLabelHook'
+    ]
+    if not hooks:
+        raise InputError(f'{args.config}: --keep-scores needs a '
+                         'PseudoLabelHook in custom_hooks')
+    for hook in hooks:
+        hook['keep_scores'] = True
+
+
 def keep_results(cfg, args: argparse.Namespace) -> None:
     """Write predictions to ``--out``."""
     metrics = cfg.test_evaluator
@@ -91,6 +109,8 @@ def main() -> None:
         enable_drawing(cfg, args)
     if args.tta:
         enable_tta(cfg, args)
+    if args.keep_scores:
+        keep_scores(cfg, args)
     if args.out is not None:
         keep_results(cfg, args)
     if cfg.get('test_dataloader', None) is None:
@@ -104,7 +124,8 @@ def main() -> None:
     from mmengine.runner import Runner
 
     from group_wsss.checkpoint import StateDictCheckHook, use_safe_loading
-    from group_wsss.engine import use_atomic_writes
+    from group_wsss.engine import settle_num_classes, use_atomic_writes
+    settle_num_classes(cfg, ['test_dataloader'])
     use_safe_loading()
     use_atomic_writes()
     if 'runner_type' in cfg:

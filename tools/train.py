@@ -92,7 +92,8 @@ def main() -> None:
         cli.check_checkpoint(cfg.load_from)
     if args.amp:
         enable_amp(cfg)
-    cli.check_data(cfg, ['train_dataloader', 'val_dataloader'])
+    loaders = ['train_dataloader', 'val_dataloader']
+    cli.check_data(cfg, loaders)
     cli.prepare_work_dir(cfg.work_dir)
     cli.prepare_launcher(cfg, args)
 
@@ -101,7 +102,8 @@ def main() -> None:
     from mmengine.runner import Runner
 
     from group_wsss.checkpoint import StateDictCheckHook, use_safe_loading
-    from group_wsss.engine import use_atomic_writes
+    from group_wsss.engine import settle_num_classes, use_atomic_writes
+    settle_num_classes(cfg, loaders)
     use_safe_loading()
     use_atomic_writes()
     if 'runner_type' in cfg:

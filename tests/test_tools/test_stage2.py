@@ -101,6 +101,9 @@ def test_unmodified_config_of_mmseg(tiny_voc, dump, tmp_path, call_tool,
 def load(path, **changes):
     cfg = Config.fromfile(path)
     cfg.model.pretrained = None
+    for head in ('decode_head', 'auxiliary_head'):
+        if (cfg.model.get(head) or {}).get('num_classes') == 'from_data':
+            cfg.model[head].num_classes = 5
     if cfg.model.backbone.type == 'group_wsss.EffNetLite0':
         pytest.importorskip('timm')
         cfg.model.backbone.weights = None
@@ -149,6 +152,7 @@ def test_small_models_run(name):
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_training_reads_the_dump_and_testing_the_masks(path, monkeypatch):
     monkeypatch.setenv('PSEUDO_DIR', 'some/dump')
+    monkeypatch.setenv('VAL_LIST', 'val.txt')
     cfg = Config.fromfile(path)
     prefix = cfg.train_dataloader.dataset.data_prefix
     # absolute, or mmengine would look for it inside data_root

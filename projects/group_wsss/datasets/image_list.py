@@ -15,6 +15,8 @@ from ..errors import InputError
 from ..files import atomic_write, why_unsafe
 
 _NUMBER = re.compile(r'[+-]?[0-9]+')
+# most ids and paths are like this; only others need a closer look
+_SAFE = re.compile(r'[A-Za-z0-9_-][A-Za-z0-9_.-]*')
 # ids above this are a mistake, not a class
 _MAX_CLASS = 99999
 
@@ -264,7 +266,9 @@ class _Reader:
     def record(self, where: str, img_id: str, labels: Sequence[Any],
                path: Optional[str]) -> ImageRecord:
         for what, name in (('image id', img_id), ('path', path)):
-            reason = None if name is None else why_unsafe(name)
+            if name is None or _SAFE.fullmatch(name):
+                continue
+            reason = why_unsafe(name)
             if reason:
                 raise InputError(f'{where}: {what} {name[:80]!r} {reason}')
         if img_id in self.seen:

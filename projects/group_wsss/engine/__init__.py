@@ -4,9 +4,10 @@ from .atomic_backend import AtomicBackend, use_atomic_writes
 from .hooks import (AttentionAccumulationHook, GroupCheckHook, PseudoLabelHook,
                     WeakSupervisionHook)
 from .loops import TTATestLoop
+from .num_classes import settle_num_classes
 
 __all__ = [
     'AtomicBackend', 'AttentionAccumulationHook', 'GroupCheckHook',
     'PseudoLabelHook', 'TTATestLoop', 'WeakSupervisionHook',
-    'use_atomic_writes'
+    'settle_num_classes', 'use_atomic_writes'
 ]

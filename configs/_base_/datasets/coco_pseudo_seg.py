@@ -1,0 +1,83 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# COCO, 81 classes: trained on a dump of stage 1, tested on masks.
+#   DATA_ROOT/TRAIN_SPLIT/ID.jpg with PSEUDO_DIR/ID.png for every id of
+#   PSEUDO_DIR/ids.txt,
+#   DATA_ROOT/VAL_SPLIT/ID.jpg with DATA_ROOT/SegmentationClass/ID.png for
+#   every id of DATA_ROOT/ImageSets/VAL_SPLIT.txt, as
+#   tools/dataset_converters/coco.py writes them.
+# COCO 2017: DATA_ROOT=data/coco2017 TRAIN_SPLIT=train2017 VAL_SPLIT=val2017
+import os.path as osp
+
+dataset_type = 'group_wsss.CocoVOCStyle'
+data_root = '{{$DATA_ROOT:data/coco2014}}'
+train_split = '{{$TRAIN_SPLIT:train2014}}'
+val_split = '{{$VAL_SPLIT:val2014}}'
+# absolute: mmengine puts data_root before a relative path
+pseudo_dir = osp.abspath('{{$PSEUDO_DIR:work_dirs/coco/pseudo_labels}}')
+crop_size = (512, 512)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    # pillow reads the indices of a PNG with a palette, cv2 its colours
+    dict(type='LoadAnnotations', imdecode_backend='pillow'),
+    dict(
+        type='RandomResize',
+        scale=(2048, 512),
+        ratio_range=(0.5, 2.0),
+        keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs')
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2048, 512), keep_ratio=True),
+    # after `Resize`: the mask keeps its size
+    dict(type='LoadAnnotations', imdecode_backend='pillow'),
+    dict(type='PackSegInputs')
+]
+img_ratios = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale_factor=r, keep_ratio=True)
+                for r in img_ratios
+            ],
+            [
+                dict(type='RandomFlip', prob=0., direction='horizontal'),
+                dict(type='RandomFlip', prob=1., direction='horizontal')
+            ],
+            [dict(type='LoadAnnotations', imdecode_backend='pillow')],
+            [dict(type='PackSegInputs')],
+        ])
+]
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(img_path=train_split, seg_map_path=pseudo_dir),
+        # written by the dump: no list to keep in step with it
+        ann_file=osp.join(pseudo_dir, 'ids.txt'),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(img_path=val_split, seg_map_path='SegmentationClass'),
+        ann_file=f'ImageSets/{val_split}.txt',
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

@@ -1,0 +1,26 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# Stage 2 on COCO or a part of it, 81 classes, on a CPU: see
+# ../_base_/datasets/coco_pseudo_seg.py for files and environment variables.
+import os.path as osp
+
+_base_ = './deeplabv3_effnet-lite0_voc-layout.py'
+data_root = '{{$DATA_ROOT:data/coco2014}}'
+train_split = '{{$TRAIN_SPLIT:train2014}}'
+val_split = '{{$VAL_SPLIT:val2014}}'
+pseudo_dir = osp.abspath(
+    '{{$PSEUDO_DIR:work_dirs/effnet-lite0_coco/pseudo_labels}}')
+model = dict(
+    decode_head=dict(num_classes=81), auxiliary_head=dict(num_classes=81))
+train_dataloader = dict(
+    dataset=dict(
+        type='group_wsss.CocoVOCStyle',
+        data_root=data_root,
+        data_prefix=dict(img_path=train_split, seg_map_path=pseudo_dir),
+        ann_file=osp.join(pseudo_dir, 'ids.txt')))
+val_dataloader = dict(
+    dataset=dict(
+        type='group_wsss.CocoVOCStyle',
+        data_root=data_root,
+        data_prefix=dict(img_path=val_split, seg_map_path='SegmentationClass'),
+        ann_file=f'ImageSets/{val_split}.txt'))
+test_dataloader = val_dataloader

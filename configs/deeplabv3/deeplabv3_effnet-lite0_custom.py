@@ -1,0 +1,24 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# Stage 2 on your own photographs, after configs/group_wsss/custom.py: see the
+# dataset file for the environment variables, and docs/own_data.md.
+_base_ = [
+    '../_base_/models/deeplabv3_effnet-lite0.py',
+    '../_base_/datasets/custom_pseudo_seg.py', '../_base_/seg_runtime.py',
+    '../_base_/schedules/schedule_cpu.py'
+]
+custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
+crop_size = (256, 256)
+data_preprocessor = dict(size=crop_size)
+model = dict(
+    data_preprocessor=data_preprocessor,
+    # settled by tools/train.py and tools/test.py
+    decode_head=dict(num_classes='from_data'),
+    auxiliary_head=dict(num_classes='from_data'))
+# what ImageNet taught is kept, the heads learn
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'backbone.': dict(lr_mult=0.1)}))
+# no masks, no validation
+if _base_.val_dataloader is None:
+    train_cfg = dict(val_interval=10**9)
+    val_cfg = None
+    test_cfg = None

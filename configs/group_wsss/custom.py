@@ -1,0 +1,23 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# Stage 1 on your own photographs and tags, minutes on two CPU cores.
+#
+#   python tools/dataset_converters/from_folders.py DIR -o DIR/labels.json
+#   DATA_ROOT=DIR python tools/train.py configs/group_wsss/custom.py
+#
+# DATA_ROOT: paths in the list are relative to it. TRAIN_LIST: the list,
+# relative to DATA_ROOT, with class names in it; their number is the model's.
+# Ends with label images in <work-dir>/pseudo_labels. See docs/own_data.md.
+_base_ = './effnet-lite0_voc-layout.py'
+data = dict(
+    type='group_wsss.ImageLevelDataset',
+    data_root='{{$DATA_ROOT:data/custom}}',
+    ann_file='{{$TRAIN_LIST:labels.json}}',
+    data_prefix='')
+# settled by tools/train.py and tools/test.py
+model = dict(head=dict(num_classes='from_data'))
+train_dataloader = dict(dataset=data)
+test_dataloader = dict(dataset=dict(dataset=data))
+next_step = ('DATA_ROOT={{$DATA_ROOT:data/custom}} '
+             'TRAIN_LIST={{$TRAIN_LIST:labels.json}} '
+             'PSEUDO_DIR={pseudo_labels} python tools/train.py '
+             'configs/deeplabv3/deeplabv3_effnet-lite0_custom.py')

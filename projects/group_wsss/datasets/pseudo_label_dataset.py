@@ -1,0 +1,155 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import json
+import os
+import os.path as osp
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+from mmengine.dataset import BaseDataset
+from mmengine.fileio import join_path
+
+from ..errors import InputError
+from ..registry import DATASETS
+from .image_list import read_image_list
+
+# as `pseudo_labels.writer` writes it
+_MANIFEST = 'manifest.json'
+
+
+def read_label_names(path: str) -> Tuple[Tuple[str, ...], List[List[int]]]:
+    """Names and colours of the labels of a dump.
+
+    Args:
+        path (str): ``manifest.json``.
+
+    Returns:
+        tuple: The names, the background first, and as many RGB triples.
+
+    Raises:
+        InputError: Missing, or no manifest of a dump.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            content = json.load(file)
+    except OSError as error:
+        raise InputError(f'{path}: {error.strerror or error}: a finished dump '
+                         'of stage 1 has this file') from None
+    except (RecursionError, ValueError):
+        raise InputError(f'{path}: not a JSON file') from None
+    content = content if isinstance(content, dict) else {}
+    names, palette = content.get('classes'), content.get('palette')
+    if (not isinstance(names, list) or len(set(map(str, names))) < len(names)
+            or not all(isinstance(name, str) and name for name in names)
+            or not 2 <= len(names) <= 255):
+        raise InputError(f"{path}: 'classes' is no list of a background and 1 "
+                         'to 254 classes')
+    if not isinstance(palette, list) or len(palette) != len(names) or not all(
+            isinstance(color, list) and len(color) == 3 and all(
+                type(value) is int and 0 <= value <= 255 for value in color)
+            for color in palette):
+        raise InputError(f"{path}: 'palette' is not one [red, green, blue] "
+                         'for each class')
+    return tuple(names), palette
+
+
+@DATASETS.register_module()
+class PseudoLabelDataset(BaseDataset):
+    """Photographs and label images for mmseg; the dump names the classes.
+
+    Class names, their number and the palette come from the manifest that
+    stage 1 has written beside its labels: nothing is set twice. mmseg stores
+    them in its checkpoints, where its demos find them.
+
+    Args:
+        ann_file (str): Image list of stage 1 (its tags are not used), or
+            the dump's ``ids.txt``, relative to ``data_root``.
+        data_root (str): Root of ``ann_file`` and ``data_prefix``. Defaults
+            to ''.
+        data_prefix (dict): ``img_path``, the folder of the photographs, and
+            ``seg_map_path``, that of the label images. Defaults to
+            ``dict(img_path='', seg_map_path='')``.
+        manifest (str, optional): ``manifest.json`` of the dump. Defaults to
+            the one in ``seg_map_path``; needed to test on masks.
+        img_suffix (str): Of a photograph whose entry gives no path. Defaults
+            to '.jpg'.
+        seg_map_suffix (str): Of a label image. Defaults to '.png'.
+        check_files (bool): Look once whether all files are there. Defaults
+            to True.
+        **kwargs: Of ``mmengine.BaseDataset``.
+
+    Raises:
+        InputError: A malformed list or manifest, class names that differ,
+            missing files.
+    """
+
+    def __init__(self,
+                 ann_file: str,
+                 data_root: str = '',
+                 data_prefix: dict = dict(img_path='', seg_map_path=''),
+                 manifest: Optional[str] = None,
+                 img_suffix: str = '.jpg',
+                 seg_map_suffix: str = '.png',
+                 check_files: bool = True,
+                 metainfo: Optional[dict] = None,
+                 **kwargs: Any) -> None:
+        self.img_suffix = img_suffix
+        self.seg_map_suffix = seg_map_suffix
+        self.check_files = check_files
+        folder = data_prefix.get('seg_map_path') or ''
+        self.manifest = manifest or osp.join(data_root, folder, _MANIFEST)
+        names, palette = read_label_names(self.manifest)
+        given = (metainfo or {}).get('classes')
+        if given is not None and tuple(given) != names:
+            raise InputError(f'metainfo.classes differs from {self.manifest}')
+        super().__init__(
+            ann_file=ann_file,
+            data_root=data_root,
+            data_prefix=dict(data_prefix),
+            metainfo=dict(
+                metainfo or {},
+                classes=names,
+                palette=palette,
+                label_map=None,
+                reduce_zero_label=False),
+            **kwargs)
+
+    def load_data_list(self) -> List[dict]:
+        """Read the list and look whether the files are there."""
+        # the list's names, if it has any, are those that the dump was made
+        # with, in this order
+        content = read_image_list(self.ann_file, self.metainfo['classes'][1:])
+        data_list = [
+            dict(
+                img_id=record.img_id,
+                img_path=join_path(
+                    self.data_prefix.get('img_path', ''), record.path
+                    or record.img_id + self.img_suffix),
+                seg_map_path=join_path(
+                    self.data_prefix.get('seg_map_path', ''),
+                    record.img_id + self.seg_map_suffix),
+                label_map=None,
+                reduce_zero_label=False,
+                seg_fields=[]) for record in content.records
+        ]
+        if self.check_files:
+            for key, what in (('img_path', 'photograph'), ('seg_map_path',
+                                                           'label image')):
+                self._check_files([info[key] for info in data_list], what)
+        return data_list
+
+    def _check_files(self, paths: List[str], what: str) -> None:
+        listed: Dict[str, Set[str]] = {}
+        missing = []
+        for path in paths:
+            folder, name = osp.split(path)
+            if '://' in folder:  # a remote store: no listing
+                return
+            if folder not in listed:
+                is_folder = osp.isdir(folder or '.')
+                listed[folder] = set(
+                    os.listdir(folder or '.') if is_folder else ())
+            if name not in listed[folder]:
+                missing.append(path)
+        if missing:
+            raise InputError(f'{missing[0]}: no such {what} ({len(missing)} '
+                             f'of {len(paths)} in {self.ann_file} are '
+                             'missing)')

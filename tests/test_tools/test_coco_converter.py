@@ -1,0 +1,498 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""tools/dataset_converters/coco.py: masks, lists, checksums, resume."""
+import contextlib
+import hashlib
+import importlib.util
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as mask_utils
+from pycocotools.coco import COCO
+
+from group_wsss import cli
+from group_wsss.datasets import COCO_CLASSES, CocoImageLevel, ImageLevelDataset
+from group_wsss.datasets.coco_render import (decode_segmentation,
+                                             paint_instances)
+from group_wsss.errors import InputError
+from group_wsss.palette import voc_palette
+
+TOOL = Path(__file__).resolve().parents[2] / 'tools/dataset_converters/coco.py'
+# COCO's ids: 1 to 90 with ten gaps
+GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+IDS = [number for number in range(1, 91) if number not in GAPS]
+CATEGORIES = [dict(id=i, name=name) for i, name in zip(IDS, COCO_CLASSES)]
+SHAPE = (20, 30)
+
+
+def box(top, left, bottom, right):
+    """Polygon of a rectangle."""
+    return [left, top, right, top, right, bottom, left, bottom]
+
+
+def rle(cover, kind):
+    """A mask as RLE, compressed or as counts; plain loop over columns."""
+    if kind == 'compressed':
+        code = mask_utils.encode(np.asfortranarray(cover.astype(np.uint8)))
+        return dict(size=list(cover.shape), counts=code['counts'].decode())
+    counts, value = [0], False
+    for pixel in cover.reshape(-1, order='F').tolist():
+        if pixel != value:
+            counts.append(0)
+            value = pixel
+        counts[-1] += 1
+    return dict(size=list(cover.shape), counts=counts)
+
+
+def disc(row, column, radius):
+    rows, columns = np.mgrid[:SHAPE[0], :SHAPE[1]]
+    return (rows - row)**2 + (columns - column)**2 <= radius**2
+
+
+# image: (category id, crowd, segmentation); a large object comes after a
+# small one, a crowd lies across both
+SCENES = dict(
+    a=[(62, 0, [box(5, 5, 9, 9)]), (67, 0, [box(2, 2, 16, 20)]),
+       (1, 1, rle(disc(9, 12, 6), 'counts'))],
+    b=[(90, 0, rle(disc(9, 9, 5), 'compressed')),
+       (13, 0, [box(0, 0, 4, 4), [20.5, 3.2, 28.1, 9.9, 19.7, 15.1]])],
+    c=[])  # yapf: disable
+
+
+def write_root(root, split='train2014', scenes=SCENES, suffix=''):
+    for folder in ('annotations', split):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    images, annotations = [], []
+    for number, (name, entries) in enumerate(scenes.items()):
+        name += suffix
+        Image.new('RGB', SHAPE[::-1]).save(root / split / f'{name}.jpg')
+        images.append(
+            dict(
+                id=number,
+                file_name=f'{name}.jpg',
+                height=SHAPE[0],
+                width=SHAPE[1]))
+        annotations += [
+            dict(
+                id=100 * number + place,
+                image_id=number,
+                category_id=category,
+                iscrowd=crowd,
+                segmentation=segmentation)
+            for place, (category, crowd, segmentation) in enumerate(entries)
+        ]
+    content = dict(
+        categories=CATEGORIES, images=images, annotations=annotations)
+    path = root / f'annotations/instances_{split}.json'
+    path.write_text(json.dumps(content))
+    return content
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_root(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def convert(call_tool, root, capsys):
+    """Run the tool on the root; what it printed."""
+
+    def call(*args, split='train2014'):
+        call_tool('dataset_converters/coco', '--root', root, '--split', split,
+                  *args)
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def refuse(convert, capsys):
+    """Run the tool; the one line that it ends with."""
+
+    def call(*args, **kwargs):
+        with pytest.raises(SystemExit) as caught:
+            convert(*args, **kwargs)
+        assert caught.value.code == 2
+        err = capsys.readouterr().err
+        assert err.startswith('error: ') and err.count('\n') == 1
+        return err
+
+    return call
+
+
+def read(root, name):
+    with Image.open(root / f'SegmentationClass/{name}.png') as image:
+        assert image.mode == 'P'
+        assert image.getpalette()[:768] == voc_palette().reshape(-1).tolist()
+        return np.array(image)
+
+
+def manifest(root, split='train2014'):
+    path = root / f'SegmentationClass/manifest_{split}.json'
+    return json.loads(path.read_text())
+
+
+def covers_by_api(root):
+    """Masks of all annotations by pycocotools' own class, by image."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        api = COCO(str(root / 'annotations/instances_train2014.json'))
+    return {
+        info['file_name'][0]:
+        [(api.annToMask(entry).astype(bool),
+          IDS.index(entry['category_id']) + 1, entry['iscrowd'])
+         for entry in api.imgToAnns[key]]
+        for key, info in api.imgs.items()
+    }
+
+
+@pytest.mark.parametrize('crowd', ['unknown', 'class', 'background'])
+@pytest.mark.parametrize('overlap', ['small-over-large', 'annotation-order'])
+def test_rules(root, convert, overlap, crowd):
+    convert('--overlap', overlap, '--crowd', crowd)
+    several = 0
+    for name, layers in covers_by_api(root).items():
+        wanted = np.zeros(SHAPE, np.uint8)
+        for row in range(SHAPE[0]):
+            for column in range(SHAPE[1]):
+                best = None  # of those that cover the pixel
+                for cover, value, is_crowd in layers:
+                    if not cover[row, column] or (is_crowd
+                                                  and crowd == 'background'):
+                        continue
+                    several += best is not None
+                    if (best is None or overlap == 'annotation-order'
+                            or cover.sum() <= best[0]):
+                        unknown = is_crowd and crowd == 'unknown'
+                        best = cover.sum(), 255 if unknown else value
+                if best is not None:
+                    wanted[row, column] = best[1]
+        assert np.array_equal(read(root, name), wanted)
+    assert several > 10  # else the rules are not seen
+    content = manifest(root)
+    assert content['settings']['overlap'] == overlap
+    values = np.stack([read(root, name) for name in 'abc'])
+    names = ('background', ) + COCO_CLASSES
+    assert content['pixels'] == {
+        **{
+            name: int((values == i).sum())
+            for i, name in enumerate(names)
+        }, 'unknown': int((values == 255).sum())
+    }
+
+
+def test_equal_areas_and_an_invisible_crowd():
+    one = np.zeros((2, 4), bool)
+    other = one.copy()
+    one[0], other[:, 1:3] = True, True
+    label = paint_instances((2, 4), [one, other], [4, 6], [False, False])
+    assert label.tolist() == [[5, 7, 7, 5], [0, 7, 7, 0]]
+    label = paint_instances((2, 4), [], [], [])
+    assert label.dtype == np.uint8 and not label.any()
+
+
+def test_lists(root, convert):
+    out = convert()
+    lists = root / 'ImageSets'
+    assert (lists / 'train2014.txt').read_text() == 'a\nb\n'
+    assert (lists / 'train2014_cls.txt').read_text() == ('a 0 56 60\n'
+                                                         'b 11 79\n')
+    assert f'2 ids in {lists}, 1 images without a class left out' in out
+    # the list and the JSON say the same
+    given = dict(data_root=str(root), data_prefix='train2014')
+    by_list = ImageLevelDataset(
+        'ImageSets/train2014_cls.txt', classes=COCO_CLASSES, **given)
+    by_json = CocoImageLevel('annotations/instances_train2014.json', **given)
+    assert [by_list[i]['gt_label'].tolist() for i in range(2)
+            ] == [by_json[i]['gt_label'].tolist() for i in range(2)]
+    convert('--no-masks', '--tag-crowds', 'ignore', '--unlabeled', 'keep')
+    assert (lists / 'train2014_cls.txt').read_text() == ('a 56 60\n'
+                                                         'b 11 79\nc\n')
+
+
+def test_no_masks(root, convert):
+    convert('--no-masks')
+    assert not (root / 'SegmentationClass').exists()
+    assert (root / 'ImageSets/train2014.txt').exists()
+
+
+def test_checksums(root, convert):
+    # the order of the JSON is not that of the checksum
+    write_root(root, scenes=dict(reversed(list(SCENES.items()))))
+    out = convert()
+    content = manifest(root)
+    files, pixels = '', ''
+    for name in 'abc':
+        data = (root / f'SegmentationClass/{name}.png').read_bytes()
+        files += f'{name} {hashlib.sha256(data).hexdigest()}\n'
+        raw = b'20 30\n' + read(root, name).tobytes()
+        pixels += f'{name} {hashlib.sha256(raw).hexdigest()}\n'
+    for key, text in (('sha256', files), ('pixel_sha256', pixels)):
+        assert content[key] == hashlib.sha256(text.encode()).hexdigest()
+        assert f'sha256 {content[key]} of the' in out
+    path = root / 'annotations/instances_train2014.json'
+    assert content['settings']['json_sha256'] == hashlib.sha256(
+        path.read_bytes()).hexdigest()
+    assert content['images'] == 3
+    assert content['classes'] == ['background', *COCO_CLASSES]
+
+
+def test_resume(root, convert, monkeypatch):
+    first = convert()
+    assert '3 label images' in first and '0 of them were there' in first
+    folder = root / 'SegmentationClass'
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert '3 of them were there' in convert()
+    # one is gone, one is cut off, one is of another size
+    (folder / 'a.png').unlink()
+    (folder / 'b.png').write_bytes(before['b.png'][:60])
+    Image.new('P', (5, 5)).save(folder / 'c.png')
+    assert '0 of them were there' in convert()
+    (folder / 'a.png').unlink()
+    assert '2 of them were there' in convert()
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert after == before
+    assert times['a.png'] != (folder / 'a.png').stat().st_mtime_ns
+    assert not [path for path in folder.iterdir() if path.name[0] == '.']
+
+
+def test_an_interrupted_run_goes_on(root, convert, refuse):
+    whole = convert()
+    folder = root / 'SegmentationClass'
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for path in folder.iterdir():
+        path.unlink()
+    # a photograph stops the run after the first label image
+    good = (root / 'train2014/b.jpg').read_bytes()
+    (root / 'train2014/b.jpg').write_bytes(b'x')
+    assert 'b.jpg: cannot be read as an image' in refuse()
+    names = {path.name for path in folder.iterdir()}
+    assert names == {'a.png', '.manifest_train2014.unfinished.json'}
+    assert 'other settings' in refuse('--overlap', 'annotation-order')
+    (root / 'train2014/b.jpg').write_bytes(good)
+    again = convert()
+    assert '1 of them were there' in again
+    assert whole.splitlines()[-3:-1] == again.splitlines()[-3:-1]
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert after == before
+
+
+def test_label_images_of_others_stay(root, convert, refuse):
+    convert()
+    before = read(root, 'a')
+    assert 'other settings' in refuse('--crowd', 'class')
+    path = root / 'annotations/instances_train2014.json'
+    (root / 'annotations/instances_mini.json').write_bytes(path.read_bytes())
+    line = refuse('--images', root / 'train2014', split='mini')
+    assert 'SegmentationClass/a.png: is there already' in line
+    path.write_text(path.read_text() + ' ')
+    assert 'of another JSON: give another --out' in refuse()
+    assert np.array_equal(read(root, 'a'), before)
+    convert('--out', root / 'other', '--crowd', 'class')
+    assert (root / 'other/a.png').is_file()
+
+
+def test_two_splits_share_a_folder(root, convert):
+    convert()
+    one = manifest(root)['sha256']
+    write_root(root, 'val2014', suffix='_val')
+    convert(split='val2014')
+    assert '3 of them were there' in convert()
+    assert manifest(root)['sha256'] == one
+    assert manifest(root, 'val2014')['images'] == 3
+
+
+def test_processes_agree(root, convert, monkeypatch, capsys):
+    scenes = {f'{name}{i}': SCENES[name] for i in range(12) for name in 'abc'}
+    write_root(root, scenes=scenes)
+    convert()
+    # processes of the pool find the tool by its name
+    spec = importlib.util.spec_from_file_location('coco_converter', TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, 'coco_converter', tool)
+    monkeypatch.setattr(sys, 'path', sys.path.copy())
+    spec.loader.exec_module(tool)
+
+    def run(out):
+        command = ['--root', root, '--split', 'train2014', '--jobs', 2]
+        monkeypatch.setattr(
+            sys, 'argv', [*map(str, ['coco', *command, '--out', root / out])])
+        cli.run(tool.main)
+        return capsys.readouterr().err
+
+    assert '36/36, 0 s left' in run('two')
+    for path in (root / 'SegmentationClass').iterdir():
+        assert path.read_bytes() == (root / 'two' / path.name).read_bytes()
+    # one line, from a process of the pool as well
+    (root / 'train2014/a7.jpg').write_bytes(b'x')
+    with pytest.raises(SystemExit) as caught:
+        run('three')
+    assert caught.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith('error: ') and 'a7.jpg: cannot be read' in line
+
+
+def test_missing_photographs(root, convert, refuse):
+    (root / 'train2014/a.jpg').unlink()
+    assert 'a.jpg: no such photograph (1 of 3' in refuse('--strict')
+    lines = [line for line in convert().splitlines() if 'left out' in line]
+    assert len(lines) == 2
+    assert ('1 of 3 photographs are not in '
+            f'{root}/train2014, first a.jpg') in lines[0]
+    assert not (root / 'SegmentationClass/a.png').exists()
+    assert (root / 'ImageSets/train2014.txt').read_text() == 'b\n'
+    # it is there again: the same settings, one label image more
+    Image.new('RGB', SHAPE[::-1]).save(root / 'train2014/a.jpg')
+    assert '2 of them were there' in convert('--strict')
+    for path in (root / 'train2014').iterdir():
+        path.unlink()
+    assert '(3 of 3' in refuse()
+
+
+def test_without_photographs(root, convert, refuse):
+    convert()
+    whole = manifest(root)['sha256']
+    for path in (root / 'train2014').iterdir():
+        path.unlink()
+    (root / 'train2014').rmdir()
+    assert 'no such folder' in refuse('--strict')
+    assert 'no such folder' in refuse('--images', root / 'train2014')
+    convert('--out', root / 'other')
+    path = root / 'other/manifest_train2014.json'
+    assert json.loads(path.read_text())['sha256'] == whole
+
+
+def test_another_size(root, refuse):
+    Image.new('RGB', (31, 20)).save(root / 'train2014/b.jpg')
+    assert 'b.jpg: is 31 x 20, but ' in refuse()
+
+
+BAD = {
+    'five numbers': ([[0, 0, 5, 0, 5]], 'a polygon of 5 numbers'),
+    'seven numbers': ([box(0, 0, 9, 9), [0] * 7], 'a polygon of 7 numbers'),
+    'a box': ([[0, 0, 5, 5]], 'a polygon of 4 numbers'),
+    'NaN': ([[0, 0, float('nan'), 0, 5, 5]], 'far outside of the image, or'),
+    'NaN first': ([[float('nan'), 0, 5, 0, 5, 5]], 'far outside'),
+    'infinite': ([[0, 0, float('inf'), 0, 5, 5]], 'far outside'),
+    'far': ([[0, 0, 1e12, 0, 5, 5]], 'far outside of the image'),
+    'far left': ([[0, 0, -31, 0, 5, 5]], 'far outside of the image'),
+    'text': ([[0, 0, '5', 0, 5, 5]], 'no list of numbers'),
+    'a flat list': ([0, 0, 5, 0, 5, 5], 'no list of numbers'),
+    'empty': ([], 'has no segmentation'),
+    'none': (None, 'has no segmentation'),
+    'a text': ('abc', 'has no segmentation'),
+    'RLE of another size':
+    (dict(size=[30, 20],
+          counts=[600]), r'RLE is of size [30, 20], the image of [20, 30]'),
+    'RLE without size': (dict(counts=[600]), 'RLE is of size None'),
+    'RLE too long': (dict(size=[20, 30], counts=[10, 591]), 'does not cover'),
+    'RLE too short': (dict(size=[20, 30], counts=[10, 5]), 'does not cover'),
+    'RLE negative': (dict(size=[20, 30], counts=[700,
+                                                 -100]), 'does not cover'),
+    'RLE without counts': (dict(size=[20, 30]), 'does not cover'),
+}
+
+
+@pytest.mark.parametrize('name', BAD)
+def test_bad_segmentations(root, refuse, name):
+    segmentation, message = BAD[name]
+    content = write_root(root)
+    content['annotations'][4]['segmentation'] = segmentation
+    path = root / 'annotations/instances_train2014.json'
+    path.write_text(json.dumps(content))
+    line = refuse()
+    assert line.startswith(f'error: {path}: annotation 101 ')
+    assert message in line
+    assert not (root / 'SegmentationClass').exists()
+    assert not (root / 'ImageSets').exists()
+
+
+def test_damaged_compressed_rle(root, refuse):
+    content = write_root(root)
+    content['annotations'][3]['segmentation']['counts'] = '0000PPPPPP'
+    path = root / 'annotations/instances_train2014.json'
+    path.write_text(json.dumps(content))
+    assert refuse().startswith(
+        f'error: {path}: annotation 100 its segmentation cannot be decoded')
+    with pytest.raises(InputError, match='cannot be decoded'):
+        decode_segmentation(dict(size=[4, 4], counts='1Z'), 4, 4)
+
+
+def test_other_bad_input(root, refuse, convert):
+    assert '--json: no' not in refuse('--json', root / 'no.json')
+    content = write_root(root)
+    del content['annotations']
+    path = root / 'annotations/instances_train2014.json'
+    path.write_text(json.dumps(content))
+    assert f"{path}: no list 'annotations'" in refuse()
+    content = write_root(root)
+    content['images'][0]['file_name'] = 'a b.jpg'
+    (root / 'train2014/a.jpg').rename(root / 'train2014/a b.jpg')
+    path.write_text(json.dumps(content))
+    assert "'a b' has a space or comma" in refuse('--no-masks')
+    content = write_root(root)
+    content['annotations'].clear()
+    path.write_text(json.dumps(content))
+    assert f'{path}: no image has a class' in refuse('--no-masks')
+    content['categories'] = [dict(id=i, name=f'{i}') for i in range(255)]
+    path.write_text(json.dumps(content))
+    assert '255 categories do not fit' in refuse()
+
+
+def instances_of(masks, known):
+    """An instances JSON that says what index PNGs and labels.json say."""
+    images, annotations = [], []
+    for number, path in enumerate(masks):
+        label = np.array(Image.open(path))
+        images.append(
+            dict(
+                id=int(path.stem),
+                file_name=f'{path.stem}.jpg',
+                height=label.shape[0],
+                width=label.shape[1]))
+        for value in np.unique(label[label > 0]).tolist():
+            kind = 'counts' if number % 110 == 0 else 'compressed'
+            annotations.append(
+                dict(
+                    id=len(annotations),
+                    image_id=int(path.stem),
+                    category_id=1 if value == 255 else IDS[value - 1],
+                    iscrowd=int(value == 255),
+                    segmentation=rle(label == value, kind)))
+    assert len(known) == len(images)
+    return dict(categories=CATEGORIES, images=images, annotations=annotations)
+
+
+def test_real_photographs(data_root, convert, tmp_path):
+    masks = sorted((data_root / 'SegmentationClassCOCO').glob('*.png'))
+    known = json.loads((data_root / 'labels.json').read_text())['images']
+    path = tmp_path / 'instances.json'
+    content = instances_of(masks, known)
+    path.write_text(json.dumps(content))
+    convert(
+        '--json',
+        path,
+        '--images',
+        data_root / 'JPEGImages',
+        '--tag-crowds',
+        'ignore',
+        split='coco540')
+    for mask in masks:
+        assert np.array_equal(
+            read(tmp_path, mask.stem), np.array(Image.open(mask)))
+    data = CocoImageLevel(
+        str(path),
+        data_prefix=str(data_root / 'JPEGImages'),
+        crowd='ignore',
+        unlabeled='keep',
+        strict=True)
+    assert len(data) == len(known) == 437
+    for i in range(len(data)):
+        info = data.get_data_info(i)
+        names = [COCO_CLASSES[label] for label in info['gt_label']]
+        assert sorted(names) == sorted(known[info['img_id']]['coco'])

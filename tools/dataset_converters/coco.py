@@ -1,0 +1,431 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""COCO instances JSON to label images of 81 classes and image lists.
+
+Fetch from https://cocodataset.org/#download into the root folder, for COCO
+2014 (2017 is alike)
+
+    annotations/instances_{train,val}2014.json  annotations_trainval2014.zip
+    train2014/*.jpg                             train2014.zip
+    val2014/*.jpg                               val2014.zip
+
+and, for every split, this writes
+
+    SegmentationClass/ID.png               0 background, 1..80, 255 unknown
+    SegmentationClass/manifest_SPLIT.json  settings, counts, checksums
+    ImageSets/SPLIT.txt                    ids
+    ImageSets/SPLIT_cls.txt                ids and 0-based class ids, the tags
+
+Classes are numbered by ascending category id, so 1..90 becomes 1..80. Label
+images are for evaluation; training reads the tags alone, and those come from
+the annotations, not from the pixels.
+
+Where instances overlap, one of them gets the pixel. Two rules circulate, and
+with them several archives of masks called "COCO 2014", on which one and the
+same prediction gets different mIoU:
+
+    --overlap small-over-large (default)  the instance with fewer pixels, so
+        that what lies on a table is not hidden by the table; the rule of
+        coco2voc
+    --overlap annotation-order            whatever comes later in the JSON;
+        the rule of the script that ReCAM published, together with
+        --crowd background
+
+and three things are done with crowds, regions that are only roughly outlined:
+
+    --crowd unknown (default)  255, not evaluated, as VOC does with borders
+    --crowd class              like any instance
+    --crowd background         left out
+
+So write down the checksum of the masks that a number was measured on. Files
+that are there are read back and kept: the same command goes on after an
+interruption.
+"""
+import argparse
+import hashlib
+import json
+import os
+import os.path as osp
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import (Any, Callable, Dict, Iterator, List, NamedTuple, Optional,
+                    Sequence, Tuple)
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
+
+from group_wsss.cli import run
+from group_wsss.datasets.coco_json import (CROWDS, CocoIndex, find_photographs,
+                                           index_instances, read_instances)
+from group_wsss.datasets.coco_render import (CROWD_PIXELS, OVERLAPS,
+                                             check_segmentation,
+                                             decode_segmentation,
+                                             paint_instances)
+from group_wsss.errors import InputError
+from group_wsss.files import atomic_write, output_path, remove_leftovers
+from group_wsss.progress import Progress
+from group_wsss.pseudo_labels.index_png import encode_index_png, read_index_png
+
+# photographs that a process takes at a time
+CHUNK = 16
+UNLABELED = ('drop', 'keep')
+
+
+class Photograph(NamedTuple):
+    """One photograph to render.
+
+    Args:
+        json_path (str): For messages.
+        img_id (str): Its id.
+        target (str): PNG to write.
+        photo (str, optional): Its file, if it is there.
+        shape (tuple[int, int]): Height and width by the JSON.
+        ann_ids, labels, crowds (list): Of its annotations.
+        segmentations (list): Of its annotations.
+        overlap, crowd (str): Rules of ``paint_instances``.
+    """
+    json_path: str
+    img_id: str
+    target: str
+    photo: Optional[str]
+    shape: Tuple[int, int]
+    ann_ids: List[int]
+    labels: List[int]
+    crowds: List[bool]
+    segmentations: List[Any]
+    overlap: str
+    crowd: str
+
+
+class Rendered(NamedTuple):
+    """What is known of a finished label image."""
+    img_id: str
+    file_hash: str
+    pixel_hash: str
+    counts: np.ndarray
+    kept: bool
+
+
+def render_one(task: Photograph) -> Rendered:
+    """Write the label image of a photograph, or read the one that is there.
+
+    Args:
+        task (Photograph): What to render.
+
+    Returns:
+        Rendered: Checksums and pixels of every value.
+
+    Raises:
+        InputError: A segmentation that cannot be decoded, a photograph of
+            another size, an unwritable folder.
+    """
+    label = _finished(task)
+    kept = label is not None
+    if not kept:
+        _check_photo(task)
+        covers = []
+        for ann_id, segmentation in zip(task.ann_ids, task.segmentations):
+            try:
+                covers.append(decode_segmentation(segmentation, *task.shape))
+            except InputError as error:
+                raise InputError(f'{task.json_path}: annotation {ann_id} '
+                                 f'{error}') from None
+        label = paint_instances(task.shape, covers, task.labels, task.crowds,
+                                task.overlap, task.crowd)
+        atomic_write(task.target, encode_index_png(label))
+    pixels = hashlib.sha256(f'{label.shape[0]} {label.shape[1]}\n'.encode())
+    pixels.update(label.tobytes())
+    return Rendered(task.img_id,
+                    hashlib.sha256(Path(task.target).read_bytes()).hexdigest(),
+                    pixels.hexdigest(),
+                    np.bincount(label.reshape(-1), minlength=256), kept)
+
+
+def _finished(task: Photograph) -> Optional[np.ndarray]:
+    """The label image of an earlier run, if it is whole."""
+    try:
+        label = read_index_png(task.target)
+    except InputError:
+        return None
+    return label if label.shape == tuple(task.shape) else None
+
+
+def _check_photo(task: Photograph) -> None:
+    if task.photo is None:
+        return
+    try:
+        with Image.open(task.photo) as image:
+            width, height = image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise InputError(f'{task.photo}: cannot be read as an '
+                         'image') from None
+    if (height, width) != tuple(task.shape):
+        raise InputError(
+            f'{task.photo}: is {width} x {height}, but {task.json_path} says '
+            f'{task.shape[1]} x {task.shape[0]}')
+
+
+def check_segmentations(index: CocoIndex) -> None:
+    """Refuse what cannot be rendered before anything is written."""
+    for place, owner in enumerate(index.owners.tolist()):
+        try:
+            check_segmentation(index.segmentations[place],
+                               *index.sizes[owner].tolist())
+        except InputError as error:
+            raise InputError(f'{index.path}: annotation '
+                             f'{index.ann_ids[place]} {error}') from None
+
+
+def tasks_of(index: CocoIndex, places: Sequence[int], images: Optional[str],
+             out: str, overlap: str, crowd: str) -> Iterator[Photograph]:
+    """What to do for some of the photographs of a JSON."""
+    order = np.argsort(index.owners, kind='stable')
+    ends = np.cumsum(np.bincount(index.owners, minlength=len(index.img_ids)))
+    for place in places:
+        start = ends[place - 1] if place else 0
+        mine = order[start:ends[place]]
+        img_id, name = index.img_ids[place], index.file_names[place]
+        yield Photograph(index.path, img_id, output_path(out, img_id, '.png'),
+                         images and osp.join(images, name),
+                         tuple(index.sizes[place].tolist()),
+                         index.ann_ids[mine].tolist(),
+                         index.labels[mine].tolist(),
+                         index.crowds[mine].tolist(),
+                         [index.segmentations[i]
+                          for i in mine], overlap, crowd)
+
+
+def render_all(tasks: Sequence[Photograph], jobs: int,
+               progress: Callable[[int, int], None]) -> List[Rendered]:
+    """Render with several processes; the order is that of the tasks."""
+    done: List[Rendered] = []
+    with ExitStack() as stack:
+        results = map(render_one, tasks)
+        if jobs > 1:
+            pool = stack.enter_context(ProcessPoolExecutor(jobs))
+            # no photograph is begun that nobody waits for
+            stack.callback(pool.shutdown, cancel_futures=True)
+            results = pool.map(render_one, tasks, chunksize=CHUNK)
+        for result in results:
+            done.append(result)
+            progress(len(done), len(tasks))
+    return done
+
+
+def checksum(hashes: Dict[str, str]) -> str:
+    """SHA-256 over the sorted lines ``id hash``."""
+    lines = ''.join(f'{name} {value}\n'
+                    for name, value in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def sha256_of(path: str) -> str:
+    """SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for piece in iter(lambda: file.read(1 << 20), b''):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def begin(out: str, name: str, settings: Dict[str, Any],
+          targets: Sequence[str]) -> str:
+    """Claim a folder; refuses label images of another origin.
+
+    Args:
+        out (str): Folder of the label images.
+        name (str): Of the split.
+        settings (dict): What the label images depend on.
+        targets (Sequence[str]): Files to write.
+
+    Returns:
+        str: The marker, to be removed when all is done.
+
+    Raises:
+        InputError: Label images are there that other settings made.
+    """
+    marker = osp.join(out, f'.manifest_{name}.unfinished.json')
+    manifest = osp.join(out, f'manifest_{name}.json')
+    claimed = False
+    for path in (marker, manifest):
+        try:
+            found = json.loads(Path(path).read_text())['settings']
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError):
+            found = None
+        if found != settings:
+            raise InputError(f'{path}: its label images were made with other '
+                             'settings or of another JSON: give another --out '
+                             'or remove them')
+        claimed = True
+    foreign = None if claimed else next(filter(osp.exists, targets), None)
+    if foreign:
+        raise InputError(f'{foreign}: is there already, but {manifest} is '
+                         'not: give another --out')
+    remove_leftovers(out)
+    atomic_write(marker, json.dumps(dict(settings=settings)).encode())
+    return marker
+
+
+def write_masks(index: CocoIndex, places: Sequence[int], name: str,
+                images: Optional[str], args: argparse.Namespace) -> None:
+    """Render the label images of a split and write their manifest."""
+    if len(index.classes) > 254:
+        raise InputError(f'{index.path}: {len(index.classes)} categories do '
+                         'not fit into label images of one byte')
+    started = time.perf_counter()
+    check_segmentations(index)
+    out = args.out or osp.join(args.root, 'SegmentationClass')
+    tasks = list(
+        tasks_of(index, places, images, out, args.overlap, args.crowd))
+    settings = dict(
+        json_sha256=sha256_of(index.path),
+        overlap=args.overlap,
+        crowd=args.crowd)
+    marker = begin(out, name, settings, [task.target for task in tasks])
+    done = render_all(tasks, args.jobs, Progress())
+    counts = sum(result.counts for result in done)
+    classes = ('background', ) + index.classes
+    names = {**dict(enumerate(classes)), 255: 'unknown'}
+    content = dict(
+        settings=settings,
+        json=index.path,
+        images=len(done),
+        classes=classes,
+        pixels={names[i]: int(counts[i])
+                for i in sorted(names)},
+        sha256=checksum({r.img_id: r.file_hash
+                         for r in done}),
+        pixel_sha256=checksum({r.img_id: r.pixel_hash
+                               for r in done}))
+    manifest = osp.join(out, f'manifest_{name}.json')
+    atomic_write(manifest, (json.dumps(content, indent=1) + '\n').encode())
+    os.remove(marker)
+    print(f'{name}: {len(done)} label images in {out}, '
+          f'{sum(r.kept for r in done)} of them were there, '
+          f'{time.perf_counter() - started:.0f} s')
+    print(f'{name}: sha256 {content["sha256"]} of the files')
+    print(f'{name}: sha256 {content["pixel_sha256"]} of the pixels')
+
+
+def write_lists(index: CocoIndex, places: Sequence[int], name: str,
+                args: argparse.Namespace) -> None:
+    """Write the ids of a split, and the ids with their tags."""
+    labels, offsets = index.tags(args.tag_crowds, args.min_area)
+    ids, tags, bare = [], [], 0
+    for place in sorted(places, key=index.img_ids.__getitem__):
+        img_id = index.img_ids[place]
+        if ',' in img_id or len(img_id.split()) > 1:
+            raise InputError(f'{index.path}: image {img_id[:80]!r} has a '
+                             'space or comma in its name, which image lists '
+                             'cannot hold')
+        own = labels[offsets[place]:offsets[place + 1]].tolist()
+        bare += not own
+        if own or args.unlabeled == 'keep':
+            ids.append(f'{img_id}\n')
+            tags.append(' '.join([img_id, *map(str, own)]) + '\n')
+    if not ids:
+        raise InputError(f'{index.path}: no image has a class')
+    lists = osp.join(args.root, 'ImageSets')
+    for suffix, lines in (('', ids), ('_cls', tags)):
+        atomic_write(
+            osp.join(lists, f'{name}{suffix}.txt'), ''.join(lines).encode())
+    what = 'left out' if args.unlabeled == 'drop' else 'kept'
+    print(f'{name}: {len(ids)} ids in {lists}, {bare} images without a class '
+          f'{what}')
+
+
+def convert(split: str, args: argparse.Namespace) -> None:
+    """Convert one split.
+
+    Args:
+        split (str): For example 'train2014'.
+        args (argparse.Namespace): The command line.
+    """
+    path = args.json or osp.join(args.root, 'annotations',
+                                 f'instances_{split}.json')
+    masks = not args.no_masks
+    places: Sequence[int]
+    print(f'{path}: reading', flush=True)
+    index = index_instances(read_instances(path, masks), path, masks)
+    images = args.images or osp.join(args.root, split)
+    if osp.isdir(images):
+        places, lost = find_photographs(index, images, args.strict)
+        if lost:
+            print(lost, flush=True)
+    elif args.images or args.strict:
+        raise InputError(f'{images}: no such folder')
+    else:
+        print(f'{images}: no such folder; sizes are taken from the JSON')
+        images, places = None, range(len(index.img_ids))
+    if masks:
+        write_masks(index, places, split, images, args)
+    write_lists(index, places, split, args)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--root', default='data/coco2014', help='folder of data and results')
+    parser.add_argument(
+        '--split',
+        nargs='+',
+        default=['train2014', 'val2014'],
+        help='names of splits (default: train2014 val2014)')
+    parser.add_argument(
+        '--json',
+        help='annotations (default: ROOT/annotations/instances_SPLIT.json)')
+    parser.add_argument(
+        '--images', help='folder of the photographs (default: ROOT/SPLIT)')
+    parser.add_argument(
+        '--out', help='label images (default: ROOT/SegmentationClass)')
+    parser.add_argument('--overlap', choices=OVERLAPS, default=OVERLAPS[0])
+    parser.add_argument(
+        '--crowd', choices=CROWD_PIXELS, default=CROWD_PIXELS[0])
+    parser.add_argument(
+        '--tag-crowds',
+        choices=CROWDS,
+        default=CROWDS[0],
+        help='whether crowds count as tags (default: keep)')
+    parser.add_argument(
+        '--min-area',
+        type=float,
+        default=0.0,
+        help='annotations with fewer pixels do not count as tags (default: '
+        '0)')
+    parser.add_argument(
+        '--unlabeled',
+        choices=UNLABELED,
+        default=UNLABELED[0],
+        help='list images without a class, or not (default: drop)')
+    parser.add_argument(
+        '--strict', action='store_true', help='all photographs must be there')
+    parser.add_argument(
+        '--no-masks', action='store_true', help='write the lists alone')
+    parser.add_argument(
+        '--jobs', type=int, default=1, help='processes (default: 1)')
+    args = parser.parse_args()
+    if args.jobs < 1:
+        parser.error('--jobs must be positive')
+    if len(args.split) > 1 and (args.json or args.images):
+        parser.error('--json and --images are for one --split')
+    return args
+
+
+def main() -> None:
+    """Convert."""
+    args = parse_args()
+    for split in args.split:
+        convert(split, args)
+
+
+if __name__ == '__main__':
+    run(main)
