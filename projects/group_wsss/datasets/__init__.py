@@ -6,7 +6,9 @@ from .grouped import GroupedDataset, group_collate
 from .image_level import ImageLevelDataset
 from .image_list import (ImageList, ImageRecord, read_image_list,
                          write_image_list)
+from .label_advice import label_advice, label_page
 from .label_index import LabelIndex
+from .label_statistics import label_statistics
 from .pseudo_label_dataset import PseudoLabelDataset
 from .samplers import GroupBatchSampler
 from .toy import TOY_CLASSES, ToyImageLevel, generate_toy
@@ -18,5 +20,6 @@ __all__ = [
     'GroupedDataset', 'ImageLevelDataset', 'ImageList', 'ImageRecord',
     'LabelIndex', 'LoadPhoto', 'PseudoLabelDataset', 'TOY_CLASSES',
     'ToyImageLevel', 'VOC_CLASSES', 'VOCImageLevel', 'generate_toy',
-    'group_collate', 'load_photo', 'read_image_list', 'write_image_list'
+    'group_collate', 'label_advice', 'label_page', 'label_statistics',
+    'load_photo', 'read_image_list', 'write_image_list'
 ]

@@ -231,3 +231,88 @@ def test_wrong_settings(kwargs, message):
     base = DefaultSampler(Data(), seed=0)
     with pytest.raises(InputError, match=message):
         GroupBatchSampler(base, **kwargs)
+
+
+@pytest.mark.parametrize('world_size', [1, 2])
+@pytest.mark.parametrize('steps', [0, 1, 7, 90, 130])
+def test_skip_is_to_read_and_forget(monkeypatch, world_size, steps):
+    for rank in range(world_size):
+
+        def build():
+            return make(
+                monkeypatch, InfiniteSampler, rank, world_size, group_size=2)
+
+        expected = list(islice(build(), steps + 25))[steps:]
+        resumed = build()
+        # a loader may have read ahead before the run knows where it is
+        next(iter(resumed))
+        resumed.skip(steps)
+        assert list(islice(resumed, 25)) == expected
+        assert list(islice(resumed, 1)) != expected[:1]
+        resumed.skip(steps)  # counted from the start of the stream
+        assert list(islice(resumed, 25)) == expected
+
+
+def test_skip_draws_no_partners(monkeypatch):
+    asked = []
+    plain = LabelIndex.partners
+
+    def partners(self, anchors, *args):
+        asked.append(len(anchors))
+        return plain(self, anchors, *args)
+
+    monkeypatch.setattr(LabelIndex, 'partners', partners)
+    sampler = make(monkeypatch, InfiniteSampler, group_size=2)
+    sampler.skip(10_000)
+    next(iter(sampler))
+    assert asked == [258]  # 43 batches of 6 groups, the first chunk
+    finite = make(monkeypatch, DefaultSampler, group_size=2)
+    with pytest.raises(InputError, match='DefaultSampler cannot skip'):
+        finite.skip(1)
+
+
+def test_a_long_epoch_is_drawn_in_chunks(monkeypatch):
+    labels = [[i % 5] for i in range(1000)]
+    base = DefaultSampler(Data(labels), shuffle=True, seed=5)
+    sampler = GroupBatchSampler(base, 14, group_size=2, drop_last=True)
+    base.set_epoch(3)
+    anchors = np.array(list(base))
+    drawn = sampler.index.partners(anchors, 1, 'exact', 5, 3)
+    expected = np.stack([anchors, drawn[:, 0]], 1)[:994].reshape(-1, 14)
+    asked = []
+    monkeypatch.setattr(
+        LabelIndex, 'partners', lambda self, some, *args: asked.append(
+            len(some)) or drawn[sum(asked[:-1]):][:len(some)])
+    batches = iter(sampler)
+    assert next(batches) == expected[0].tolist() and asked == [259]
+    assert list(batches) == expected[1:].tolist()
+    assert len(sampler) == len(expected) and asked == [259, 259, 259, 223]
+
+
+def test_index_folder(tmp_path):
+    base = DefaultSampler(Data(), shuffle=True, seed=5)
+    folder = str(tmp_path / 'index')
+    plain = list(GroupBatchSampler(base, 12, group_size=3))
+    first = GroupBatchSampler(base, 12, group_size=3, index_dir=folder)
+    assert list(first) == plain
+    again = GroupBatchSampler(base, 12, group_size=3, index_dir=folder)
+    assert list(again) == plain
+    for sampler in (first, again):
+        assert isinstance(sampler.index._pool.base, np.memmap)
+    # the labels of a dataset without them are not asked for again
+    bare = DefaultSampler(Bare(), shuffle=True, seed=5)
+    assert list(GroupBatchSampler(bare, 12, group_size=3,
+                                  index_dir=folder)) == plain
+    for labels, message in ((LABELS[:-1], '48 images, the dataset has 47'),
+                            (LABELS[:-1] + [[0]], 'image 47 has other')):
+        with pytest.raises(InputError, match=message):
+            GroupBatchSampler(
+                DefaultSampler(Data(labels), seed=5),
+                12,
+                group_size=3,
+                index_dir=folder)
+    with pytest.raises(InputError, match='image 0 has other labels'):
+        GroupBatchSampler(
+            bare, 12, group_size=3, index_dir=folder, labels=[[1]] * 48)
+    with pytest.raises(InputError, match='largest class'):
+        GroupBatchSampler(base, 17, group_size=17, index_dir=folder)

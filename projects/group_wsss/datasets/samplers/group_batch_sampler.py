@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Flat batches in which every ``group_size`` neighbours are one group."""
+import os.path as osp
 from itertools import islice
 from typing import Any, Iterator, List, Optional, Sequence
 
@@ -11,9 +12,12 @@ from ...errors import InputError
 from ...registry import DATA_SAMPLERS
 from ..image_list import image_id_of, read_image_list
 from ..label_index import MATCHES, LabelIndex
+from ..label_index_files import HEADER
 
-# groups drawn at a time from a sampler that never ends
+# groups drawn at a time
 _CHUNK = 256
+# images of which the labels are compared with those of a saved index
+_SAMPLES = 256
 
 
 def labels_of_dataset(dataset: Any) -> List[List[int]]:
@@ -77,10 +81,15 @@ class GroupBatchSampler(BatchSampler):
             image id (the name of the photograph without suffix where the
             dataset has no ``img_id``).
         num_classes (int, optional): Defaults to the largest id plus one.
+        index_dir (str, optional): Folder of a :class:`LabelIndex`, built and
+            saved there if it holds none, mapped into memory if it does: no
+            labels are read, and the processes of a machine share one copy.
+            Defaults to None, built in memory.
 
     Raises:
         InputError: ``batch_size`` is no multiple of ``group_size``, no class
-            has ``group_size`` images, or there are no labels.
+            has ``group_size`` images, there are no labels, or the index of
+            ``index_dir`` is not that of the dataset.
     """
 
     def __init__(self,
@@ -92,7 +101,8 @@ class GroupBatchSampler(BatchSampler):
                  seed: Optional[int] = None,
                  labels: Optional[Sequence[Sequence[int]]] = None,
                  ann_file: Optional[str] = None,
-                 num_classes: Optional[int] = None) -> None:
+                 num_classes: Optional[int] = None,
+                 index_dir: Optional[str] = None) -> None:
         if not isinstance(group_size, int) or group_size < 1:
             raise InputError(f'group_size={group_size!r} must be an integer '
                              'of at least 1')
@@ -113,7 +123,14 @@ class GroupBatchSampler(BatchSampler):
         self._stream: Optional[Iterator[List[int]]] = None
         self.index: Optional[LabelIndex] = None
         if group_size > 1:  # a plain batch sampler needs no labels
-            self.index = self._build_index(labels, ann_file, num_classes)
+            if index_dir and osp.isfile(osp.join(index_dir, HEADER)):
+                self.index = self._load_index(index_dir, labels)
+            else:
+                self.index = self._build_index(labels, ann_file, num_classes)
+                if index_dir:
+                    self.index.save(index_dir)
+                    self.index = LabelIndex.load(index_dir, verify=False)
+            self._check_group_size(self.index)
 
     def __iter__(self) -> Iterator[List[int]]:
         """Yield lists of ``G * K`` dataset positions."""
@@ -131,26 +148,52 @@ class GroupBatchSampler(BatchSampler):
             return len(self.sampler) // groups
         return -(-len(self.sampler) // groups)
 
+    def skip(self, num_batches: int) -> None:
+        """Go to a batch of an endless stream, as a resumed run must.
+
+        No partners are drawn and no images read for what is passed over; the
+        base sampler makes the order of its passes again.
+
+        Args:
+            num_batches (int): Batches of this process since the start of the
+                stream, not since the last call.
+
+        Raises:
+            InputError: The base sampler is no ``InfiniteSampler``: an epoch
+                of another one is found again by ``set_epoch``.
+        """
+        if not isinstance(self.sampler, InfiniteSampler):
+            raise InputError(f'{type(self.sampler).__name__} cannot skip '
+                             'batches, InfiniteSampler can')
+        count = num_batches * (self.batch_size // self.group_size)
+        base = self.sampler
+        base.indices = islice(base._indices_of_rank(), count, None)
+        self._stream = self._infinite(count)
+
     def _finite(self) -> Iterator[List[int]]:
         epoch = getattr(self.sampler, 'epoch', self._passes)
         self._passes += 1
-        anchors = np.fromiter(self.sampler, np.int64)
-        yield from self._batches(anchors, epoch)
+        anchors, chunk = np.fromiter(self.sampler, np.int64), self._chunk()
+        for start in range(0, len(anchors), chunk):
+            yield from self._batches(anchors[start:start + chunk], epoch)
 
-    def _infinite(self) -> Iterator[List[int]]:
+    def _infinite(self, skipped: int = 0) -> Iterator[List[int]]:
         base = iter(self.sampler)
-        groups = self.batch_size // self.group_size
         rank = getattr(self.sampler, 'rank', 0)
         world_size = getattr(self.sampler, 'world_size', 1)
         num_images = len(self.sampler.dataset)
-        # whole batches in a chunk: none is cut at its end
-        chunk = groups * -(-_CHUNK // groups)
-        position = rank
+        chunk = self._chunk()
+        position = rank + world_size * skipped
         while True:
             anchors = np.fromiter(islice(base, chunk), np.int64)
             where = position + world_size * np.arange(len(anchors))
             position += world_size * len(anchors)
             yield from self._batches(anchors, where // num_images)
+
+    def _chunk(self) -> int:
+        """Anchors of whole batches: none is cut at the end of a chunk."""
+        groups = self.batch_size // self.group_size
+        return groups * -(-_CHUNK // groups)
 
     def _batches(self, anchors: np.ndarray, epoch: Any) -> Iterator[List[int]]:
         """Draw all partners in one call, then cut into batches."""
@@ -190,7 +233,38 @@ class GroupBatchSampler(BatchSampler):
         if num_classes is None:
             num_classes = 1 + max(
                 (int(max(ids)) for ids in labels if len(ids)), default=0)
-        index = LabelIndex(labels, num_classes)
+        return LabelIndex(labels, num_classes)
+
+    def _load_index(self, index_dir: str,
+                    labels: Optional[Sequence[Sequence[int]]]) -> LabelIndex:
+        """A saved index, compared with some images of the dataset."""
+        index = LabelIndex.load(index_dir)
+        dataset = self.sampler.dataset
+        if index.num_images != len(dataset):
+            raise InputError(f'{index_dir}: a label index of '
+                             f'{index.num_images} images, the dataset has '
+                             f'{len(dataset)}')
+        some = np.linspace(0, index.num_images - 1,
+                           min(_SAMPLES, index.num_images))
+        for i in some.astype(np.int64).tolist():
+            if labels is not None:
+                expected = labels[i]
+            elif hasattr(dataset, 'get_cat_ids'):
+                try:
+                    expected = dataset.get_cat_ids(i)
+                except NotImplementedError:
+                    return index
+            else:
+                return index
+            if sorted({int(c)
+                       for c in expected}) != index.labels_of(i).tolist():
+                raise InputError(
+                    f'{index_dir}: image {i} has other labels in the dataset '
+                    'than in the label index; remove the folder to build it '
+                    'again')
+        return index
+
+    def _check_group_size(self, index: LabelIndex) -> None:
         if self.match == 'none':
             largest, what = index.num_images, 'the data set'
         else:
@@ -198,4 +272,3 @@ class GroupBatchSampler(BatchSampler):
         if self.group_size > largest:
             raise InputError(f'group_size={self.group_size} is larger than '
                              f'{what} ({largest} images)')
-        return index

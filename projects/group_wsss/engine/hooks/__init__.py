@@ -1,10 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from .attention_accumulation_hook import AttentionAccumulationHook
 from .group_check_hook import GroupCheckHook
+from .group_resume_hook import GroupResumeHook
 from .pseudo_label_hook import PseudoLabelHook
 from .weak_supervision_hook import WeakSupervisionHook
 
 __all__ = [
-    'AttentionAccumulationHook', 'GroupCheckHook', 'PseudoLabelHook',
-    'WeakSupervisionHook'
+    'AttentionAccumulationHook', 'GroupCheckHook', 'GroupResumeHook',
+    'PseudoLabelHook', 'WeakSupervisionHook'
 ]
