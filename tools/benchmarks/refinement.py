@@ -26,6 +26,7 @@ from group_wsss.evaluation import analyze_dump, open_dump
 from group_wsss.files import atomic_write
 
 AFFINITY = 'configs/affinity/affinity_effnet-lite0_voc-layout.py'
+SELF_TRAINING = 'configs/self_training/fcn_effnet-lite0_voc-layout.py'
 STAGE2 = 'configs/deeplabv3/deeplabv3_effnet-lite0_voc-layout.py'
 # class maps divided by their maximum; chosen by looking at masks, see the
 # table of group sizes. Refined scores are equal with background at 0.5.
@@ -78,6 +79,8 @@ ROWS = [
         REFINED),
     Row('groups, three scales and flip + walk of a second network', 'walk2',
         REFINED),
+    Row('groups, three scales and flip + random walk + self-training',
+        'labels', REFINED),
 ]
 
 
@@ -119,6 +122,14 @@ def label_steps(images: str, seed: int) -> List[Step]:
             leaves='iter_150.pth', env={'PSEUDO_DIR': '{seeds}'}),
         refine(
             'random_walk', groups, 'walk', images, AFFINITY='{last:affinity}'),
+        train('pixels', SELF_TRAINING)._replace(
+            leaves='iter_250.pth', env={'PSEUDO_DIR': '{walk}'}),
+        refine(
+            'self_training',
+            '{walk}',
+            'labels',
+            images,
+            SEGMENTOR='{last:pixels}'),
         refine('seeds_refined', '{walk}', 'seeds2', images),
         train('affinity2', AFFINITY)._replace(
             leaves='iter_150.pth', env={'PSEUDO_DIR': '{seeds2}'}),
