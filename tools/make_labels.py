@@ -35,6 +35,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed', type=int, default=0, help='of all trainings (default: 0)')
     parser.add_argument(
+        '--gpus',
+        type=int,
+        default=1,
+        help='processes that train; without GPUs they use the CPU')
+    parser.add_argument(
         '--nproc', type=int, default=1, help='processes that refine')
     parser.add_argument(
         '--cfg-options',
@@ -72,6 +77,8 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
             """Put folders in the place of their stages."""
 
             def folder(match: re.Match) -> str:
+                if match[0] == '{here}':
+                    return here
                 if match[2] not in done:
                     raise InputError(f'{where}: {match[0]} is no stage before '
                                      f'this one: {", ".join(done) or "none"}')
@@ -95,6 +102,12 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
         if not osp.isfile(config):
             raise InputError(f'{where}.config: {config}: no such file')
         command = [sys.executable, str(TOOLS / _TOOLS[tool]), config]
+        if tool == 'train' and args.gpus > 1:
+            command = [
+                'bash',
+                str(TOOLS / 'dist_train.sh'), config,
+                str(args.gpus)
+            ]
         leaves = stage.get('leaves')
         options = dict(stage.get('options') or {})
         if tool == 'train':
@@ -108,6 +121,8 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
                 '--nproc',
                 str(args.nproc)
             ]
+            if cfg.get('image_list'):
+                command += ['--image-list', cfg.image_list]
             leaves = leaves or 'manifest.json'
         if options:
             command += ['--cfg-options']

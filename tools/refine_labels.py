@@ -32,6 +32,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--suffix', default='.jpg', help='their ending (default: .jpg)')
     parser.add_argument(
+        '--image-list',
+        help='image list of stage 1, if it names files other than ID.jpg; '
+        'its paths are relative to --images')
+    parser.add_argument(
         '--classes',
         help='"voc" or a file with one class name a line (default: those of '
         "the dump's manifest.json)")
@@ -50,6 +54,8 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='override settings of the config')
     args = parser.parse_args()
+    if args.image_list is not None and args.images is None:
+        parser.error('--image-list needs --images')
     if args.nproc < 1:
         parser.error('--nproc must be positive')
     return args
@@ -101,6 +107,13 @@ def main() -> None:
     else:
         raise InputError(f'{args.dump}: has no manifest.json with class '
                          'names; give --classes')
+    paths = None
+    if args.image_list is not None:
+        from group_wsss.datasets import read_image_list
+        paths = {
+            record.img_id: record.path or record.img_id + args.suffix
+            for record in read_image_list(args.image_list, classes).records
+        }
     source = manifest or {}
     job = RefineJob(
         scores_dir=scores,
@@ -111,7 +124,8 @@ def main() -> None:
         image_dir=args.images,
         image_suffix=args.suffix,
         keep_scores=args.keep_scores,
-        palette=source.get('palette'))
+        palette=source.get('palette'),
+        image_paths=paths)
     done = refine_dump(
         job,
         ids=read_id_list(args.list) if args.list else None,

@@ -6,7 +6,8 @@
 #       python tools/make_labels.py configs/recipes/effnet-lite0_voc-layout.py
 #
 # No step reads a mask. `config` is relative to this file; {NAME} is the
-# folder of an earlier stage, {last:NAME} its latest checkpoint.
+# folder of an earlier stage, {last:NAME} its latest checkpoint, {here} the
+# folder of this file.
 environment = ['DATA_ROOT', 'TRAIN_LIST']
 image_dir = '{{$DATA_ROOT:data/voc-layout}}/JPEGImages'
 stages = [
@@ -53,5 +54,5 @@ stages = [
         dump='{walk}',
         env=dict(SEGMENTOR='{last:pixels}')),
 ]
-next_step = ('PSEUDO_DIR={labels} bash tools/dist_train.sh '
-             'configs/deeplabv3/deeplabv3_effnet-lite0_voc-layout.py 1')
+next_step = ('PSEUDO_DIR={labels} python tools/train.py '
+             'configs/deeplabv3/deeplabv3_effnet-lite0_voc-layout.py')

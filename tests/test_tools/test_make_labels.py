@@ -29,7 +29,8 @@ def recipe(stages, **more):
 
 
 def args(path, **more):
-    return SimpleNamespace(config=str(path), seed=3, nproc=2, **more)
+    values = dict(config=str(path), seed=3, nproc=2, gpus=1)
+    return SimpleNamespace(**{**values, **more})
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
@@ -82,6 +83,31 @@ def test_commands(plan, tmp_path, monkeypatch):
     assert [s.outputs for s in (first, second, third)] == [['last_checkpoint'],
                                                            ['manifest.json'],
                                                            ['last_checkpoint']]
+
+
+def test_gpus_lists_and_here(plan, tmp_path):
+    (tmp_path / 'a.py').write_text('')
+    first, second = plan(
+        recipe([
+            dict(name='one', tool='train', config='a.py'),
+            dict(
+                name='two',
+                tool='refine',
+                config='a.py',
+                dump='d',
+                options={'refiners.0.config': '{here}/a.py'})
+        ],
+               image_list='list.json'), args(tmp_path / 'r.py', gpus=2))
+    assert first.command[0] == 'bash'
+    assert first.command[1].endswith('tools/dist_train.sh')
+    assert first.command[2:] == [
+        f'{tmp_path}/a.py', '2', '--work-dir', 'w/one', '--cfg-options',
+        'randomness.seed=3'
+    ]
+    assert second.command[-4:] == [
+        '--image-list', 'list.json', '--cfg-options',
+        f'refiners.0.config={tmp_path}/a.py'
+    ]
 
 
 @pytest.mark.parametrize('stage, words', [

@@ -57,6 +57,36 @@ def files(folder):
     }
 
 
+def test_photographs_of_a_list(folder, tmp_path):
+    """Photographs that are not called as their ids are."""
+    images = tmp_path / 'images'
+    images.mkdir()
+    entries = []
+    for i in range(11):
+        link = images / f'photo {i}.png'
+        link.symlink_to(folder / f'images/s/{i}.png')
+        entries.append(dict(id=f's/{i}', path=link.name, labels=['cat']))
+    listed = tmp_path / 'list.json'
+    content = dict(classes=['cat', 'dog'], images=entries)
+    listed.write_text(json.dumps(content))
+    command = [folder / 'config.py', folder / 'dump']
+    run(*command, tmp_path / 'a', '--images', folder / 'images', '--suffix',
+        '.png')
+    run(*command, tmp_path / 'b', '--images', images, '--image-list', listed)
+    assert files(tmp_path / 'a') == files(tmp_path / 'b')
+    listed.write_text(json.dumps(dict(content, images=entries[1:])))
+    done = run(
+        *command,
+        tmp_path / 'c',
+        '--images',
+        images,
+        '--image-list',
+        listed,
+        code=2)
+    assert 'error: s/0: has scores, but is not in the list' in done.stderr
+    assert run(*command, tmp_path / 'c', '--image-list', listed, code=2).stderr
+
+
 def test_one_and_two_processes(folder):
     args = (folder / 'config.py', folder / 'dump')
     images = ('--images', folder / 'images', '--suffix', '.png')

@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Refine and label score maps that were saved before, without a runner."""
 import multiprocessing
+import os.path as osp
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -34,6 +35,8 @@ class RefineJob(NamedTuple):
         refiners (tuple[dict]): Configs.
         image_dir (str, optional): Folder of the photographs.
         image_suffix (str): Their ending.
+        image_paths (dict, optional): Path below ``image_dir`` by image id,
+            where it is not id and ending. Defaults to None.
         keep_scores (bool): Keep the refined maps.
         palette (list, optional): RGB of the labels.
     """
@@ -46,6 +49,26 @@ class RefineJob(NamedTuple):
     image_suffix: str
     keep_scores: bool
     palette: Optional[list]
+    image_paths: Optional[Dict[str, str]] = None
+
+    def image_path(self, img_id: str) -> str:
+        """Where a photograph is.
+
+        Args:
+            img_id (str): Its id.
+
+        Returns:
+            str: Its path.
+
+        Raises:
+            InputError: It is not in ``image_paths``.
+        """
+        if self.image_paths is None:
+            return output_path(self.image_dir, img_id, self.image_suffix)
+        if img_id not in self.image_paths:
+            raise InputError(f'{img_id}: has scores, but is not in the list '
+                             'of photographs')
+        return osp.join(self.image_dir, self.image_paths[img_id])
 
 
 # this process's dump: building a refiner may mean loading a network
@@ -85,9 +108,7 @@ def _advance(ids: Sequence[str], job: RefineJob,
     for img_id in ids:
         image = None
         if job.image_dir is not None:
-            image = partial(
-                load_photo, output_path(job.image_dir, img_id,
-                                        job.image_suffix))
+            image = partial(load_photo, job.image_path(img_id))
         if thresholds:
             dump.add_waiting(img_id, image)
         else:

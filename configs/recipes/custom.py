@@ -1,0 +1,25 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# effnet-lite0_voc-layout.py for your own photographs and classes: any list of
+# configs/group_wsss/custom.py.
+#
+#   DATA_ROOT=photos TRAIN_LIST=labels.json \
+#       python tools/make_labels.py configs/recipes/custom.py
+_base_ = './effnet-lite0_voc-layout.py'
+image_dir = '{{$DATA_ROOT:data/custom}}'
+image_list = '{{$DATA_ROOT:data/custom}}/{{$TRAIN_LIST:labels.json}}'
+stages = _base_.stages
+for stage in stages:
+    if stage['name'] == 'classifier':
+        stage['config'] = '../group_wsss/custom.py'
+    elif stage['name'] == 'affinity':
+        stage['config'] = '../affinity/affinity_effnet-lite0_custom.py'
+    elif stage['name'] == 'pixels':
+        stage['config'] = '../self_training/fcn_effnet-lite0_custom.py'
+    elif stage['name'] == 'labels':
+        # the config as it was trained, which knows the number of classes
+        stage['options'] = {
+            'refiners.0.config': '{pixels}/fcn_effnet-lite0_custom.py'
+        }
+del stage
+next_step = ('PSEUDO_DIR={labels} python tools/train.py '
+             'configs/deeplabv3/deeplabv3_effnet-lite0_custom.py')
