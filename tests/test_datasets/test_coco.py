@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import json
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -349,3 +350,10 @@ def test_coco_voc_style(tmp_path):
     assert classes == ('background', ) + COCO_CLASSES
     assert palette == voc_palette(81).tolist()
     assert len({tuple(color) for color in palette}) == 81
+
+
+def test_without_pycocotools(monkeypatch):
+    from group_wsss.datasets.coco_render import decode_segmentation
+    monkeypatch.setitem(sys.modules, 'pycocotools', None)
+    with pytest.raises(InputError, match='pip install pycocotools'):
+        decode_segmentation([[0, 0, 4, 0, 4, 4]], 8, 8)

@@ -3,7 +3,6 @@
 from typing import Any, Sequence, Tuple
 
 import numpy as np
-from pycocotools import mask as mask_utils
 
 from ..errors import InputError
 
@@ -69,8 +68,14 @@ def decode_segmentation(segmentation: Any, height: int,
         np.ndarray: bool ``(H, W)``.
 
     Raises:
-        InputError: It cannot be; the message names no file.
+        InputError: It cannot be, and the message names no file; or
+            pycocotools is not installed.
     """
+    try:
+        from pycocotools import mask as mask_utils
+    except ImportError:
+        raise InputError('polygons and RLE of COCO need pycocotools: pip '
+                         'install pycocotools') from None
     check_segmentation(segmentation, height, width)
     rle = segmentation
     try:
