@@ -121,5 +121,5 @@ def test_what_goes_wrong(photos, call_tool, capsys, monkeypatch):
     Path('dump').mkdir()
     monkeypatch.setenv('PSEUDO_DIR', 'dump')
     text = fails(capsys, call_tool, 'train', STAGE2)
-    assert text.endswith('dump/manifest.json: No such file or directory: a '
-                         'finished dump of stage 1 has this file')
+    assert text.endswith('dump/manifest.json: no such file: a finished dump '
+                         'of stage 1 has it')

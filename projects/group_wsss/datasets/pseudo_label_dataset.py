@@ -1,5 +1,4 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import json
 import os
 import os.path as osp
 from typing import Any, Dict, List, Optional, Set, Tuple
@@ -8,6 +7,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from ..errors import InputError
+from ..files import read_json
 from ..registry import DATASETS
 from .image_list import read_image_list
 
@@ -28,13 +28,10 @@ def read_label_names(path: str) -> Tuple[Tuple[str, ...], List[List[int]]]:
         InputError: Missing, or no manifest of a dump.
     """
     try:
-        with open(path, encoding='utf-8') as file:
-            content = json.load(file)
-    except OSError as error:
-        raise InputError(f'{path}: {error.strerror or error}: a finished dump '
-                         'of stage 1 has this file') from None
-    except (RecursionError, ValueError):
-        raise InputError(f'{path}: not a JSON file') from None
+        content = read_json(path)
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file: a finished dump of stage 1 '
+                         'has it') from None
     content = content if isinstance(content, dict) else {}
     names, palette = content.get('classes'), content.get('palette')
     if (not isinstance(names, list) or len(set(map(str, names))) < len(names)
