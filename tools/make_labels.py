@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Dict, List
 
 TOOLS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TOOLS.parent / 'projects'))
@@ -47,8 +47,19 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         metavar='KEY=VALUE',
         help='override settings of the recipe, such as '
-        'stages.0.options.max_iters=100')
+        'stages.0.options.train_cfg.max_iters=100')
     return parser.parse_args()
+
+
+def dotted(options: dict, path: str = '') -> Dict[str, Any]:
+    """Nested options by the keys that ``--cfg-options`` wants."""
+    flat: Dict[str, Any] = {}
+    for key, value in options.items():
+        if isinstance(value, dict):
+            flat.update(dotted(value, f'{path}{key}.'))
+        else:
+            flat[f'{path}{key}'] = value
+    return flat
 
 
 def plan(cfg, args: argparse.Namespace) -> List[Stage]:
@@ -109,7 +120,7 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
                 str(args.gpus)
             ]
         leaves = stage.get('leaves')
-        options = dict(stage.get('options') or {})
+        options = dotted(stage.get('options') or {})
         if tool == 'train':
             command += ['--work-dir', str(work / name)]
             options = {'randomness.seed': args.seed, **options}

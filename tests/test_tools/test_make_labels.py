@@ -56,7 +56,14 @@ def test_commands(plan, tmp_path, monkeypatch):
     monkeypatch.delenv('OTHER', raising=False)
     first, second, third = plan(
         recipe([
-            dict(name='one', tool='train', config='a.py', options={'x.y': 2}),
+            dict(
+                name='one',
+                tool='train',
+                config='a.py',
+                options={
+                    'x.y': 2,
+                    'a': dict(b=3)
+                }),
             dict(name='two', tool='refine', config='b.py', dump='{one}/z'),
             dict(
                 name='three',
@@ -67,7 +74,7 @@ def test_commands(plan, tmp_path, monkeypatch):
                environment=['SOME_ROOT', 'OTHER']), args(tmp_path / 'r.py'))
     assert first.command[2:] == [
         f'{tmp_path}/a.py', '--work-dir', 'w/one', '--cfg-options',
-        'randomness.seed=3', 'x.y=2'
+        'randomness.seed=3', 'x.y=2', 'a.b=3'
     ]
     assert second.command[2:] == [
         f'{tmp_path}/b.py', 'w/one/z', 'w/two', '--images', 'photos',
