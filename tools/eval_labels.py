@@ -9,7 +9,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss import cli
-from group_wsss.evaluation import (class_names, evaluate_folder, format_table,
+from group_wsss.evaluation import (dump_classes, evaluate_folder, format_table,
                                    read_id_list)
 from group_wsss.files import atomic_write
 
@@ -24,9 +24,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('masks', help='folder of mask index PNGs')
     parser.add_argument(
         '--classes',
-        default='voc',
         help='"voc", a file with one class name a line, or the number of '
-        'classes without background (default: voc)')
+        'classes without background (default: those of manifest.json in '
+        'PRED, else voc)')
     parser.add_argument(
         '--list',
         help='text file with the image ids to compare, first word of each '
@@ -80,7 +80,7 @@ def main() -> None:
     result = evaluate_folder(
         args.pred,
         args.masks,
-        classes=class_names(args.classes),
+        classes=dump_classes(args.pred, args.classes),
         ids=read_id_list(args.list) if args.list else None,
         nproc=args.nproc)
     if args.out:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from group_wsss.errors import InputError
-from group_wsss.evaluation import open_dump
+from group_wsss.evaluation import dump_classes, open_dump
 from group_wsss.pseudo_labels import LabelWriter, ScoreMap, encode_index_png
 
 OTSU = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
@@ -113,3 +113,20 @@ def test_bad_manifests_are_one_line(dump, text, match):
     with pytest.raises(InputError, match=match) as caught:
         open_dump(str(dump))
     assert '\n' not in str(caught.value) and str(dump) in str(caught.value)
+
+
+def test_ids_with_spaces(tmp_path):
+    writer = LabelWriter(str(tmp_path), ['cat'])
+    for img_id in ('IMG 1', 'IMG 2'):
+        writer.write(img_id, np.zeros((3, 4), np.uint8))
+    writer.finish()
+    assert open_dump(str(tmp_path)).ids == ['IMG 1', 'IMG 2']
+
+
+def test_classes_of_a_folder(dump, tmp_path):
+    assert dump_classes(str(dump)) == ('cat', 'dog')
+    assert dump_classes(str(dump), '3') == ('class 1', 'class 2', 'class 3')
+    assert len(dump_classes(str(tmp_path))) == 20  # VOC
+    (dump / 'manifest.json').write_text('{}')
+    with pytest.raises(InputError, match="manifest.json: 'classes' must be"):
+        dump_classes(str(dump))

@@ -50,6 +50,20 @@ def test_table_and_json(folders, tmp_path):
     assert '44.44' in done.stdout and 'neither in predictions' in done.stdout
 
 
+def test_classes_of_the_manifest(folders):
+    pred, mask = folders
+    text = json.dumps(dict(classes=['background', 'lynx', 'owl']))
+    (pred / 'manifest.json').write_text(text)
+    done = _run(pred, mask)
+    assert done.returncode == 0, done.stderr
+    assert 'lynx' in done.stdout and 'aeroplane' not in done.stdout
+    assert 'aeroplane' in _run(pred, mask, '--classes', 'voc').stdout
+    (pred / 'manifest.json').write_text('{')
+    done = _run(pred, mask)
+    assert done.returncode == 2
+    assert 'manifest.json: not JSON' in done.stderr
+
+
 def test_bad_input_is_one_line(folders, tmp_path):
     pred, mask = folders
     (tmp_path / 'ids.txt').write_text('x\ny\nz\n')

@@ -80,12 +80,8 @@ def open_dump(folder: str,
         raise InputError(f'{folder}: no such folder')
     notes = []
     manifest = _read_manifest(osp.join(folder, MANIFEST))
-    if classes is not None:
-        names = ('background', *class_names(classes))
-    elif manifest is not None:
-        names = tuple(manifest['classes'])
-    else:
-        names = ('background', *class_names('voc'))
+    names = ('background', *dump_classes(folder, classes))
+    if classes is None and manifest is None:
         notes.append(f'no {MANIFEST}: taken to be the classes of VOC, '
                      '--classes names others')
     if not all(name.isprintable() for name in names):
@@ -94,7 +90,7 @@ def open_dump(folder: str,
     if image_list is not None:
         ids, tags = _read_tags(image_list, names[1:])
     elif osp.isfile(osp.join(folder, ID_LIST)):
-        ids = read_id_list(osp.join(folder, ID_LIST))
+        ids = read_id_list(osp.join(folder, ID_LIST), whole_lines=True)
     else:
         ids = find_ids(folder)
     if not ids:
@@ -139,6 +135,28 @@ def require_files(ids: Sequence[str], folder: str, suffix: str,
         names = ', '.join(missing[:3]) + (', ...' if len(missing) > 3 else '')
         raise InputError(f'{folder}: {len(missing)} of {len(ids)} images '
                          f'have no {what}: {names}')
+
+
+def dump_classes(folder: str,
+                 classes: Optional[str] = None) -> Tuple[str, ...]:
+    """Names of the classes of a folder of label images, no background.
+
+    Args:
+        folder (str): Label PNGs, with or without ``manifest.json``.
+        classes (str, optional): As :func:`class_names` takes it. Defaults
+            to the manifest's classes and, without a manifest, ``'voc'``.
+
+    Returns:
+        tuple[str]: The names.
+
+    Raises:
+        InputError: A manifest that is damaged, or none of these.
+    """
+    if classes is None:
+        manifest = _read_manifest(osp.join(folder, MANIFEST))
+        if manifest is not None:
+            return tuple(manifest['classes'][1:])
+    return class_names(classes or 'voc')
 
 
 def _read_manifest(path: str) -> Optional[Dict[str, Any]]:

@@ -44,11 +44,13 @@ def find_ids(folder: str, suffix: str = '.png') -> List[str]:
     return sorted(ids)
 
 
-def read_id_list(path: str) -> List[str]:
+def read_id_list(path: str, whole_lines: bool = False) -> List[str]:
     """Image ids of a list: the first word of each line.
 
     Args:
         path (str): Text file; class ids may follow the image id.
+        whole_lines (bool): Nothing follows, and ids may hold spaces, as in
+            the ``ids.txt`` of a dump. Defaults to False.
 
     Returns:
         list[str]: Ids in the order of the file.
@@ -59,7 +61,7 @@ def read_id_list(path: str) -> List[str]:
     """
     ids, lines = [], {}
     for number, line in enumerate(read_lines(path), 1):
-        words = line.split()
+        words = [line] if whole_lines and line.strip() else line.split()
         if not words:
             continue
         try:
