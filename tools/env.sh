@@ -66,12 +66,12 @@ _gw_install() {
         return
     fi
     # torch first: the mm packages are chosen for the torch that is there
-    for name in torch mminstall runtime optional tests; do
+    for name in torch mminstall runtime optional onnx tests; do
         step=$((step + 1))
-        _gw_say "step $step of 6: requirements/$name.txt"
+        _gw_say "step $step of 7: requirements/$name.txt"
         $pip -r "$_gw_root/requirements/$name.txt" >&2 || return
     done
-    _gw_say 'step 6 of 6: group_wsss itself'
+    _gw_say 'step 7 of 7: group_wsss itself'
     $pip --no-deps --no-build-isolation -e "$_gw_root" >&2
 }
 

@@ -7,4 +7,5 @@ set -e
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 . "$here/env.sh"
 cd "$here/.."
-exec python -m pytest "$@"
+# a test file stays in one process; each takes about 1 GB
+exec python -m pytest -n auto --maxprocesses 4 --dist loadfile "$@"

@@ -1,0 +1,193 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""A trained network with its class names, for inference."""
+import copy
+import os.path as osp
+from types import SimpleNamespace
+from typing import Any, Iterator, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn as nn
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from ..checkpoint import StateDictCheckHook, load_from_file, load_from_url
+from ..engine.num_classes import FROM_DATA, class_names_of
+from ..errors import InputError, one_line
+from ..evaluation import class_names
+from ..files import read_json
+from ..registry import MODELS
+
+
+def read_config(config: Union[str, dict, Config]) -> Config:
+    """A config from its path, or a copy of one.
+
+    Args:
+        config (str | dict | Config): The config.
+
+    Returns:
+        Config: With ``model``.
+
+    Raises:
+        InputError: No such file, no config, or one without ``model``.
+    """
+    name = 'config'
+    if isinstance(config, dict):
+        config = Config(config)
+    elif isinstance(config, Config):
+        config = copy.deepcopy(config)
+    else:
+        name = str(config)
+        if not osp.isfile(name):
+            raise InputError(f'{name}: no such config file')
+        try:
+            config = Config.fromfile(name)
+        except (OSError, SyntaxError) as error:
+            raise InputError(f'{name}: {one_line(error)}') from error
+    if config.get('model', None) is None:
+        raise InputError(f'{name}: has no model')
+    return config
+
+
+def read_checkpoint(weights: str) -> dict:
+    """Read a checkpoint without running code that it carries.
+
+    Args:
+        weights (str): File, or ``http://`` or ``https://`` address.
+
+    Returns:
+        dict: On the CPU.
+
+    Raises:
+        InputError: It is missing or cannot be read.
+    """
+    load = load_from_url if '://' in weights else load_from_file
+    return load(weights, map_location='cpu')
+
+
+def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
+                 weights: str, cfg: Config) -> Tuple[str, ...]:
+    """Class names of a network, without background.
+
+    Taken from the first of these that has any: the argument, the
+    checkpoint's ``dataset_meta``, ``pseudo_labels/manifest.json`` beside the
+    checkpoint, the data set of the config.
+
+    Args:
+        classes (str | Sequence[str], optional): Names; or a dump, its
+            ``manifest.json``, ``'voc'``, or a text file with one name a
+            line.
+        checkpoint (dict): The checkpoint.
+        weights (str): Its path.
+        cfg (Config): The config.
+
+    Returns:
+        tuple[str, ...]: The names.
+
+    Raises:
+        InputError: There are none, or a file with them is malformed.
+    """
+    if isinstance(classes, str):
+        if osp.isdir(classes) or classes.endswith('.json'):
+            return _manifest_classes(classes)
+        return class_names(classes)
+    if classes is not None:
+        return _checked('classes', classes)
+    meta = checkpoint.get('meta', None) or {}
+    names = meta.get('dataset_meta', None) or {}
+    names = names.get('classes', None) or meta.get('CLASSES', None)
+    if names:
+        return _checked(weights, names)
+    beside = osp.join(osp.dirname(weights), 'pseudo_labels')
+    if osp.isfile(osp.join(beside, 'manifest.json')):
+        return _manifest_classes(beside)
+    data = cfg.get('test_dataloader', None) or cfg.get('train_dataloader')
+    while isinstance(data, dict) and 'dataset' in data:
+        data = data['dataset']
+    try:
+        with DefaultScope.overwrite_default_scope(_scope(cfg)):
+            return _checked('config', class_names_of(data))
+    except (InputError, TypeError):
+        raise InputError(f'{weights}: holds no class names; give classes '
+                         '(names, or the folder of a dump)') from None
+
+
+def _manifest_classes(path: str) -> Tuple[str, ...]:
+    """Those of a dump, less the background."""
+    if not path.endswith('.json'):
+        path = osp.join(path, 'manifest.json')
+    try:
+        manifest = read_json(path)
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file') from None
+    names = manifest.get('classes') if isinstance(manifest, dict) else None
+    if not isinstance(names, list) or names[:1] != ['background']:
+        raise InputError(f'{path}: not a manifest of a dump: classes do not '
+                         'begin with background')
+    return _checked(path, names[1:])
+
+
+def _checked(where: str, names: Any) -> Tuple[str, ...]:
+    names = tuple(names)
+    if not names or len(set(names)) < len(names) or not all(
+            isinstance(name, str) and name for name in names):
+        raise InputError(f'{where}: class names must be strings, each '
+                         'once')
+    return names
+
+
+def _scope(cfg: Config) -> str:
+    return cfg.get('default_scope', None) or 'group_wsss'
+
+
+def _open_numbers(node: Any) -> Iterator[dict]:
+    """Parts of a model config whose number of classes follows the data."""
+    if isinstance(node, dict):
+        if node.get('num_classes') == FROM_DATA:
+            yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for child in node:
+            yield from _open_numbers(child)
+
+
+def build_network(cfg: Config, checkpoint: dict, weights: str,
+                  num_classes: Optional[int]) -> nn.Module:
+    """Build the model of a config and fill in its weights.
+
+    Args:
+        cfg (Config): With ``model``.
+        checkpoint (dict): Its trained weights.
+        weights (str): Their path, for messages.
+        num_classes (int, optional): Takes the place of
+            ``num_classes='from_data'``.
+
+    Returns:
+        nn.Module: In eval mode, on the CPU.
+
+    Raises:
+        InputError: The weights do not fit.
+    """
+    model = copy.deepcopy(cfg.model)
+    for node in _open_numbers(model):
+        node['num_classes'] = num_classes
+    with DefaultScope.overwrite_default_scope(_scope(cfg)):
+        net = MODELS.build(model)
+    hook = StateDictCheckHook(weights)
+    hook.after_load_checkpoint(SimpleNamespace(model=net), checkpoint)
+    return net.eval()
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Args:
+        device (str): Such as ``'cuda:0'``.
+
+    Raises:
+        InputError: What torch says, in one line.
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f'device {device!r}: '
+                         f'{str(error).strip().splitlines()[0]}') from None

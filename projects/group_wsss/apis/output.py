@@ -1,0 +1,101 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import io
+import os.path as osp
+from typing import Any, Optional, Sequence
+
+import numpy as np
+from mmengine.config import Config
+from PIL import Image
+
+from ..engine.utils import describe_checkpoint
+from ..errors import InputError
+from ..files import atomic_write, output_path
+from ..pseudo_labels import LabelWriter, ScoreMap
+from ..pseudo_labels.writer import SCORES
+from .photos import Photo
+
+# labels painted over photographs, inside a dump; JPEG, so that no tool
+# takes them for labels
+OVERLAYS = 'overlays'
+
+
+class ResultWriter:
+    """A dump of labels with overlays, the whole of it or nothing.
+
+    As a context: what is not finished leaves no trace.
+
+    Args:
+        out_dir (str, optional): The folder; None writes nothing.
+        photos (Sequence[Photo]): What will be labelled.
+        classes (Sequence[str]): Class names, without background.
+        palette (Sequence, optional): RGB of the labels.
+        keep_scores (bool): Keep score maps too. Defaults to False.
+
+    Raises:
+        InputError: The folder cannot be written, or a label would take the
+            place of a photograph.
+    """
+
+    def __init__(self,
+                 out_dir: Optional[str],
+                 photos: Sequence[Photo],
+                 classes: Sequence[str],
+                 palette: Optional[Sequence] = None,
+                 keep_scores: bool = False) -> None:
+        self.keep_scores = keep_scores
+        self.writer: Optional[LabelWriter] = None
+        if out_dir is None:
+            return
+        for photo in photos:
+            path = output_path(out_dir, photo.img_id, '.png')
+            if isinstance(photo.source, str) and osp.realpath(
+                    photo.source) == osp.realpath(path):
+                raise InputError(f'{path}: is a photograph, its label would '
+                                 'replace it; give another out_dir')
+        self.writer = LabelWriter(out_dir, classes, palette)
+
+    def __enter__(self) -> 'ResultWriter':
+        if self.writer is not None:
+            self.writer.begin()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self.writer is not None:
+            self.writer.begin()
+
+    def add(self, score_map: ScoreMap, label: np.ndarray,
+            overlay: Optional[np.ndarray]) -> None:
+        """Take a photograph's results.
+
+        Args:
+            score_map (ScoreMap): Its scores.
+            label (np.ndarray): uint8 ``(H, W)``.
+            overlay (np.ndarray, optional): RGB uint8 ``(H, W, 3)``.
+        """
+        if self.writer is None:
+            return
+        img_id, staging = score_map.img_id, self.writer.staging
+        self.writer.write(img_id, label)
+        if self.keep_scores:
+            score_map.save(
+                output_path(osp.join(staging, SCORES), img_id, '.npz'))
+        if overlay is not None:
+            buffer = io.BytesIO()
+            Image.fromarray(overlay).save(buffer, 'JPEG', quality=92)
+            atomic_write(
+                output_path(osp.join(staging, OVERLAYS), img_id, '.jpg'),
+                buffer.getvalue())
+
+    def finish(self, cfg: Config, weights: str, **manifest: Any) -> None:
+        """Put everything in its place.
+
+        Args:
+            cfg (Config): Config, for the manifest.
+            weights (str): Checkpoint, for the manifest.
+            **manifest: Of ``LabelWriter.finish``.
+        """
+        if self.writer is not None:
+            self.writer.finish(
+                config=cfg.pretty_text,
+                checkpoint=describe_checkpoint(weights),
+                **manifest)

@@ -1,0 +1,69 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Photographs that stand beside others in their groups."""
+import os.path as osp
+from typing import Any, Callable, List, Optional, Sequence, Union
+
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
+
+from ..datasets import ImageLevelDataset
+from ..errors import InputError
+from ..registry import DATASETS
+from .photos import Photo, PhotoSet, list_photos
+
+LISTS = ('.txt', '.csv', '.json')
+
+
+def build_reference(reference: Union[str, dict, Any], root: Optional[str],
+                    classes: Sequence[str], pipeline: List[Callable],
+                    scope: str, predict: Callable[[List[Photo]],
+                                                  List[List[int]]]) -> Any:
+    """The data set that group partners come from.
+
+    Args:
+        reference (str | dict | Dataset): An image list with tags (txt, csv,
+            json); a folder, a glob or a list of photographs, whose tags are
+            predicted; or a data set or its config, wrapped or not.
+        root (str, optional): Folder of the photographs of an image list;
+            None for the folder of the list.
+        classes (Sequence[str]): Class names of the network.
+        pipeline (list[Callable]): Test transforms, the loader first.
+        scope (str): Default scope of the config.
+        predict (Callable): Class ids of photographs without tags.
+
+    Returns:
+        Dataset: As ``GroupedDataset`` wants it.
+
+    Raises:
+        InputError: Files are missing, or the data set has other classes.
+    """
+    if isinstance(reference, dict):
+        while 'dataset' in reference:
+            reference = reference['dataset']
+        config = dict(reference, pipeline=pipeline)
+        with DefaultScope.overwrite_default_scope(scope):
+            return _same_classes(DATASETS.build(config), classes)
+    if hasattr(reference, 'get_data_info'):
+        return _same_classes(reference, classes)
+    if isinstance(reference,
+                  str) and osp.splitext(reference)[1].lower() in LISTS:
+        if root is None:
+            root = osp.dirname(reference)
+        return ImageLevelDataset(
+            ann_file=reference,
+            data_prefix=root,
+            metainfo=dict(classes=classes),
+            test_mode=True,
+            pipeline=pipeline)
+    photos = list_photos(reference)
+    return PhotoSet(photos, predict(photos), classes, pipeline[0],
+                    Compose(pipeline[1:]))
+
+
+def _same_classes(dataset: Any, classes: Sequence[str]) -> Any:
+    dataset.full_init()
+    names = tuple(dataset.metainfo.get('classes') or ())
+    if names != tuple(classes):
+        raise InputError(f'reference: its {len(names)} classes are not the '
+                         f'{len(classes)} of the network')
+    return dataset

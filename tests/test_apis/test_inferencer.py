@@ -1,0 +1,325 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from PIL import Image
+
+from group_wsss.apis import GroupCAMInferencer
+from group_wsss.datasets import VOC_CLASSES, LabelIndex, load_photo
+from group_wsss.datasets.grouped import id_key
+from group_wsss.errors import InputError
+from group_wsss.pseudo_labels import (PixelAdaptive, ScoreMap,
+                                      ThresholdLabeler, read_index_png)
+from group_wsss.pseudo_labels.thresholds import otsu, score_histogram
+from group_wsss.visualization import paint_label
+from .conftest import CONFIG, NUM_IMAGES, tags_of
+
+IDS = [f'n{i}' for i in range(NUM_IMAGES)]
+TAGS = [tags_of(i) for i in range(NUM_IMAGES)]
+
+
+@pytest.fixture
+def build(weights):
+    """An inferencer with these options."""
+
+    def make(config=CONFIG, **options):
+        return GroupCAMInferencer(
+            str(config), str(weights), show_progress=False, **options)
+
+    return make
+
+
+@pytest.fixture
+def photos(photo_root):
+    return photo_root / 'JPEGImages'
+
+
+@pytest.fixture
+def net(weights):
+    """The network, and a function from a photograph to its input."""
+    cfg = Config.fromfile(CONFIG)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model).eval()
+    model.load_state_dict(torch.load(weights)['state_dict'])
+    return model
+
+
+def pixels(path):
+    """A photograph as the network sees it, by hand."""
+    import cv2
+    image = cv2.resize(load_photo(str(path)), (64, 64))  # RGB
+    image = (image.astype(np.float32) - 127) / 64
+    return torch.from_numpy(image).permute(2, 0, 1)
+
+
+def run(*parts):
+    """Logits of the anchor after the graph, of one group."""
+    model, paths = parts[0], parts[1:]
+    images = torch.stack([pixels(path) for path in paths])
+    with torch.no_grad():
+        feats = model.backbone(images)[-1]
+        nodes = model.neck((feats, ), group_size=len(paths))[-1]
+        return model.head.graph_maps(nodes)[0].numpy()
+
+
+def unit(maps):
+    maps = np.maximum(maps, 0)
+    peak = maps.max(axis=(1, 2), keepdims=True)
+    return maps / np.where(peak > 0, peak, 1)
+
+
+def equal(first, second):
+    return all((a['label'] == b['label']).all() and (
+        a['score_map'].maps == b['score_map'].maps).all()
+               for a, b in zip(first, second))
+
+
+def test_three_lines(net, photos, weights):
+    inferencer = GroupCAMInferencer(str(CONFIG), str(weights))
+    result = inferencer(str(photos / 'n1.jpg'), tags=['boat', 1])[0]
+    assert result['img_id'] == 'n1' and result['tags'] == ['bicycle', 'boat']
+    logits = run(net, photos / 'n1.jpg')
+    score_map = result['score_map']
+    np.testing.assert_array_equal(score_map.class_ids, [1, 3])
+    np.testing.assert_allclose(score_map.maps, unit(logits[[1, 3]]), atol=1e-5)
+    scores = 1 / (1 + np.exp(-logits.mean(axis=(1, 2))))
+    assert list(result['scores']) == list(VOC_CLASSES)
+    np.testing.assert_allclose(
+        list(result['scores'].values()), scores, atol=1e-5)
+    # the threshold of the config's PseudoLabelHook, at image size
+    full = score_map.resize().maps
+    want = np.where(full.max(0) > 0.35, np.array([2, 4])[full.argmax(0)], 0)
+    np.testing.assert_array_equal(result['label'], want)
+    assert result['label'].dtype == np.uint8
+    photo = np.asarray(Image.open(photos / 'n1.jpg'))
+    assert result['label'].shape == photo.shape[:2]
+    np.testing.assert_array_equal(result['visualization'],
+                                  paint_label(result['label'], photo))
+
+
+def test_same_labels_as_the_test_tool(build, weights, photos, call_tool,
+                                      tmp_path):
+    call_tool('test', CONFIG, weights, '--work-dir', tmp_path)
+    data = Config.fromfile(CONFIG).test_dataloader.dataset
+    out = tmp_path / 'api'
+    grouped = build(reference=data)(str(photos), tags=TAGS, out_dir=str(out))
+    dump = tmp_path / 'pseudo_labels'
+    for name in IDS:
+        want = (dump / f'{name}.png').read_bytes()
+        assert (out / f'{name}.png').read_bytes() == want
+    alone = build()(str(photos), tags=TAGS)
+    assert not equal(alone, grouped)
+
+
+def test_predicted_tags(net, build, photos):
+    means = [run(net, photos / f'{i}.jpg').mean(axis=(1, 2)) for i in IDS]
+    scores = 1 / (1 + np.exp(-np.stack(means)))
+    # between two scores, so that photographs have none, one or more
+    best = np.sort(scores.max(axis=1))
+    threshold = float(best[1:3].mean())
+    results = build(tag_threshold=threshold)(str(photos))
+    for row, result in zip(scores, results):
+        found = np.flatnonzero(row >= threshold)
+        found = found if len(found) else [row.argmax()]
+        assert result['tags'] == [VOC_CLASSES[c] for c in found]
+        np.testing.assert_allclose(
+            list(result['scores'].values()), row, atol=1e-5)
+    counts = (scores >= threshold).sum(axis=1)
+    assert counts.min() == 0 and counts.max() > 0
+    everything = build(tag_threshold=0.0)(photos / 'n0.jpg')[0]
+    assert everything['tags'] == list(VOC_CLASSES)
+
+
+def test_all_kinds_of_input(build, photos):
+    inferencer = build()
+    paths = [photos / f'{name}.jpg' for name in IDS]
+    arrays = [load_photo(str(path))[:, :, ::-1] for path in paths]
+    base = inferencer(str(photos), tags=['cat'])
+    assert [r['img_id'] for r in base] == IDS
+    for inputs in (photos, [str(p) for p in paths], paths, arrays,
+                   f'{photos}/n?.jpg', [arrays[0], photos / 'n1.jpg']):
+        assert equal(inferencer(inputs, tags=['cat']), base)
+    # the batch size may change the last bits
+    for result, want in zip(
+            inferencer(str(photos), batch_size=4, tags=['cat']), base):
+        np.testing.assert_allclose(
+            result['score_map'].maps, want['score_map'].maps, atol=1e-5)
+
+
+def test_partners_come_from_the_reference(net, build, photos, photo_root):
+    inferencer = build(
+        reference=str(photo_root / 'list.txt'),
+        reference_root=str(photos),
+        group_size=2,
+        match='any',
+        seed=4)
+    results = inferencer(str(photos), tags=TAGS)
+    drawn = LabelIndex(TAGS, 20).query(
+        TAGS,
+        np.array([id_key(name) for name in IDS], np.uint64),
+        np.arange(NUM_IMAGES),
+        1,
+        match='any',
+        seed=4)
+    for i, result in enumerate(results):
+        group = [photos / f'{IDS[j]}.jpg' for j in [i, *drawn[i]]]
+        maps = run(net, *group)[sorted(TAGS[i])]
+        np.testing.assert_allclose(
+            result['score_map'].maps, unit(maps), atol=1e-5)
+    # company and order do not enter
+    some = inferencer([photos / 'n5.jpg', photos / 'n2.jpg'],
+                      tags=[TAGS[5], TAGS[2]])
+    assert equal(some, [results[5], results[2]])
+
+
+def test_a_folder_as_reference(build, photos, tmp_path):
+    inferencer = build(reference=str(photos), tag_threshold=0.6)
+    known = inferencer._predict_tags(inferencer._inputs_to_list(photos), 1)[0]
+    records = [
+        dict(id=name, path=f'{name}.jpg', labels=ids)
+        for name, ids in zip(IDS, known)
+    ]
+    path = tmp_path / 'list.json'
+    path.write_text(json.dumps(dict(classes=VOC_CLASSES, images=records)))
+    listed = build(
+        reference=str(path), reference_root=str(photos), tag_threshold=0.6)
+    first = inferencer(str(photos))
+    assert equal(first, listed(str(photos)))
+    assert equal(first, inferencer(str(photos)))
+    other = build(reference=str(photos), tag_threshold=0.6, seed=1)
+    assert not equal(first, other(str(photos)))
+
+
+def test_steps(build, photos, weights):
+    plain = build()(str(photos), tags=TAGS)
+    chosen = otsu(sum(score_histogram(r['score_map']) for r in plain))
+    inferencer = build(bg_threshold='otsu')
+    inferencer(photos / 'n3.jpg', tags=['cat'])  # is forgotten
+    results = inferencer(str(photos), tags=TAGS)
+    assert inferencer.labelling.thresholds == [chosen]
+    for result, base in zip(results, plain):
+        score, label = base['score_map'].resize().best()
+        label[score <= np.float32(chosen)] = 0
+        np.testing.assert_array_equal(result['label'], label)
+    refined = build(
+        refiners=[dict(type='group_wsss.PixelAdaptive', bg_threshold=0.4)],
+        labeler=dict(type='group_wsss.ThresholdLabeler', margin=0.3))
+    result = refined(str(photos / 'n1.jpg'), tags=TAGS[1])[0]
+    step = PixelAdaptive(bg_threshold=0.4)
+    want = step(plain[1]['score_map'], load_photo(str(photos / 'n1.jpg')))
+    np.testing.assert_array_equal(result['score_map'].maps, want.maps)
+    np.testing.assert_array_equal(result['label'],
+                                  ThresholdLabeler(margin=0.3)(want))
+    # without a word, those of the config's PseudoLabelHook
+    cfg = Config.fromfile(CONFIG)
+    cfg.custom_hooks[0].update(
+        refiners=[dict(type='group_wsss.PixelAdaptive', bg_threshold=0.4)])
+    other = GroupCAMInferencer(cfg, str(weights), show_progress=False)
+    result = other(str(photos / 'n1.jpg'), tags=TAGS[1])[0]
+    np.testing.assert_array_equal(result['score_map'].maps, want.maps)
+
+
+def test_scales_and_flips(build, photos, weights, call_tool, tmp_path):
+    config = CONFIG.with_name('tiny_group_cam_tta.py')
+    call_tool('test', config, weights, '--work-dir', tmp_path)
+    data = Config.fromfile(config).test_dataloader.dataset
+    inferencer = build(config, tta=True, reference=data)
+    for result in inferencer(str(photos), tags=TAGS):
+        want = read_index_png(
+            str(tmp_path / 'pseudo_labels' / f'{result["img_id"]}.png'))
+        np.testing.assert_array_equal(result['label'], want)
+
+
+def test_dump(build, photos, tmp_path):
+    out = tmp_path / 'out'
+    results = build()(
+        str(photos), tags=TAGS, out_dir=str(out), keep_scores=True)
+    manifest = json.loads((out / 'manifest.json').read_text())
+    assert manifest['images'] == NUM_IMAGES
+    assert manifest['classes'] == ['background', *VOC_CLASSES]
+    assert manifest['labeler']['bg_threshold'] == 0.35
+    assert manifest['checkpoint']['name'] == 'tiny.pth'
+    assert (out / 'ids.txt').read_text().split() == IDS
+    for result in results:
+        name = result['img_id']
+        np.testing.assert_array_equal(
+            read_index_png(str(out / f'{name}.png')), result['label'])
+        overlay = np.asarray(Image.open(out / 'overlays' / f'{name}.jpg'))
+        gap = overlay.astype(int) - result['visualization']
+        assert np.abs(gap).mean() < 8
+        kept = ScoreMap.load(str(out / 'scores' / f'{name}.npz'))
+        np.testing.assert_allclose(
+            kept.maps, result['score_map'].maps, atol=1e-3)
+    assert 'visualization' not in build()(
+        str(photos), tags=TAGS, return_vis=False)[0]
+
+
+def test_all_or_nothing(build, photos, tmp_path):
+    bad = tmp_path / 'bad.jpg'
+    bad.write_bytes(b'not an image')
+    out = tmp_path / 'out'
+    with pytest.raises(InputError, match='bad.jpg: not an image'):
+        build()([photos / 'n0.jpg', bad], tags=['cat'], out_dir=str(out))
+    assert list(out.iterdir()) == []
+    stream = build().stream(str(photos), tags=['cat'], out_dir=str(out))
+    assert next(stream)['img_id'] == 'n0'
+    stream.close()
+    assert list(out.iterdir()) == []
+    png = tmp_path / 'photo.png'
+    Image.open(photos / 'n0.jpg').save(png)
+    before = png.read_bytes()
+    with pytest.raises(InputError, match='its label would replace it'):
+        build()(png, tags=['cat'], out_dir=str(tmp_path))
+    assert png.read_bytes() == before
+
+
+def test_data_samples(build, photos):
+    inferencer = build()
+    sample = inferencer(photos / 'n0.jpg', True, tags=['cat'])[0]
+    result = inferencer(photos / 'n0.jpg', tags=['cat'])[0]
+    np.testing.assert_array_equal(sample.pred_sem_seg.data[0], result['label'])
+    assert sample.class_ids.tolist() == [7] and sample.img_id == 'n0'
+    assert sample.pred_score.tolist() == list(result['scores'].values())
+
+
+@pytest.mark.parametrize('options, words', [
+    (dict(classes=['a', 'b']), '2 class names for a network of 20'),
+    (dict(device='gpu'), "device 'gpu'"),
+    (dict(reference='none'), 'none: no such file or folder'),
+    (dict(reference='none.txt'), 'none.txt: no such image list'),
+    (dict(reference=3), 'a photograph is a path or an array'),
+    (dict(reference='x', group_size=1), 'partners need group_size >= 2'),
+])
+def test_bad_options(build, options, words):
+    with pytest.raises(InputError) as caught:
+        build(**options)
+    assert words in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_bad_networks(weights, photos, photo_root, tmp_path):
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.head.num_classes = 7
+    with pytest.raises(InputError, match='tiny.pth: .*classifier.weight'):
+        GroupCAMInferencer(cfg, str(weights))
+    cfg = Config.fromfile(CONFIG)
+    cfg.model = dict(
+        type='ImageClassifier', backbone=cfg.model.backbone, head=None)
+    with pytest.raises(InputError, match='is for stage 1, group_wsss.Group'):
+        GroupCAMInferencer(cfg, str(weights))
+    with pytest.raises(InputError, match='none.pth: no such checkpoint'):
+        GroupCAMInferencer(str(CONFIG), 'none.pth')
+    cfg = Config.fromfile(CONFIG)
+    cfg.pop('tta_model')
+    with pytest.raises(InputError, match='tta needs tta_model and'):
+        GroupCAMInferencer(cfg, str(weights), tta=True)
+    data = dict(
+        type='group_wsss.ImageLevelDataset',
+        data_root=str(photo_root),
+        ann_file='list.txt',
+        metainfo=dict(classes=list('abcd')))
+    with pytest.raises(InputError, match='4 classes are not the 20'):
+        GroupCAMInferencer(cfg, str(weights), reference=data)
