@@ -52,6 +52,7 @@ setup(
     python_requires='>=3.10',
     install_requires=read_requirements('runtime', exact=False),
     extras_require={
+        'docs': read_requirements('docs', exact=False),
         'onnx': read_requirements('onnx', exact=False),
         'optional': read_requirements('optional', exact=False),
         'tests': read_requirements('tests', exact=False),

@@ -160,8 +160,10 @@ def test_requirements_are_pinned():
             if line:
                 assert re.fullmatch(r'[\w.-]+==[\w.]+', line), (path, line)
                 pinned += 1
-        assert f'-r requirements/{path.name}' in (
-            ROOT / 'requirements.txt').read_text()
+        # the docs are built apart, by Python 3.11 or later
+        if path.stem != 'docs':
+            assert f'-r requirements/{path.name}' in (
+                ROOT / 'requirements.txt').read_text()
     assert pinned > 8
 
 

@@ -237,8 +237,8 @@ class GroupCAMInferencer(BaseInferencer):
         """As a call, one photograph at a time: for more than fit in memory.
 
         Args:
-            inputs, return_datasamples, batch_size, tags, return_vis,
-                out_dir, keep_scores: As for a call.
+            inputs (str | Path | np.ndarray | Sequence): As for a call, and so
+                are the other arguments.
 
         Yields:
             dict | DataSample: One for each photograph, in their order.
