@@ -4,8 +4,7 @@ import pytest
 
 from group_wsss.errors import InputError
 from group_wsss.pseudo_labels import BaseRefiner, Refiners, ScoreMap
-from group_wsss.pseudo_labels.refiners import (add_background,
-                                               remove_background)
+from group_wsss.pseudo_labels.refiners import add_background, remove_background
 from group_wsss.registry import TASK_UTILS
 
 
