@@ -103,9 +103,10 @@ def test_no_class_and_wrong_photograph():
 
 def test_input_is_not_changed():
     maps, image = _case()
-    maps.setflags(write=False)
-    image.setflags(write=False)
+    before = maps.copy(), image.copy()
     PixelAdaptive(device='cpu').refine(maps, image)
+    np.testing.assert_array_equal(maps, before[0])
+    np.testing.assert_array_equal(image, before[1])
 
 
 def test_same_bytes_again_and_about_the_same_with_other_threads():
