@@ -1,0 +1,28 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+# The network of group_wsss.Segmentor on VOC 2012: six passes over its 10,582
+# photographs. Built and stepped in tests, not trained here.
+_base_ = [
+    '../_base_/models/fcn_r50.py',
+    '../_base_/datasets/voc_layout_soft_seg.py', '../_base_/seg_runtime.py',
+    '../_base_/schedules/schedule_self_training.py'
+]
+custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
+crop_size = (320, 320)
+model = dict(data_preprocessor=dict(size=crop_size))
+max_iters = 4000
+
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=4,
+    dataset=dict(data_root='data/VOCdevkit/VOC2012'))
+param_scheduler = [
+    dict(
+        type='PolyLR',
+        power=1.0,
+        eta_min=0.0,
+        begin=0,
+        end=max_iters,
+        by_epoch=False)
+]
+train_cfg = dict(max_iters=max_iters)
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=500))
