@@ -310,7 +310,7 @@ def test_a_config_for_each_backbone():
 @pytest.mark.parametrize('path', STAGE2 + MIXINS, ids=stem)
 def test_stage2_names(path):
     match = re.fullmatch(
-        r'deeplabv3_[a-z0-9-]+(_[a-z-]+)?_(toy|voc-layout|coco|custom|'
+        r'[a-z0-9]+_[a-z0-9-]+(_[a-z-]+)?_(toy|voc-layout|coco|custom|'
         r'\d+xb(\d+)-(\d+)k_(?:voc12|coco)-pseudo-(\d+)x(\d+))', path.stem)
     assert match, path.stem
     cfg = Config.fromfile(path)

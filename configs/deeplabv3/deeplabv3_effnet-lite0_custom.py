@@ -7,11 +7,12 @@ _base_ = [
     '../_base_/schedules/schedule_cpu.py'
 ]
 custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
+# settles num_classes in mmseg's tools, as ours do
+runner_type = 'group_wsss.DataRunner'
 crop_size = (256, 256)
 data_preprocessor = dict(size=crop_size)
 model = dict(
     data_preprocessor=data_preprocessor,
-    # settled by tools/train.py and tools/test.py
     decode_head=dict(num_classes='from_data'),
     auxiliary_head=dict(num_classes='from_data'))
 # what ImageNet taught is kept, the heads learn

@@ -13,7 +13,8 @@ data = dict(
     data_root='{{$DATA_ROOT:data/custom}}',
     ann_file='{{$TRAIN_LIST:labels.json}}',
     data_prefix='')
-# settled by tools/train.py and tools/test.py
+# settled by our tools, and by those of mmpretrain through the runner
+runner_type = 'group_wsss.DataRunner'
 model = dict(head=dict(num_classes='from_data'))
 train_dataloader = dict(dataset=data)
 test_dataloader = dict(dataset=dict(dataset=data))

@@ -12,6 +12,7 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
@@ -64,6 +65,12 @@ HOOKS = Registry(
     parent=MMENGINE_HOOKS,
     scope='group_wsss',
     locations=['group_wsss.engine'])
+# a runner that counts the classes of the data
+RUNNERS = Registry(
+    'runner',
+    parent=MMENGINE_RUNNERS,
+    scope='group_wsss',
+    locations=['group_wsss.engine.data_runner'])
 # test-time augmentation
 LOOPS = Registry(
     'loop',

@@ -84,7 +84,7 @@ def tiny(cfg, root):
 
 @pytest.mark.parametrize('name', ['coattention', 'graph-dropout'])
 def test_trains_with_one_changed_line(name, toy):
-    path, = CONFIGS.glob(f'*_{name}_*.py')
+    path, = CONFIGS.glob(f'deeplabv3_*_{name}_*.py')
     cfg = Config.fromfile(path)
     base = Config.fromfile(CONFIGS.parent / 'deeplabv3' /
                            path.name.replace(f'_{name}_', '_'))

@@ -41,6 +41,7 @@ tta_pipeline = [
 tta_model = dict(type='group_wsss.GroupCAMTTA')
 train_dataloader = dict(
     num_workers=0,
+    persistent_workers=False,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     batch_sampler=dict(type='group_wsss.GroupBatchSampler', match='any'),
     batch_size=32,
@@ -53,6 +54,7 @@ train_dataloader = dict(
 # one group a batch: what is computed for an image cannot depend on others
 test_dataloader = dict(
     num_workers=0,
+    persistent_workers=False,
     batch_size=1,
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='group_wsss.group_collate'),

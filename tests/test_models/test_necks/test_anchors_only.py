@@ -39,10 +39,11 @@ def test_last_round_has_one_receiver_a_group(monkeypatch):
     inner = torch.nn.functional.scaled_dot_product_attention
 
     def spy(query, *args, **kwargs):
-        asked.append(query.shape[1])
+        asked.append(query.shape[:2])
         return inner(query, *args, **kwargs)
 
     monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention',
                         spy)
     neck((torch.randn(8, 8, 3, 3), ), 4, anchors_only=True)
-    assert asked == [4 * 3, 1 * 3]
+    # receivers of both groups, senders
+    assert asked == [(2 * 4, 3), (2 * 1, 3)]

@@ -79,6 +79,29 @@ def test_other_maps_are_handed_on():
     assert isinstance(out, tuple) and out[0] is feats[0]
 
 
+@pytest.mark.parametrize('index', [1, -2])
+def test_in_index(index):
+    """A map in the middle is what the last one would be."""
+    torch.manual_seed(0)
+    neck = build(group_size=2, in_index=index, dropout=None)
+    x, last = torch.rand(4, 8, 5, 5), torch.rand(4, 3, 2, 2)
+    feats = [torch.rand(4, 2, 9, 9), x, last]
+    out = neck(feats)
+    assert isinstance(out, tuple) and len(out) == 3
+    assert out[0] is feats[0] and out[2] is last
+    assert feats[1] is x  # the list of the caller stays as it is
+    plain = build(group_size=2, dropout=None)
+    plain.load_state_dict(neck.state_dict())
+    assert torch.equal(out[1], plain((x, ))[0])
+    # images beyond the last whole group, in eval mode
+    part = [m[:3] for m in feats]
+    got = neck.eval()(part, group_size=2)[1]
+    torch.testing.assert_close(got, plain.eval()((x[:3], ), group_size=2)[0])
+    assert torch.equal(got[2], x[2])
+    with pytest.raises(InputError, match=f'in_index .* is {index}.* 1 map'):
+        neck((x, ))
+
+
 def test_group_size_may_change():
     neck = build(group_size=2)
     x = torch.rand(6, 8, 4, 4)

@@ -31,6 +31,9 @@ class FeatureCache(BaseModule):
         exact (bool): Run the backbone on one image at a time, so that maps do
             not depend on the batch in which an image came first: kernels
             round differently for different batch sizes. Defaults to True.
+        pretrained (str, optional): Handed to the backbone. mmseg's segmentors
+            put the ``pretrained`` of a config into what it calls the
+            backbone. Defaults to None, nothing is handed on.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
@@ -41,11 +44,14 @@ class FeatureCache(BaseModule):
                  backbone: dict,
                  max_bytes: int = 2**30,
                  exact: bool = True,
+                 pretrained: Optional[str] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
         if max_bytes <= 0:
             raise InputError(
                 f'max_bytes of FeatureCache is {max_bytes}, must be > 0')
+        if pretrained is not None:
+            backbone = dict(backbone, pretrained=pretrained)
         self.backbone = MODELS.build(backbone)
         self.max_bytes = max_bytes
         self.exact = exact

@@ -13,6 +13,7 @@ from ...errors import InputError
 from ...registry import MODELS
 from ..utils import (Inputs, Sizes, group_size_of, join_maps, multi_hot,
                      valid_sizes)
+from ..utils.stock_classifier import take_over
 
 
 @MODELS.register_module()
@@ -35,7 +36,10 @@ class GroupCAM(ImageClassifier):
             another one that takes ``group_size`` and has
             ``has_graph(group_size)`` and
             ``forward(feats, group_size, key_mask)``. Defaults to None.
-        head (dict): ``dict(type='group_wsss.GroupCAMHead')``.
+        head (dict): ``dict(type='group_wsss.GroupCAMHead')``. A linear head
+            of mmpretrain, and the ``GlobalAveragePooling`` before it, are
+            taken over as the plain CAM that they amount to; so ``type`` may
+            be the one changed line of a stock config.
         group_size (int, optional): K of the training batches. Defaults to
             None, the neck's.
         node (str): ``'feature'``: the graph works on the backbone's map, as
@@ -75,6 +79,7 @@ class GroupCAM(ImageClassifier):
                 f"node of GroupCAM is '{node}', must be 'feature' or 'logit'")
         if head is None:
             raise InputError('head of GroupCAM is missing')
+        neck, head = take_over(neck, head)
         if group_size is not None and group_size < 1:
             raise InputError(
                 f'group_size of GroupCAM is {group_size}, must be >= 1')

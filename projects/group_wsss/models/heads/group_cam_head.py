@@ -23,7 +23,8 @@ class GroupCAMHead(MultiLabelClsHead):
     ``cam_weight=0.2, graph_weight=0.5`` here (docs/method.md).
     Without a graph there is one term, of weight 1: plain CAM.
 
-    It also serves a stock ``ImageClassifier``, as a plain CAM head.
+    It also serves a stock ``ImageClassifier``, as a plain CAM head, and loads
+    the weights of mmpretrain's linear heads (``fc``).
 
     Args:
         in_channels (int): Channels of the backbone's map.
@@ -86,6 +87,11 @@ class GroupCAMHead(MultiLabelClsHead):
                     ])
             ]
         super().__init__(loss=loss, thr=thr, topk=topk, init_cfg=init_cfg)
+        if num_classes == 'from_data':
+            raise InputError(
+                "num_classes of GroupCAMHead is 'from_data', which wants "
+                "runner_type='group_wsss.DataRunner' in the config, or "
+                'tools/train.py of group_wsss')
         if num_classes < 1:
             raise InputError(
                 f'num_classes of GroupCAMHead is {num_classes}, must be >= 1')
@@ -305,6 +311,13 @@ class GroupCAMHead(MultiLabelClsHead):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args,
                               **kwargs) -> None:
+        # a linear layer of pooled features is a 1x1 convolution before them
+        for name in ('weight', 'bias'):
+            linear = state_dict.pop(f'{prefix}fc.{name}', None)
+            if linear is not None:
+                if name == 'weight':
+                    linear = linear[..., None, None]
+                state_dict[f'{prefix}classifier.{name}'] = linear
         for name, value in self.state_dict().items():
             got = state_dict.get(prefix + name)
             if got is not None and got.shape != value.shape:

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional
+from typing import Optional, Sequence, Union
 
 import torch
 from mmengine.dist import all_reduce
@@ -38,6 +38,9 @@ class PCAWhitening(BaseModule):
     frozen backbone; the directions are computed anew each time the number of
     positions seen has doubled, and before the first use in eval
     mode.
+
+    It can also be the ``neck`` of a stock model: of a tuple of maps only the
+    last one is changed, and ``out_channels=in_channels`` keeps its shape.
 
     Args:
         in_channels (int): Channels of the input, ``C``.
@@ -117,20 +120,26 @@ class PCAWhitening(BaseModule):
         self.weight.copy_(scaled.T)
         self.fitted.copy_(self.count)
 
-    def forward(self, x: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+    def forward(
+            self,
+            x: Union[Tensor, Sequence[Tensor]],
+            valid: Optional[Tensor] = None) -> Union[Tensor, Sequence[Tensor]]:
         """Whiten; while training the statistics move first.
 
         Args:
-            x (Tensor): ``(B, C, H, W)``.
+            x (Tensor | Sequence[Tensor]): ``(B, C, H, W)``, or stage maps of
+                which the last one is whitened.
             valid (Tensor, optional): ``(B, H, W)``, False on padding, which
                 the statistics leave out. Defaults to None.
 
         Returns:
-            Tensor: ``(B, D, H, W)``.
+            Tensor | tuple[Tensor]: ``(B, D, H, W)``.
 
         Raises:
             InputError: If it is used before any training.
         """
+        if not isinstance(x, Tensor):
+            return (*x[:-1], self.forward(x[-1], valid))
         if not self.training and not self.count:
             raise InputError('PCAWhitening has seen no image: train with '
                              'group_size > 1, or load a checkpoint')
@@ -145,5 +154,7 @@ class PCAWhitening(BaseModule):
         with no_autocast(x):
             full = torch.promote_types(x.dtype, torch.float32)
             centred = x.to(full) - self.mean.to(full)[:, None, None]
-            out = torch.einsum('dc,bchw->bdhw', self.weight.to(full), centred)
+            # a copy: rounds of one step may fit anew before gradients
+            weight = self.weight.to(full, copy=True)
+            out = torch.einsum('dc,bchw->bdhw', weight, centred)
         return out.to(x.dtype)

@@ -22,18 +22,22 @@ class CoAttentionGNN(BaseModule):
     """Graph of co-attention over the images of a group.
 
     T times: messages between all images (``CoAttention``), aggregation,
-    update, graph dropout. All steps share their weights. Only the last map
-    of the tuple is changed, so it fits between any backbone and head. Source:
-    Group-Wise Semantic Mining (AAAI 2021), docs/method.md.
+    update, graph dropout. All steps share their weights. Only one map of the
+    tuple is changed, and its shape is kept, so it fits between any backbone
+    and head. Source: Group-Wise Semantic Mining (AAAI 2021), docs/method.md.
 
     Where nothing can be exchanged (``num_steps=0``, or groups of one without
     self edges) the input object itself is returned. In eval mode groups have
     one image unless ``group_size`` is passed to ``forward``: what shares a
-    batch at inference is an accident. Under DDP a model that trains like that
-    has unused parameters: set ``find_unused_parameters=True``.
+    batch at inference is an accident. This holds for each crop of mmseg's
+    slide inference too. A segmentor that was trained in groups thus needs
+    ``self_edge=True``: its one image is then passed through the graph.
+
+    Under DDP a model that trains in groups of one without self edges has
+    unused parameters: set ``find_unused_parameters=True``.
 
     Args:
-        in_channels (int): Channels of the last map.
+        in_channels (int): Channels of the map that is changed.
         num_steps (int): Rounds T. Defaults to 3.
         group_size (int): Neighbours in the batch that form a group while
             training, K. Defaults to 1.
@@ -62,6 +66,9 @@ class CoAttentionGNN(BaseModule):
             ``dict(type='group_wsss.GraphDropout')``; None for nothing.
         with_cp (bool): Gradient checkpointing of each step. Defaults to
             False.
+        in_index (int): Place of the map that is changed, as a decode head of
+            mmseg counts them. All positions of a group are compared, so a
+            map of high resolution is dear. Defaults to -1, the last one.
         init_cfg (dict, optional): Initialization config. Defaults to None.
     """
 
@@ -80,6 +87,7 @@ class CoAttentionGNN(BaseModule):
                  dropout: Optional[dict] = dict(
                      type='group_wsss.GraphDropout'),
                  with_cp: bool = False,
+                 in_index: int = -1,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
         _choice('aggregation', aggregation, ('mean', 'sum', 'concat'))
@@ -94,6 +102,7 @@ class CoAttentionGNN(BaseModule):
         self.aggregation = aggregation
         self.self_edge = self_edge
         self.with_cp = with_cp
+        self.in_index = in_index
         self.update = update
         self.reduce = self.expand = self.merge = None
         self.gru = self.gamma = self.dropout = None
@@ -153,8 +162,9 @@ class CoAttentionGNN(BaseModule):
         """Exchange messages inside each group of K neighbours.
 
         Args:
-            feats (Sequence[Tensor]): Stage maps; the last is ``(B, C, H, W)``
-                with ``B = G * K``, group members side by side.
+            feats (Sequence[Tensor]): Stage maps; the one at ``in_index`` is
+                ``(B, C, H, W)`` with ``B = G * K``, group members side by
+                side. The others may have any shape.
             group_size (int, optional): K of this batch. Defaults to None:
                 ``self.group_size`` while training, 1 in eval mode.
             key_mask (Tensor, optional): ``(B, H, W)``, False on the padding
@@ -165,11 +175,18 @@ class CoAttentionGNN(BaseModule):
                 which costs K times less. Defaults to False.
 
         Returns:
-            Sequence[Tensor]: The maps with the last one replaced; ``feats``
+            Sequence[Tensor]: The maps with that one replaced; ``feats``
             itself where nothing is exchanged. In eval mode images beyond the
             last whole group are groups of one.
+
+        Raises:
+            InputError: There is no map at ``in_index``, it has another number
+                of channels, or a training batch is no whole groups.
         """
-        x = feats[-1]
+        if not -len(feats) <= self.in_index < len(feats):
+            raise InputError(f'in_index of CoAttentionGNN is {self.in_index}, '
+                             f'but the backbone gives {len(feats)} map(s)')
+        x = feats[self.in_index]
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise InputError(
                 f'in_channels of CoAttentionGNN is {self.in_channels}, but '
@@ -182,19 +199,28 @@ class CoAttentionGNN(BaseModule):
                              f'group_size {self.group_size}, got {k}')
         rest = x.shape[0] % k
         if rest and self.training:
-            raise InputError(f'a batch of {x.shape[0]} images cannot be split '
-                             f'into groups of group_size {k}')
-        if rest:
-            whole = x.shape[0] - rest
-            parts = []
-            for start, stop, size in ((0, whole, k), (whole, None, 1)):
-                mask = None if key_mask is None else key_mask[start:stop]
-                part = x[start:stop]
-                if part.shape[0] and (self.merge is None or size == k):
-                    part = self.forward((part, ), size, mask, anchors_only)[-1]
-                parts.append(part)
-            return (*feats[:-1], torch.cat(parts))
-        return (*feats[:-1], self._propagate(x, k, key_mask, anchors_only))
+            raise InputError(
+                f'a batch of {x.shape[0]} images cannot be split into groups '
+                f'of group_size {k}: set the batch size, drop_last=True, or '
+                'batch_sampler.type=group_wsss.GroupBatchSampler')
+        run = self._with_leftover if rest else self._propagate
+        maps = list(feats)
+        maps[self.in_index] = run(x, k, key_mask, anchors_only)
+        return tuple(maps)
+
+    def _with_leftover(self, x: Tensor, k: int, key_mask: Optional[Tensor],
+                       anchors_only: bool) -> Tensor:
+        """Whole groups, and the images beyond them each alone."""
+        parts = []
+        whole = x.shape[0] - x.shape[0] % k
+        for start, stop, size in ((0, whole, k), (whole, None, 1)):
+            mask = None if key_mask is None else key_mask[start:stop]
+            part = x[start:stop]
+            fits = self.merge is None or size == k
+            if part.shape[0] and fits and self.has_graph(size):
+                part = self._propagate(part, size, mask, anchors_only)
+            parts.append(part)
+        return torch.cat(parts)
 
     def _propagate(self, x: Tensor, k: int, key_mask: Optional[Tensor],
                    anchors_only: bool) -> Tensor:

@@ -1,0 +1,162 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Our configs in the train.py and test.py that mmseg and mmpretrain install.
+
+``mim train PACKAGE CONFIG`` runs the same files.
+"""
+import importlib
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from group_wsss.datasets import generate_toy
+from group_wsss.errors import InputError
+from group_wsss.pseudo_labels import read_index_png
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGE1 = ROOT / 'configs/group_wsss/toy.py'
+STAGE2 = ROOT / 'configs/deeplabv3/deeplabv3_tiny_toy.py'
+# a network of a few channels, two iterations
+SMALL1 = [
+    'model.backbone.base_channels=4', 'model.backbone.stem_channels=4',
+    'model.neck.in_channels=16', 'model.neck.coattention.key_channels=8',
+    'model.head.in_channels=16', 'train_cfg.max_iters=2',
+    'train_dataloader.batch_size=8', 'test_dataloader.dataset.group_size=2'
+]
+SMALL2 = [
+    'model.backbone.base_channels=4', 'model.backbone.stem_channels=4',
+    'model.decode_head.in_channels=32', 'model.decode_head.channels=8',
+    'train_cfg.max_iters=2', 'train_cfg.val_interval=2',
+    'train_dataloader.batch_size=4'
+]
+
+
+@pytest.fixture(scope='module')
+def toy(tmp_path_factory):
+    root = tmp_path_factory.mktemp('mim') / 'toy'
+    generate_toy(root, num_train=12, num_val=2, size=32)
+    return root
+
+
+@pytest.fixture
+def tool(toy, monkeypatch):
+    """Run a tool of an installed package, in this process."""
+    monkeypatch.setenv('TOY_ROOT', str(toy))
+    monkeypatch.setenv('LOCAL_RANK', '0')  # which the tools set
+    monkeypatch.setattr(Runner, '_log_env', lambda *args: None)
+
+    def call(package, name, *args):
+        root = Path(importlib.import_module(package).__path__[0])
+        path = root / '.mim' / 'tools' / f'{name}.py'
+        if not path.is_file():
+            pytest.skip(f'this {package} was installed without its tools')
+        monkeypatch.setattr(sys, 'argv', [str(path), *map(str, args)])
+        runpy.run_path(str(path), run_name='__main__')
+
+    return call
+
+
+def read_labels(folder, ids):
+    assert {path.stem for path in folder.glob('*.png')} == set(ids)
+    return np.stack([read_index_png(str(folder / f'{i}.png')) for i in ids])
+
+
+def test_both_stages(tool, toy, tmp_path, monkeypatch):
+    ids = (toy / 'ImageSets/train.txt').read_text().split()
+    tool('mmpretrain', 'train', STAGE1, '--work-dir', tmp_path / 'one',
+         '--cfg-options', *SMALL1)
+    labels = read_labels(tmp_path / 'one/pseudo_labels', ids)
+    assert set(np.unique(labels)) <= {*range(7), 255}
+
+    tool('mmpretrain', 'test', STAGE1, tmp_path / 'one/iter_2.pth',
+         '--work-dir', tmp_path / 'again', '--cfg-options', *SMALL1)
+    assert np.array_equal(
+        read_labels(tmp_path / 'again/pseudo_labels', ids), labels)
+
+    monkeypatch.setenv('PSEUDO_DIR', str(tmp_path / 'one/pseudo_labels'))
+    tool('mmseg', 'train', STAGE2, '--work-dir', tmp_path / 'two',
+         '--cfg-options', *SMALL2)
+    tool('mmseg', 'test', STAGE2, tmp_path / 'two/iter_2.pth', '--work-dir',
+         tmp_path / 'tested', '--out', tmp_path / 'out', '--cfg-options',
+         *SMALL2)
+    assert len(list((tmp_path / 'out').glob('*.png'))) == 2
+
+
+FROM_DATA = """_base_ = {!r}
+runner_type = 'group_wsss.DataRunner'
+"""
+
+
+def test_the_runner_counts_the_classes(tool, toy, tmp_path, monkeypatch):
+    """``num_classes='from_data'`` without our tools."""
+    one, two = tmp_path / 'one.py', tmp_path / 'two.py'
+    one.write_text(
+        FROM_DATA.format(str(STAGE1)) + "model = dict(head=dict("
+        "num_classes='from_data'))\ntest_cfg = test_dataloader = None\n"
+        "test_evaluator = custom_hooks = None\n")
+    tool('mmpretrain', 'train', one, '--work-dir', tmp_path / 'work1',
+         '--cfg-options', *SMALL1[:-1])
+    weights = Config.fromfile(tmp_path / 'work1/one.py').model.head
+    assert weights.num_classes == 6
+
+    # a dump names two classes
+    (tmp_path / 'manifest.json').write_text(
+        '{"classes": ["background", "a", "b"], "palette": '
+        '[[0, 0, 0], [1, 1, 1], [2, 2, 2]]}')
+    two.write_text(
+        FROM_DATA.format(str(STAGE2)) + f"""
+model = dict(decode_head=dict(num_classes='from_data'))
+train_dataloader = dict(dataset=dict(_delete_=True,
+    type='group_wsss.PseudoLabelDataset', data_root='{toy}',
+    ann_file='ImageSets/train.txt', manifest='{tmp_path}/manifest.json',
+    data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
+    pipeline=_base_.train_pipeline[:1] + [
+        dict(type='LoadAnnotations', imdecode_backend='pillow'),
+        dict(type='PackSegInputs')]))
+val_cfg = val_dataloader = val_evaluator = None
+test_cfg = test_dataloader = test_evaluator = None
+""")
+    # labels of the toy set go up to 6
+    with pytest.raises(Exception, match='out of|Target'):
+        tool('mmseg', 'train', two, '--work-dir', tmp_path / 'work2',
+             '--cfg-options', *SMALL2)
+    head = Config.fromfile(tmp_path / 'work2/two.py').model.decode_head
+    assert head.num_classes == 3
+
+
+def test_without_the_runner_one_line_says_what_to_do(tool, tmp_path):
+    config = tmp_path / 'plain.py'
+    config.write_text(f'_base_ = {str(STAGE1)!r}\n'
+                      "model = dict(head=dict(num_classes='from_data'))\n")
+    with pytest.raises(InputError) as error:
+        tool('mmpretrain', 'train', config, '--work-dir', tmp_path,
+             '--cfg-options', *SMALL1)
+    assert str(error.value).count('\n') == 0
+    assert "runner_type='group_wsss.DataRunner'" in str(error.value)
+
+
+def test_a_number_that_disagrees_is_refused(tool, toy, tmp_path):
+    config = tmp_path / 'wrong.py'
+    config.write_text(
+        FROM_DATA.format(str(STAGE1)) +
+        'data = dict(type="group_wsss.ImageLevelDataset", '
+        f'metainfo=dict(classes=list("abcdef")), data_root={str(toy)!r})\n'
+        'model = dict(head=dict(num_classes=7))\n'
+        'train_dataloader = dict(dataset=data)\n')
+    with pytest.raises(InputError, match='num_classes is 7.*names 6 classes'):
+        tool('mmpretrain', 'train', config, '--work-dir', tmp_path / 'w',
+             '--cfg-options', *SMALL1)
+
+
+@pytest.mark.parametrize(
+    'path', [
+        path for path in sorted((ROOT / 'configs').rglob('*.py'))
+        if 'from_data' in path.read_text()
+    ],
+    ids=lambda path: path.stem)
+def test_configs_that_count_name_the_runner(path):
+    assert Config.fromfile(path).runner_type == 'group_wsss.DataRunner'
