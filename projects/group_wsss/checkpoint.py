@@ -18,7 +18,7 @@ import tarfile
 import types
 import zipfile
 from typing import Any, Callable, Dict, Tuple
-from urllib.parse import urlparse
+from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -27,7 +27,11 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner.checkpoint import (get_deprecated_model_names,
+                                        get_external_models,
+                                        get_torchvision_models)
 
+from .download import check_scheme, fetch, sha256_in, verify
 from .errors import InputError
 
 try:
@@ -51,6 +55,50 @@ def _history_method(owner: type, name: str) -> Callable:
     return getattr(owner, name)
 
 
+# numbers and texts of fixed length; 'O' and records hold pointers
+_DTYPE = re.compile(r'[biufcSU]\d{1,9}')
+
+
+def _dtype(code: str, *_: Any) -> np.dtype:
+    """A type of numbers or texts, a copy of its own."""
+    if not isinstance(code, str) or not _DTYPE.fullmatch(code):
+        raise InputError(f'refused: an array of type {str(code)[:40]!r}')
+    return np.dtype(code, copy=True)
+
+
+def _check_dtype_state(kind: np.dtype, state: Any) -> None:
+    """A state may set the byte order and nothing else.
+
+    numpy believes the flags and sizes in it, which decide whether bytes of
+    the file are taken for addresses of objects.
+    """
+    size, align, flags = dict(
+        S=(kind.itemsize, 1, 0),
+        U=(kind.itemsize, 4, 8)).get(kind.kind, (-1, -1, 0))
+    rest = (None, None, None, size, align, flags)
+    if state not in [(3, order, *rest) for order in '<>|=']:
+        raise InputError(f'refused: a state of type {kind}')
+
+
+class _Array:
+    """Stands for ``numpy.ndarray``: a name that cannot be called."""
+
+
+def _new_array(kind: Any, *_: Any) -> np.ndarray:
+    """An empty array, which its state will fill."""
+    if kind is not _ARRAY:
+        raise InputError('refused: an array of another class')
+    return multiarray._reconstruct(np.ndarray, (0, ), b'b')
+
+
+def _scalar(kind: Any, *data: Any) -> Any:
+    """A number of numpy."""
+    if not isinstance(kind, np.dtype):
+        raise InputError('refused: a number without a type')
+    return multiarray.scalar(kind, *data)
+
+
+_ARRAY = _Array()
 _ALLOWED: Dict[Tuple[str, str], Any] = {
     ('_codecs', 'encode'): _encode,
     ('argparse', 'Namespace'): argparse.Namespace,
@@ -65,10 +113,10 @@ _ALLOWED: Dict[Tuple[str, str], Any] = {
     ('collections', 'defaultdict'): collections.defaultdict,
     ('collections', 'deque'): collections.deque,
     ('mmengine.logging.history_buffer', 'HistoryBuffer'): HistoryBuffer,
-    ('numpy', 'dtype'): np.dtype,
-    ('numpy', 'ndarray'): np.ndarray,
-    ('numpy._core.multiarray', '_reconstruct'): multiarray._reconstruct,
-    ('numpy._core.multiarray', 'scalar'): multiarray.scalar,
+    ('numpy', 'dtype'): _dtype,
+    ('numpy', 'ndarray'): _ARRAY,
+    ('numpy._core.multiarray', '_reconstruct'): _new_array,
+    ('numpy._core.multiarray', 'scalar'): _scalar,
     ('torch', 'Size'): torch.Size,
     ('torch', 'Tensor'): torch.Tensor,
     ('torch', 'device'): torch.device,
@@ -84,8 +132,23 @@ _MOVED = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    """An unpickler that knows nothing but ``_ALLOWED``."""
+class _Unpickler(pickle._Unpickler):
+    """An unpickler that knows nothing but ``_ALLOWED``.
+
+    The one that is written in Python: states can be looked at before they
+    are set.
+    """
+
+    dispatch = dict(pickle._Unpickler.dispatch)
+
+    def load_build(self) -> None:
+        """Set the state of an object, if it can do no harm."""
+        state, target = self.stack[-1], self.stack[-2]
+        if isinstance(target, np.dtype):
+            _check_dtype_state(target, state)
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
 
     def find_class(self, module: str, name: str) -> Any:
         """Look a name up in the table, never in a module."""
@@ -102,6 +165,8 @@ def _load(file: Any, **kwargs: Any) -> Any:
     return _Unpickler(file, **kwargs).load()
 
 
+# bytes in an archive for each byte of its file
+_MAX_RATIO = 10
 # what torch.load wants of a pickle module
 _PICKLE = types.SimpleNamespace(
     __name__='group_wsss.checkpoint', Unpickler=_Unpickler, load=_load)
@@ -130,11 +195,16 @@ def load_from_file(filename: str, map_location: Any = None) -> dict:
             raise InputError('refused: a tar archive')
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                if any(
-                        osp.basename(name) == 'constants.pkl'
-                        for name in archive.namelist()):
-                    raise InputError('refused: a TorchScript program')
-        checkpoint = torch.load(
+                members = archive.infolist()
+            if any(
+                    osp.basename(member.filename) == 'constants.pkl'
+                    for member in members):
+                raise InputError('refused: a TorchScript program')
+            # torch stores, it does not compress
+            size = sum(member.file_size for member in members)
+            if size > _MAX_RATIO * osp.getsize(path):
+                raise InputError(f'refused: {size} bytes once unpacked')
+        checkpoint = torch.load(  # nosec B614
             path,
             map_location=map_location,
             pickle_module=_PICKLE,
@@ -157,31 +227,70 @@ def load_from_url(filename: str, map_location: Any = None) -> dict:
     """Download once, on the first process of each machine, and read safely.
 
     Args:
-        filename (str): ``http://`` or ``https://`` address.
+        filename (str): ``https://`` address whose name ends in the first
+            digits of the SHA-256 (``name-0123abcd.pth``), or with
+            ``#sha256=<64 digits>`` behind it.
         map_location (optional): As in ``torch.load``. Defaults to None.
 
     Raises:
-        InputError: It cannot be downloaded, or see :func:`load_from_file`.
+        InputError: Plain http, no checksum or another one, no connection, or
+            see :func:`load_from_file`.
     """
+    check_scheme(filename)
+    sha256 = sha256_in(filename)
+    if sha256 is None:
+        raise InputError(f'{filename}: its SHA-256 is not known: put '
+                         "'#sha256=<64 digits>' behind the address, or "
+                         'download and check it yourself')
+    url = filename.split('#')[0]
     folder = osp.join(torch.hub.get_dir(), 'checkpoints')
-    path = osp.join(folder, osp.basename(urlparse(filename).path))
-    if int(os.environ.get('LOCAL_RANK', 0)) == 0 and not osp.isfile(path):
-        try:
-            os.makedirs(folder, exist_ok=True)
-            torch.hub.download_url_to_file(filename, path)
-        except OSError as error:
-            raise InputError(
-                f'{filename}: cannot be downloaded ({error})') from error
+    path = osp.join(folder, osp.basename(urlsplit(url).path))
+    if int(os.environ.get('LOCAL_RANK', 0)) == 0:
+        if osp.isfile(path):
+            verify(path, sha256)
+        else:
+            fetch(url, path, sha256)
     barrier()
     return load_from_file(path, map_location)
 
 
+def load_from_zoo(filename: str, map_location: Any = None) -> dict:
+    """Weights that mmengine knows by a name.
+
+    Args:
+        filename (str): ``torchvision://``, ``open-mmlab://`` and a name.
+        map_location (optional): As in ``torch.load``. Defaults to None.
+
+    Raises:
+        InputError: No such name, or see :func:`load_from_url`.
+    """
+    scheme, _, name = filename.partition('://')
+    if scheme == 'torchvision':
+        urls = get_torchvision_models()
+    else:
+        urls = get_external_models()
+        name = get_deprecated_model_names().get(name, name)
+    if not str(urls.get(name)).startswith('http'):
+        raise InputError(f'{filename}: no weights of this name are known')
+    return load_from_url(urls[name], map_location)
+
+
+def _refuse(filename: str, map_location: Any = None) -> dict:
+    raise InputError(f'{filename}: not fetched: only https is')
+
+
 def use_safe_loading() -> None:
     """Make mmengine read files and addresses by the loaders above."""
+    for scheme in list(CheckpointLoader._schemes):
+        CheckpointLoader.register_scheme(scheme, _refuse, force=True)
     CheckpointLoader.register_scheme('', load_from_file, force=True)
     CheckpointLoader.register_scheme(('http://', 'https://'),
                                      load_from_url,
                                      force=True)
+    CheckpointLoader.register_scheme(
+        ('torchvision://', 'open-mmlab://', 'openmmlab://'),
+        load_from_zoo,
+        force=True)
 
 
 class StateDictCheckHook(Hook):

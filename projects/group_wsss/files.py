@@ -5,7 +5,8 @@ import json
 import os
 import os.path as osp
 import re
-from typing import Any, Optional, Set
+import stat
+from typing import Any, Optional, Set, Tuple
 
 from mmengine.dist import get_rank
 
@@ -77,6 +78,39 @@ def output_path(out_dir: str, img_id: str, suffix: str) -> str:
     return osp.join(out_dir, *check_image_id(img_id).split('/')) + suffix
 
 
+def check_inside(folder: str, root: str) -> None:
+    """Refuse a folder that a link leads out of another one.
+
+    Args:
+        folder (str): Below ``root``; need not exist.
+        root (str): May itself be a link.
+
+    Raises:
+        InputError: What is written or removed there would be elsewhere.
+    """
+    place = osp.realpath(folder)
+    if osp.commonpath([place, osp.realpath(root)]) != osp.realpath(root):
+        raise InputError(f'{folder}: a link to {place}, outside of {root}: '
+                         'nothing is written through it')
+
+
+def check_regular(path: str) -> None:
+    """Refuse a pipe, a device or a socket: reading it may never end.
+
+    Args:
+        path (str): A file, a link, a folder or nothing.
+
+    Raises:
+        InputError: None of these.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # whoever opens it has the message
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f'{path}: a pipe, device or socket, not a file')
+
+
 def make_folder(folder: str) -> None:
     """Create ``folder`` or say in one line why that is impossible.
 
@@ -88,6 +122,39 @@ def make_folder(folder: str) -> None:
     except OSError as error:
         raise InputError(f'{folder}: cannot create the folder: '
                          f'{error.strerror or error}') from None
+
+
+class SameFolder:
+    """A folder that must stay the one it was.
+
+    When a disk is unmounted, its mount point is an ordinary empty folder of
+    another disk: what is written later would succeed there, and what was
+    written before be missing.
+
+    Args:
+        path (str): A folder that is there.
+
+    Raises:
+        InputError: It is not.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._identity = self._look()
+
+    def _look(self) -> Tuple[int, int]:
+        try:
+            found = os.stat(self.path)
+        except OSError as error:
+            raise InputError(f'{self.path}: is out of reach: '
+                             f'{error.strerror or error}') from None
+        return found.st_dev, found.st_ino
+
+    def check(self) -> None:
+        """Raise InputError unless the folder is still the same."""
+        if self._look() != self._identity:
+            raise InputError(f'{self.path}: is not the folder any more that '
+                             'it was: was its disk unmounted?')
 
 
 def atomic_write(path: str, data: bytes, rank: Optional[int] = None) -> None:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from group_wsss import download
 from group_wsss.datasets import VOCImageLevel, read_image_list
 from group_wsss.errors import InputError
 
@@ -159,7 +160,7 @@ def test_wrong_count(root, monkeypatch):
 def test_checksums_are_compared(root):
     done = run_tool(root, '--expect-count', '5')
     assert done.returncode == 2
-    assert done.stderr.startswith(f'error: {root / tool.VOC_TAR}: MD5 is ')
+    assert done.stderr.startswith(f'error: {root / tool.VOC_TAR}: SHA-256 is ')
     assert len(done.stderr.splitlines()) == 1
     assert not (root / 'VOCdevkit').exists()
 
@@ -265,7 +266,7 @@ def test_truncated_archive_and_resume(root, name):
 
 DATA = np.random.default_rng(0).integers(0, 256,
                                          300000).astype(np.uint8).tobytes()
-MD5 = hashlib.md5(DATA).hexdigest()
+SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
@@ -309,7 +310,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    # the machine itself needs no certificate
+    monkeypatch.setattr(download, 'SCHEMES', ('http', 'https'))
     server = Server()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -321,9 +324,9 @@ def server():
 
 def test_download_and_skip(server, tmp_path):
     path = tmp_path / 'new/file.tar'
-    tool.download(server.url, path, MD5, wait=0)
+    tool.download(server.url, path, SHA256, wait=0)
     assert path.read_bytes() == DATA and server.log == [0]
-    tool.download(server.url, path, MD5, wait=0)
+    tool.download(server.url, path, SHA256, wait=0)
     assert server.log == [0] and len(list(path.parent.iterdir())) == 1
 
 
@@ -331,14 +334,14 @@ def test_download_resumes(server, tmp_path):
     path = tmp_path / 'file.tar'
     part = tmp_path / 'file.tar.part'
     part.write_bytes(DATA[:123456])
-    tool.download(server.url, path, MD5, wait=0)
+    tool.download(server.url, path, SHA256, wait=0)
     assert path.read_bytes() == DATA and server.log == [123456]
     assert not part.exists()
 
 
 def test_download_goes_on_after_broken_connections(server, tmp_path):
     server.cut = 100000
-    tool.download(server.url, tmp_path / 'a', MD5, attempts=1, wait=0)
+    tool.download(server.url, tmp_path / 'a', SHA256, attempts=1, wait=0)
     assert (tmp_path / 'a').read_bytes() == DATA
     assert server.log == [0, 100000, 200000]
 
@@ -346,36 +349,37 @@ def test_download_goes_on_after_broken_connections(server, tmp_path):
 def test_download_from_a_server_without_ranges(server, tmp_path):
     server.ranges = False
     (tmp_path / 'a.part').write_bytes(b'x' * 1000)
-    tool.download(server.url, tmp_path / 'a', MD5, wait=0)
+    tool.download(server.url, tmp_path / 'a', SHA256, wait=0)
     assert (tmp_path / 'a').read_bytes() == DATA
 
 
 def test_complete_part_needs_no_more_bytes(server, tmp_path):
     (tmp_path / 'a.part').write_bytes(DATA)
-    tool.download(server.url, tmp_path / 'a', MD5, wait=0)
+    tool.download(server.url, tmp_path / 'a', SHA256, wait=0)
     assert (tmp_path / 'a').read_bytes() == DATA
 
 
 def test_checksum_mismatch(server, tmp_path):
-    with pytest.raises(InputError, match='MD5 is .*, expected 00'):
-        tool.download(server.url, tmp_path / 'a', '0' * 32, wait=0)
+    with pytest.raises(InputError, match='SHA-256 is .*, expected 00'):
+        tool.download(server.url, tmp_path / 'a', '0' * 64, wait=0)
     assert not list(tmp_path.iterdir())
     (tmp_path / 'a').write_bytes(b'other')
-    with pytest.raises(InputError, match='MD5'):
-        tool.download(server.url, tmp_path / 'a', MD5, wait=0)
+    with pytest.raises(InputError, match='SHA-256'):
+        tool.download(server.url, tmp_path / 'a', SHA256, wait=0)
 
 
 def test_refused_addresses(server, tmp_path):
-    for url in ('file:///etc/passwd', 'ftp://x/y', 'voc.tar'):
-        with pytest.raises(InputError, match='not an http'):
-            tool.download(url, tmp_path / 'a', MD5)
+    for url in ('file:///etc/passwd', 'ftp://x/y', 'voc.tar',
+                'httpss://x/y'):
+        with pytest.raises(InputError, match='only https is'):
+            tool.download(url, tmp_path / 'a', SHA256)
     with pytest.raises(InputError, match='404'):
         tool.download(
-            server.url + 'x', tmp_path / 'a', MD5, attempts=3, wait=9)
+            server.url + 'x', tmp_path / 'a', SHA256, attempts=3, wait=9)
     server.shutdown()
     server.server_close()
     with pytest.raises(InputError, match='goes on from here'):
-        tool.download(server.url, tmp_path / 'a', MD5, attempts=2, wait=0)
+        tool.download(server.url, tmp_path / 'a', SHA256, attempts=2, wait=0)
     assert not list(tmp_path.iterdir())
 
 

@@ -16,11 +16,10 @@ Without ``--tags`` the tags of trainaug are the classes that occur in the
 masks, as the field does. Masks are read for nothing else; training reads the
 tags alone. ``--tags`` takes a released label file instead.
 
-The official VOC server speaks plain HTTP only. It is used because every
-download is compared with its published MD5 sum before anything reads it.
+Downloads are https alone, redirections included, and are compared with their
+SHA-256 before anything reads them.
 """
 import argparse
-import hashlib
 import http.client
 import io
 import os
@@ -28,32 +27,35 @@ import sys
 import tarfile
 import time
 import zlib
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 import numpy as np
-from mmengine.utils import track_parallel_progress, track_progress
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
 from group_wsss.cli import run
 from group_wsss.datasets import VOC_CLASSES, read_image_list
+from group_wsss.download import check_scheme, open_url, verify
 from group_wsss.errors import InputError
 from group_wsss.files import atomic_write
 from group_wsss.palette import voc_palette
+from group_wsss.progress import Progress
 
-# name: (address, MD5)
+# name: (address, SHA-256)
 ARCHIVES = {
     'VOCtrainval_11-May-2012.tar':
-    ('http://host.robots.ox.ac.uk/pascal/VOC/voc2012/'
-     'VOCtrainval_11-May-2012.tar', '6cd6e144f989b92b3379bac3b3de84fd'),
+    ('https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/'
+     'VOCtrainval_11-May-2012.tar',
+     'e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb'),
     'benchmark.tgz':
     ('https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/'
-     'semantic_contours/benchmark.tgz', '82b4d87ceb2ed10f6038a1cba92111cb'),
+     'semantic_contours/benchmark.tgz',
+     '6a5a2918d5c73ce032fdeba876574d150d9d04113ab87540a1304cbcc715be53'),
 }
 VOC_TAR, SBD_TAR = ARCHIVES
 VOC_DIR = 'VOCdevkit/VOC2012'
@@ -65,46 +67,30 @@ VOC_WANTED = tuple(f'{VOC_DIR}/{name}/'
 SBD_WANTED = (f'{SBD_DIR}/cls/', f'{SBD_DIR}/train.txt', f'{SBD_DIR}/val.txt')
 TRAINAUG = 10582
 _CHUNK = 1 << 20
-
-
-def md5_of(path: Path) -> str:
-    """MD5 of a file, read in pieces."""
-    digest = hashlib.md5()
-    with open(path, 'rb') as file:
-        for piece in iter(lambda: file.read(_CHUNK), b''):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def verify(path: Path, md5: str) -> None:
-    """Raise InputError unless the file has this checksum."""
-    found = md5_of(path)
-    if found != md5:
-        raise InputError(f'{path}: MD5 is {found}, expected {md5}: the file '
-                         'is damaged or another one')
+# no photograph, mask or list of VOC and SBD is as large
+_MAX_MEMBER = 1 << 26
 
 
 def download(url: str,
              path: Path,
-             md5: str,
+             sha256: str,
              attempts: int = 5,
              wait: float = 2.0) -> None:
     """Fetch a file; goes on with what an earlier call left behind.
 
     Args:
-        url (str): https, or http, which the checksum makes safe.
+        url (str): https.
         path (Path): Where it goes, after the checksum agreed.
-        md5 (str): Checksum, mandatory.
+        sha256 (str): Checksum, mandatory.
         attempts (int): Tries in a row without progress. Defaults to 5.
         wait (float): Seconds between tries. Defaults to 2.
 
     Raises:
-        InputError: Another scheme, no connection, a wrong checksum.
+        InputError: Not https, no connection, a wrong checksum.
     """
-    if urlsplit(url).scheme not in ('http', 'https'):
-        raise InputError(f'{url}: not an http or https address')
+    check_scheme(url)
     if path.exists():
-        verify(path, md5)
+        verify(path, sha256)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + '.part')
@@ -128,7 +114,7 @@ def download(url: str,
                              'from here')
         time.sleep(wait)
     try:
-        verify(part, md5)
+        verify(part, sha256)
     except InputError as error:
         part.unlink()  # going on from wrong bytes cannot end well
         raise InputError(f'{url}: {error}; deleted') from None
@@ -137,11 +123,8 @@ def download(url: str,
 
 def _fetch(url: str, part: Path, start: int) -> bool:
     """Append to ``part`` from byte ``start``; True if it is complete."""
-    request = Request(url, headers={'User-Agent': 'group_wsss'})
-    if start:
-        request.add_header('Range', f'bytes={start}-')
     try:
-        answer = urlopen(request, timeout=60)
+        answer = open_url(url, start)
     except HTTPError as error:
         if error.code == 416 and start:
             # nothing after `start`: complete, or longer than the original
@@ -183,6 +166,9 @@ def _members(archive: tarfile.TarFile,
         if not member.isfile():
             raise InputError(f'member {member.name[:80]!r} is a link or a '
                              'device')
+        if member.size > _MAX_MEMBER:
+            raise InputError(f'member {member.name[:80]!r} has {member.size} '
+                             'bytes')
         member.name = name
         yield member
 
@@ -218,16 +204,15 @@ def extract(path: Path, root: Path, wanted: Sequence[str]) -> int:
         if not count:
             raise InputError(f'nothing under {wanted[0]}')
         with tarfile.open(path) as archive:
-            for number, member in enumerate(_members(archive, wanted), 1):
+            members = Progress(path.name).over(
+                _members(archive, wanted), count)
+            for member in members:
                 target = root / member.name
                 if (not target.exists()
                         or target.stat().st_size != member.size):
                     source = archive.extractfile(member)
                     atomic_write(target, source.read())
                     written += 1
-                if number % 5000 == 0:
-                    print(
-                        f'{path.name}: {number} of {count} files', flush=True)
     except InputError as error:
         raise InputError(f'{path}: {error}') from None
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
@@ -254,14 +239,14 @@ def provide(root: Path, name: str, proof: Sequence[str], wanted: Sequence[str],
     # an extraction that was cut off has some of the files and no marker
     if there and (marker.exists() or not archive.exists()):
         return
-    url, md5 = ARCHIVES[name]
+    url, sha256 = ARCHIVES[name]
     if not archive.exists():
         if not fetch:
             raise InputError(f'{archive}: not there: put it there (from '
                              f'{url}) or add --download')
-        download(url, archive, md5)
+        download(url, archive, sha256)
     elif check:
-        verify(archive, md5)
+        verify(archive, sha256)
     extract(archive, root, wanted)
     atomic_write(marker, b'')
 
@@ -391,12 +376,14 @@ def convert(root: Path,
     jobs += [(str(root / SBD_DIR / f'cls/{i}.mat'), str(out / f'{i}.png'))
              for i in ids['aug']]
     print(f'{len(jobs)} masks', flush=True)
-    if nproc > 1:
-        found_tags = track_parallel_progress(
-            convert_one, jobs, nproc, chunksize=16)
-    else:
-        found_tags = track_progress(convert_one, jobs)
-    print(flush=True)
+    with ExitStack() as stack:
+        results = map(convert_one, jobs)
+        if nproc > 1:
+            pool = stack.enter_context(ProcessPoolExecutor(nproc))
+            # no mask is begun that nobody waits for
+            stack.callback(pool.shutdown, cancel_futures=True)
+            results = pool.map(convert_one, jobs, chunksize=16)
+        found_tags = list(Progress('masks').over(results, len(jobs)))
     names = ids['train'] + ids['val'] + ids['aug']
     tags = {**dict(zip(names, found_tags)), **tags}
     lists = voc / 'ImageSets/Segmentation'
@@ -428,7 +415,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-checksum',
         action='store_true',
-        help='take archives that are there without comparing their MD5 sums')
+        help='take archives that are there without comparing their checksums')
     return parser.parse_args()
 
 

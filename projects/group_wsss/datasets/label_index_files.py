@@ -111,9 +111,10 @@ def load_index(folder: str, mmap: bool, fingerprint: Optional[str],
             array = np.load(path, mmap_mode=mode, allow_pickle=False)
         except FileNotFoundError:
             raise InputError(f'{path}: no such file') from None
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f'{path}: cannot be read: '
-                             f'{str(error).splitlines()[0]}') from None
+        except Exception as error:
+            # numpy raises anything on a damaged file
+            reason = str(error).splitlines() or [type(error).__name__]
+            raise InputError(f'{path}: cannot be read: {reason[0]}') from None
         if (not isinstance(array, np.ndarray) or array.shape != shape
                 or array.dtype.str != kind['dtype']):
             raise InputError(f'{path}: not the array that {HEADER} describes')

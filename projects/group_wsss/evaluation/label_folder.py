@@ -4,8 +4,9 @@ import multiprocessing
 import os
 import os.path as osp
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from functools import partial
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from ..files import check_image_id, output_path
 from .class_names import read_lines
 from .confusion import class_scores, confusion_matrix, mean_known
 from .masks import read_mask
+
+# photographs that a process takes at a time
+_CHUNK = 32
 
 
 def find_ids(folder: str, suffix: str = '.png') -> List[str]:
@@ -31,16 +35,21 @@ def find_ids(folder: str, suffix: str = '.png') -> List[str]:
     """
     if not osp.isdir(folder):
         raise InputError(f'{folder}: no such folder')
-    ids = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        where = osp.relpath(root, folder)
-        ids += [
-            osp.normpath(osp.join(where,
-                                  name))[:-len(suffix)].replace(os.sep, '/')
-            for name in names
-            if name.endswith(suffix) and not name.startswith('._')
-        ]
+    ids, todo = [], ['']
+    while todo:
+        where = todo.pop()
+        with os.scandir(osp.join(folder, where)) as entries:
+            for entry in entries:
+                name = f'{where}{entry.name}'
+                if entry.is_dir(follow_symlinks=False):
+                    if not entry.name.startswith('.'):
+                        todo.append(f'{name}/')
+                elif name.endswith(suffix) and not (entry.name.startswith('._')
+                                                    or entry.is_dir()):
+                    if not entry.is_file():
+                        raise InputError(f'{entry.path}: no file, or a link '
+                                         'without a target')
+                    ids.append(name[:-len(suffix)])
     return sorted(ids)
 
 
@@ -109,12 +118,15 @@ def _require(ids: Sequence[str], folder: str, what: str) -> None:
                          f'have no {what}: {names}')
 
 
-def evaluate_folder(pred_dir: str,
-                    mask_dir: str,
-                    classes: Optional[Sequence[str]] = None,
-                    num_classes: Optional[int] = None,
-                    ids: Optional[Sequence[str]] = None,
-                    nproc: int = 1) -> Dict[str, Any]:
+def evaluate_folder(
+    pred_dir: str,
+    mask_dir: str,
+    classes: Optional[Sequence[str]] = None,
+    num_classes: Optional[int] = None,
+    ids: Optional[Sequence[str]] = None,
+    nproc: int = 1,
+    progress: Callable[[int, int],
+                       None] = lambda i, n: None) -> Dict[str, Any]:
     """IoU of label PNGs against masks.
 
     What a *predicted* 255 (unknown) counts as decides the figure, so three
@@ -141,6 +153,7 @@ def evaluate_folder(pred_dir: str,
         ids (Sequence[str], optional): Images to compare. Defaults to all in
             ``pred_dir``.
         nproc (int): Number of processes. Defaults to 1.
+        progress (Callable): Told the images done and their number.
 
     Returns:
         dict: The three means and ``unknown_share`` (of the pixels that
@@ -173,16 +186,22 @@ def evaluate_folder(pred_dir: str,
     _require(ids, mask_dir, 'mask')
     count = partial(
         _count, pred_dir=pred_dir, mask_dir=mask_dir, num_classes=len(names))
-    if nproc == 1:
-        parts = [count(ids)]
-    else:
-        # forking after torch has started threads can hang
-        context = multiprocessing.get_context('spawn')
-        with ProcessPoolExecutor(nproc, mp_context=context) as pool:
-            parts = list(
-                pool.map(count, [ids[i::nproc] for i in range(nproc)]))
-    confusion = sum(part[0] for part in parts)
-    images = sum(part[1] for part in parts)
+    chunks = [ids[i:i + _CHUNK] for i in range(0, len(ids), _CHUNK)]
+    confusion, images, done = 0, 0, 0
+    with ExitStack() as stack:
+        run: Callable = map
+        if nproc > 1:
+            # forking after torch has started threads can hang
+            context = multiprocessing.get_context('spawn')
+            pool = stack.enter_context(
+                ProcessPoolExecutor(nproc, mp_context=context))
+            # none is begun that nobody waits for
+            stack.callback(pool.shutdown, cancel_futures=True)
+            run = pool.map
+        for chunk, (own, counted) in zip(chunks, run(count, chunks)):
+            confusion, images = confusion + own, images + counted
+            done += len(chunk)
+            progress(done, len(ids))
     return _summary(confusion, images, names, len(ids), spare)
 
 

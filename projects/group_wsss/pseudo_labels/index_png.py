@@ -1,12 +1,14 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Index PNGs: one byte a pixel, the class index, with a palette."""
 import io
+import zlib
 from typing import Optional
 
 import numpy as np
 from PIL import Image
 
 from ..errors import InputError
+from ..files import check_regular
 from ..palette import voc_palette
 
 # what Pillow raises for a truncated, foreign or oversized file
@@ -32,7 +34,9 @@ def encode_index_png(label: np.ndarray,
     image = Image.fromarray(np.ascontiguousarray(label))
     image.putpalette(palette.tobytes())  # turns mode L into mode P
     buffer = io.BytesIO()
-    image.save(buffer, format='PNG')
+    # labels are runs of equal bytes: smaller files than by searching for
+    # repeats, in less than half the time
+    image.save(buffer, format='PNG', compress_type=zlib.Z_RLE)
     return buffer.getvalue()
 
 
@@ -68,6 +72,7 @@ def open_image(path: str) -> Image.Image:
     Raises:
         InputError: Missing, truncated or not an image.
     """
+    check_regular(path)
     try:
         with Image.open(path) as image:
             image.load()

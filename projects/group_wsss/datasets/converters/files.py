@@ -111,7 +111,7 @@ def read_xml(path: str) -> ElementTree.Element:
     # before any parsing: entities may expand without bound
     if _DOCTYPE.search(text):
         raise InputError(f'{path}: declares a document type or entities')
-    parser = ElementTree.XMLParser(target=_PlainTree())
+    parser = ElementTree.XMLParser(target=_PlainTree())  # nosec B314
     try:
         parser.feed(text)
         return parser.close()

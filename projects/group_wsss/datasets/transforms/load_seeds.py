@@ -6,7 +6,7 @@ from mmcv.transforms import BaseTransform
 from PIL import Image
 
 from ...errors import InputError, one_line
-from ...files import output_path
+from ...files import check_regular, output_path
 from ...registry import TRANSFORMS
 
 
@@ -60,6 +60,7 @@ class LoadSeeds(BaseTransform):
         Returns:
             np.ndarray: uint8 ``(H, W)``.
         """
+        check_regular(path)
         try:
             with Image.open(path) as image:
                 if image.mode not in ('P', 'L'):
@@ -68,7 +69,10 @@ class LoadSeeds(BaseTransform):
                 return np.array(image)
         except FileNotFoundError:
             raise InputError(f'{path}: no such seeds') from None
-        except (OSError, SyntaxError) as error:  # PIL raises both
+        except InputError:
+            raise
+        except (OSError, SyntaxError, ValueError, EOFError,
+                Image.DecompressionBombError) as error:  # PIL raises all
             raise InputError(f'{path}: damaged seeds: '
                              f'{one_line(error)}') from None
 

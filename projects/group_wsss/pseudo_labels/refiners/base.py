@@ -56,16 +56,35 @@ class BaseRefiner(metaclass=ABCMeta):
             ScoreMap: Of the same photograph and classes.
 
         Raises:
-            InputError: The photograph is missing or of another size.
+            InputError: The photograph is missing or of another size, or the
+                result is not finite.
         """
         if self.needs_image:
             check_image(image, score_map)
         if not len(score_map.maps):
             return score_map
-        maps = self.refine(score_map.maps, image)
+        return self.checked(score_map, self.refine(score_map.maps, image))
+
+    def checked(self, score_map: ScoreMap, maps: np.ndarray) -> ScoreMap:
+        """Refined maps in place of those of a score map.
+
+        Args:
+            score_map (ScoreMap): What was refined.
+            maps (np.ndarray): What :meth:`refine` made of its maps.
+
+        Returns:
+            ScoreMap: Of the same photograph and classes.
+
+        Raises:
+            InputError: The maps hold NaN or an infinity; image and refiner
+                are named.
+        """
+        name = type(self).__name__
         assert maps.ndim == 3 and len(maps) == len(score_map.maps), (
-            f'{type(self).__name__} turned maps {score_map.maps.shape} into '
-            f'{maps.shape}')
+            f'{name} turned maps {score_map.maps.shape} into {maps.shape}')
+        if not np.isfinite(maps).all():
+            raise InputError(f'{score_map.img_id}: {name} made NaN or '
+                             'infinity of its class maps')
         return ScoreMap(score_map.img_id, score_map.ori_shape,
                         score_map.class_ids, maps)
 

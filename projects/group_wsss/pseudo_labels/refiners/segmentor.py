@@ -133,5 +133,4 @@ class Segmentor(BackgroundRefiner):
         if not len(score_map.maps):
             return score_map
         maps = self.refine(score_map.maps, image, score_map.class_ids)
-        return ScoreMap(score_map.img_id, score_map.ori_shape,
-                        score_map.class_ids, maps)
+        return self.checked(score_map, maps)
