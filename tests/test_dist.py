@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Two processes on a CPU train, and dump what one process dumps."""
+"""Two machines train on CPUs; two processes dump what one dumps."""
 import json
 import os
 import shutil
@@ -58,48 +58,71 @@ def settings(data, monkeypatch):
     monkeypatch.setenv('TRAIN_LIST', 'list.txt')
 
 
-def launch(script, *words, data, cwd):
-    """Run a launcher as a user does, on a free port."""
+def free_port():
     with socket.socket() as sock:
         sock.bind(('127.0.0.1', 0))
-        port = sock.getsockname()[1]
+        return sock.getsockname()[1]
+
+
+def start(script, *words, data, cwd, **variables):
+    """Start a launcher as a user does."""
     path = os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH']
     env = {
         **os.environ, 'PATH': path,
-        'PORT': str(port),
+        'PORT': str(free_port()),
         'OMP_NUM_THREADS': '1',
         'DATA_ROOT': str(data),
         'TRAIN_LIST': 'list.txt'
     }
     env.pop('PYTHONPATH', None)
-    done = subprocess.run(
+    env.update(variables)
+    return subprocess.Popen(
         ['bash', str(ROOT / 'tools' / script), *map(str, words)],
         cwd=cwd,
         env=env,
-        capture_output=True,
-        text=True,
-        timeout=300)
-    text = done.stdout + done.stderr
-    assert done.returncode == 0, text[-4000:]
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True)
+
+
+def launch(script, *words, data, cwd):
+    """Run a launcher to its end."""
+    job = start(script, *words, data=data, cwd=cwd)
+    text, _ = job.communicate(timeout=300)
+    assert job.returncode == 0, text[-4000:]
     return text
 
 
 @pytest.fixture(scope='module')
 def trained(data, tmp_path_factory):
-    """Work dir of a training by two processes."""
+    """Work dir of a training by two machines of one process each."""
     cwd = tmp_path_factory.mktemp('two')
-    text = launch(
-        'dist_train.sh',
-        CONFIG,
-        2,
-        '--work-dir',
-        cwd / 'train',
-        data=data,
-        cwd=cwd)
-    assert 'Distributed training: True' in text
+    port = str(free_port())
+    jobs = [
+        start(
+            'dist_train.sh',
+            CONFIG,
+            1,
+            '--work-dir',
+            cwd / 'train',
+            data=data,
+            cwd=cwd,
+            NNODES='2',
+            NODE_RANK=rank,
+            MASTER_ADDR='127.0.0.1',
+            PORT=port) for rank in '01'
+    ]
+    try:
+        text, other = (job.communicate(timeout=300)[0] for job in jobs)
+    finally:
+        for job in jobs:
+            job.kill()
+    assert [job.returncode for job in jobs] == [0, 0], (text + other)[-4000:]
+    assert 'Distributed training: True' in text and 'GPU number: 2' in text
     assert 'Iter(train) [2/2]' in text
-    # the end of the training dumps as well, the line appears once
+    # one of the two speaks, and the end of the training dumps as well
     assert text.count(f'{NUM_IMAGES} label images in') == 1
+    assert 'Iter(train)' not in other and 'label images in' not in other
     return cwd / 'train'
 
 
@@ -123,7 +146,7 @@ def dump_of(work_dir):
     }
 
 
-def test_training_by_two_processes(trained):
+def test_training_by_two_machines(trained):
     dump = dump_of(trained)
     names = {f'odd_{i}.png' for i in range(NUM_IMAGES)}
     assert set(dump) == names | {'ids.txt', 'manifest.json'}
@@ -229,3 +252,79 @@ def test_labels_of_another_batch_size(keep_ratio, checkpoint, settings,
     for one, two in zip(*labels):
         # up to a pixel that lies on the threshold
         assert one.shape == two.shape and (one != two).mean() < 2e-3
+
+
+DYING = """
+import os
+import signal
+
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class DyingRank(Hook):
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if get_rank() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_rank_that_dies_is_named(data, tmp_path):
+    (tmp_path / 'dying_rank.py').write_text(DYING)
+    (tmp_path / 'config.py').write_text(
+        f"_base_ = ['{CONFIG}']\n"
+        "custom_imports = dict(imports=['group_wsss', 'dying_rank'])\n"
+        "custom_hooks = [dict(type='DyingRank')]\n")
+    job = start(
+        'dist_train.sh',
+        tmp_path / 'config.py',
+        2,
+        data=data,
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path))
+    text, _ = job.communicate(timeout=300)
+    assert job.returncode != 0
+    end = text[text.index('Root Cause'):]
+    assert 'rank      : 1 ' in end and 'exitcode  : -9' in end
+    assert 'SIGKILL' in end
+
+
+@pytest.mark.parametrize('script, words', [
+    ('slurm_train.sh', ['part', 'job', 'c.py', '--amp']),
+    ('slurm_test.sh', ['part', 'job', 'c.py', 'c.pth', '--tta']),
+])
+def test_what_slurm_is_asked_for(script, words, tmp_path):
+    srun = tmp_path / 'srun'
+    srun.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    srun.chmod(0o755)
+    env = dict(
+        os.environ,
+        PATH=f'{tmp_path}{os.pathsep}' + os.environ['PATH'],
+        GPUS='16',
+        GPUS_PER_NODE='8',
+        CPUS_PER_TASK='3',
+        SRUN_ARGS='--quotatype=spot --comment x',
+        PY_ARGS='--work-dir w')
+    done = subprocess.run(
+        ['bash', str(ROOT / 'tools' / script), *words],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60)
+    assert done.returncode == 0, done.stderr
+    asked = done.stdout.split('\n')[:-1]
+    start = asked.index('python')
+    assert asked[:start] == [
+        '-p', 'part', '--job-name=job', '--gres=gpu:8', '--ntasks=16',
+        '--ntasks-per-node=8', '--cpus-per-task=3', '--kill-on-bad-exit=1',
+        '--quotatype=spot', '--comment', 'x'
+    ]
+    tool = str(ROOT / 'tools' /
+               script.replace('slurm_', '').replace('.sh', '.py'))
+    assert asked[start:] == [
+        'python', '-u', tool, *words[2:-1], '--launcher=slurm', '--work-dir',
+        'w', words[-1]
+    ]

@@ -45,8 +45,8 @@ SCRIPTS = {
 PLACEHOLDERS = {'FORMAT': 'npz'}
 # of which the arguments are those of another program, or none
 OTHER_SCRIPTS = [
-    'tools/build_docs.sh', 'tools/env.sh', 'tools/run_tests.sh',
-    'tools/setup_env.sh'
+    'tools/audit.sh', 'tools/build_docs.sh', 'tools/env.sh',
+    'tools/run_tests.sh', 'tools/setup_env.sh'
 ]
 
 

@@ -319,8 +319,8 @@ def test_reading_a_link(tmp_path, outside):
 
 
 def test_pipes_do_not_hang(tmp_path):
-    for suffix, read in (('.png', read_index_png), ('.npz', ScoreMap.load),
-                         ('.png', LoadSeeds.load)):
+    for suffix, read in (('.png', read_index_png), ('.jpg', LoadPhoto().load),
+                         ('.npz', ScoreMap.load), ('.png', LoadSeeds.load)):
         path = str(tmp_path / f'pipe{suffix}')
         if not os.path.exists(path):
             os.mkfifo(path)

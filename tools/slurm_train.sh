@@ -2,7 +2,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Train on a slurm cluster:
 #   GPUS=8 bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments]
-# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS are honoured.
+# GPUS, GPUS_PER_NODE, CPUS_PER_TASK, SRUN_ARGS and PY_ARGS (arguments of
+# the tool) are honoured.
 set -e
 
 if [ $# -lt 3 ]; then
@@ -16,10 +17,11 @@ GPUS=${GPUS:-4}
 GPUS_PER_NODE=${GPUS_PER_NODE:-4}
 CPUS_PER_TASK=${CPUS_PER_TASK:-5}
 SRUN_ARGS=${SRUN_ARGS:-""}
+PY_ARGS=${PY_ARGS:-""}
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 set -x
 
-# SRUN_ARGS holds several arguments: left unquoted on purpose
+# SRUN_ARGS and PY_ARGS hold several arguments: left unquoted on purpose
 PYTHONPATH="$root/projects${PYTHONPATH:+:$PYTHONPATH}" \
 exec srun -p "$PARTITION" \
     --job-name="$JOB_NAME" \
@@ -29,4 +31,4 @@ exec srun -p "$PARTITION" \
     --cpus-per-task="$CPUS_PER_TASK" \
     --kill-on-bad-exit=1 \
     $SRUN_ARGS \
-    python -u "$root/tools/train.py" "$CONFIG" --launcher=slurm "${@:4}"
+    python -u "$root/tools/train.py" "$CONFIG" --launcher=slurm $PY_ARGS "${@:4}"

@@ -44,6 +44,8 @@ param_scheduler = [
         by_epoch=False)
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
+# for --auto-scale-lr: images a step that the learning rate is made for
+auto_scale_lr = dict(base_batch_size=32)
 test_cfg = dict()
 default_hooks = dict(
     logger=dict(interval=20, log_metric_by_epoch=False),

@@ -1,5 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """The one error that a user's input can raise."""
+import json
+import os
+import time
 
 
 class InputError(ValueError):
@@ -7,6 +10,13 @@ class InputError(ValueError):
 
     The message is one line that names the file, line or config key at
     fault. ``tools/`` print it without a traceback and exit with status 2.
+    """
+
+
+class CorruptImageError(InputError):
+    """A photograph whose file cannot be decoded.
+
+    Data sets with ``on_corrupt='skip'`` go on without it.
     """
 
 
@@ -25,4 +35,22 @@ def one_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     if len(lines) == 1:
         return lines[0]
-    return lines[-1].split('InputError: ', 1)[-1]
+    text = lines[-1].split('InputError: ', 1)[-1]
+    return text.split(f'{type(error).__name__}: ', 1)[-1]
+
+
+def report_to_launcher(text: str) -> None:
+    """Let torchrun repeat a message when it sums up why the job ended.
+
+    Args:
+        text (str): One line. Without torchrun nothing happens.
+    """
+    path = os.environ.get('TORCHELASTIC_ERROR_FILE')
+    if not path or os.path.exists(path):
+        return  # the first one is the reason
+    message = dict(message=text, timestamp=int(time.time()))
+    try:
+        with open(path, 'w', encoding='utf-8') as file:
+            json.dump(message, file)
+    except OSError:  # it was printed anyway
+        pass

@@ -1,7 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""One of two processes of ``test_dist.py``: train, accumulate, dump, test."""
+"""Processes of ``test_dist.py``: train, accumulate, dump, test."""
 import importlib.util
 import json
+import multiprocessing
 import os
 import pickle
 import sys
@@ -65,4 +66,15 @@ def main(root: Path, rank: int, world: int) -> None:
 
 
 if __name__ == '__main__':
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    # everything is imported: forks have it too
+    context = multiprocessing.get_context('fork')
+    jobs = [
+        context.Process(
+            target=main, args=(Path(sys.argv[1]) / number, i, int(number)))
+        for number in sys.argv[2:] for i in range(int(number))
+    ]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    sys.exit(any(job.exitcode for job in jobs))

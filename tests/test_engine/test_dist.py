@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Two processes write, merge and measure what one does."""
+"""Several processes write, merge and measure what one does."""
 import json
 import os
 import pickle
@@ -14,48 +14,45 @@ from group_wsss.pseudo_labels import ScoreMap, encode_index_png
 
 WORKER = Path(__file__).with_name('dist_worker.py')
 
-
-def _start(root, rank, world):
-    root.mkdir(exist_ok=True)
-    masks = root / 'masks' / 'sub'
-    masks.mkdir(parents=True, exist_ok=True)
-    for i in range(5):
-        mask = np.random.default_rng(i).choice([0, 1, 2, 3, 255],
-                                               (8 + 2 * i, 12))
-        (masks / f'{i}.png').write_bytes(
-            encode_index_png(mask.astype(np.uint8)))
-    env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    env['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p)
-    return subprocess.Popen(
-        [sys.executable,
-         str(WORKER),
-         str(root),
-         str(rank),
-         str(world)],
-        cwd=root,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True)
+WORLDS = (1, 2, 4)
 
 
 @pytest.fixture(scope='module')
-def roots(tmp_path_factory):
-    """Folders of a run with one and a run with two processes."""
+def base(tmp_path_factory):
+    """Folders of runs with one, two and four processes."""
     base = tmp_path_factory.mktemp('dist')
-    jobs = [
-        _start(base / '2', 0, 2),
-        _start(base / '2', 1, 2),
-        _start(base / '1', 0, 1)
-    ]
-    try:
-        for job in jobs:
-            output, _ = job.communicate(timeout=120)
-            assert job.returncode == 0, output[-3000:]
-    finally:
-        for job in jobs:
-            job.kill()
-    return base / '1', base / '2'
+    for world in WORLDS:
+        masks = base / str(world) / 'masks' / 'sub'
+        masks.mkdir(parents=True)
+        for i in range(5):
+            mask = np.random.default_rng(i).choice([0, 1, 2, 3, 255],
+                                                   (8 + 2 * i, 12))
+            (masks / f'{i}.png').write_bytes(
+                encode_index_png(mask.astype(np.uint8)))
+    env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+    env['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p)
+    done = subprocess.run(
+        [sys.executable,
+         str(WORKER),
+         str(base), *map(str, WORLDS)],
+        cwd=base,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=300)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return base
+
+
+@pytest.fixture(params=WORLDS[1:])
+def world(request):
+    return request.param
+
+
+@pytest.fixture
+def roots(base, world):
+    """A run with one process, and one with several."""
+    return base / '1', base / str(world)
 
 
 def _files(folder, ending):
@@ -67,8 +64,8 @@ def _files(folder, ending):
 
 @pytest.mark.parametrize('ending', ('.png', '.npz'))
 def test_dumps_are_byte_identical(roots, ending):
-    one, two = (_files(root / 'work/pseudo_labels', ending) for root in roots)
-    assert one == two and len(one) == 5
+    one, many = (_files(root / 'work/pseudo_labels', ending) for root in roots)
+    assert one == many and len(one) == 5
 
 
 def test_manifest_counts_a_repeated_image_once(roots):
@@ -89,16 +86,18 @@ def test_metric_is_the_same(roots):
     assert 'cam/mIoU_min2' in one
 
 
-def test_accumulation_is_the_maximum_over_ranks(roots):
+def test_accumulation_is_the_maximum_over_ranks(roots, world):
     root = roots[1]
     strong, weak = {}, {}
     anchors = []
-    for rank in range(2):
+    images = -(-5 // world)  # of a rank, in an epoch
+    steps = -(-images // 2)
+    for rank in range(world):
         seen = pickle.loads((root / f'seen{rank}.pkl').read_bytes())
-        # 3 images a rank in batches of 2: 2 iterations an epoch, slot 0
-        # counts, from epoch 1 on; the last epoch is that of steps 4 and 5
+        # batches of 2, slot 0 counts, from epoch 1 on; weak maps count in
+        # the last of the three epochs
         for step, slot, sample in seen:
-            if slot or step < 2:
+            if slot or step < steps:
                 continue
             anchors.append((rank, sample.img_id))
             for class_id, values in zip(sample.class_ids, sample.class_maps):
@@ -111,9 +110,9 @@ def test_accumulation_is_the_maximum_over_ranks(roots):
                 key = sample.img_id, int(class_id)
                 if sample.pred_score[class_id] >= .1:
                     strong[key] = np.maximum(strong.get(key, 0), values)
-                elif step >= 4:
+                elif step >= 2 * steps:
                     weak[key] = np.maximum(weak.get(key, 0), values)
-    assert {rank for rank, _ in anchors} == {0, 1}
+    assert {rank for rank, _ in anchors} == set(range(world))
     expected = {**weak, **strong}
     merged = root / 'work/attention/merged'
     got = {}

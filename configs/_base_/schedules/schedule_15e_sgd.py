@@ -36,5 +36,5 @@ param_scheduler = [
 train_cfg = dict(by_epoch=True, max_epochs=15, val_interval=15)
 val_cfg = dict()
 test_cfg = dict()
-# for `tools/train.py` of mmpretrain, `--auto-scale-lr`
+# for --auto-scale-lr: images a step that the learning rate is made for
 auto_scale_lr = dict(base_batch_size=16)

@@ -23,3 +23,5 @@ default_hooks = dict(
         max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'))
+# for --auto-scale-lr: four processes of four images
+auto_scale_lr = dict(base_batch_size=16)

@@ -1,23 +1,16 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Groups for inference: who stands together depends on names alone."""
-import hashlib
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 from mmengine.dataset import BaseDataset, pseudo_collate
 
-from ..errors import InputError
+from ..errors import CorruptImageError, InputError
 from ..registry import DATASETS, FUNCTIONS
 from .image_list import image_id_of
 from .label_index import MATCHES, LabelIndex
 from .samplers import labels_of_dataset
-
-
-def id_key(img_id: str) -> int:
-    """64-bit hash of an image id, the same in every process and year."""
-    data = img_id.encode('utf-8', 'surrogatepass')
-    return int.from_bytes(
-        hashlib.blake2b(data, digest_size=8).digest(), 'little')
+from .stand_ins import id_key
 
 
 @DATASETS.register_module()
@@ -27,6 +20,12 @@ class GroupedDataset:
     Partners are decided by (image id, seed) over the images of the reference
     sorted by id: neither the order of the list nor batch size or number of
     processes can change them.
+
+    With ``on_corrupt='skip'`` of ``dataset`` all its photographs are read
+    once before the first group is: those that cannot be decoded are no
+    anchors, and ``skipped`` says which and why. A partner that cannot be
+    decoded gives its place to another image (see
+    :meth:`ImageLevelDataset.stand_ins`); all other groups stay as they are.
 
     Args:
         dataset (BaseDataset | dict): What is tested. Its items are packed,
@@ -39,7 +38,8 @@ class GroupedDataset:
         lazy_init (bool): Do not read the lists yet. Defaults to False.
 
     Raises:
-        InputError: Duplicate ids, or a single image and ``group_size > 1``.
+        InputError: Duplicate ids, a single image and ``group_size > 1``, or
+            no image that can be read.
     """
 
     def __init__(self,
@@ -61,6 +61,10 @@ class GroupedDataset:
         self.match = match
         self.seed = seed
         self.group_partners = np.zeros((0, 0), np.int64)
+        # position in `dataset` of each anchor
+        self.anchors = np.zeros(0, np.int64)
+        # image id -> why there is no group of it
+        self.skipped: Dict[str, str] = {}
         self._fully_initialized = False
         if not lazy_init:
             self.full_init()
@@ -84,11 +88,32 @@ class GroupedDataset:
             self.reference.full_init()
         if self.group_size > 1:
             self.group_partners = self._draw()
+        self.anchors = np.arange(len(self.dataset))
+        if self._skips:
+            self._leave_out(self.dataset.corrupt_images())
         self._fully_initialized = True
 
     def __len__(self) -> int:
         self.full_init()
-        return len(self.dataset)
+        return len(self.anchors)
+
+    @property
+    def _skips(self) -> bool:
+        return getattr(self.dataset, 'on_corrupt', 'error') == 'skip'
+
+    def _leave_out(self, corrupt: Dict[int, str]) -> None:
+        """Have no groups of these anchors."""
+        self.skipped = {
+            image_id_of(self.dataset.get_data_info(i)): reason
+            for i, reason in corrupt.items()
+        }
+        self.anchors = np.delete(self.anchors, list(corrupt))
+        if corrupt and not len(self.anchors):
+            raise InputError(f'{next(iter(corrupt.values()))} (as are all '
+                             f'{len(corrupt)} images)')
+        if self.group_size > 1:
+            self.group_partners = np.delete(
+                self.group_partners, list(corrupt), axis=0)
 
     def __getitem__(self, idx: int) -> List[Dict[str, Any]]:
         """The group of an image.
@@ -105,9 +130,9 @@ class GroupedDataset:
             InputError: Items are not packed, or not augmented alike.
         """
         self.full_init()
-        group = [self.dataset[idx]]
+        group = [self.dataset[int(self.anchors[idx])]]
         if self.group_size > 1:
-            group += [self.reference[int(i)] for i in self.group_partners[idx]]
+            group += self._partners(idx)
         views = set()
         for slot, item in enumerate(group):
             if not isinstance(item, dict) or 'data_samples' not in item:
@@ -124,13 +149,50 @@ class GroupedDataset:
                              'have the same test-time augmentations')
         return group
 
+    def _partners(self, idx: int) -> List[Any]:
+        places, items = self.group_partners[idx].tolist(), []
+        taken: Set[str] = set()
+        for place in places:
+            try:
+                items.append(self.reference[place])
+            except CorruptImageError as error:
+                if not self._skips:
+                    raise
+                # one that the group has not, if there is any
+                if not taken:
+                    taken |= {self._reference_id(i) for i in places}
+                    taken.add(image_id_of(self.get_data_info(idx)))
+                items.append(self._stand_in(place, taken, str(error)))
+        return items
+
+    def _stand_in(self, place: int, taken: Set[str], reason: str) -> Any:
+        """Another image of the reference; its id is added to ``taken``."""
+        others = self.reference.stand_ins(place)
+        for other in sorted(others, key=lambda i: self._is_in(i, taken)):
+            try:
+                item = self.reference[other]
+            except CorruptImageError:
+                continue
+            taken.add(self._reference_id(other))
+            return item
+        raise InputError(f'{reason}; and no photograph with the same classes '
+                         'can take its place')
+
+    def _reference_id(self, place: int) -> str:
+        return image_id_of(self.reference.get_data_info(place))
+
+    def _is_in(self, place: int, taken: Set[str]) -> bool:
+        return self._reference_id(place) in taken
+
     def get_data_info(self, idx: int) -> dict:
         """Data information of the anchor."""
-        return self.dataset.get_data_info(idx)
+        self.full_init()
+        return self.dataset.get_data_info(int(self.anchors[idx]))
 
     def get_cat_ids(self, idx: int) -> List[int]:
         """Class ids of the anchor."""
-        return self.dataset.get_cat_ids(idx)
+        self.full_init()
+        return self.dataset.get_cat_ids(int(self.anchors[idx]))
 
     def _draw(self) -> np.ndarray:
         """int64 ``(N, K - 1)`` positions in the reference."""

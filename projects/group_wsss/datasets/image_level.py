@@ -6,15 +6,19 @@ import os.path as osp
 from typing import Any, Dict, List, Optional, Set, Union
 
 import numpy as np
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.fileio import join_path
 from mmengine.logging import print_log
 from mmpretrain.datasets import MultiLabelDataset
 
-from ..errors import InputError
+from ..errors import CorruptImageError, InputError
 from ..registry import DATASETS
 from .image_list import ImageList, ImageRecord, read_image_list
+from .stand_ins import stand_ins
+from .transforms import LoadPhoto
 
 UNLABELED = ('keep', 'drop', 'error')
+ON_CORRUPT = ('error', 'skip')
 
 
 @DATASETS.register_module()
@@ -38,6 +42,13 @@ class ImageLevelDataset(MultiLabelDataset):
             ``'error'``. Defaults to 'keep' with ``test_mode``, else 'drop'.
         check_files (bool): Look once whether all photographs are there, by
             one listing per folder. Defaults to True.
+        on_corrupt (str): What to do with a photograph that cannot be
+            decoded: ``'error'`` names it and ends the run. ``'skip'`` trains
+            on another one instead (:meth:`stand_ins`), always the same: all
+            other photographs keep their groups. Its sample carries
+            ``skipped``, id and reason, for ``SkippedImagesHook``. With
+            ``test_mode`` it is ``GroupedDataset`` that skips. Defaults to
+            'error'.
         **kwargs: Of ``mmpretrain.MultiLabelDataset``; class names come from
             ``classes``, ``metainfo.classes``, ``METAINFO`` or a JSON list.
 
@@ -52,6 +63,7 @@ class ImageLevelDataset(MultiLabelDataset):
                  img_suffix: str = '.jpg',
                  unlabeled: Optional[str] = None,
                  check_files: bool = True,
+                 on_corrupt: str = 'error',
                  test_mode: bool = False,
                  **kwargs: Any) -> None:
         if unlabeled is None:
@@ -59,11 +71,16 @@ class ImageLevelDataset(MultiLabelDataset):
         if unlabeled not in UNLABELED:
             raise InputError(f'unlabeled={unlabeled!r} is not one of '
                              f'{UNLABELED}')
+        if on_corrupt not in ON_CORRUPT:
+            raise InputError(f'on_corrupt={on_corrupt!r} is not one of '
+                             f'{ON_CORRUPT}')
         if not ann_file:
             raise InputError('ann_file is empty: give an image list')
         self.img_suffix = img_suffix
         self.unlabeled = unlabeled
         self.check_files = check_files
+        self.on_corrupt = on_corrupt
+        self._stand_ins: Dict[int, List[int]] = {}
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
@@ -131,12 +148,72 @@ class ImageLevelDataset(MultiLabelDataset):
         return [info for info in self.data_list if len(info['gt_label'])]
 
     def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline; never swap a bad photograph for another."""
+        """Run the pipeline; a bad photograph is treated as configured."""
+        try:
+            return self._prepare(idx)
+        except CorruptImageError as error:
+            if self.on_corrupt == 'error' or self.test_mode:
+                raise
+            reason = str(error)
+        for other in self.stand_ins(idx):
+            try:
+                data = self._prepare(other)
+            except CorruptImageError:
+                continue
+            if isinstance(data, dict) and 'data_samples' in data:
+                img_id = self.get_data_info(idx)['img_id']
+                data['data_samples'].set_metainfo(
+                    dict(skipped=(img_id, reason)))
+            return data
+        raise InputError(f'{reason}; and no photograph with the same classes '
+                         'can take its place')
+
+    def _prepare(self, idx: int) -> Any:
         data = super().prepare_data(idx)
         if data is None:
             path = self.get_data_info(idx)['img_path']
             raise InputError(f'{path}: the pipeline gave no image')
         return data
+
+    def stand_ins(self, idx: int) -> List[int]:
+        """Photographs that may take the place of one, best first.
+
+        Args:
+            idx (int): Its position.
+
+        Returns:
+            list[int]: See :func:`~group_wsss.datasets.stand_ins.stand_ins`.
+        """
+        if idx not in self._stand_ins:
+            self._stand_ins[idx] = stand_ins(self, idx)
+        return self._stand_ins[idx]
+
+    def corrupt_images(self) -> Dict[int, str]:
+        """Read every photograph once; the processes share the work.
+
+        Returns:
+            dict[int, str]: Position and reason of those that cannot be
+            decoded, ascending, the same in all processes, which all have to
+            call.
+
+        Raises:
+            InputError: Anything else is wrong, or no ``LoadPhoto`` in the
+                pipeline.
+        """
+        steps = [
+            t for t in self.pipeline.transforms if isinstance(t, LoadPhoto)
+        ]
+        if not steps:
+            raise InputError("on_corrupt='skip' needs a pipeline with "
+                             'group_wsss.LoadPhoto')
+        found = {}
+        for idx in range(get_rank(), len(self), get_world_size()):
+            try:
+                steps[0].load(self.get_data_info(idx)['img_path'])
+            except CorruptImageError as error:
+                found[idx] = str(error)
+        parts = all_gather_object(found)
+        return dict(sorted(item for part in parts for item in part.items()))
 
     def get_cat_ids(self, idx: int) -> List[int]:
         """Class ids of one photograph.

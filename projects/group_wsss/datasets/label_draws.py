@@ -102,23 +102,27 @@ class PartnerDraws:
                 count[same] = sizes[same]
 
         # pools ascend, so stepping over an image needs no look for its place
-        taken = np.where(exclude >= 0, exclude, _FAR)[:, None]
+        taken = [np.where(exclude >= 0, exclude, _FAR)]
         free = count - inside
         out = np.empty((num, size), np.int64)
         for slot in range(size):
             # uniform over what is left, then step over what is taken
             left = np.maximum(free - slot, 1)
             where = _below(base, slot, left)
-            for column in taken.T:
+            for column in taken:
                 # in a pool that is used up the step may lead out of it
                 where = np.minimum(where, count - 1)
                 where += self._at(start, where) >= column
             again = np.flatnonzero(slot >= free)  # pool used up: repeat it
             where[again] = 0
-            out[:, slot] = self._at(start, where)
-            new = out[:, slot:slot + 1].copy()
+            new = self._at(start, where)
+            out[:, slot] = new
             new[again] = _FAR
-            taken = np.sort(np.concatenate([taken, new], axis=1), axis=1)
+            # in its place among those taken, which ascend in every row
+            for i, column in enumerate(taken):
+                taken[i], new = np.minimum(column,
+                                           new), np.maximum(column, new)
+            taken.append(new)
             out[again, slot] = out[again, slot % free[again]]
         return out
 
@@ -154,8 +158,10 @@ class PartnerDraws:
 
     def _at(self, start: np.ndarray, where: np.ndarray) -> np.ndarray:
         """Images at places of their pools; ``start=-1`` is the list."""
-        image = where.copy()
         inner = start >= 0
+        if inner.all():
+            return self._pool[start + where].astype(np.int64)
+        image = where.copy()
         image[inner] = self._pool[(start + where)[inner]]
         return image
 

@@ -11,8 +11,9 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import SameFolder, atomic_write
 from ..palette import voc_palette
+from ..progress import Progress
 from ..registry import DATASETS
 from .image_level import ImageLevelDataset
 from .toy_render import NUM_CLASSES, render
@@ -51,7 +52,7 @@ def generate_toy(root: Union[str, Path],
         num_val (int): Photographs to validate on. Defaults to 120.
         size (int): Side in pixels, 32 to 1024. Defaults to 96.
         seed (int): Other seeds give other pictures. Defaults to 0.
-        verbose (bool): Log progress. Defaults to False.
+        verbose (bool): Tell how far it is. Defaults to False.
 
     Returns:
         bool: True if something was written, False if all was there.
@@ -80,19 +81,21 @@ def generate_toy(root: Union[str, Path],
     if _is_finished(root, settings, names):
         return False
     atomic_write(root / _BEGUN, json.dumps(settings).encode())
+    place = SameFolder(str(root))
     total = num_train + num_val
+    progress = Progress('toy set') if verbose else None
     for split_id, split in enumerate(_SPLITS):
         ids, tags = '', ''
         for i, name in enumerate(names[split]):
+            place.check()
             labels = _write_pair(root, name, size, (seed, split_id, i))
             ids += f'{name}\n'
             tags += f'{name} {" ".join(map(str, labels))}\n'
-            done = i + 1 + split_id * num_train
-            if verbose and done % 100 == 0:
-                print_log(
-                    f'toy set: {done} of {total} images', logger='current')
+            if progress is not None:
+                progress(i + 1 + split_id * num_train, total)
         atomic_write(root / 'ImageSets' / f'{split}.txt', ids.encode())
         atomic_write(root / 'ImageSets' / f'{split}_cls.txt', tags.encode())
+    place.check()
     content = dict(settings, classes=TOY_CLASSES)
     atomic_write(root / _DONE, (json.dumps(content, indent=1) + '\n').encode())
     (root / _BEGUN).unlink(missing_ok=True)

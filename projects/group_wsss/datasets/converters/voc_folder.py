@@ -3,6 +3,7 @@ import os.path as osp
 from typing import Optional, Sequence
 
 from ...errors import InputError
+from ...progress import Progress
 from ..image_list import ImageList
 from .builder import ListBuilder, photo_id
 from .files import read_xml
@@ -32,7 +33,8 @@ def read_voc_folder(folder: str,
         InputError: One line with the file, and the object at fault.
     """
     builder = ListBuilder(folder, classes, suffix)
-    for name in walk_files(folder, ('.xml', )):
+    names = walk_files(folder, ('.xml', ))
+    for name in Progress('annotations').over(names, len(names)):
         where = osp.join(folder, name)
         root = read_xml(where)
         if root.tag != 'annotation':

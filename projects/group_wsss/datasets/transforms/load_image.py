@@ -3,12 +3,14 @@
 import io
 from typing import Any, Optional
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import get as read_bytes
 from PIL import Image
 
-from ...errors import InputError
+from ...errors import CorruptImageError, InputError
+from ...files import check_regular
 from ...registry import TRANSFORMS
 
 _ORIENTATION = 0x0112
@@ -49,8 +51,8 @@ class LoadPhoto(BaseTransform):
         backend_args (dict, optional): File backend of mmengine.
 
     Raises:
-        InputError: Missing, empty, truncated or corrupt file, no image, a
-            label image, too large.
+        CorruptImageError: An empty, truncated or corrupt file, no image.
+        InputError: A missing file, a pipe, a label image, too large.
     """
 
     def __init__(self,
@@ -78,6 +80,7 @@ class LoadPhoto(BaseTransform):
         Returns:
             np.ndarray: uint8 ``(H, W, 3)``, BGR.
         """
+        check_regular(path)
         try:
             data = read_bytes(path, backend_args=self.backend_args)
         except FileNotFoundError:
@@ -86,21 +89,21 @@ class LoadPhoto(BaseTransform):
             raise InputError(f'{path}: cannot be read: '
                              f'{error.strerror or error}') from None
         if not data:
-            raise InputError(f'{path}: the file is empty')
+            raise CorruptImageError(f'{path}: the file is empty')
         try:
             return self._decode(data)
         except InputError as error:
             raise InputError(f'{path}: {error}') from None
         except Image.UnidentifiedImageError:
-            raise InputError(f'{path}: not an image, or in an unknown '
-                             'format') from None
+            raise CorruptImageError(f'{path}: not an image, or in an unknown '
+                                    'format') from None
         except Image.DecompressionBombError:
             raise InputError(f'{path}: more pixels than PIL allows '
                              '(decompression bomb)') from None
         except Exception as error:
             # PIL's decoders raise anything on a corrupt file
             text = ' '.join(str(error).split()) or type(error).__name__
-            raise InputError(
+            raise CorruptImageError(
                 f'{path}: truncated or corrupt image: {text}') from error
 
     def _decode(self, data: bytes) -> np.ndarray:
@@ -114,7 +117,8 @@ class LoadPhoto(BaseTransform):
             array = self._to_rgb(image)
         if turn is not None:
             array = np.asarray(Image.fromarray(array).transpose(turn))
-        return np.ascontiguousarray(array[:, :, ::-1])
+        # a copy of a view with reversed channels takes forty times as long
+        return cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
 
     @staticmethod
     def _turn(image: Image.Image) -> Optional[Any]:
@@ -174,4 +178,4 @@ def load_photo(path: str) -> np.ndarray:
     Returns:
         np.ndarray: uint8 ``(H, W, 3)``, RGB.
     """
-    return np.ascontiguousarray(LoadPhoto().load(path)[:, :, ::-1])
+    return cv2.cvtColor(LoadPhoto().load(path), cv2.COLOR_BGR2RGB)

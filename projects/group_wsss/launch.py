@@ -1,0 +1,121 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""What a tool does differently when it is one of several processes."""
+from typing import Any
+
+from .errors import InputError
+
+# seconds that torch waits for a rank, unless env_cfg.dist_cfg.timeout is set
+DEFAULT_TIMEOUT = 1800
+
+
+def dist_timeout(cfg: Any) -> float:
+    """Seconds that a rank waits for another one.
+
+    Args:
+        cfg (mmengine.Config): Changed in place: ``env_cfg.dist_cfg.timeout``
+            is set where it is not; torch's own is shorter with GPUs.
+
+    Returns:
+        float: 1800 unless it was set.
+    """
+    # `setdefault` of a Config hands out another dict than it keeps
+    if not cfg.get('env_cfg', None):
+        cfg.env_cfg = dict()
+    if not cfg.env_cfg.get('dist_cfg', None):
+        cfg.env_cfg.dist_cfg = dict(backend='nccl')
+    if cfg.env_cfg.dist_cfg.get('timeout', None) is None:
+        cfg.env_cfg.dist_cfg.timeout = DEFAULT_TIMEOUT
+    return float(cfg.env_cfg.dist_cfg.timeout)
+
+
+def fit_strategy_to_cpu(cfg: Any) -> None:
+    """Let FSDP of a config run without a GPU.
+
+    Args:
+        cfg (mmengine.Config): Changed in place; ``strategy`` may be absent.
+    """
+    strategy = cfg.get('strategy', None)
+    if not strategy:
+        return
+    if not strategy.get('model_wrapper', None):
+        strategy.model_wrapper = dict()
+    wrapper = strategy.model_wrapper
+    if strategy.get('type') != 'FSDPStrategy':
+        wrapper.setdefault('type', 'MMDistributedDataParallel')
+        wrapper['device_ids'] = None
+        return
+    wrapper['device_id'] = 'cpu'
+    if strategy.get('state_dict_cfg', None) == 'full':
+        # moving to the CPU what is there already ends in a segmentation
+        # fault (torch 2.11)
+        strategy.state_dict_cfg = dict(
+            state_dict_type='FULL_STATE_DICT',
+            state_dict_config=dict(
+                type='FullStateDictConfig',
+                rank0_only=True,
+                offload_to_cpu=False),
+            optim_state_dict_config=dict(
+                type='FullOptimStateDictConfig',
+                rank0_only=True,
+                offload_to_cpu=False))
+
+
+def check_sync_bn(model: Any) -> None:
+    """Refuse a network that lost activations to ``sync_bn='torch'``.
+
+    timm joins batch norm and activation in one layer; mmengine puts a mere
+    ``SyncBatchNorm`` in its place.
+
+    Args:
+        model (nn.Module): As the runner has converted it.
+
+    Raises:
+        InputError: The first layer that did.
+    """
+    from torch.nn import SyncBatchNorm
+    for name, module in model.named_modules():
+        if not type(module).__module__.startswith('timm.'):
+            continue
+        for child, layer in module.named_children():
+            if type(layer) is SyncBatchNorm:
+                raise InputError(f'sync_bn: {name}.{child} is a layer of '
+                                 'timm, which would lose its activation')
+
+
+def build_runner(cfg: Any) -> Any:
+    """The runner that a config asks for.
+
+    ``runner_type`` names it; a config with a ``strategy`` and without
+    ``runner_type`` takes mmengine's ``FlexibleRunner``, all others
+    ``Runner``. Several processes are watched by ``RankWatchHook``, and
+    ``SkippedImagesHook`` reports what ``on_corrupt='skip'`` has left out.
+
+    Args:
+        cfg (mmengine.Config): The config.
+
+    Returns:
+        mmengine.Runner: The runner.
+
+    Raises:
+        InputError: ``sync_bn`` does not fit the network.
+    """
+    from mmengine.dist import get_world_size
+    from mmengine.registry import RUNNERS
+    from mmengine.runner import Runner
+    if cfg.get('strategy', None):
+        cfg.setdefault('runner_type', 'FlexibleRunner')
+    if 'runner_type' in cfg:
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = Runner.from_cfg(cfg)
+        if cfg.get('sync_bn', None) is not None:
+            check_sync_bn(runner.model)
+    present = {type(hook).__name__ for hook in runner.hooks}
+    if 'SkippedImagesHook' not in present:
+        runner.register_hook(dict(type='group_wsss.SkippedImagesHook'))
+    if get_world_size() > 1 and 'RankWatchHook' not in present:
+        runner.register_hook(
+            dict(
+                type='group_wsss.RankWatchHook',
+                timeout=.75 * dist_timeout(cfg)))
+    return runner

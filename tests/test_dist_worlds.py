@@ -1,0 +1,252 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""1, 2 and 4 processes do the same; one that hangs is named."""
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from group_wsss.pseudo_labels import encode_index_png
+
+WORKER = Path(__file__).with_name('dist_worker.py')
+WORLDS = (1, 2, 4)
+NUM_IMAGES = 7  # no multiple of 2 or 4
+CORRUPT = ('cut', 'empty', 'text')
+
+pytestmark = [
+    pytest.mark.skipif(
+        not torch.distributed.is_available()
+        or not torch.distributed.is_gloo_available(),
+        reason='this torch has no gloo'),
+    pytest.mark.skipif(torch.cuda.is_available(), reason='for CPUs')
+]
+
+
+def write_data(root):
+    """Seven photographs, masks, lists, and three files that are corrupt."""
+    for name in ('JPEGImages', 'SegmentationClass'):
+        (root / name).mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    lines = []
+    for i in range(NUM_IMAGES):
+        size = 40 + 9 * i, 90 - 8 * i
+        rough = rng.integers(0, 256, (5, 6, 3)).astype(np.uint8)
+        Image.fromarray(rough).resize(size, Image.BILINEAR).save(
+            root / f'JPEGImages/odd_{i}.jpg')
+        mask = rng.choice([0, i % 3 + 1, 255], size[::-1]).astype(np.uint8)
+        (root / f'SegmentationClass/odd_{i}.png').write_bytes(
+            encode_index_png(mask))
+        lines.append(f'odd_{i} {i % 3}' + f' {i % 3 + 1}' * (i % 2))
+    lines[-1] += ' 7'  # the one image of a class: most ranks have none
+    for name, rows in (('list', lines), ('few', lines[:3])):
+        (root / f'{name}.txt').write_text('\n'.join(rows) + '\n')
+    whole = (root / 'JPEGImages/odd_6.jpg').read_bytes()
+    for name, data in zip(CORRUPT, (whole[:-300], b'', b'not a photograph')):
+        (root / f'JPEGImages/{name}.jpg').write_bytes(data)
+        (root / f'SegmentationClass/{name}.png').write_bytes(
+            encode_index_png(np.zeros((4, 4), np.uint8)))
+        lines.insert(2, f'{name} {CORRUPT.index(name)}')
+    (root / 'bad.txt').write_text('\n'.join(lines) + '\n')
+
+
+@pytest.fixture(scope='module')
+def base(tmp_path_factory):
+    """Where one parent and its forks have left all results."""
+    base = tmp_path_factory.mktemp('worlds')
+    write_data(base / 'data')
+    env = dict(os.environ, OMP_NUM_THREADS='1', DATA_ROOT=str(base / 'data'))
+    env['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p)
+    done = subprocess.run(
+        [sys.executable, str(WORKER), str(base)],
+        cwd=base,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return base
+
+
+@pytest.fixture(scope='module')
+def codes(base):
+    return json.loads((base / 'codes.json').read_text())
+
+
+def log_of(base, name, rank=0):
+    return (base / str(name) / f'rank{rank}.log').read_text()
+
+
+@pytest.fixture(params=WORLDS)
+def world(request, base, codes):
+    number = request.param
+    logs = [log_of(base, number, rank)[-3000:] for rank in range(number)]
+    assert codes[str(number)] == [0] * number, '\n'.join(logs)
+    return number
+
+
+def results(base, world, name):
+    return [
+        json.loads((base / str(world) / f'{name}{rank}.json').read_text())
+        for rank in range(world)
+    ]
+
+
+def test_the_same_groups_in_union(base, world):
+    one = results(base, 1, 'groups')[0]
+    ranks = results(base, world, 'groups')
+    for epoch in range(2):
+        expected = {tuple(group) for group in one[epoch]}
+        assert len(expected) == NUM_IMAGES
+        drawn = [tuple(group) for rank in ranks for group in rank[epoch]]
+        assert set(drawn) == expected
+        # the sampler repeats images until all ranks have as many
+        assert len(drawn) == -(-NUM_IMAGES // world) * world
+    assert one[0] != one[1]
+    # an endless stream is dealt out group by group
+    dealt = [group for rank in ranks for group in rank[2] + rank[3]]
+    assert len(dealt) == 8 * 2
+    streams = [rank[2] + rank[3] for rank in ranks]
+    assert [group for row in zip(*streams) for group in row] == one[2] + one[3]
+
+
+@pytest.mark.parametrize('kind', ['val_all', 'test_all', 'test_few'])
+def test_the_same_metrics(base, world, kind):
+    one, many = results(base, 1, kind)[0], results(base, world, kind)
+    names = ('multi-label/mAP', 'multi-label/precision_micro', 'cam/mIoU',
+             'cam/best_mIoU')
+    assert set(names) <= set(one) and 0 < one['cam/mIoU'] < 100
+    for metrics in many:  # all ranks know them
+        assert metrics == pytest.approx(one, abs=1e-6, rel=0)
+
+
+def dump_of(base, world, name):
+    folder = base / str(world) / name / 'pseudo_labels'
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob('*') if path.is_file()
+    }
+    manifest = json.loads(files.pop('manifest.json'))
+    assert manifest.pop('duration_seconds') > 0
+    assert 'GroupCAM' in manifest.pop('config')
+    return files, manifest
+
+
+@pytest.mark.parametrize('name, images', [('all', NUM_IMAGES), ('few', 3)])
+def test_the_same_dump(base, world, name, images):
+    files, manifest = dump_of(base, world, name)
+    assert (files, manifest) == dump_of(base, 1, name)
+    assert manifest['images'] == images and manifest['skipped'] == []
+    assert set(files) == {f'odd_{i}.png' for i in range(images)} | {'ids.txt'}
+    labels = [files[f'odd_{i}.png'] for i in range(images)]
+    assert len(set(labels)) == images
+
+
+def test_corrupt_photographs_have_no_label(base, world):
+    if world == 4:
+        pytest.skip('done by one and two processes')
+    files, manifest = dump_of(base, world, 'bad0')
+    assert (files, manifest) == dump_of(base, world, 'bad2')
+    assert (files, manifest) == dump_of(base, 1, 'bad0')
+    assert manifest['skipped'] == sorted(CORRUPT)
+    assert files['ids.txt'].decode().split() == [
+        f'odd_{i}' for i in range(NUM_IMAGES)
+    ]
+    rows = files['skipped.txt'].decode().splitlines()
+    assert [row.split('\t')[0] for row in rows] == sorted(CORRUPT)
+    for row, reason in zip(rows, ('truncated', 'is empty', 'not an image')):
+        assert reason in row
+    for metrics in results(base, world, 'test_bad0'):
+        assert metrics == pytest.approx(
+            results(base, 1, 'test_bad0')[0], abs=1e-6, rel=0)
+    line = '3 corrupt photographs have no label'
+    assert log_of(base, world).count(line) == 2  # bad0 and bad2
+
+
+def test_training_replaces_corrupt_photographs(base, world):
+    if world == 4:
+        pytest.skip('done by one and two processes')
+    folder = base / str(world) / 'bad_train'
+    assert (folder / 'iter_6.pth').is_file()
+    rows = (folder / 'skipped.txt').read_text().splitlines()
+    assert [row.split('\t')[0] for row in rows] == sorted(CORRUPT)
+    log = log_of(base, world)
+    assert log.count('3 corrupt photographs were replaced by others') == 1
+
+
+def test_an_error_names_the_corrupt_photograph(base, codes):
+    assert codes['error'] == [2, 2]
+    for rank in range(2):
+        lines = log_of(base, 'error', rank).splitlines()
+        errors = [line for line in lines if line.startswith('error: ')]
+        assert len(errors) == 1 and errors[0].startswith(
+            f'error: rank {rank}: {base}/data/JPEGImages/')
+        assert not any('Traceback' in line for line in lines)
+
+
+def tensors_of(node, where=''):
+    """All tensors of a checkpoint, by their place."""
+    if isinstance(node, torch.Tensor):
+        yield where, node
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from tensors_of(value, f'{where}.{key}')
+    elif isinstance(node, (list, tuple)):
+        for i, value in enumerate(node):
+            yield from tensors_of(value, f'{where}.{i}')
+
+
+def checkpoint_of(base, world, name):
+    path = base / str(world) / name / 'iter_2.pth'
+    return torch.load(path, weights_only=False)
+
+
+def test_two_runs_have_bitwise_the_same_checkpoint(base, world):
+    if world == 4:
+        pytest.skip('done by one and two processes')
+    one, two = (
+        dict(tensors_of(checkpoint_of(base, world, name))) for name in 'ab')
+    assert list(one) == list(two) and len(one) > 100
+    assert any(key.startswith('.optimizer') for key in one)
+    for key, value in one.items():
+        assert value.dtype == two[key].dtype
+        assert torch.equal(value, two[key]), key
+
+
+def test_learning_rate_follows_the_images_of_all_processes(base, world):
+    # batches of four images, two groups, made for one process
+    for rates in results(base, world, 'lr_a'):
+        assert rates == pytest.approx([.01 * world] * len(rates))
+
+
+def test_fsdp_trains_as_ddp(base, codes):
+    assert codes['2'] == [0, 0], log_of(base, 2)[-3000:]
+    assert results(base, 2, 'lr_fsdp') == results(base, 2, 'lr_a')
+    one, two = (
+        checkpoint_of(base, 2, name)['state_dict'] for name in ('a', 'fsdp'))
+    assert list(one) == list(two)
+    before = torch.load(base / 'strong.pth', weights_only=False)['state_dict']
+    moved = 0
+    for key, value in one.items():
+        assert value.shape == two[key].shape == before[key].shape
+        torch.testing.assert_close(two[key], value, atol=1e-5, rtol=1e-4)
+        moved += not torch.equal(value, before[key])
+    assert moved > 20
+
+
+def test_a_rank_that_hangs_is_named(base, codes):
+    # 3/4 of the timeout, so that it is over before torch's own
+    assert codes['sleep'] == codes['stop'] == [1]
+    for name in ('sleep', 'stop'):
+        lines = log_of(base, name).splitlines()
+        last = [line for line in lines if line.strip()][-1]
+        assert last.startswith('error: rank 1 (pid ') and 'rank 0' not in last
+    assert re.search(
+        r'no step for \d+ s, it is in after_train_iter \(dist_worker.py:',
+        log_of(base, 'sleep'))
+    assert re.search(r'no answer for \d+ s', log_of(base, 'stop'))
