@@ -1,8 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """The contract between class maps and everything that reads them."""
+import copy
 import io
 import zipfile
-import zlib
 from typing import Any, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 
 from ..errors import InputError
-from ..files import atomic_write, check_image_id
+from ..files import atomic_write, check_image_id, check_regular
 
 # labels are uint8: 0 background, class id + 1, 255 unknown
 MAX_CLASS_ID = 253
+# of a file's arrays: a damaged or hostile one may unpack to anything
+MAX_BYTES = 2**30
 _KEYS = ('img_id', 'ori_shape', 'class_ids', 'maps')
-_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile,
-           zlib.error)
 
 
 class ScoreMap:
@@ -43,7 +43,7 @@ class ScoreMap:
         self.img_id = check_image_id(img_id)
         self.ori_shape = (int(ori_shape[0]), int(ori_shape[1]))
         class_ids = _to_numpy(class_ids).astype(np.int64).reshape(-1)
-        maps = _to_numpy(maps).astype(np.float32)
+        maps = _to_numpy(maps).astype(np.float32, copy=False)
         assert maps.ndim == 3 and len(maps) == len(class_ids), (
             f'{img_id}: {len(class_ids)} classes need maps (n, h, w), got '
             f'{maps.shape}')
@@ -146,7 +146,11 @@ class ScoreMap:
                 size=size,
                 mode='bilinear',
                 align_corners=False)[0].clamp_(0, 1).numpy()
-        return ScoreMap(self.img_id, self.ori_shape, self.class_ids, maps)
+        # all is checked and in order: maps at image size are not gone over
+        # again
+        resized = copy.copy(self)
+        resized.maps = maps
+        return resized
 
     def best(self) -> Tuple[np.ndarray, np.ndarray]:
         """The strongest class of every cell; a tie goes to the lowest id.
@@ -159,7 +163,13 @@ class ScoreMap:
             size = self.maps.shape[1:]
             return np.zeros(size, np.float32), np.zeros(size, np.uint8)
         labels = (self.class_ids + 1).astype(np.uint8)
-        return self.maps.max(axis=0), labels[self.maps.argmax(axis=0)]
+        score = self.maps[0].copy()
+        label = np.full(score.shape, labels[0])
+        # map by map: argmax along the first axis strides through memory
+        for number, one in zip(labels[1:], self.maps[1:]):
+            np.copyto(label, number, where=one > score)
+            np.maximum(score, one, out=score)
+        return score, label
 
     def merge_max(self, other: 'ScoreMap') -> 'ScoreMap':
         """Element-wise maximum; classes of either side are kept.
@@ -217,26 +227,38 @@ class ScoreMap:
         Raises:
             InputError: Missing, damaged, or not a score map.
         """
+        check_regular(path)
         try:
             with open(path, 'rb') as file:
+                with zipfile.ZipFile(file) as members:
+                    size = sum(item.file_size for item in members.infolist())
+                if size > MAX_BYTES:
+                    raise ValueError(f'{size} bytes once unpacked, more than '
+                                     f'{MAX_BYTES}')
+                file.seek(0)
                 archive = np.load(file, allow_pickle=False)
                 img_id, ori_shape, class_ids, maps = (
                     archive[key] for key in _KEYS)
+                name = str(img_id)  # of what may be no Unicode
         except FileNotFoundError:
             raise InputError(f'{path}: no such file') from None
-        except (*_BROKEN, IndexError) as error:
+        except Exception as error:
+            # numpy and zipfile raise anything on a damaged file
             reason = str(error).splitlines() or [type(error).__name__]
             raise InputError(f'{path}: not a score map: {reason[0]}') from None
-        if not (img_id.dtype.kind == 'U' and img_id.ndim == 0
-                and ori_shape.shape == (2, ) and ori_shape.dtype.kind == 'i'
-                and ori_shape.min() > 0 and class_ids.dtype.kind == 'i'
-                and class_ids.ndim == 1 and maps.dtype == np.float16
-                and maps.ndim == 3 and len(maps) == len(class_ids)
-                and min(maps.shape[1:]) > 0
+        # numpy hands out members that are no arrays as bytes
+        arrays = (img_id, ori_shape, class_ids, maps)
+        if not (all(isinstance(array, np.ndarray)
+                    for array in arrays) and img_id.dtype.kind == 'U'
+                and img_id.ndim == 0 and ori_shape.shape == (2, )
+                and ori_shape.dtype.kind == 'i' and ori_shape.min() > 0
+                and class_ids.dtype.kind == 'i' and class_ids.ndim == 1
+                and maps.dtype == np.float16 and maps.ndim == 3
+                and len(maps) == len(class_ids) and min(maps.shape[1:]) > 0
                 and len(np.unique(class_ids)) == len(class_ids)):
             raise InputError(f'{path}: not a score map: its arrays have the '
                              'wrong type or shape')
-        return cls(str(img_id), ori_shape, class_ids, maps)
+        return cls(name, ori_shape, class_ids, maps)
 
     @classmethod
     def load_of(cls, path: str, img_id: str) -> 'ScoreMap':

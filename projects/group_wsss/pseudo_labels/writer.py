@@ -8,9 +8,11 @@ from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
 from mmengine.dist import get_rank
+from PIL import Image
 
 from ..errors import InputError
-from ..files import atomic_write, make_folder, output_path, remove_leftovers
+from ..files import (SameFolder, atomic_write, check_inside, make_folder,
+                     output_path, remove_leftovers)
 from ..palette import voc_palette
 from .index_png import encode_index_png
 from .versions import software_versions
@@ -19,6 +21,8 @@ UNKNOWN = 255
 MANIFEST = 'manifest.json'
 # one image id a line: what mmseg's `ann_file` of stage 2 wants
 ID_LIST = 'ids.txt'
+# images without a label because their file is corrupt, and why
+SKIPPED = 'skipped.txt'
 # where a dump grows; hidden, so that nobody takes it for labels
 STAGING = '.unfinished'
 # score maps that were kept
@@ -45,7 +49,8 @@ class LabelWriter:
             current one.
 
     Raises:
-        InputError: ``out_dir`` cannot be created or written.
+        InputError: ``out_dir`` cannot be created or written, or a link in it
+            leads elsewhere.
     """
 
     def __init__(self,
@@ -66,6 +71,9 @@ class LabelWriter:
         # image id -> pixels of labels 0..C and of 255
         self.counts: Dict[str, np.ndarray] = {}
         make_folder(self.out_dir)
+        self._place = SameFolder(self.out_dir)
+        for name in (STAGING, SCORES):
+            check_inside(osp.join(self.out_dir, name), self.out_dir)
         self._probe()
         remove_leftovers(self.out_dir, self.rank)
 
@@ -92,11 +100,13 @@ class LabelWriter:
         assert label.dtype == np.uint8 and label.ndim == 2, (
             f'{img_id}: a label is uint8 (H, W), got {label.dtype} '
             f'{label.shape}')
-        counts = np.bincount(label.reshape(-1), minlength=UNKNOWN + 1)
+        # faster than np.bincount, which makes eight bytes of each
+        counts = np.array(Image.fromarray(label).histogram())
         limit = len(self.classes) + 1
         assert not counts[limit:UNKNOWN].any(), (
             f'{img_id}: label {int(label[label < UNKNOWN].max())} with '
             f'{limit - 1} classes')
+        self._place.check()
         atomic_write(path, encode_index_png(label, self.palette), self.rank)
         self.counts[img_id] = np.append(counts[:limit], counts[UNKNOWN])
         return path
@@ -107,12 +117,16 @@ class LabelWriter:
 
     def _publish(self) -> None:
         """Put all that was written in its place."""
+        moves = []
+        for root, _, names in os.walk(self.staging):
+            where = osp.relpath(root, self.staging)
+            folder = osp.normpath(osp.join(self.out_dir, where))
+            check_inside(folder, self.out_dir)
+            moves.append((root, folder, names))
         self._clear_manifest()
         try:
             self._remove_scores()
-            for root, _, names in os.walk(self.staging):
-                where = osp.relpath(root, self.staging)
-                folder = osp.normpath(osp.join(self.out_dir, where))
+            for root, folder, names in moves:
                 make_folder(folder)
                 for name in names:
                     os.replace(osp.join(root, name), osp.join(folder, name))
@@ -130,7 +144,7 @@ class LabelWriter:
 
     def _clear_manifest(self) -> None:
         """Remove an old manifest: it vouches for a finished dump only."""
-        for name in (MANIFEST, ID_LIST):
+        for name in (MANIFEST, ID_LIST, SKIPPED):
             path = osp.join(self.out_dir, name)
             try:
                 if osp.exists(path):
@@ -147,6 +161,7 @@ class LabelWriter:
                labeler: Optional[dict] = None,
                refiners: Sequence[dict] = (),
                chosen_thresholds: Sequence[float] = (),
+               skipped: Optional[Dict[str, str]] = None,
                seed: Optional[int] = None,
                duration: Optional[float] = None) -> Dict[str, Any]:
         """Put the labels in place, with ``manifest.json`` and ``ids.txt``.
@@ -164,6 +179,9 @@ class LabelWriter:
                 none.
             chosen_thresholds (Sequence[float]): Those that rules chose from
                 the scores, in the order of the steps. Defaults to none.
+            skipped (dict[str, str], optional): Image id and reason of those
+                that have no label; written to ``skipped.txt``. Defaults to
+                none.
             seed (int, optional): Seed of the run.
             duration (float, optional): Seconds.
 
@@ -171,6 +189,7 @@ class LabelWriter:
             dict: What was written.
         """
         counts = self.counts if counts is None else counts
+        self._place.check()
         self._publish()
         names = ('background', *self.classes)
         total = np.zeros(len(names) + 1, dtype=np.int64)
@@ -191,6 +210,7 @@ class LabelWriter:
             labeler=labeler,
             refiners=list(refiners),
             chosen_thresholds=list(chosen_thresholds),
+            skipped=sorted(skipped or ()),
             checkpoint=checkpoint or dict(name=None, sha256=None),
             seed=seed,
             duration_seconds=duration,
@@ -200,9 +220,26 @@ class LabelWriter:
         text = json.dumps(manifest, indent=2, default=_plain) + '\n'
         ids = ''.join(f'{img_id}\n' for img_id in sorted(counts))
         atomic_write(osp.join(self.out_dir, ID_LIST), ids.encode(), self.rank)
+        if skipped:
+            write_skipped(osp.join(self.out_dir, SKIPPED), skipped)
         atomic_write(
             osp.join(self.out_dir, MANIFEST), text.encode(), self.rank)
         return manifest
+
+
+def write_skipped(path: str, skipped: Dict[str, str]) -> None:
+    """Write image id and reason of what was left out, one a line.
+
+    Args:
+        path (str): The file; id and reason are separated by a tab.
+        skipped (dict[str, str]): Image id and reason.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    lines = ''.join(f'{img_id}\t{" ".join(reason.split())}\n'
+                    for img_id, reason in sorted(skipped.items()))
+    atomic_write(path, lines.encode('utf-8', 'surrogateescape'))
 
 
 def _plain(value: Any) -> Any:

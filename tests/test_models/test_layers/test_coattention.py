@@ -90,7 +90,7 @@ def test_one_attention_call(monkeypatch, group_size):
 
     monkeypatch.setattr(F, 'scaled_dot_product_attention', count)
     CoAttention(4)(torch.randn(3, group_size, 4, 2, 3))
-    assert calls == [(3, group_size * (group_size - 1), 6, 4)]
+    assert calls == [(3 * group_size, group_size - 1, 6, 4)]
 
 
 def plain_group_message(layer, nodes, receiver, senders, mask=None):
@@ -209,7 +209,7 @@ def test_whitening_leaves_padding_out():
 @pytest.mark.parametrize('options, shape', [
     (dict(softmax='group'), (3, 4, 6, 4)),
     (dict(softmax='group', key='whitened'), (3, 4, 6, 4)),
-    (dict(key='whitened'), (3, 12, 6, 4)),
+    (dict(key='whitened'), (12, 3, 6, 4)),
 ])
 def test_one_attention_call_of_the_variants(monkeypatch, options, shape):
     calls = []
@@ -265,3 +265,83 @@ def test_config_errors(scope):
              _scope_=scope)).query.out_channels == 10
     with pytest.raises(InputError, match='key_channels'):
         CoAttention(4, key_channels=0)
+
+
+def plain_pool(image, size, valid=None):
+    """Means over the cells of a grid, cell by cell; image ``(C, H, W)``."""
+    c, h, w = image.shape
+    rows, columns = min(size, h), min(size, w)
+    out = torch.zeros(c, rows, columns, dtype=image.dtype)
+    seen = torch.zeros(rows, columns, dtype=torch.bool)
+    for y in range(rows):
+        for x in range(columns):
+            cell = (slice(y * h // rows, -(-(y + 1) * h // rows)),
+                    slice(x * w // columns, -(-(x + 1) * w // columns)))
+            inside = torch.ones(h, w, dtype=torch.bool)[cell]
+            if valid is not None:
+                inside = valid[cell]
+            seen[y, x] = inside.any()
+            if seen[y, x]:
+                out[:, y, x] = image[(slice(None), *cell)][:, inside].mean(1)
+    return out, seen
+
+
+@pytest.mark.parametrize('softmax', ['sender', 'group'])
+@pytest.mark.parametrize('normalize', [False, True])
+@pytest.mark.parametrize('masked', [False, True])
+def test_pooled_messages_against_loop(softmax, normalize, masked):
+    torch.manual_seed(0)
+    layer = CoAttention(
+        6, softmax=softmax, normalize=normalize, scale=2.0,
+        pool_size=3).double()
+    nodes = torch.randn(2, 3, 6, 5, 7, dtype=torch.double)
+    mask = None
+    if masked:
+        mask = torch.zeros(2, 3, 5, 7, dtype=torch.bool)
+        mask[..., :4, :4] = True  # the last column of cells is padding
+        mask[:, 1, 0, 0] = False
+    out = layer(nodes, mask)
+    for g in range(2):
+        for i in range(3):
+            query = layer.query(nodes[g, i][None])[0].flatten(1)
+            scores, values = [], []
+            for j in (j for j in range(3) if j != i):
+                valid = mask[g, j] if masked else None
+                key, seen = plain_pool(
+                    layer.key(nodes[g, j][None])[0], 3, valid)
+                if normalize:
+                    key = key / key.norm(dim=0, keepdim=True).clamp(min=1e-12)
+                values.append(plain_pool(nodes[g, j], 3, valid)[0].flatten(1))
+                unit = query
+                if normalize:
+                    unit = query / query.norm(dim=0, keepdim=True)
+                score = 2 * torch.einsum('dn,dm->nm', unit, key.flatten(1))
+                scores.append(
+                    score.masked_fill(~seen.flatten()[None], -torch.inf))
+            if softmax == 'group':
+                scores, values = [torch.cat(scores, 1)], [torch.cat(values, 1)]
+            for s, (score, value) in enumerate(zip(scores, values)):
+                want = torch.einsum('nm,cm->cn', score.softmax(1), value)
+                want = want.view(6, 5, 7)
+                want = want * torch.sigmoid(layer.gate(want[None])[0])
+                torch.testing.assert_close(out[g, i, s], want)
+
+
+def test_grid_as_large_as_the_map_changes_nothing():
+    torch.manual_seed(0)
+    plain, pooled = CoAttention(4), CoAttention(4, pool_size=9)
+    pooled.load_state_dict(plain.state_dict())
+    nodes = torch.randn(1, 3, 4, 5, 9)
+    torch.testing.assert_close(pooled(nodes), plain(nodes))
+
+
+def test_gradcheck_pooled():
+    torch.manual_seed(0)
+    layer = CoAttention(4, pool_size=2).double()
+    nodes = torch.randn(1, 3, 4, 3, 4, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, nodes)
+
+
+def test_pool_size_error():
+    with pytest.raises(InputError, match='pool_size of CoAttention is 0'):
+        CoAttention(4, pool_size=0)

@@ -73,6 +73,11 @@ class CoAttention(BaseModule):
             released, or of the whole ``'group'``. Defaults to ``'sender'``.
         whitening (dict, optional): Options of ``PCAWhitening``, such as
             ``momentum`` for a backbone that trains. Defaults to None.
+        pool_size (int, optional): A sender sends through at most
+            ``pool_size ** 2`` tokens: its keys and values are averaged over
+            the cells of such a grid. The cost of a receiving position then
+            does not depend on the size of the maps. Defaults to None: every
+            position sends.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
@@ -90,6 +95,7 @@ class CoAttention(BaseModule):
                  key: str = 'learned',
                  softmax: str = 'sender',
                  whitening: Optional[dict] = None,
+                 pool_size: Optional[int] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
         if key_channels is None:
@@ -97,6 +103,9 @@ class CoAttention(BaseModule):
         if key_channels < 1:
             raise InputError(
                 f'key_channels of CoAttention is {key_channels}, must be >= 1')
+        if pool_size is not None and pool_size < 1:
+            raise InputError(
+                f'pool_size of CoAttention is {pool_size}, must be >= 1')
         for name, value, allowed in (('key', key, ('learned', 'whitened')),
                                      ('softmax', softmax, ('sender',
                                                            'group'))):
@@ -105,6 +114,7 @@ class CoAttention(BaseModule):
                                  f'be one of {", ".join(allowed)}')
         self.in_channels = in_channels
         self.softmax = softmax
+        self.pool_size = pool_size
         self.scale = float(scale)
         self.normalize = normalize
         self.self_edge = self_edge
@@ -131,6 +141,25 @@ class CoAttention(BaseModule):
             tokens = F.pad(tokens, (0, missing))
         return tokens.unflatten(0, (-1, group_size))
 
+    def _pool(self, maps: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+        """Averages over the cells of a grid, padding left out.
+
+        Args:
+            maps (Tensor): ``(B, D, H, W)``.
+            valid (Tensor, optional): ``(B, H, W)``, False on padding.
+
+        Returns:
+            Tensor: ``(B, D, h, w)``, at most ``pool_size`` high and wide; 0
+            in a cell of padding alone.
+        """
+        size = tuple(min(n, self.pool_size) for n in maps.shape[2:])
+        if valid is None:
+            return F.adaptive_avg_pool2d(maps, size)
+        share = valid.unsqueeze(1).to(maps.dtype)
+        total = F.adaptive_avg_pool2d(maps * share, size)
+        share = F.adaptive_avg_pool2d(share, size)
+        return total / torch.where(share > 0, share, torch.ones_like(share))
+
     def forward(self,
                 nodes: Tensor,
                 key_mask: Optional[Tensor] = None,
@@ -155,23 +184,36 @@ class CoAttention(BaseModule):
         count = num_receivers or k
         receivers, senders = pair_index(k, self.self_edge, nodes.device)
         edges = len(senders) // k * count  # receiver by receiver
-        receivers, senders = receivers[:edges], senders[:edges]
+        senders = senders[:edges]
+        valid = None if key_mask is None else key_mask.flatten(0, 1).bool()
         if self.whiten is not None:
-            mask = None if key_mask is None else key_mask.flatten(0, 1)
-            query = key = self._tokens(self.whiten(flat, mask), k)
+            query = key = self.whiten(flat, valid)
         else:
-            query = self._tokens(self.query(flat), k)
-            key = self._tokens(self.key(flat), k)
+            query, key = self.query(flat), self.key(flat)
+        value, mask = flat, valid
+        if self.pool_size is not None:
+            key, value = self._pool(key, valid), self._pool(flat, valid)
+            mask = None if valid is None else self._pool(valid[:, None].to(
+                flat.dtype))[:, 0] > 0
+        query, key = self._tokens(query, k), self._tokens(key, k)
         # contiguous: a fused kernel wants the channels of a token together
-        value = nodes.flatten(3).transpose(2, 3).contiguous()
-        key, value = key[:, senders], value.to(query.dtype)[:, senders]
-        mask = None
-        if key_mask is not None:
-            mask = key_mask.bool().flatten(2)[:, senders].unsqueeze(2)
+        value = value.flatten(2).transpose(1, 2).contiguous()
+        value = value.to(query.dtype).unflatten(0, (-1, k))
+        key, value = key[:, senders], value[:, senders]
+        if mask is not None:
+            mask = mask.flatten(1).unflatten(0, (-1, k))[:, senders]
+            mask = mask.unsqueeze(2)
+        query = query[:, :count]
         if self.softmax == 'sender':
-            query = query[:, receivers]
-        else:  # (G, R, S * H * W, ...): all senders of an image in a row
-            query = query[:, :count]
+            # images are the batch, senders the heads: the query is a view
+            key, value = (
+                t.reshape(groups * count, -1, *t.shape[2:])
+                for t in (key, value))
+            query = query.reshape(groups * count, 1, *query.shape[2:])
+            query = query.expand(-1, key.shape[1], -1, -1)
+            mask = None if mask is None else mask.reshape(
+                groups * count, -1, *mask.shape[2:])
+        else:  # (G, R, S * M, ...): all senders of an image in a row
             key, value = (
                 t.reshape(groups, count, -1, t.shape[-1])
                 for t in (key, value))
@@ -180,7 +222,11 @@ class CoAttention(BaseModule):
             mask = mask.expand(-1, -1, h * w, -1)
         messages = F.scaled_dot_product_attention(
             query, key, value, mask, scale=self.scale)
-        messages = messages.transpose(2, 3).reshape(-1, c, h, w)
         if self.gate is not None:
-            messages = torch.sigmoid(self.gate(messages)) * messages
-        return messages.view(groups, count, -1, c, h, w)
+            # channels are last, where a 1x1 convolution is a product
+            messages = messages * torch.sigmoid(
+                F.linear(messages, self.gate.weight.flatten(1)))
+        # a view: a copy would be as large as all that is sent
+        messages = messages.transpose(2, 3).reshape(groups, count, -1, c,
+                                                    h * w)
+        return messages.unflatten(4, (h, w))

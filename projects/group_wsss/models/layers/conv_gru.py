@@ -1,8 +1,9 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional
+from typing import List, Optional, Sequence
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -51,9 +52,27 @@ class ConvGRU(BaseModule):
             Tensor: Node state after the update, ``(B, C, H, W)``.
         """
         message = message.to(state.dtype)
-        both = torch.cat([message, state], 1)
-        update = torch.sigmoid(self.update_gate(both))
-        reset = torch.sigmoid(self.reset_gate(both))
-        candidate = torch.tanh(
-            self.candidate(torch.cat([message, reset * state], 1)))
-        return (1 - update) * state + update * candidate
+        width = state.shape[1]
+        convs = (self.update_gate, self.reset_gate, self.candidate)
+        # split the kernels, so that message and state need not be put side
+        # by side: autograd would keep both copies
+        heard = self._conv(message, [c.weight[:, :width] for c in convs],
+                           [c.bias for c in convs])
+        own = self._conv(state, [c.weight[:, width:] for c in convs[:2]])
+        update, reset = torch.sigmoid(heard[:, :2 * width] + own).chunk(2, 1)
+        own = self._conv(reset * state, [self.candidate.weight[:, width:]])
+        candidate = torch.tanh(heard[:, 2 * width:] + own)
+        # half precision ends here, if the state is full
+        candidate, update = (t.to(state.dtype) for t in (candidate, update))
+        return torch.lerp(state, candidate, update)
+
+    def _conv(
+        self,
+        x: Tensor,
+        weights: List[Tensor],
+        biases: Sequence[Optional[Tensor]] = (None, )
+    ) -> Tensor:
+        """Several convolutions of one input as one."""
+        bias = None if biases[0] is None else torch.cat(biases)
+        padding = self.update_gate.padding
+        return F.conv2d(x, torch.cat(weights), bias, padding=padding)

@@ -92,4 +92,4 @@ class GraphDropout(BaseModule):
         coin = torch.rand((size, 1, 1, 1), device=nodes.device)
         select = torch.where(coin < self.drop_prob, mask,
                              torch.sigmoid(attention))
-        return (nodes * select + nodes) / 2
+        return nodes * ((select + 1) / 2)

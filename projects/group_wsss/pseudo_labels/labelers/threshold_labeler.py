@@ -81,8 +81,10 @@ class ThresholdLabeler(ThresholdRule):
         # a score of 0 says nothing for a class
         low, high = max(low - self.margin, 0), high + self.margin
         background = score <= np.float32(high)
-        label[background] = 0
-        label[background & (score > np.float32(low))] = UNKNOWN
+        np.copyto(label, 0, where=background)
+        if low < high:
+            label[background & (score > np.float32(low))] = UNKNOWN
         mark_conflicts(label, score_map.maps, self.conflict_threshold)
-        blank_without_foreground(label, self.min_foreground)
+        if self.min_foreground > 0:
+            blank_without_foreground(label, self.min_foreground)
         return label

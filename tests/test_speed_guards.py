@@ -1,0 +1,202 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Counts that decide the speed and cannot drift: calls, bytes, look-ups.
+
+Seconds are measured by tools/benchmarks/speed.py and guarded nowhere.
+"""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+
+from group_wsss.datasets import LabelIndex
+from group_wsss.models import CoAttention, CoAttentionGNN, ConvGRU
+from group_wsss.pseudo_labels import ScoreMap
+
+ROOT = Path(__file__).parents[1]
+
+
+class Watch(TorchDispatchMode):
+    """Names of the operations of a pass, and its largest new tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.names, self.largest = [], 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.names.append(func.overloadpacket.__name__)
+        for item in tree_flatten(out)[0]:
+            if isinstance(item, torch.Tensor):
+                self.largest = max(self.largest,
+                                   item.untyped_storage().nbytes())
+        return out
+
+    def count(self, text):
+        return sum(text in name for name in self.names)
+
+
+def train_pass(group_size, side, num_steps=3, channels=8, images=None, **more):
+    torch.manual_seed(0)
+    neck = CoAttentionGNN(
+        channels, num_steps=num_steps, group_size=group_size, **more).train()
+    x = torch.randn(images or group_size, channels, side, side)
+    x.requires_grad_()
+    with Watch() as watch:
+        neck((x, ))[-1].square().mean().backward()
+    return watch
+
+
+@pytest.mark.parametrize('softmax', ['sender', 'group'])
+def test_one_fused_attention_a_round(softmax):
+    """For any K and any number of groups, forward and backward."""
+    options = dict(coattention=dict(softmax=softmax))
+    for k, images in ((2, 2), (4, 8), (8, 8)):
+        watch = train_pass(k, 6, images=images, **options)
+        forward = watch.count('scaled_dot_product')
+        assert forward == 2 * 3, watch.names
+        assert watch.count('backward') >= 3
+
+
+@pytest.mark.parametrize('group_size, images', [(3, 12), (4, 4), (8, 16)])
+def test_operations_do_not_grow_with_the_batch(group_size, images):
+    few = train_pass(3, 6, images=3)
+    more = train_pass(group_size, 6, images=images)
+    assert len(more.names) == len(few.names)
+
+
+def test_operations_of_a_round():
+    """An upper bound, so that nobody adds a copy without noticing."""
+    one, two = (len(train_pass(4, 6, num_steps=n).names) for n in (1, 2))
+    # views among them; 205 with torch 2.11
+    assert two - one <= 230
+
+
+def test_no_tensor_with_all_pairs_of_positions():
+    """Four times the positions, four times the bytes and not sixteen."""
+    small, large = (train_pass(3, side, num_steps=1) for side in (16, 32))
+    # K (K - 1) N C floats for messages, 3 K N C in the update
+    assert large.largest <= 9 * 32**2 * 8 * 4
+    assert large.largest == 4 * small.largest
+    assert large.largest < 32**4 * 4
+
+
+def test_memory_is_linear_in_positions():
+    sys.path.insert(0, str(ROOT / 'tools' / 'benchmarks'))
+    try:
+        from speed_common import fitted_exponent, peak_bytes
+    finally:
+        sys.path.pop(0)
+    sides, peak = (16, 32, 48), []
+    for side in sides:
+        neck = CoAttentionGNN(8, num_steps=2, group_size=3).train()
+        x = torch.randn(3, 8, side, side, requires_grad=True)
+        peak.append(
+            peak_bytes(lambda: neck((x, ))[-1].square().mean().backward()))
+    assert 0.9 < fitted_exponent([side**2 for side in sides], peak) < 1.05
+
+
+def test_query_is_not_copied_for_each_sender(monkeypatch):
+    seen = []
+    attention = torch.nn.functional.scaled_dot_product_attention
+
+    def spy(query, *args, **kwargs):
+        seen.append((query.shape[1], query.stride(1)))
+        return attention(query, *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention',
+                        spy)
+    CoAttention(8)(torch.randn(2, 5, 8, 4, 4))
+    assert seen == [(4, 0)]
+
+
+def test_pooled_messages_do_not_grow_with_positions(monkeypatch):
+    seen = []
+    attention = torch.nn.functional.scaled_dot_product_attention
+
+    def spy(query, key, value, *args, **kwargs):
+        seen.append((key.shape[2], value.shape[2]))
+        return attention(query, key, value, *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention',
+                        spy)
+    layer = CoAttention(8, pool_size=4)
+    for side in (8, 16, 31):
+        layer(torch.randn(1, 3, 8, side, side))
+    assert seen == [(16, 16)] * 3
+
+
+def test_update_keeps_no_copy_of_message_and_state():
+    """Autograd keeps message, state, gates, candidate, what is reset."""
+    gru = ConvGRU(8)
+    message, state = torch.randn(2, 2, 8, 16, 16).unbind()
+    state.requires_grad_()
+    kept = {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        out = gru(message, state)
+    large = [
+        t for t in kept.values()
+        if t.untyped_storage().nbytes() >= state.untyped_storage().nbytes()
+    ]
+    size = sum(t.untyped_storage().nbytes() for t in large)
+    assert out.shape == state.shape
+    # two gates in one, reset * state, candidate, beyond message and state
+    assert size <= (4 + 2) * state.untyped_storage().nbytes()
+
+
+def test_a_draw_costs_the_same_in_every_list(monkeypatch):
+    """Look-ups for groups of four; redrawing would take hundreds."""
+    looked = []
+    at = LabelIndex._at
+
+    def count(self, start, where):
+        looked.append(len(where))
+        return at(self, start, where)
+
+    monkeypatch.setattr(LabelIndex, '_at', count)
+    rng = np.random.default_rng(0)
+    for number in (50, 5000):
+        looked.clear()
+        labels = [[int(c)] for c in rng.integers(0, 10, number)]
+        LabelIndex(labels, 10).partners(np.arange(50), 3, 'exact')
+        assert sum(looked) == 9 * 50
+
+
+def test_label_reads_each_map_once(monkeypatch):
+    """No array of all classes at the size of the image."""
+    maps = np.random.default_rng(0).random((3, 8, 8), dtype=np.float32)
+    score_map = ScoreMap('a', (64, 64), [3, 9, 17], maps)
+    resized = score_map.resize()
+    assert resized.maps.shape == (3, 64, 64)
+    monkeypatch.setattr(ScoreMap, '__init__', None)  # not checked again
+    score, label = score_map.resize().best()
+    assert (score == resized.maps.max(0)).all()
+    want = np.array([4, 10, 18], np.uint8)[resized.maps.argmax(0)]
+    assert label.dtype == np.uint8 and (label == want).all()
+
+
+def test_import_is_light():
+    """Nothing heavy before a component is asked for."""
+    heavy = ('numpy', 'torch', 'torchvision', 'cv2', 'PIL', 'matplotlib',
+             'mmengine', 'mmcv', 'mmseg', 'mmpretrain')
+    code = ('import sys, group_wsss; '
+            f'print(*(m for m in {heavy} if m in sys.modules))')
+    path = os.pathsep.join(
+        [str(ROOT / 'projects'),
+         os.environ.get('PYTHONPATH', '')])
+    done = subprocess.run([sys.executable, '-c', code],
+                          env=dict(os.environ, PYTHONPATH=path),
+                          capture_output=True,
+                          text=True,
+                          check=True)
+    assert done.stdout.split() == []
