@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss import cli
 from group_wsss.errors import InputError
+from group_wsss.progress import Progress
 
 # all that a run may write: what it does not write again is out of date
 FILES = ('analysis.json', 'per_class.csv', 'images.csv', 'curve.csv',
@@ -80,7 +81,7 @@ def main() -> None:
     dump = open_dump(args.dump, args.classes, args.list, args.scores,
                      not args.no_scores)
     cli.prepare_work_dir(out)
-    report = analyze_dump(dump, args.masks, args.jobs)
+    report = analyze_dump(dump, args.masks, args.jobs, Progress())
     files = {**report_files(report), **report_plots(report)}
     for name in FILES:
         path = osp.join(out, name)

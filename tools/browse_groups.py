@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss import cli
 from group_wsss.errors import InputError
+from group_wsss.progress import Progress
 
 # all that a run may write: what it does not write again is out of date
 FILES = ('groups.png', 'groups.csv', 'labels.md', 'labels.json', 'classes.csv',
@@ -178,7 +179,7 @@ def sheet(groups: List[List[Member]], names: List[str], title: str,
     from group_wsss.datasets import load_photo
     from group_wsss.visualization.group_sheet import GroupMember, group_sheet
     rows = []
-    for group in groups:
+    for group in Progress('groups').over(groups, len(groups)):
         anchor = set(group[0].labels)
         rows.append([
             GroupMember(

@@ -114,8 +114,6 @@ def main() -> None:
         bg_threshold=threshold,
         tag_threshold=args.tag_threshold,
         tta=args.tta,
-        # bars would catch what is printed for a file
-        show_progress=sys.stdout.isatty(),
         **refine)
     count = 0
     for result in inferencer.stream(

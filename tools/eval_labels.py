@@ -12,6 +12,7 @@ from group_wsss import cli
 from group_wsss.evaluation import (dump_classes, evaluate_folder, format_table,
                                    read_id_list)
 from group_wsss.files import atomic_write
+from group_wsss.progress import Progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -82,7 +83,8 @@ def main() -> None:
         args.masks,
         classes=dump_classes(args.pred, args.classes),
         ids=read_id_list(args.list) if args.list else None,
-        nproc=args.nproc)
+        nproc=args.nproc,
+        progress=Progress())
     if args.out:
         text = json.dumps(without_nan(result), indent=2) + '\n'
         atomic_write(args.out, text.encode())

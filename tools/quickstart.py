@@ -20,8 +20,11 @@ from stages import Stage, run_stage
 from group_wsss import cli
 from group_wsss.errors import InputError
 
-STAGE1 = 'configs/group_wsss/toy.py'
-STAGE2 = 'configs/deeplabv3/deeplabv3_tiny_toy.py'
+# a checkout is the place to run in, an installed package is not
+IN_CHECKOUT = (ROOT / 'projects').is_dir()
+BASE = '' if IN_CHECKOUT else f'{ROOT}/'
+STAGE1 = f'{BASE}configs/group_wsss/toy.py'
+STAGE2 = f'{BASE}configs/deeplabv3/deeplabv3_tiny_toy.py'
 CLASSES = ('ring', 'cross', 'wedge', 'checker', 'dots', 'bars')
 # lighter than VOC's, for the sheet
 COLOURS = ((0, 0, 0), (235, 87, 87), (72, 187, 108), (244, 196, 62),
@@ -64,7 +67,7 @@ def plan(args: argparse.Namespace) -> List[Stage]:
     """All stages in their order."""
     python, work = sys.executable, Path(args.work_dir)
     data = Path(args.data)
-    toy = [python, 'tools/dataset_converters/toy.py', '-o', args.data]
+    toy = [python, f'{BASE}tools/dataset_converters/toy.py', '-o', args.data]
     short1, short2 = [], []
     if args.smoke:
         toy += ['--num-train', '32', '--num-val', '12']
@@ -82,7 +85,7 @@ def plan(args: argparse.Namespace) -> List[Stage]:
     def add(name: str, title: str, script: str, config: str, words: List[str],
             values: List[str], extra: Dict[str, str], needs: List[str],
             outputs: List[str]) -> None:
-        command = [python, f'tools/{script}.py', config, *words,
+        command = [python, f'{BASE}tools/{script}.py', config, *words,
                    '--work-dir', str(work / name)]  # yapf: disable
         stages.append(
             Stage(
@@ -309,7 +312,8 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    os.chdir(ROOT)
+    if IN_CHECKOUT:
+        os.chdir(ROOT)
     # a plain kill ends the running stage as Ctrl-C does
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     cli.run(

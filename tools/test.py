@@ -120,18 +120,14 @@ def main() -> None:
     cli.prepare_launcher(cfg, args)
 
     from mmengine.dist import is_main_process
-    from mmengine.registry import RUNNERS
-    from mmengine.runner import Runner
 
     from group_wsss.checkpoint import StateDictCheckHook, use_safe_loading
     from group_wsss.engine import settle_num_classes, use_atomic_writes
+    from group_wsss.launch import build_runner
     settle_num_classes(cfg, ['test_dataloader'])
     use_safe_loading()
     use_atomic_writes()
-    if 'runner_type' in cfg:
-        runner = RUNNERS.build(cfg)
-    else:
-        runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     runner.register_hook(StateDictCheckHook(args.checkpoint))
     runner.test()
     if is_main_process():

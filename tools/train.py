@@ -27,6 +27,11 @@ def parse_args() -> argparse.Namespace:
         '--amp',
         action='store_true',
         help='enable automatic mixed precision training')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='multiply the learning rate by images a step (batch_size times '
+        'processes) / auto_scale_lr.base_batch_size of the config')
     return parser.parse_args()
 
 
@@ -43,40 +48,20 @@ def enable_amp(cfg) -> None:
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
+def enable_auto_scale_lr(cfg, config: str) -> None:
+    """Let the learning rate follow the number of images a step."""
+    if not (cfg.get('auto_scale_lr', None) or {}).get('base_batch_size', None):
+        raise InputError(f'{config}: --auto-scale-lr needs '
+                         'auto_scale_lr.base_batch_size')
+    cfg.auto_scale_lr.enable = True
+
+
 def last_checkpoint(cfg) -> str:
     """Path of the newest checkpoint of the run, '' if none was kept."""
     from mmengine.runner import find_latest_checkpoint
     if not osp.isfile(osp.join(cfg.work_dir, 'last_checkpoint')):
         return ''
     return find_latest_checkpoint(cfg.work_dir) or ''
-
-
-def report(cfg, config: str, hooks: list) -> None:
-    """Say what was written and what to type next."""
-    checkpoint = last_checkpoint(cfg)
-    labels = osp.join(cfg.work_dir, 'pseudo_labels')
-    for hook in hooks:
-        if type(hook).__name__ == 'PseudoLabelHook':
-            labels = getattr(hook, 'out_dir', None) or labels
-    print(f'\nWritten to {cfg.work_dir}:')
-    print(f'  config          {osp.join(cfg.work_dir, osp.basename(config))}')
-    if checkpoint:
-        print(f'  last checkpoint {checkpoint}')
-    if osp.isdir(labels):
-        count = sum(1 for _ in Path(labels).rglob('*.png'))
-        print(f'  pseudo labels   {labels} ({count} images)')
-    step = cfg.get('next_step', None)
-    if step is None and checkpoint:
-        step = 'python tools/test.py {config} {checkpoint}'
-    if step:
-        values = dict(
-            config=config,
-            work_dir=cfg.work_dir,
-            checkpoint=checkpoint,
-            pseudo_labels=labels)
-        for key, value in values.items():
-            step = step.replace('{' + key + '}', value)
-        print(f'Next:\n  {step}', flush=True)
 
 
 def main() -> None:
@@ -92,30 +77,27 @@ def main() -> None:
         cli.check_checkpoint(cfg.load_from)
     if args.amp:
         enable_amp(cfg)
+    if args.auto_scale_lr:
+        enable_auto_scale_lr(cfg, args.config)
     loaders = ['train_dataloader', 'val_dataloader']
     cli.check_data(cfg, loaders)
     cli.prepare_work_dir(cfg.work_dir)
     cli.prepare_launcher(cfg, args)
 
-    from mmengine.dist import is_main_process
-    from mmengine.registry import RUNNERS
-    from mmengine.runner import Runner
-
     from group_wsss.checkpoint import StateDictCheckHook, use_safe_loading
-    from group_wsss.engine import settle_num_classes, use_atomic_writes
+    from group_wsss.engine import (add_resume_hooks, add_summary_hooks,
+                                   settle_num_classes, use_atomic_writes)
+    from group_wsss.launch import build_runner
     settle_num_classes(cfg, loaders)
     use_safe_loading()
     use_atomic_writes()
-    if 'runner_type' in cfg:
-        runner = RUNNERS.build(cfg)
-    else:
-        runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     if cfg.get('resume', False):
         name = cfg.get('load_from', None) or last_checkpoint(cfg)
         runner.register_hook(StateDictCheckHook(name))
+    add_resume_hooks(runner)
+    add_summary_hooks(runner)
     runner.train()
-    if is_main_process():
-        report(cfg, args.config, runner.hooks)
 
 
 if __name__ == '__main__':

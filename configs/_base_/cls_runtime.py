@@ -14,7 +14,12 @@ default_hooks = dict(
     # the group size of the model is that of the sampler
     group_check=dict(type='group_wsss.GroupCheckHook'),
     # nothing in the training data is a mask
-    weak_supervision=dict(type='group_wsss.WeakSupervisionHook'))
+    weak_supervision=dict(type='group_wsss.WeakSupervisionHook'),
+    # class maps of the same photographs after every epoch
+    class_maps=dict(type='group_wsss.ClassMapVisualizationHook'),
+    # a line an epoch; at the end what was written and what to type next
+    epoch_summary=dict(type='group_wsss.EpochSummaryHook'),
+    run_summary=dict(type='group_wsss.RunSummaryHook'))
 
 env_cfg = dict(
     cudnn_benchmark=False,

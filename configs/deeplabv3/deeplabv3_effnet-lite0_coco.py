@@ -1,7 +1,9 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Stage 2 on COCO or a part of it, 81 classes, on a CPU: see
 # ../_base_/datasets/coco_pseudo_seg.py for files and environment variables.
-import os.path as osp
+
+# stock mmengine takes a file with an import for a lazy config
+osp = __import__('os').path
 
 _base_ = './deeplabv3_effnet-lite0_voc-layout.py'
 data_root = '{{$DATA_ROOT:data/coco2014}}'

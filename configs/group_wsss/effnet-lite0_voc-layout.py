@@ -78,3 +78,6 @@ custom_hooks = [
         labeler=dict(
             type='group_wsss.ThresholdLabeler', bg_threshold=bg_threshold))
 ]
+next_step = ('DATA_ROOT={{$DATA_ROOT:data/voc-layout}} '
+             'PSEUDO_DIR={pseudo_labels} python tools/train.py '
+             'configs/deeplabv3/deeplabv3_effnet-lite0_voc-layout.py')

@@ -57,3 +57,5 @@ custom_hooks = [
         labeler=dict(
             type='group_wsss.ThresholdLabeler', bg_threshold=bg_threshold))
 ]
+next_step = ('TOY_ROOT={{$TOY_ROOT:data/toy}} PSEUDO_DIR={pseudo_labels} '
+             'python tools/train.py configs/deeplabv3/deeplabv3_tiny_toy.py')

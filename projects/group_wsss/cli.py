@@ -10,14 +10,17 @@ import re
 import sys
 import tempfile
 import time
+from datetime import timedelta
 from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
 from urllib.error import URLError
 
-from .errors import InputError, one_line
+from .errors import InputError, one_line, report_to_launcher
+from .launch import dist_timeout, fit_strategy_to_cpu
 
 # the file system's own refusals: a user can cure them, a traceback cannot
-_DISK_ERRORS = (errno.EACCES, errno.EDQUOT, errno.EISDIR, errno.ENOSPC,
-                errno.ENOTDIR, errno.EPERM, errno.EROFS)
+_DISK_ERRORS = (errno.EACCES, errno.EDQUOT, errno.EIO, errno.EISDIR,
+                errno.ENODEV, errno.ENOSPC, errno.ENOTCONN, errno.ENOTDIR,
+                errno.EPERM, errno.EROFS, errno.ESTALE)
 # another process went away; it has the message to show
 _PEER_LOST = re.compile(
     r'closed by peer|reset by peer|Connection refused|'
@@ -114,7 +117,10 @@ def _fail(text: str) -> None:
         # others as soon as rank 0 leaves, so that the line appears once.
         time.sleep(2 if _rank() else 0)
         text = f'rank {_rank()}: {text}'
+        report_to_launcher(text)
     print(f'error: {text}', file=sys.stderr, flush=True)
+    if _world_size() > 1:
+        _leave_group(2)
     sys.exit(2)
 
 
@@ -138,6 +144,11 @@ def run(main: Callable[[], None],
         if _rank() == 0:
             print(f'\ninterrupted: {again}', file=sys.stderr, flush=True)
         sys.exit(130)
+    except SystemExit as leaving:  # a hook ends the job: PreemptionHook
+        _stop_workers()
+        if _world_size() > 1:
+            _leave_group(leaving.code)
+        raise
     except Exception as error:
         text = _message(error)
         if text is not None:
@@ -145,26 +156,45 @@ def run(main: Callable[[], None],
             _fail(text)
         if _world_size() > 1 and _PEER_LOST.search(str(error)):
             time.sleep(5)  # let the process that failed be the one to speak
+        lines = str(error).strip().splitlines()
+        report_to_launcher(': '.join([type(error).__name__] + lines[:1]))
+        if _world_size() > 1 and _uses_gloo():
+            # Python's own exit would wait for gloo's threads
+            sys.excepthook(*sys.exc_info())
+            _leave_group(1)
         raise
     if _world_size() > 1:
         _leave_group()
 
 
-def _leave_group() -> None:
-    """End a process of several after its work is done."""
+def _uses_gloo() -> bool:
+    """Whether this is one of several processes, on CPUs."""
+    from torch import distributed as dist
+    return (dist.is_available() and dist.is_initialized()
+            and dist.get_backend() == 'gloo')
+
+
+def _leave_group(status: Any = None) -> None:
+    """End a process of several, after its work is done or put off.
+
+    Args:
+        status (int, optional): Exit status. Defaults to None: the work is
+            done, and all wait for each other.
+    """
     from torch import distributed as dist
     if not (dist.is_available() and dist.is_initialized()):
         return
     backend = dist.get_backend()
-    dist.barrier()  # nobody goes while another still talks
-    dist.destroy_process_group()
+    if status is None:
+        dist.barrier()  # nobody goes while another still talks
+        dist.destroy_process_group()
     if backend == 'gloo':
         # its threads may outlive the interpreter, which then aborts
         # ("terminate called without an active exception") and fails the job
         _stop_workers()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(status or 0)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -308,6 +338,7 @@ def prepare_launcher(cfg, args: argparse.Namespace) -> None:
         raise InputError('--launcher pytorch is for torchrun: start it by '
                          'tools/dist_train.sh or tools/dist_test.sh')
     from mmengine.device import get_device
+    timeout = timedelta(seconds=dist_timeout(cfg))
     if get_device() != 'cpu':
         return
     if args.launcher != 'pytorch':
@@ -315,7 +346,7 @@ def prepare_launcher(cfg, args: argparse.Namespace) -> None:
                          'tools/dist_train.sh on CPUs')
     from torch import distributed as dist
     if not dist.is_initialized():
-        dist.init_process_group('gloo')
+        dist.init_process_group('gloo', timeout=timeout)
     wrapper = dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,
@@ -323,5 +354,8 @@ def prepare_launcher(cfg, args: argparse.Namespace) -> None:
     wrapper.update(cfg.get('model_wrapper_cfg', None) or {})
     wrapper['device_ids'] = None
     cfg.model_wrapper_cfg = wrapper
-    if _plain_batch_norm(cfg.model) and _rank() == 0:
+    fit_strategy_to_cpu(cfg)
+    # mmengine would turn every batch norm into one that needs a GPU
+    synced = cfg.pop('sync_bn', None) is not None
+    if (_plain_batch_norm(cfg.model) or synced) and _rank() == 0:
         print('no GPU: SyncBN becomes BN', flush=True)

@@ -87,8 +87,9 @@ def build_runner(cfg: Any) -> Any:
 
     ``runner_type`` names it; a config with a ``strategy`` and without
     ``runner_type`` takes mmengine's ``FlexibleRunner``, all others
-    ``Runner``. Several processes are watched by ``RankWatchHook``, and
-    ``SkippedImagesHook`` reports what ``on_corrupt='skip'`` has left out.
+    ``Runner``. Several processes are watched by ``RankWatchHook``,
+    ``NonFiniteHook`` stops at a loss that is NaN, and ``SkippedImagesHook``
+    reports what ``on_corrupt='skip'`` has left out.
 
     Args:
         cfg (mmengine.Config): The config.
@@ -111,8 +112,9 @@ def build_runner(cfg: Any) -> Any:
         if cfg.get('sync_bn', None) is not None:
             check_sync_bn(runner.model)
     present = {type(hook).__name__ for hook in runner.hooks}
-    if 'SkippedImagesHook' not in present:
-        runner.register_hook(dict(type='group_wsss.SkippedImagesHook'))
+    for name in ('NonFiniteHook', 'SkippedImagesHook'):
+        if name not in present:
+            runner.register_hook(dict(type=f'group_wsss.{name}'))
     if get_world_size() > 1 and 'RankWatchHook' not in present:
         runner.register_hook(
             dict(

@@ -42,7 +42,7 @@ def test_processes_do_not_change_a_byte(folders, call_tool, capsys,
                                         monkeypatch):
     # its own processes have a test of their own
     monkeypatch.setattr(page, 'analyze_dump',
-                        lambda dump, masks, jobs: analyze_dump(dump, masks))
+                        lambda dump, masks, *_: analyze_dump(dump, masks))
     common = (folders / 'dump', '--masks', folders / 'masks', '--steps',
               f'first={folders / "seeds"}')
     call_tool('report', *common, '--jobs', 2)

@@ -66,7 +66,8 @@ from group_wsss.datasets.coco_render import (CROWD_PIXELS, OVERLAPS,
                                              decode_segmentation,
                                              paint_instances)
 from group_wsss.errors import InputError
-from group_wsss.files import atomic_write, output_path, remove_leftovers
+from group_wsss.files import (SameFolder, atomic_write, output_path,
+                              remove_leftovers)
 from group_wsss.progress import Progress
 from group_wsss.pseudo_labels.index_png import encode_index_png, read_index_png
 
@@ -288,7 +289,9 @@ def write_masks(index: CocoIndex, places: Sequence[int], name: str,
         overlap=args.overlap,
         crowd=args.crowd)
     marker = begin(out, name, settings, [task.target for task in tasks])
+    place = SameFolder(out)
     done = render_all(tasks, args.jobs, Progress())
+    place.check()
     counts = sum(result.counts for result in done)
     classes = ('background', ) + index.classes
     names = {**dict(enumerate(classes)), 255: 'unknown'}

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 from group_wsss import cli
 from group_wsss.errors import InputError
 from group_wsss.files import atomic_write
+from group_wsss.progress import Progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -111,7 +112,8 @@ def main() -> None:
         sizes = [size]
         if args.dynamic:
             sizes += [(size[0] + 32, size[1]), (size[0], size[1] * 3 // 2 + 1)]
-        gap = verify_onnx(data, graph, sizes)
+        tried = Progress('sizes').over(sizes, len(sizes))
+        gap = verify_onnx(data, graph, tried)
         print(f'onnxruntime and torch differ by at most {gap:.2g} at ' +
               ', '.join(f'{h}x{w}' for h, w in sizes))
     out = args.out or osp.splitext(args.checkpoint)[0] + '.onnx'

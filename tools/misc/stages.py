@@ -19,9 +19,11 @@ from typing import Dict, List, Optional
 
 from group_wsss.errors import InputError
 from group_wsss.files import atomic_write
+from group_wsss.progress import VARIABLE
 
-# of mmengine's log, what tells how far things are
-_PROGRESS = re.compile(r'(Iter\((?:train|val|test)\).*|toy set: .*)')
+# of what a command prints, what tells how far things are
+_PROGRESS = re.compile(r'((?:Iter|Epoch)\((?:train|val|test)\).*|'
+                       r'.*\d+/\d+, [\d hmins]+ left)')
 # off a terminal, the steps of a quick validation are not worth a line
 _TINY = re.compile(r'Iter\((?:val|test)\) *\[ *\d+/\d+\] +eta: 0:00:0')
 _SHORT = re.compile(r'  (?:base_lr|lr|data_time|time|memory|grad_norm): \S+|'
@@ -170,6 +172,7 @@ def _run(command: List[str], env: Dict[str, str], log: Path) -> None:
         process = subprocess.Popen(
             command,
             env={
+                VARIABLE: '1' if live else '30',
                 **os.environ, 'PYTHONUNBUFFERED': '1',
                 **env
             },

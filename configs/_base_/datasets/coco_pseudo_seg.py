@@ -6,7 +6,9 @@
 #   every id of DATA_ROOT/ImageSets/VAL_SPLIT.txt, as
 #   tools/dataset_converters/coco.py writes them.
 # COCO 2017: DATA_ROOT=data/coco2017 TRAIN_SPLIT=train2017 VAL_SPLIT=val2017
-import os.path as osp
+
+# stock mmengine takes a file with an import for a lazy config
+osp = __import__('os').path
 
 dataset_type = 'group_wsss.CocoVOCStyle'
 data_root = '{{$DATA_ROOT:data/coco2014}}'

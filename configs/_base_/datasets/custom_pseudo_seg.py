@@ -6,7 +6,9 @@
 # There is no validation unless you have masks:
 #   VAL_LIST, a list of ids or an image list, relative to DATA_ROOT;
 #   MASK_DIR, index PNGs ID.png with the labels of the manifest.
-import os.path as osp
+
+# stock mmengine takes a file with an import for a lazy config
+osp = __import__('os').path
 
 dataset_type = 'group_wsss.PseudoLabelDataset'
 data_root = '{{$DATA_ROOT:data/custom}}'

@@ -2,7 +2,9 @@
 # The built-in toy set, 96x96 pixels; masks are read for testing only.
 # TOY_ROOT: the generated folder. PSEUDO_DIR: index PNGs, 0 background, 1..6,
 # 255 unknown, one for every id of ImageSets/train.txt.
-import os.path as osp
+
+# stock mmengine takes a file with an import for a lazy config
+osp = __import__('os').path
 
 dataset_type = 'BaseSegDataset'
 data_root = '{{$TOY_ROOT:data/toy}}'

@@ -2,7 +2,9 @@
 # Seeds for the 10,582 photographs of VOC 2012 train_aug. PSEUDO_DIR: a dump
 # of labels that are unknown (255) wherever stage 1 is not sure (see
 # configs/affinity/README.md). No mask is read.
-import os.path as osp
+
+# stock mmengine takes a file with an import for a lazy config
+osp = __import__('os').path
 
 data_root = 'data/VOCdevkit/VOC2012'
 seed_dir = osp.abspath('{{$PSEUDO_DIR:work_dirs/voc/pseudo_labels}}')

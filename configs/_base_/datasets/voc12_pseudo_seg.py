@@ -1,7 +1,9 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # VOC 2012: trained on pseudo labels for the 10,582 ids, tested on masks.
 # PSEUDO_DIR: a folder of index PNGs, 0 background, 1..20, 255 unknown.
-import os.path as osp
+
+# stock mmengine takes a file with an import for a lazy config
+osp = __import__('os').path
 
 dataset_type = 'PascalVOCDataset'
 data_root = 'data/VOCdevkit/VOC2012'

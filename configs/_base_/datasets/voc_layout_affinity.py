@@ -4,7 +4,9 @@
 #   stage 1; PSEUDO_DIR, a dump of labels that are unknown (255) wherever
 #   stage 1 is not sure (see configs/affinity/README.md).
 # No mask is read.
-import os.path as osp
+
+# stock mmengine takes a file with an import for a lazy config
+osp = __import__('os').path
 
 data_root = '{{$DATA_ROOT:data/voc-layout}}'
 train_list = '{{$TRAIN_LIST:ImageSets/train_cls.txt}}'

@@ -3,10 +3,12 @@
 #   DATA_ROOT/JPEGImages/ID.jpg, DATA_ROOT/SegmentationClass/ID.png (testing
 #   only), a list of ids DATA_ROOT/VAL_LIST,
 #   a dump of stage 1: PSEUDO_DIR/ID.png for every id of PSEUDO_DIR/ids.txt.
-import os.path as osp
+
+# stock mmengine takes a file with an import for a lazy config
+osp = __import__('os').path
 
 dataset_type = 'PascalVOCDataset'
-data_root = '{{$DATA_ROOT:data/voc_layout}}'
+data_root = '{{$DATA_ROOT:data/voc-layout}}'
 # absolute: mmengine puts data_root before a relative path
 pseudo_dir = osp.abspath(
     '{{$PSEUDO_DIR:work_dirs/effnet-lite0_voc-layout/pseudo_labels}}')

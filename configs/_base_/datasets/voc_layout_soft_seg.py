@@ -2,7 +2,9 @@
 # Labels with their scores, for any folder in VOC layout:
 #   DATA_ROOT/JPEGImages/ID.jpg; PSEUDO_DIR, a dump that kept its scores, such
 #   as that of a random walk. No mask is read.
-import os.path as osp
+
+# stock mmengine takes a file with an import for a lazy config
+osp = __import__('os').path
 
 data_root = '{{$DATA_ROOT:data/voc-layout}}'
 # absolute: mmengine puts data_root before a relative path

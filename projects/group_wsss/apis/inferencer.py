@@ -1,4 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import sys
 import time
 from typing import (Any, Callable, Dict, Iterable, Iterator, List, Optional,
                     Sequence, Tuple, Union)
@@ -18,6 +19,7 @@ from rich.progress import track
 from ..datasets import GroupedDataset, LoadPhoto, group_collate
 from ..errors import InputError
 from ..models import GroupCAM
+from ..progress import Progress
 from ..registry import MODELS, TRANSFORMS
 from ..visualization import paint_label
 from .labelling import Item, Labelling, hook_config
@@ -312,6 +314,10 @@ class GroupCAMInferencer(BaseInferencer):
                  what: str) -> Iterator[DataSample]:
         """Predictions for the anchors, with a bar."""
         found = (sample for batch in batches for sample in self.forward(batch))
+        if self.show_progress and not (sys.stdout.isatty()
+                                       and sys.stderr.isatty()):
+            # bars would catch what is printed for a file
+            return Progress(what).over(found, total)
         return iter(
             track(
                 found,

@@ -4,11 +4,12 @@ import inspect
 import io
 import warnings
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
 
 import numpy as np
 import torch
 import torch.nn as nn
+from mmengine.utils import digit_version
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
@@ -31,7 +32,9 @@ class _Photographs(nn.Module):
         # photographs are loaded as BGR; what is not turned stays so
         self.wants_rgb = bool(
             getattr(prepare, 'to_rgb', False)
-            or getattr(prepare, '_channel_conversion', False))
+            or getattr(prepare, '_channel_conversion', False)
+            # of stock mmseg
+            or getattr(prepare, 'channel_conversion', False))
         self.normalise = bool(getattr(prepare, '_enable_normalize', False))
 
     def prepare(self, image: Tensor) -> Tensor:
@@ -183,6 +186,34 @@ def _dynamic_unflatten(opset: int) -> Iterator[None]:
         unregister_custom_op_symbolic('aten::unflatten', opset)
 
 
+@contextmanager
+def _attention_with_scale(opset: int) -> Iterator[None]:
+    """Let torch 2.1 translate an attention whose scale is a number.
+
+    It mistakes the number for a node of the graph; one is made of it here.
+    """
+    if digit_version(torch.__version__) >= digit_version('2.5'):
+        yield
+        return
+    from torch.onnx import (register_custom_op_symbolic, symbolic_helper,
+                            symbolic_opset14, unregister_custom_op_symbolic)
+    name = 'aten::scaled_dot_product_attention'
+
+    def attention(g: Any, *args: Any) -> Any:
+        scale = symbolic_helper._maybe_get_const(args[-1], 'f')
+        if isinstance(scale, float):
+            node = g.op('Constant', value_t=torch.tensor(scale))
+            # not seen through, as a constant would be
+            args = (*args[:-1], g.op('Identity', node))
+        return symbolic_opset14.scaled_dot_product_attention(g, *args)
+
+    register_custom_op_symbolic(name, attention, opset)
+    try:
+        yield
+    finally:
+        unregister_custom_op_symbolic(name, opset)
+
+
 def export_onnx(graph: nn.Module,
                 size: Tuple[int, int],
                 dynamic: bool = False,
@@ -227,7 +258,8 @@ def export_onnx(graph: nn.Module,
     try:
         # tracing warns of every comparison of sizes
         with torch.no_grad(), warnings.catch_warnings(), _without_cache(
-                graph.net), _dynamic_unflatten(opset):
+                graph.net), _dynamic_unflatten(opset), _attention_with_scale(
+                    opset):
             warnings.simplefilter('ignore')
             graph(image)  # whatever is wrong with it shows by its own message
             torch.onnx.export(
@@ -250,7 +282,7 @@ def export_onnx(graph: nn.Module,
 @torch.no_grad()
 def verify_onnx(data: bytes,
                 graph: nn.Module,
-                sizes: Sequence[Tuple[int, int]],
+                sizes: Iterable[Tuple[int, int]],
                 tolerance: float = 1e-4) -> float:
     """Compare a file of ONNX with the network that it comes from.
 
@@ -260,7 +292,7 @@ def verify_onnx(data: bytes,
     Args:
         data (bytes): Of :func:`export_onnx`.
         graph (ClassMapGraph | LogitGraph): The network.
-        sizes (Sequence[tuple[int, int]]): Heights and widths to try.
+        sizes (Iterable[tuple[int, int]]): Heights and widths to try.
         tolerance (float): Largest difference, in units of the largest
             value that torch gives, at least 1. Defaults to 1e-4.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..evaluation import find_ids
-from ..files import output_path
+from ..files import check_inside, output_path
 from ..pseudo_labels import ScoreMap
 
 _RANK_FOLDER = re.compile(r'^rank\d+(_last)?$')
@@ -39,8 +39,11 @@ class ScoreAccumulator:
 
         Args:
             score_map (ScoreMap): Of any size; different sizes of one image
-                meet on the larger height and width.
+                meet on the larger height and width. Without a class there
+                is nothing to keep.
         """
+        if not len(score_map.class_ids):
+            return
         held = self._get(score_map.img_id)
         if held is not None:
             score_map = held.merge_max(score_map)
@@ -63,6 +66,7 @@ class ScoreAccumulator:
         for img_id in list(self._maps):
             score_map = self._get(img_id)
             path = output_path(self.folder, img_id, '.npz')
+            check_inside(osp.dirname(path), osp.dirname(self.folder))
             if osp.exists(path):
                 score_map = ScoreMap.load_of(path, img_id).merge_max(score_map)
             score_map.save(path)
@@ -97,6 +101,7 @@ def remove_score_maps(folders: List[str]) -> int:
     for folder in folders:
         if not osp.isdir(folder):
             continue
+        check_inside(folder, osp.dirname(folder))
         for img_id in find_ids(folder, '.npz'):
             path = output_path(folder, img_id, '.npz')
             try:

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Union
 
 from mmengine.fileio import LocalBackend, register_backend
+from mmengine.registry import HOOKS
 
 from ..files import atomic_write
+from .hooks import AtomicCheckpointHook
 
 
 class AtomicBackend(LocalBackend):
@@ -38,5 +40,10 @@ class AtomicBackend(LocalBackend):
 
 
 def use_atomic_writes() -> None:
-    """Make mmengine write checkpoints and other files by the class above."""
+    """Make mmengine write checkpoints and other files by the class above.
+
+    ``CheckpointHook`` in a config becomes :class:`AtomicCheckpointHook`.
+    """
     register_backend('local', AtomicBackend, force=True, prefixes='')
+    HOOKS.register_module(
+        'CheckpointHook', module=AtomicCheckpointHook, force=True)

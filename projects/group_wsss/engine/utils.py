@@ -8,7 +8,7 @@ import torch.nn as nn
 from mmengine.dist import all_gather_object, get_rank
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 
 from ..errors import InputError
 from ..pseudo_labels import LabelDump, sha256_of
@@ -77,6 +77,23 @@ def dataset_classes(dataset: Any) -> Tuple[str, ...]:
         raise InputError(f'dataset {type(dataset).__name__}: metainfo has no '
                          'classes; set metainfo=dict(classes=[...])')
     return tuple(classes)
+
+
+def batches_done(runner: Runner) -> int:
+    """Batches that training has taken from its stream of them.
+
+    Args:
+        runner (Runner): With a train loop.
+
+    Returns:
+        int: Since the start of training in an iteration-based loop, of the
+        current epoch in an epoch-based one.
+    """
+    loop = runner.train_loop
+    if isinstance(loop, IterBasedTrainLoop):
+        return runner.iter
+    # not by the DataLoader, which may hold the rest of an epoch alone
+    return runner.iter - runner.epoch * (loop.max_iters // loop.max_epochs)
 
 
 def trained_checkpoint(runner: Runner) -> Optional[str]:

@@ -4,7 +4,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 import numpy as np
 
@@ -16,11 +16,16 @@ from .report_sections import (curve_section, errors_section, labels_section,
 
 # as in CAMIoU
 SWEEP = np.round(np.linspace(0, 0.95, 96), 2)
+# parts of the work; each takes the list of images along
+_PARTS = 100
 
 
-def analyze_dump(dump: DumpInfo,
-                 mask_dir: Optional[str] = None,
-                 nproc: int = 1) -> Dict[str, Any]:
+def analyze_dump(
+    dump: DumpInfo,
+    mask_dir: Optional[str] = None,
+    nproc: int = 1,
+    progress: Callable[[int, int],
+                       None] = lambda i, n: None) -> Dict[str, Any]:
     """Describe a dump, and judge it where masks are given.
 
     Masks are read here and reach nothing else. What is chosen on them, the
@@ -32,6 +37,7 @@ def analyze_dump(dump: DumpInfo,
             Defaults to None: nothing is judged.
         nproc (int): Number of processes; the report does not depend on it.
             Defaults to 1.
+        progress (Callable): Told the looks at images done and their number.
 
     Returns:
         dict: Plain values ready for JSON but for NaN (a share of nothing).
@@ -53,12 +59,18 @@ def analyze_dump(dump: DumpInfo,
     assert nproc >= 1, f'nproc must be positive, got {nproc}'
     if mask_dir is not None:
         require_files(dump.ids, mask_dir, '.png', 'mask')
-    shares = [dump.ids[i::nproc] for i in range(min(nproc, len(dump.ids)))]
+    parts = min(max(_PARTS, nproc), len(dump.ids))
+    shares = [dump.ids[i::parts] for i in range(parts)]
+    done, total = 0, len(dump.ids) * (1 if dump.scores is None else 2)
     counts = DumpCounts({}, [])
     histogram, proposals = None, {}
-    with _processes(len(shares)) as each:
+    with _processes(min(nproc, parts)) as each:
         if dump.scores is not None:
-            histogram = sum(each(partial(count_scores, dump=dump), shares))
+            count = partial(count_scores, dump=dump)
+            for share, part in zip(shares, each(count, shares)):
+                histogram = part if histogram is None else histogram + part
+                done += len(share)
+                progress(done, total)
             proposals = {
                 name: float(rule(histogram))
                 for name, rule in THRESHOLDS.items()
@@ -72,8 +84,10 @@ def analyze_dump(dump: DumpInfo,
             mask_dir=mask_dir,
             thresholds=thresholds,
             fixed=fixed)
-        for part in each(count, shares):
+        for share, part in zip(shares, each(count, shares)):
             counts.add(part.totals, part.rows)
+            done += len(share)
+            progress(done, total)
     counts.rows.sort(key=lambda row: row['id'])
     totals, rows = counts.totals, counts.rows
     scores = tags = errors = curve = None
@@ -105,12 +119,16 @@ def analyze_dump(dump: DumpInfo,
 
 
 @contextmanager
-def _processes(nproc: int) -> Iterator[Callable[[Callable, List], List]]:
+def _processes(nproc: int) -> Iterator[Callable[[Callable, List], Iterable]]:
     """A ``map`` over shares of the work, in this process if it is one."""
     if nproc == 1:
-        yield lambda function, shares: [function(share) for share in shares]
+        yield map
         return
     # forking after torch has started threads can hang
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(nproc, mp_context=context) as pool:
-        yield lambda function, shares: list(pool.map(function, shares))
+        try:
+            yield pool.map
+        finally:
+            # none is begun that nobody waits for
+            pool.shutdown(cancel_futures=True)

@@ -78,21 +78,28 @@ class LabelDump:
                              f'{num_classes} classes')
         self._pass(score_map, image)
 
-    def finish(self, total: Callable[['LabelDump'], np.ndarray]) -> None:
+    def finish(
+        self,
+        total: Callable[['LabelDump'], np.ndarray],
+        progress: Callable[[int, int],
+                           None] = lambda done, total: None) -> None:
         """Choose the thresholds that are missing; label what waits.
 
         Args:
             total (Callable): Gives the sum of ``histogram`` over all
                 processes, each photograph counted once (see
                 :meth:`leave_out`). Called once for each stop.
+            progress (Callable): Told the images done and their number, from
+                each stop to the next.
         """
         while self.waits:
             histogram = total(self)
             step = self.parts[len(self.thresholds) + 1][0]
             self.resume([*self.thresholds, step.fit(histogram)])
             waiting, self.waiting = self.waiting, {}
-            for img_id, image in waiting.items():
+            for done, (img_id, image) in enumerate(waiting.items(), 1):
                 self.add_waiting(img_id, image)
+                progress(done, len(waiting))
 
     def resume(self, thresholds: Sequence[float]) -> None:
         """Go on behind as many stops as there are thresholds.

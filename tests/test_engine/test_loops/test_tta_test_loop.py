@@ -10,10 +10,13 @@ from group_wsss.engine import PseudoLabelHook
 from group_wsss.engine.loops import TTATestLoop
 from group_wsss.engine.loops.tta_test_loop import replace_pipelines
 from group_wsss.errors import InputError
+from group_wsss.registry import MODELS
 
 SEEN = []
 
 
+# by name: stock mmengine cannot write a config with a class in it
+@MODELS.register_module()
 class LastTTA(BaseTTAModel):
     """The last augmentation's predictions."""
 
@@ -51,7 +54,8 @@ def make(toy, hooks=(), wrong=False, **kwargs):
         length=1,
         test=True,
         test_dataset=augmented(toy, wrong),
-        cfg=dict(tta_model=dict(type=LastTTA), tta_pipeline=[dict()]),
+        cfg=dict(
+            tta_model=dict(type='group_wsss.LastTTA'), tta_pipeline=[dict()]),
         **kwargs)
     runner._test_loop = TTATestLoop(runner, runner._test_dataloader,
                                     runner._test_evaluator)
@@ -121,7 +125,7 @@ def test_a_wrapped_model_is_not_wrapped_again(toy):
 
 @pytest.mark.parametrize('cfg', [
     dict(),
-    dict(tta_model=dict(type=LastTTA)),
+    dict(tta_model=dict(type='group_wsss.LastTTA')),
     dict(tta_pipeline=[dict()]),
 ])
 def test_missing_settings(toy, cfg):
@@ -130,8 +134,10 @@ def test_missing_settings(toy, cfg):
     with pytest.raises(InputError, match='tta_model and tta_pipeline'):
         TTATestLoop(*args)
     loop = TTATestLoop(
-        *args, tta_model=dict(type=LastTTA), tta_pipeline=[dict()])
-    assert loop.tta_model == dict(type=LastTTA)
+        *args,
+        tta_model=dict(type='group_wsss.LastTTA'),
+        tta_pipeline=[dict()])
+    assert loop.tta_model == dict(type='group_wsss.LastTTA')
 
 
 @pytest.mark.parametrize('scope', ['mmpretrain', 'mmseg', 'group_wsss'])

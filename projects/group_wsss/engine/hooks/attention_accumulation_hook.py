@@ -12,6 +12,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ...errors import InputError
 from ...files import make_folder, output_path, remove_leftovers
+from ...progress import Progress
 from ...pseudo_labels import LabelDump, LabelWriter, ScoreMap
 from ...registry import HOOKS, TASK_UTILS
 from ..accumulator import (ScoreAccumulator, merged_maps, rank_folders,
@@ -187,6 +188,10 @@ class AttentionAccumulationHook(Hook):
         """Flush what the epoch has gathered."""
         self._flush()
 
+    def before_checkpoint(self, runner: Runner) -> None:
+        """A checkpoint out of turn, as ``PreemptionHook`` writes it."""
+        self._flush()
+
     def _pass_length(self, runner: Runner, per_iter: int) -> int:
         """Iterations until every image has been taken once, about."""
         images = len(runner.train_loop.dataloader.dataset)
@@ -222,6 +227,8 @@ class AttentionAccumulationHook(Hook):
 
     def _add(self, sample: Any, last: bool) -> None:
         """Merge the maps of one sample."""
+        if sample.get('left_out', False):  # by NonFiniteHook
+            return
         check_shape(sample)
         for key in ('class_maps', 'class_ids', 'pred_score'):
             if sample.get(key, None) is None:
@@ -274,13 +281,18 @@ class AttentionAccumulationHook(Hook):
             barrier()
         merged_dir = osp.join(self._folder, 'merged')
         own_ids = ids[get_rank()::get_world_size()]
-        for score_map in merged_maps(self._folder, own_ids):
+        found = merged_maps(self._folder, own_ids)
+        if is_main_process():
+            found = Progress('accumulated maps').over(found, len(own_ids))
+        for score_map in found:
             score_map.save(output_path(merged_dir, score_map.img_id, '.npz'))
             if dump is not None:
                 dump.add(score_map)
         counts = {}
         if dump is not None:
-            dump.finish(total_histogram)
+            # the first process speaks for all
+            tell = [Progress('label images')] if is_main_process() else []
+            dump.finish(total_histogram, *tell)
             counts = gather_dicts(writer.counts)
         barrier()
         if not is_main_process():

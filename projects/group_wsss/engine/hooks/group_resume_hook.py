@@ -1,12 +1,15 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Iterator
+from itertools import islice
+from typing import Any, Iterator, List, Optional
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from torch.utils.data import BatchSampler, DataLoader
 
 from ...datasets import GroupBatchSampler
 from ...registry import HOOKS
+from ..utils import batches_done
 
 
 class _Advanced:
@@ -34,31 +37,103 @@ class _Advanced:
         """What a newer loop calls instead of ``next``: nothing is left."""
 
 
+class _Rest:
+    """The batches of an epoch without those that were trained.
+
+    Args:
+        batch_sampler (BatchSampler): Of the whole epoch.
+        done (int): Batches to pass over.
+    """
+
+    def __init__(self, batch_sampler: BatchSampler, done: int) -> None:
+        self.batch_sampler = batch_sampler
+        self.done = done
+        # DistSamplerSeedHook tells it the epoch
+        self.sampler = batch_sampler.sampler
+        self.batch_size = batch_sampler.batch_size
+        self.drop_last = batch_sampler.drop_last
+
+    def __iter__(self) -> Iterator[List[int]]:
+        return islice(iter(self.batch_sampler), self.done, None)
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler) - self.done
+
+
 @HOOKS.register_module()
 class GroupResumeHook(Hook):
     """A resumed run goes on at once, with the groups that come next.
 
-    mmengine's ``IterBasedTrainLoop`` reads the batches of all iterations
-    that were trained before and throws them away. Groups follow from seed
-    and position alone: :meth:`GroupBatchSampler.skip` goes there, and no
-    photograph is read for it.
+    Groups, and the batches of an ordinary sampler, follow from seed and
+    position alone, so no photograph is read again to get there.
+
+    - ``IterBasedTrainLoop``: older mmengine reads the batches of all
+      iterations that were trained before and throws them away. The sampler
+      is moved instead.
+    - ``EpochBasedTrainLoop``: mmengine begins the epoch again. A checkpoint
+      from the middle of one, as ``PreemptionHook`` saves it, goes on there;
+      the log counts the batches that are left.
     """
 
-    priority = 'VERY_HIGH'
+    # after RandomStateHook has prepared the DataLoader
+    priority = 'HIGH'
+
+    def __init__(self) -> None:
+        self._whole: Optional[DataLoader] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Move the sampler to the iteration of the checkpoint."""
-        loop, steps = runner.train_loop, runner.iter
-        if not isinstance(loop, IterBasedTrainLoop) or steps == 0:
+        """Move the sampler to the place of the checkpoint."""
+        loop, done = runner.train_loop, batches_done(runner)
+        if isinstance(loop, IterBasedTrainLoop):
+            if not getattr(loop, 'fast_forward_on_resume', False):
+                self._move(loop, done)
+        elif isinstance(loop, EpochBasedTrainLoop) and done > 0:
+            self._whole = loop.dataloader
+            loop.dataloader = _rest_of_epoch(loop.dataloader, done)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """The next epoch is a whole one."""
+        if self._whole is not None:
+            runner.train_loop.dataloader = self._whole
+            self._whole = None
+
+    @staticmethod
+    def _move(loop: IterBasedTrainLoop, steps: int) -> None:
+        """To a batch of an endless stream."""
+        batches = getattr(loop.dataloader, 'batch_sampler', None)
+        base = getattr(batches, 'sampler', None)
+        # workers of an older loop run already, with what they were given
+        early = (
+            loop.dataloader.num_workers > 0 and getattr(
+                loop.dataloader_iterator, '_iterator', None) is not None)
+        if not isinstance(base, InfiniteSampler) or not (steps or early):
             return
-        sampler = getattr(loop.dataloader, 'batch_sampler', None)
-        if not (isinstance(sampler, GroupBatchSampler)
-                and isinstance(sampler.sampler, InfiniteSampler)):
+        if isinstance(batches, GroupBatchSampler):
+            batches.skip(steps)
+        elif type(batches) is BatchSampler:
+            base.indices = islice(base._indices_of_rank(),
+                                  steps * batches.batch_size, None)
+        else:
             return
-        if getattr(loop, 'fast_forward_on_resume', False):
-            return  # the config asks to start the stream again
-        sampler.skip(steps)
         # workers may have read ahead at the old position
         fresh = type(loop.dataloader_iterator)(loop.dataloader)
         newer = hasattr(fresh, 'skip_iter')
         loop.dataloader_iterator = _Advanced(fresh, 0 if newer else steps)
+
+
+def _rest_of_epoch(loader: DataLoader, done: int) -> DataLoader:
+    """A DataLoader of what an epoch has left."""
+    options = {}
+    if loader.num_workers:
+        options = dict(
+            prefetch_factor=loader.prefetch_factor,
+            multiprocessing_context=loader.multiprocessing_context)
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=_Rest(loader.batch_sampler, done),
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        **options)

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from ...datasets import load_photo
 from ...evaluation import find_ids
+from ...progress import Progress
 from ...pseudo_labels import LabelDump, LabelWriter, Refiners, ScoreMap
 from ...pseudo_labels.score_size import ScoreSize
 from ...registry import HOOKS, TASK_UTILS
@@ -138,13 +139,17 @@ class PseudoLabelHook(Hook):
 
     def after_test(self, runner: Runner) -> None:
         """Write the manifest once every rank is done."""
-        self.dump.finish(total_histogram)
+        # the first process speaks for all
+        tell = [Progress('label images')] if is_main_process() else []
+        self.dump.finish(total_histogram, *tell)
         counts = gather_dicts(self.writer.counts)
         if is_main_process():
             self.dump.clean_up()
             checkpoint = (
                 trained_checkpoint(runner)
                 if self._trained else runner._load_from)
+            dataset = runner.test_loop.dataloader.dataset
+            skipped = getattr(dataset, 'skipped', {})
             manifest = self.writer.finish(
                 counts,
                 config=runner.cfg.pretty_text,
@@ -152,8 +157,13 @@ class PseudoLabelHook(Hook):
                 labeler=self.labeler_cfg,
                 chosen_thresholds=self.dump.thresholds,
                 refiners=self.refiners_cfg,
+                skipped=skipped,
                 seed=runner.seed,
                 duration=round(time.perf_counter() - self._start, 3))
+            if skipped:
+                runner.logger.warning(
+                    f'{len(skipped)} corrupt photographs have no label, '
+                    f'listed in {self.writer.out_dir}/skipped.txt')
             share = manifest['unknown_share']
             runner.logger.info(
                 f'{len(counts)} label images in {self.writer.out_dir}' +

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Iterator
 
 from ...errors import InputError
-from ...files import make_folder
+from ...files import SameFolder, make_folder
 
 
 @contextmanager
@@ -37,8 +37,10 @@ def staged(path: str) -> Iterator[str]:
                          'the name of a new one')
     _remove_dead(parent, name)
     part = osp.join(parent, f'.{name}.part-p{os.getpid()}')
+    place = SameFolder(parent)
     try:
         yield part
+        place.check()
         os.replace(part, path)
     except OSError as error:
         raise InputError(f'{path}: cannot be written: '

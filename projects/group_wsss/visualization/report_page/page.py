@@ -50,7 +50,7 @@ def write_report(
     source.check()
     palette = source.palette()
     with report_folder(out) as folder:
-        report = analyze_dump(source.dump, source.masks, jobs)
+        report = analyze_dump(source.dump, source.masks, jobs, progress)
         rows = {row['id']: row for row in report['images']}
         ids = spread(source.dump.ids, max_images)
         work = partial(render_images, source=source.bare, folder=folder)
