@@ -17,6 +17,7 @@ from stages import Stage, run_stage
 
 from group_wsss import cli
 from group_wsss.errors import InputError
+from group_wsss.home import spell
 
 _PLACE = re.compile(r'\{(last:)?([^{}]*)\}')
 _KEYS = {'name', 'title', 'tool', 'config', 'options', 'dump', 'env', 'leaves'}
@@ -177,7 +178,7 @@ def main() -> None:
     for stage in plans:
         step = step.replace(f'{{{stage.name}}}', str(stage.folder))
     if step:
-        print(f'Next:\n  {step}')
+        print(f'Next:\n  {spell(step)}')
 
 
 if __name__ == '__main__':

@@ -3,7 +3,8 @@
 # Train on a slurm cluster:
 #   GPUS=8 bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments]
 # GPUS, GPUS_PER_NODE, CPUS_PER_TASK, SRUN_ARGS and PY_ARGS (arguments of
-# the tool) are honoured.
+# the tool) are honoured. SRUN_ARGS='--signal=TERM@120' saves in time before
+# the job is taken off; status 75 then says so (docs/interruptions.md).
 set -e
 
 if [ $# -lt 3 ]; then

@@ -1,7 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Pixel-adaptive refinement at half the size of the photographs.
 refiners = [
-    dict(
-        type='group_wsss.PixelAdaptive', bg_threshold='otsu', downscale=2)
+    dict(type='group_wsss.PixelAdaptive', bg_threshold='otsu', downscale=2)
 ]
 labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.5)

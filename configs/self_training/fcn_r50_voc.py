@@ -2,9 +2,8 @@
 # The network of group_wsss.Segmentor on VOC 2012: six passes over its 10,582
 # photographs. Built and stepped in tests, not trained here.
 _base_ = [
-    '../_base_/models/fcn_r50.py',
-    '../_base_/datasets/voc_layout_soft_seg.py', '../_base_/seg_runtime.py',
-    '../_base_/schedules/schedule_self_training.py'
+    '../_base_/models/fcn_r50.py', '../_base_/datasets/voc_layout_soft_seg.py',
+    '../_base_/seg_runtime.py', '../_base_/schedules/schedule_self_training.py'
 ]
 custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
 crop_size = (320, 320)

@@ -369,8 +369,7 @@ def test_checksum_mismatch(server, tmp_path):
 
 
 def test_refused_addresses(server, tmp_path):
-    for url in ('file:///etc/passwd', 'ftp://x/y', 'voc.tar',
-                'httpss://x/y'):
+    for url in ('file:///etc/passwd', 'ftp://x/y', 'voc.tar', 'httpss://x/y'):
         with pytest.raises(InputError, match='only https is'):
             tool.download(url, tmp_path / 'a', SHA256)
     with pytest.raises(InputError, match='404'):

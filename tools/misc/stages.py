@@ -197,7 +197,7 @@ def _run(command: List[str], env: Dict[str, str], log: Path) -> None:
             _end(process)
             if live:
                 print(f'\r{"":102}\r', end='', flush=True)
-    if code == 130:
+    if code in (75, 130):  # preempted, with its state saved; or Ctrl-C
         raise KeyboardInterrupt
     if code:
         lines = [line for line in tail if line.startswith('error: ')]

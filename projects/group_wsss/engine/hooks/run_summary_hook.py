@@ -10,6 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from ...home import spell
 from ...pseudo_labels.score_size import human_bytes
 from ...registry import HOOKS
 from .attention_accumulation_hook import AttentionAccumulationHook
@@ -144,7 +145,7 @@ class RunSummaryHook(Hook):
             # a shell takes a blank for the end of a word
             return f'{quote}{path}' if quote else shlex.quote(path)
 
-        return _PLACE.sub(fill, command)
+        return _PLACE.sub(fill, spell(command))
 
 
 def shown(path: str) -> str:

@@ -19,9 +19,9 @@ class Refiners:
     """
 
     def __init__(
-        self,
-        refiners: Optional[Sequence[Union[dict, BaseRefiner]]] = None
-    ) -> None:
+            self,
+            refiners: Optional[Sequence[Union[dict,
+                                              BaseRefiner]]] = None) -> None:
         self.steps = [
             step if callable(step) else TASK_UTILS.build(step)
             for step in refiners or ()
