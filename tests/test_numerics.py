@@ -19,6 +19,7 @@ from mmpretrain.structures import DataSample
 from torch.utils.data import Dataset
 
 from group_wsss.engine.hooks import NonFiniteHook
+from group_wsss.engine.refine import RefineJob, refine_dump
 from group_wsss.errors import InputError
 from group_wsss.evaluation import class_scores, confusion_matrix, mean_known
 from group_wsss.models.utils import pool_maps
@@ -267,6 +268,66 @@ def test_refiners_and_dumps(value, tmp_path):
         dump.add(ScoreMap.from_sample(sample))
     after = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
     assert after == before
+
+
+@TASK_UTILS.register_module(force=True)
+class SpoilsOne(Spoiler):
+    """Spoils the photograph whose maps begin with a certain value."""
+
+    def __init__(self, first):
+        self.first = first
+
+    def refine(self, maps, image=None):
+        out = maps / 2
+        if abs(maps[0, 0, 0] - self.first) < 1e-3:  # waiting maps are float16
+            out[0, 1, 1] = np.nan
+        return out
+
+
+@pytest.mark.parametrize('threshold', [.2, 'otsu'])
+@pytest.mark.parametrize('spoiled', ['s/2', 'all'])
+def test_left_out_and_listed(threshold, spoiled, tmp_path):
+    names = [f's/{i}' for i in range(5)]
+    rng = np.random.default_rng(0)
+    scores = tmp_path / 'scores'
+    for i, name in enumerate(names):
+        maps = rng.random((1, 3, 4), dtype=np.float32)
+        maps[0, 0, 0] = i / 8
+        ScoreMap(name, (6, 8), [1], maps).save(str(scores / f'{name}.npz'))
+    steps = [[dict(type='group_wsss.SpoilsOne', first=2 / 8)], []]
+    if spoiled == 'all':
+        steps[0] = [dict(type='group_wsss.Spoiler', value=np.nan)]
+    steps[1] = [dict(type='group_wsss.SpoilsOne', first=-1)]  # none
+
+    def dump(out, refiners, ids=None, **kwargs):
+        job = RefineJob(
+            str(scores), str(tmp_path / out), ('x', 'y'),
+            dict(type='group_wsss.ThresholdLabeler', bg_threshold=threshold),
+            tuple(refiners), None, '.jpg', False, None, **kwargs)
+        return refine_dump(job, ids)
+
+    with pytest.raises(InputError, match='made NaN'):
+        dump('strict', steps[0])
+    if spoiled == 'all':
+        with pytest.raises(InputError, match='those of all 5 photographs'):
+            dump('skipping', steps[0], on_non_finite='skip')
+        assert not list(tmp_path.glob('skipping/*'))
+        return
+    manifest = dump('skipping', steps[0], on_non_finite='skip')
+    assert manifest['images'] == 4 and manifest['skipped'] == ['s/2']
+    out = tmp_path / 'skipping'
+    assert 's/2' in (out / 'skipped.txt').read_text()
+    assert 'SpoilsOne made NaN' in (out / 'skipped.txt').read_text()
+    # as if it had never been there, chosen thresholds too
+    rest = [name for name in names if name != 's/2']
+    other = dump('without', steps[1], rest)
+    assert other['chosen_thresholds'] == manifest['chosen_thresholds']
+    for name in ('ids.txt', *(f'{n}.png' for n in rest)):
+        path = tmp_path / 'without' / name
+        assert path.read_bytes() == (out / name).read_bytes()
+    assert not (out / 's/2.png').exists()
+    with pytest.raises(InputError, match="on_non_finite='drop'"):
+        dump('never', steps[0], on_non_finite='drop')
 
 
 LOSSES = [

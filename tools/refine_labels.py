@@ -46,6 +46,13 @@ def parse_args() -> argparse.Namespace:
         help='keep the refined score maps as well; how much disk they need '
         'is told when the first ones are there')
     parser.add_argument(
+        '--on-non-finite',
+        choices=['error', 'skip'],
+        default='error',
+        help='a photograph whose class maps a refiner turns into NaN or '
+        'infinity ends the command (default), or gets no label and is listed '
+        'in skipped.txt')
+    parser.add_argument(
         '--nproc', type=int, default=1, help='processes (default: 1)')
     parser.add_argument(
         '--cfg-options',
@@ -125,7 +132,8 @@ def main() -> None:
         image_suffix=args.suffix,
         keep_scores=args.keep_scores,
         palette=source.get('palette'),
-        image_paths=paths)
+        image_paths=paths,
+        on_non_finite=args.on_non_finite)
     done = refine_dump(
         job,
         ids=read_id_list(args.list) if args.list else None,
@@ -141,6 +149,9 @@ def main() -> None:
     print(f'{done["images"]} label images in {args.out}, {100 * share:.2f} % '
           f'of their pixels unknown{chosen}, '
           f'{done["duration_seconds"]:.0f} s')
+    if done['skipped']:
+        print(f'{len(done["skipped"])} photographs have no label, listed in '
+              f'{osp.join(args.out, "skipped.txt")}')
 
 
 if __name__ == '__main__':

@@ -20,6 +20,13 @@ class CorruptImageError(InputError):
     """
 
 
+class NonFiniteError(InputError):
+    """Class maps of a photograph that hold NaN or an infinity.
+
+    Dumps with ``on_non_finite='skip'`` go on without it.
+    """
+
+
 def one_line(error: BaseException) -> str:
     """The message of ``error`` alone.
 

@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ def run(*args, code=0):
     done = subprocess.run(
         [sys.executable, 'tools/refine_labels.py', *map(str, args)],
         cwd=ROOT,
+        env=dict(os.environ, GROUP_WSSS_PROGRESS='0'),
         capture_output=True,
         text=True)
     assert done.returncode == code, done.stdout + done.stderr

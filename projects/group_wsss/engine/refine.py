@@ -37,6 +37,7 @@ class RefineJob(NamedTuple):
         image_suffix (str): Their ending.
         image_paths (dict, optional): Path below ``image_dir`` by image id,
             where it is not id and ending. Defaults to None.
+        on_non_finite (str): As in ``LabelDump``. Defaults to 'error'.
         keep_scores (bool): Keep the refined maps.
         palette (list, optional): RGB of the labels.
     """
@@ -50,6 +51,7 @@ class RefineJob(NamedTuple):
     keep_scores: bool
     palette: Optional[list]
     image_paths: Optional[Dict[str, str]] = None
+    on_non_finite: str = 'error'
 
     def image_path(self, img_id: str) -> str:
         """Where a photograph is.
@@ -91,20 +93,22 @@ def job_dump(job: RefineJob, rank: int) -> LabelDump:
     writer = LabelWriter(job.out_dir, job.classes, job.palette, rank)
     return LabelDump(writer, TASK_UTILS.build(dict(job.labeler)),
                      Refiners([dict(step) for step in job.refiners]),
-                     job.keep_scores)
+                     job.keep_scores, job.on_non_finite)
 
 
 def _advance(ids: Sequence[str], job: RefineJob,
-             thresholds: Sequence[float]) -> Tuple[np.ndarray, dict]:
+             thresholds: Sequence[float]) -> Tuple[np.ndarray, dict, dict]:
     """Bring some photographs to the next stop.
 
     Returns:
-        tuple: Their histogram there, or the label counts by image id.
+        tuple: Their histogram there, or the label counts by image id; image
+        id and reason of those that were left out.
     """
     dump = _own[0]
     dump.resume(thresholds)
     dump.waiting.clear()
     dump.writer.counts.clear()
+    dump.left_out.clear()
     for img_id in ids:
         image = None
         if job.image_dir is not None:
@@ -114,7 +118,7 @@ def _advance(ids: Sequence[str], job: RefineJob,
         else:
             path = output_path(job.scores_dir, img_id, '.npz')
             dump.add(ScoreMap.load_of(path, img_id), image)
-    return dump.histogram, dict(dump.writer.counts)
+    return dump.histogram, dict(dump.writer.counts), dict(dump.left_out)
 
 
 def refine_dump(job: RefineJob,
@@ -155,6 +159,7 @@ def refine_dump(job: RefineJob,
     chunks = [ids[i:i + CHUNK] for i in range(0, len(ids), CHUNK)]
     thresholds: List[float] = []
     counts: Dict[str, np.ndarray] = {}
+    left_out: Dict[str, str] = {}
     with ExitStack() as stack:
         run: Callable = map
         if nproc > 1:
@@ -177,9 +182,11 @@ def refine_dump(job: RefineJob,
         for part in range(len(dump.parts)):
             histogram = np.zeros_like(dump.histogram)
             advance = partial(_advance, job=job, thresholds=tuple(thresholds))
-            for chunk, (own, labelled) in zip(chunks, run(advance, chunks)):
+            for chunk, (own, labelled, bad) in zip(chunks,
+                                                   run(advance, chunks)):
                 histogram += own
                 counts.update(labelled)
+                left_out.update(bad)
                 for line in map(score_size.add, chunk):
                     if line is not None:
                         say(line)
@@ -188,11 +195,17 @@ def refine_dump(job: RefineJob,
             if part + 1 < len(dump.parts):
                 step = dump.parts[part + 1][0]
                 thresholds.append(step.fit(histogram))
+                chunks = [[i for i in chunk if i not in left_out]
+                          for chunk in chunks]
+                total = done + sum(map(len, chunks)) * (
+                    len(dump.parts) - part - 1)
+    dump.check_any(counts, left_out)
     dump.clean_up()
     return dump.writer.finish(
         dict(sorted(counts.items())),
         labeler=dict(job.labeler),
         refiners=list(job.refiners),
         chosen_thresholds=thresholds,
+        skipped=left_out,
         duration=round(time.perf_counter() - start, 3),
         **manifest)

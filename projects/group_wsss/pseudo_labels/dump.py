@@ -1,11 +1,13 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import os.path as osp
 import shutil
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+from contextlib import contextmanager
+from typing import (Any, Callable, Dict, Iterable, Iterator, List, Optional,
+                    Sequence, Sized)
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, NonFiniteError
 from ..files import output_path
 from .refiners import Refiners
 from .score_map import ScoreMap
@@ -14,6 +16,7 @@ from .writer import SCORES, LabelWriter
 
 # where score maps wait for the threshold of the next step
 WAITING = 'waiting'
+ON_NON_FINITE = ('error', 'skip')
 
 
 class LabelDump:
@@ -32,13 +35,27 @@ class LabelDump:
         refiners (Refiners, optional): Defaults to None.
         keep_scores (bool): Keep the refined score maps as
             ``scores/<img_id>.npz``. Defaults to False.
+        on_non_finite (str): A photograph whose maps hold NaN or an infinity,
+            from the model or out of a refiner, ends everything (``'error'``)
+            or gets no label and is noted in ``left_out`` (``'skip'``).
+            Defaults to 'error'.
+
+    Raises:
+        InputError: An unknown ``on_non_finite``.
     """
 
     def __init__(self,
                  writer: LabelWriter,
                  labeler: Callable[[ScoreMap], np.ndarray],
                  refiners: Optional[Refiners] = None,
-                 keep_scores: bool = False) -> None:
+                 keep_scores: bool = False,
+                 on_non_finite: str = 'error') -> None:
+        if on_non_finite not in ON_NON_FINITE:
+            raise InputError(f'on_non_finite={on_non_finite!r} is not one of '
+                             f'{ON_NON_FINITE}')
+        self.on_non_finite = on_non_finite
+        # image id -> why it has no label
+        self.left_out: Dict[str, str] = {}
         self.writer = writer
         self.labeler = labeler
         self.keep_scores = keep_scores
@@ -58,6 +75,23 @@ class LabelDump:
         """bool: Whether a step is left that needs the scores of all."""
         return len(self.thresholds) + 1 < len(self.parts)
 
+    @contextmanager
+    def guard(self, img_id: str) -> Iterator[None]:
+        """Treat maps that are not finite as configured.
+
+        Args:
+            img_id (str): Whose maps are made inside of this context.
+
+        Raises:
+            NonFiniteError: With ``on_non_finite='error'``.
+        """
+        try:
+            yield
+        except NonFiniteError as error:
+            if self.on_non_finite == 'error':
+                raise
+            self.left_out[img_id] = str(error)
+
     def add(self, score_map: ScoreMap, image: Any = None) -> None:
         """Refine a score map, and label it if that is possible now.
 
@@ -76,7 +110,8 @@ class LabelDump:
             raise InputError(f'image {score_map.img_id!r}: class id '
                              f'{score_map.class_ids[-1]}, but the dataset has '
                              f'{num_classes} classes')
-        self._pass(score_map, image)
+        with self.guard(score_map.img_id):
+            self._pass(score_map, image)
 
     def finish(
         self,
@@ -119,7 +154,8 @@ class LabelDump:
             img_id (str): Its id.
             image (np.ndarray | Callable, optional): As in :meth:`add`.
         """
-        self._pass(ScoreMap.load(self._path(WAITING, img_id)), image)
+        with self.guard(img_id):
+            self._pass(ScoreMap.load(self._path(WAITING, img_id)), image)
 
     def leave_out(self, img_ids: Iterable[str]) -> None:
         """Take photographs that another process counts off the histogram.
@@ -142,6 +178,21 @@ class LabelDump:
         """
         paths = [self._path(folder, img_id) for folder in (WAITING, SCORES)]
         return sum(osp.getsize(path) for path in paths if osp.isfile(path))
+
+    @staticmethod
+    def check_any(labelled: Sized, left_out: Dict[str, str]) -> None:
+        """Refuse a dump of nothing.
+
+        Args:
+            labelled (Sized): What has a label, of all processes.
+            left_out (dict[str, str]): Image id and reason of what has none.
+
+        Raises:
+            NonFiniteError: Every photograph was left out.
+        """
+        if left_out and not len(labelled):
+            raise NonFiniteError(f'{next(iter(left_out.values()))} (as do '
+                                 f'those of all {len(left_out)} photographs)')
 
     def clean_up(self) -> None:
         """Remove maps that only waited; one process does, at the end."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..errors import InputError
+from ..errors import InputError, NonFiniteError
 from ..files import atomic_write, check_image_id, check_regular
 
 # labels are uint8: 0 background, class id + 1, 255 unknown
@@ -86,12 +86,12 @@ class ScoreMap:
             ScoreMap: The normalised maps.
 
         Raises:
-            InputError: A map holds NaN or an infinity; the id is named.
+            NonFiniteError: A map holds NaN or an infinity; the id is named.
         """
         maps = _to_numpy(class_maps).astype(np.float32)
         if not np.isfinite(maps).all():
-            raise InputError(f'{img_id}: class maps hold NaN or infinity; '
-                             'the model has diverged')
+            raise NonFiniteError(f'{img_id}: class maps hold NaN or infinity; '
+                                 'the model has diverged')
         maps = np.maximum(maps, 0)
         if maps.size:
             peak = maps.max(axis=(1, 2), keepdims=True)

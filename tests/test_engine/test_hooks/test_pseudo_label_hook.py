@@ -72,6 +72,31 @@ def test_batch_size_does_not_change_a_byte(toy):
     assert dumps[0] == dumps[1] and len(dumps[0]) == 6
 
 
+@pytest.mark.parametrize('threshold', (.6, 'otsu'))
+def test_maps_that_are_not_finite_are_left_out(toy, threshold, monkeypatch):
+    labeler = dict(LABELER, bg_threshold=threshold)
+    plain = ScoreMap.from_class_maps.__func__
+
+    def spoil(cls, img_id, ori_shape, class_ids, class_maps):
+        if img_id == 'sub/3':
+            class_maps = class_maps * float('nan')
+        return plain(cls, img_id, ori_shape, class_ids, class_maps)
+
+    monkeypatch.setattr(ScoreMap, 'from_class_maps', classmethod(spoil))
+    with pytest.raises(InputError, match='sub/3: class maps hold NaN'):
+        toy([PseudoLabelHook('strict', labeler)], test=True).test()
+    out = toy.root / 'out'
+    hook = PseudoLabelHook(str(out), labeler, on_non_finite='skip')
+    toy([hook], test=True).test()
+    manifest = json.loads((out / 'manifest.json').read_text())
+    assert manifest['images'] == 5 and manifest['skipped'] == ['sub/3']
+    assert 'sub/3' not in (out / 'ids.txt').read_text().split()
+    assert (out / 'skipped.txt').read_text().count('sub/3') == 2
+    assert len(list(out.rglob('*.png'))) == 5
+    with pytest.raises(InputError, match='on_non_finite=7'):
+        PseudoLabelHook(on_non_finite=7)
+
+
 def test_runner_test_names_the_loaded_checkpoint(toy):
     toy(length=1).train()
     path = str(toy.root / 'work' / 'epoch_1.pth')

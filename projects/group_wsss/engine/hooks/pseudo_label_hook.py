@@ -10,9 +10,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...datasets import load_photo
+from ...errors import InputError
 from ...evaluation import find_ids
 from ...progress import Progress
 from ...pseudo_labels import LabelDump, LabelWriter, Refiners, ScoreMap
+from ...pseudo_labels.dump import ON_NON_FINITE
 from ...pseudo_labels.score_size import ScoreSize
 from ...registry import HOOKS, TASK_UTILS
 from ..utils import (dataset_classes, describe_checkpoint, gather_dicts,
@@ -48,6 +50,10 @@ class PseudoLabelHook(Hook):
             runner has one. Defaults to True.
         palette (Sequence, optional): RGB of the labels. Defaults to the VOC
             colours.
+        on_non_finite (str): A photograph whose class maps hold NaN or an
+            infinity ends the dump (``'error'``), or gets no label, is
+            counted and listed in ``skipped.txt`` (``'skip'``). Defaults to
+            'error'.
 
     Raises:
         InputError: The folder cannot be written, its disk is too small for
@@ -63,7 +69,13 @@ class PseudoLabelHook(Hook):
                  refiners: Optional[Sequence[dict]] = None,
                  keep_scores: bool = False,
                  after_train: bool = True,
-                 palette: Optional[Sequence] = None) -> None:
+                 palette: Optional[Sequence] = None,
+                 on_non_finite: str = 'error') -> None:
+        if on_non_finite not in ON_NON_FINITE:
+            raise InputError(f'on_non_finite={on_non_finite!r} of '
+                             'PseudoLabelHook is not one of '
+                             f'{ON_NON_FINITE}')
+        self.on_non_finite = on_non_finite
         self.out_dir = out_dir
         self.labeler_cfg = dict(
             copy.deepcopy(labeler) if labeler else dict(
@@ -99,7 +111,7 @@ class PseudoLabelHook(Hook):
         self._start = time.perf_counter()
         self._make_writer(runner)
         self.dump = LabelDump(self.writer, self.labeler, self.refiners,
-                              self.keep_scores)
+                              self.keep_scores, self.on_non_finite)
         self.score_size = ScoreSize(self.dump,
                                     len(runner.test_loop.dataloader.dataset))
         # no process may write before that
@@ -130,9 +142,10 @@ class PseudoLabelHook(Hook):
         """
         for sample in outputs or []:
             path = sample.get('img_path', None)
-            self.dump.add(
-                ScoreMap.from_sample(sample),
-                image=None if path is None else partial(load_photo, path))
+            with self.dump.guard(sample.get('img_id')):
+                self.dump.add(
+                    ScoreMap.from_sample(sample),
+                    image=None if path is None else partial(load_photo, path))
             line = self.score_size.add(sample.get('img_id'))
             if line is not None:
                 runner.logger.info(line)
@@ -143,13 +156,15 @@ class PseudoLabelHook(Hook):
         tell = [Progress('label images')] if is_main_process() else []
         self.dump.finish(total_histogram, *tell)
         counts = gather_dicts(self.writer.counts)
+        left_out = gather_dicts(self.dump.left_out)
+        self.dump.check_any(counts, left_out)
         if is_main_process():
             self.dump.clean_up()
             checkpoint = (
                 trained_checkpoint(runner)
                 if self._trained else runner._load_from)
             dataset = runner.test_loop.dataloader.dataset
-            skipped = getattr(dataset, 'skipped', {})
+            corrupt = getattr(dataset, 'skipped', {})
             manifest = self.writer.finish(
                 counts,
                 config=runner.cfg.pretty_text,
@@ -157,13 +172,19 @@ class PseudoLabelHook(Hook):
                 labeler=self.labeler_cfg,
                 chosen_thresholds=self.dump.thresholds,
                 refiners=self.refiners_cfg,
-                skipped=skipped,
+                skipped={
+                    **corrupt,
+                    **left_out
+                },
                 seed=runner.seed,
                 duration=round(time.perf_counter() - self._start, 3))
-            if skipped:
-                runner.logger.warning(
-                    f'{len(skipped)} corrupt photographs have no label, '
-                    f'listed in {self.writer.out_dir}/skipped.txt')
+            for skipped, what in ((corrupt, 'corrupt photographs have'),
+                                  (left_out, 'photographs whose class maps '
+                                   'hold NaN or infinity have')):
+                if skipped:
+                    runner.logger.warning(
+                        f'{len(skipped)} {what} no label, listed in '
+                        f'{self.writer.out_dir}/skipped.txt')
             share = manifest['unknown_share']
             runner.logger.info(
                 f'{len(counts)} label images in {self.writer.out_dir}' +

@@ -4,7 +4,7 @@ from typing import Optional
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, NonFiniteError
 from ..score_map import ScoreMap
 
 
@@ -76,15 +76,15 @@ class BaseRefiner(metaclass=ABCMeta):
             ScoreMap: Of the same photograph and classes.
 
         Raises:
-            InputError: The maps hold NaN or an infinity; image and refiner
+            NonFiniteError: They hold NaN or an infinity; image and refiner
                 are named.
         """
         name = type(self).__name__
         assert maps.ndim == 3 and len(maps) == len(score_map.maps), (
             f'{name} turned maps {score_map.maps.shape} into {maps.shape}')
         if not np.isfinite(maps).all():
-            raise InputError(f'{score_map.img_id}: {name} made NaN or '
-                             'infinity of its class maps')
+            raise NonFiniteError(f'{score_map.img_id}: {name} made NaN or '
+                                 'infinity of its class maps')
         return ScoreMap(score_map.img_id, score_map.ori_shape,
                         score_map.class_ids, maps)
 
