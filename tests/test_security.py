@@ -8,7 +8,9 @@ import json
 import os
 import pickle
 import re
+import shutil
 import struct
+import subprocess
 import tarfile
 import threading
 import zipfile
@@ -642,3 +644,24 @@ def test_class_folders_that_lead_outside(tmp_path, outside):
     (tmp_path / 'root' / 'cat' / 'up').symlink_to(tmp_path / 'root')
     refused('a link to a folder around it', read_folders,
             str(tmp_path / 'root'))
+
+
+@pytest.mark.parametrize('line', [None, 'eval(input())'])
+def test_bandit(tmp_path, line):
+    pytest.importorskip('bandit')
+    for folder in ('projects', 'tools'):
+        shutil.copytree(
+            ROOT / folder,
+            tmp_path / folder,
+            ignore=shutil.ignore_patterns('__pycache__', '*.egg-info'))
+    if line is not None:  # it can fail
+        shutil.rmtree(tmp_path / 'projects')
+        (tmp_path / 'projects').mkdir()
+        (tmp_path / 'projects/a.py').write_text(line + '\n')
+    done = subprocess.run(
+        ['bash', str(tmp_path / 'tools/audit.sh'), '--code-only'],
+        capture_output=True,
+        text=True)
+    assert done.returncode == (line is not None), done.stdout + done.stderr
+    found = 'bandit found nothing in projects and tools' in done.stdout
+    assert found == (line is None)

@@ -84,7 +84,7 @@ def test_maps_that_are_not_finite_are_left_out(toy, threshold, monkeypatch):
 
     monkeypatch.setattr(ScoreMap, 'from_class_maps', classmethod(spoil))
     with pytest.raises(InputError, match='sub/3: class maps hold NaN'):
-        toy([PseudoLabelHook('strict', labeler)], test=True).test()
+        toy([PseudoLabelHook(str(toy.root / 'no'), labeler)], test=True).test()
     out = toy.root / 'out'
     hook = PseudoLabelHook(str(out), labeler, on_non_finite='skip')
     toy([hook], test=True).test()
