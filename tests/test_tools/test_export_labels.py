@@ -44,7 +44,8 @@ def refused(call_tool, capsys, tmp_path, dump):
 
 
 @pytest.mark.parametrize('kind', FORMATS)
-def test_formats(kind, dump, tmp_path, call_tool, capsys):
+def test_formats(kind, dump, tmp_path, call_tool, capsys, monkeypatch):
+    monkeypatch.setenv('GROUP_WSSS_PROGRESS', '0')
     out = tmp_path / 'new' / 'out'
     call_tool('export_labels', dump, out, '--format', kind)
     printed = capsys.readouterr()
