@@ -653,7 +653,7 @@ def test_bandit(tmp_path, line):
         shutil.copytree(
             ROOT / folder,
             tmp_path / folder,
-            ignore=shutil.ignore_patterns('__pycache__', '*.egg-info'))
+            ignore=shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info'))
     if line is not None:  # it can fail
         shutil.rmtree(tmp_path / 'projects')
         (tmp_path / 'projects').mkdir()
