@@ -26,7 +26,7 @@ from mmengine.runner import FlexibleRunner, Runner
 
 import group_wsss.engine  # noqa: F401
 from group_wsss import cli
-from group_wsss.launch import build_runner
+from group_wsss.launch import build_runner, torch_is_at_least
 
 CONFIG = Path(__file__).parent / 'configs' / 'tiny_group_cam.py'
 FSDP = Path(__file__).parents[1] / 'configs' / '_base_' / 'fsdp.py'
@@ -171,7 +171,7 @@ def compare(root, world):
             workers=2,
             **{'train_cfg.max_iters': 6},
             **SKIP)
-    if world == 2:
+    if world == 2 and torch_is_at_least('2.2'):
         strategy = Config.fromfile(FSDP).strategy
         strategy.model_wrapper.auto_wrap_policy.min_num_params = 10000
         train(root, world, 'fsdp', strategy=strategy)

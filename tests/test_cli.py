@@ -46,6 +46,9 @@ def outcome(main, capsys):
     (OSError(errno.ENOSPC, 'No space left on device',
              'out/x.png'), 'out/x.png: No space left on device'),
     (PermissionError(errno.EACCES, 'denied', 'out'), 'out: Permission denied'),
+    (ImportError('x/_ext.so: undefined symbol: _ZN2at4'),
+     'x/_ext.so: compiled for another torch; uninstall this library and '
+     'install it for the torch that is here'),
 ])
 def test_input_errors_are_one_line(error, line, capsys):
     status, err = outcome(fail_with(error), capsys)
@@ -91,7 +94,7 @@ def test_only_the_failing_rank_speaks(monkeypatch, capsys):
     monkeypatch.setattr(cli.time, 'sleep', waited.append)
     status, err = outcome(fail_with(InputError('bad list')), capsys)
     assert (status, err) == (2, 'error: rank 1: bad list\n')
-    assert waited == [2]
+    assert waited == [5]
     with pytest.raises(RuntimeError):
         cli.run(fail_with(RuntimeError('Connection closed by peer')))
     assert waited == [2, 5]

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from group_wsss.launch import torch_is_at_least
 from group_wsss.pseudo_labels import encode_index_png
 
 WORKER = Path(__file__).with_name('dist_worker.py')
@@ -224,6 +225,8 @@ def test_learning_rate_follows_the_images_of_all_processes(base, world):
         assert rates == pytest.approx([.01 * world] * len(rates))
 
 
+@pytest.mark.skipif(
+    not torch_is_at_least('2.2'), reason='FSDP of torch 2.1 needs a GPU')
 def test_fsdp_trains_as_ddp(base, codes):
     assert codes['2'] == [0, 0], log_of(base, 2)[-3000:]
     assert results(base, 2, 'lr_fsdp') == results(base, 2, 'lr_a')

@@ -19,8 +19,8 @@ ROOMS = [
     'engine', 'apis'
 ]
 COMMON = [
-    'download', 'errors', 'files', 'home', 'palette', 'progress', 'registry',
-    'version'
+    'download', 'errors', 'files', 'home', 'launch', 'palette', 'progress',
+    'registry', 'version'
 ]
 SOURCES = sorted(
     path for folder in ('projects', 'tools', 'tests', 'configs')

@@ -31,6 +31,7 @@ exec python -m torch.distributed.run \
     --master_addr="$MASTER_ADDR" \
     --nproc_per_node="$GPUS" \
     --master_port="$PORT" \
+    --monitor_interval=0.1 \
     "$root/tools/test.py" \
     "$CONFIG" \
     "$CHECKPOINT" \

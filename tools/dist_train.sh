@@ -30,6 +30,7 @@ exec python -m torch.distributed.run \
     --master_addr="$MASTER_ADDR" \
     --nproc_per_node="$GPUS" \
     --master_port="$PORT" \
+    --monitor_interval=0.1 \
     "$root/tools/train.py" \
     "$CONFIG" \
     --launcher pytorch "${@:3}"

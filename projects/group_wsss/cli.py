@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
 from urllib.error import URLError
 
 from .errors import InputError, one_line, report_to_launcher
-from .launch import dist_timeout, fit_strategy_to_cpu
+from .launch import dist_timeout, fit_strategy_to_cpu, groups_can_be_left
 
 # the file system's own refusals: a user can cure them, a traceback cannot
 _DISK_ERRORS = (errno.EACCES, errno.EDQUOT, errno.EIO, errno.EISDIR,
@@ -92,6 +92,10 @@ def _message(error: BaseException) -> Optional[str]:
         # out of a DataLoader worker: the last line of its traceback
         text = one_line(error).split('FileNotFoundError: ', 1)[-1]
         return re.sub(r'^(class `[^`]*` in \S+: )+', '', text)
+    if isinstance(error, ImportError) and 'undefined symbol' in str(error):
+        library = str(error).partition(': undefined')[0]
+        return (f'{library}: compiled for another torch; uninstall this '
+                'library and install it for the torch that is here')
     if isinstance(error, URLError):
         return f'a download failed: {error.reason}'
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
@@ -115,7 +119,7 @@ def _fail(text: str) -> None:
     if _world_size() > 1:
         # All processes often meet the same error. The launcher ends the
         # others as soon as rank 0 leaves, so that the line appears once.
-        time.sleep(2 if _rank() else 0)
+        time.sleep(5 if _rank() else 0)
         text = f'rank {_rank()}: {text}'
         report_to_launcher(text)
     print(f'error: {text}', file=sys.stderr, flush=True)
@@ -181,14 +185,18 @@ def _leave_group(status: Any = None) -> None:
         status (int, optional): Exit status. Defaults to None: the work is
             done, and all wait for each other.
     """
+    if 'torch' not in sys.modules:
+        return  # importing it would keep this rank alive for seconds
     from torch import distributed as dist
     if not (dist.is_available() and dist.is_initialized()):
         return
     backend = dist.get_backend()
+    leave = groups_can_be_left()
     if status is None:
         dist.barrier()  # nobody goes while another still talks
-        dist.destroy_process_group()
-    if backend == 'gloo':
+        if leave:
+            dist.destroy_process_group()
+    if backend == 'gloo' or not leave:
         # its threads may outlive the interpreter, which then aborts
         # ("terminate called without an active exception") and fails the job
         _stop_workers()

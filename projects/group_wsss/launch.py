@@ -8,6 +8,26 @@ from .errors import InputError
 DEFAULT_TIMEOUT = 1800
 
 
+def torch_is_at_least(version: str) -> bool:
+    """Whether the torch that is installed is this one or later.
+
+    Args:
+        version (str): As ``'2.2'``.
+    """
+    import torch
+    from mmengine.utils import digit_version
+    return digit_version(torch.__version__) >= digit_version(version)
+
+
+def groups_can_be_left() -> bool:
+    """Whether ``torch.distributed.destroy_process_group`` comes back.
+
+    Gloo of torch 2.1 may wait for its own threads forever: in 2 of 16 jobs of
+    two processes that did nothing else. Such a process just ends.
+    """
+    return torch_is_at_least('2.3')
+
+
 def dist_timeout(cfg: Any) -> float:
     """Seconds that a rank waits for another one.
 
@@ -33,6 +53,9 @@ def fit_strategy_to_cpu(cfg: Any) -> None:
 
     Args:
         cfg (mmengine.Config): Changed in place; ``strategy`` may be absent.
+
+    Raises:
+        InputError: The FSDP of torch 2.1 asks for streams of a GPU.
     """
     strategy = cfg.get('strategy', None)
     if not strategy:
@@ -44,6 +67,9 @@ def fit_strategy_to_cpu(cfg: Any) -> None:
         wrapper.setdefault('type', 'MMDistributedDataParallel')
         wrapper['device_ids'] = None
         return
+    if not torch_is_at_least('2.2'):
+        raise InputError('strategy.type: FSDPStrategy of torch 2.1 needs a '
+                         'GPU')
     wrapper['device_id'] = 'cpu'
     if strategy.get('state_dict_cfg', None) == 'full':
         # moving to the CPU what is there already ends in a segmentation

@@ -62,7 +62,8 @@ def main(root: Path, rank: int, world: int) -> None:
     if rank == 0:
         (root / 'metrics.json').write_text(json.dumps(metrics))
     if world > 1:
-        dist.destroy_process_group()
+        dist.barrier()
+        os._exit(0)  # gloo of torch 2.1 may not come back from its end
 
 
 if __name__ == '__main__':

@@ -55,7 +55,8 @@ def test_against_loops(seed, bg, unknown, conflict, min_foreground):
 
 
 def test_equality_is_background():
-    maps = np.array([[[.35, np.nextafter(np.float32(.35), 1)]]], np.float32)
+    above = np.nextafter(np.float32(.35), np.float32(1))
+    maps = np.array([[[.35, above]]], np.float32)
     label = ThresholdLabeler(.35)(ScoreMap('x', (1, 2), [2], maps))
     assert label.tolist() == [[0, 3]]
 

@@ -5,6 +5,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from mmengine.utils import digit_version
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from group_wsss.errors import InputError
@@ -94,6 +95,9 @@ class PeakMemory(TorchDispatchMode):
         self.now -= size
 
 
+@pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version('2.2'),
+    reason='torch 2.1 never calls back when a storage is freed')
 @pytest.mark.parametrize('size, num_steps, share', [((64, 9), 1, 0.4),
                                                     ((40, 30), 7, 0.7),
                                                     ((60, 3), 12, 0.75)])

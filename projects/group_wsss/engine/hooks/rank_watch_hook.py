@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from torch import distributed as dist
 
 from ...errors import report_to_launcher
+from ...launch import groups_can_be_left
 from ...registry import HOOKS
 from ..utils import unwrap_model
 
@@ -117,7 +118,8 @@ class RankWatchHook(Hook):
             self._leaving.set()
             self._thread.join()
             self._thread = None
-            dist.destroy_process_group(self._group)
+            if groups_can_be_left():
+                dist.destroy_process_group(self._group)
 
     def _step(self, *args: Any, **kwargs: Any) -> None:
         self._steps += 1

@@ -206,17 +206,19 @@ class CoAttention(BaseModule):
         query = query[:, :count]
         if self.softmax == 'sender':
             # images are the batch, senders the heads: the query is a view
-            key, value = (
+            # lists: torch.compile of torch 2.1 unpacks no generator
+            key, value = [
                 t.reshape(groups * count, -1, *t.shape[2:])
-                for t in (key, value))
+                for t in (key, value)
+            ]
             query = query.reshape(groups * count, 1, *query.shape[2:])
             query = query.expand(-1, key.shape[1], -1, -1)
             mask = None if mask is None else mask.reshape(
                 groups * count, -1, *mask.shape[2:])
         else:  # (G, R, S * M, ...): all senders of an image in a row
-            key, value = (
-                t.reshape(groups, count, -1, t.shape[-1])
-                for t in (key, value))
+            key, value = [
+                t.reshape(groups, count, -1, t.shape[-1]) for t in (key, value)
+            ]
             mask = None if mask is None else mask.reshape(groups, count, 1, -1)
         if mask is not None:
             mask = mask.expand(-1, -1, h * w, -1)

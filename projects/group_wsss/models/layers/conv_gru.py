@@ -63,7 +63,7 @@ class ConvGRU(BaseModule):
         own = self._conv(reset * state, [self.candidate.weight[:, width:]])
         candidate = torch.tanh(heard[:, 2 * width:] + own)
         # half precision ends here, if the state is full
-        candidate, update = (t.to(state.dtype) for t in (candidate, update))
+        candidate, update = [t.to(state.dtype) for t in (candidate, update)]
         return torch.lerp(state, candidate, update)
 
     def _conv(

@@ -180,7 +180,9 @@ class PixelAdaptiveRefinement(BaseModule):
             Tensor: ``(B, C, H, W)`` of the type of ``maps``, within the
             range of ``maps``.
         """
-        dtype = torch.promote_types(maps.dtype, torch.float32)
+        # torch.compile of torch 2.1 knows no promote_types
+        double = maps.dtype == torch.float64
+        dtype = torch.float64 if double else torch.float32
         size = images.shape[-2:]
         out = maps.to(dtype)
         if out.shape[-2:] != size:
