@@ -85,6 +85,9 @@ def test_timeout():
     assert launch.dist_timeout(cfg) == 20
 
 
+@pytest.mark.skipif(
+    not launch.torch_is_at_least('2.2'),
+    reason='FSDP of torch 2.1 needs a GPU')
 def test_fsdp_of_the_config(monkeypatch):
     cfg = Config.fromfile(CONFIGS / '_base_/fsdp.py')
     assert cfg.strategy.state_dict_cfg == 'full'
@@ -160,3 +163,10 @@ def test_words_for_torchrun(tmp_path, monkeypatch):
     report_to_launcher('nowhere to write')
     monkeypatch.delenv('TORCHELASTIC_ERROR_FILE')
     report_to_launcher('no launcher')
+
+
+def test_fsdp_that_cannot_do_without_a_gpu(monkeypatch):
+    monkeypatch.setattr(launch, 'torch_is_at_least', lambda version: False)
+    cfg = Config.fromfile(CONFIGS / '_base_/fsdp.py')
+    with pytest.raises(InputError, match='strategy.type: FSDPStrategy'):
+        launch.fit_strategy_to_cpu(cfg)
