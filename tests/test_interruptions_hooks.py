@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import distributed as dist
 from torch.utils.data import Dataset
 
@@ -83,6 +84,17 @@ class Count(BaseMetric):
         return dict(count=len(results), score=float(np.random.rand()))
 
 
+class EagerLoop(IterBasedTrainLoop):
+    """Starts its workers where it is built, as stock mmengine does."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        iterator = self.dataloader_iterator
+        if iterator._iterator is None:
+            iterator._iterator = iter(self.dataloader)
+        self.first_workers = iterator._iterator._workers
+
+
 def train_once(root,
                name,
                length,
@@ -93,6 +105,8 @@ def train_once(root,
                mode='loss',
                interval=1,
                every=1,
+               loop=None,
+               sampler='InfiniteSampler',
                **options):
     """Train in ``root/name``; the network, the runner and its status."""
     use_safe_loading()
@@ -108,16 +122,19 @@ def train_once(root,
         model=net,
         work_dir=str(root / name),
         train_cfg={
-            'by_epoch': by_epoch,
             unit: length,
-            'val_interval': interval
+            'val_interval': interval,
+            **({
+                'type': loop
+            } if loop else {
+                   'by_epoch': by_epoch
+               })
         },
         train_dataloader=dict(
             loader,
             dataset=Photos(),
             sampler=dict(
-                type='DefaultSampler' if by_epoch else 'InfiniteSampler',
-                shuffle=True)),
+                type='DefaultSampler' if by_epoch else sampler, shuffle=True)),
         optim_wrapper=dict(
             optimizer=dict(type='Adam', lr=.1), accumulative_counts=every),
         val_cfg=dict(),
@@ -150,6 +167,13 @@ def train_once(root,
         if not status:
             assert signal.getsignal(number) == old
         signal.signal(number, old)
+    loop = runner.train_loop
+    for node in (loop.dataloader, getattr(loop, 'dataloader_iterator', None)):
+        while hasattr(node, '_iterator'):
+            node = node._iterator
+        if node is not None and workers:
+            # left to the garbage collector, each would take five seconds
+            node._shutdown_workers()
     return net, runner, status
 
 
@@ -208,7 +232,17 @@ CASES = [(True, 3, 0, False, 7), (True, 3, 0, False, 10),
 @pytest.mark.parametrize('by_epoch, length, workers, persistent, at', CASES)
 def test_preempted_run_goes_on(train, tmp_path, by_epoch, length, workers,
                                persistent, at):
-    loop = (length, by_epoch, workers, persistent)
+    run_with_one_preemption(train, tmp_path, at,
+                            (length, by_epoch, workers, persistent))
+
+
+def test_preempted_run_of_such_a_loop_goes_on(train, tmp_path):
+    run_with_one_preemption(
+        partial(train, loop=EagerLoop), tmp_path, 10, (15, False, 2, True))
+
+
+def run_with_one_preemption(train, tmp_path, at, loop):
+    by_epoch = loop[1]
     whole, _, status = train('whole', *loop)
     assert status == 0 and len(whole.seen) == 15
     first, _, status = train('broken', *loop, at=at)
@@ -226,6 +260,32 @@ def test_preempted_run_goes_on(train, tmp_path, by_epoch, length, workers,
         for folder in ('whole', 'broken')
     ]
     assert names[0] == names[1] and len(names[0]) == 1
+
+
+@pytest.mark.parametrize('persistent, sampler', [(True, 'InfiniteSampler'),
+                                                 (False, 'InfiniteSampler'),
+                                                 (True, 'DefaultSampler')])
+def test_loop_that_starts_its_workers_at_once(train, monkeypatch, persistent,
+                                              sampler):
+    # a signal for all, as of a batch system
+    plain = Net.forward
+
+    def tell_workers(self, *args, **kwargs):
+        if len(self.seen) == 6:
+            for worker in active_children():
+                os.kill(worker.pid, signal.SIGUSR1)
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(Net, 'forward', tell_workers)
+    net, runner, status = train(
+        'one', 7, False, 2, persistent, loop=EagerLoop, sampler=sampler)
+    monkeypatch.undo()
+    assert status == 0 and len(net.seen) == 7
+    first = runner.train_loop.first_workers
+    assert len(first) == 2
+    assert not any(worker.is_alive() for worker in first)
+    usual, _, _ = train('two', 7, False, 2, persistent, sampler=sampler)
+    assert [ids for ids, _, _ in net.seen] == [ids for ids, _, _ in usual.seen]
 
 
 @pytest.mark.parametrize('by_epoch, length, workers', [(True, 3, 2),

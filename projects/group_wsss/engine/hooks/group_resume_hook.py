@@ -2,6 +2,7 @@
 from itertools import islice
 from typing import Any, Iterator, List, Optional
 
+import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
@@ -100,25 +101,44 @@ class GroupResumeHook(Hook):
     @staticmethod
     def _move(loop: IterBasedTrainLoop, steps: int) -> None:
         """To a batch of an endless stream."""
-        batches = getattr(loop.dataloader, 'batch_sampler', None)
+        loader = loop.dataloader
+        batches = getattr(loader, 'batch_sampler', None)
         base = getattr(batches, 'sampler', None)
-        # workers of an older loop run already, with what they were given
+        # workers of an older loop run already, with what they were given,
+        # and without what other hooks have prepared
         early = (
-            loop.dataloader.num_workers > 0 and getattr(
-                loop.dataloader_iterator, '_iterator', None) is not None)
-        if not isinstance(base, InfiniteSampler) or not (steps or early):
+            loader.num_workers > 0 and getattr(loop.dataloader_iterator,
+                                               '_iterator', None) is not None)
+        if not (steps or early):
             return
-        if isinstance(batches, GroupBatchSampler):
-            batches.skip(steps)
-        elif type(batches) is BatchSampler:
-            base.indices = islice(base._indices_of_rank(),
-                                  steps * batches.batch_size, None)
+        if isinstance(base, InfiniteSampler):
+            if isinstance(batches, GroupBatchSampler):
+                batches.skip(steps)
+            elif type(batches) is BatchSampler:
+                base.indices = islice(base._indices_of_rank(),
+                                      steps * batches.batch_size, None)
+            else:
+                return
+        elif early:
+            steps = 0  # a finite stream begins again, and the loop advances
         else:
             return
-        # workers may have read ahead at the old position
-        fresh = type(loop.dataloader_iterator)(loop.dataloader)
+        fresh = _start_again(loop, early)
         newer = hasattr(fresh, 'skip_iter')
         loop.dataloader_iterator = _Advanced(fresh, 0 if newer else steps)
+
+
+def _start_again(loop: IterBasedTrainLoop, early: bool) -> Iterator:
+    """An iterator with workers of its own, that draws no random number."""
+    kind, loader = type(loop.dataloader_iterator), loop.dataloader
+    if not early:
+        return kind(loader)
+    # the last references: the workers end, those that persist too
+    loop.dataloader_iterator = loader._iterator = None
+    state = torch.get_rng_state()
+    fresh = kind(loader)
+    torch.set_rng_state(state)
+    return fresh
 
 
 def _rest_of_epoch(loader: DataLoader, done: int) -> DataLoader:
