@@ -182,14 +182,15 @@ def test_broken_groups(slots):
 def test_images_of_different_sizes(node):
     model = build(
         node=node, group_size=4, head=dict(num_convs=2,
-                                           conv_channels=6)).eval()
+                                           conv_channels=8)).eval()
     images = [torch.randn(3, h, w) for h, w in [(16, 20), (9, 24), (12, 12)]]
     data = samples(labels=[[0, 2], [1], [4]])
     prepared = model.data_preprocessor(dict(inputs=images, data_samples=data))
     # groups of one: the padding changes nothing
     out = model(**prepared, mode='predict')
     for image, sample in zip(images, out):
-        want = model.head.class_maps(model.backbone(image[None]))[0]
+        want = model.head.embed(model.backbone(image[None]))
+        want = model.head.class_maps(want)[0]
         assert torch.equal(sample.class_maps, want[sample.class_ids].relu())
         torch.testing.assert_close(sample.pred_score,
                                    want.mean((1, 2)).sigmoid())
@@ -197,7 +198,10 @@ def test_images_of_different_sizes(node):
     for slot, sample in enumerate(data):
         sample.set_metainfo(dict(group_slot=slot))
     anchor, = model(**prepared, mode='predict')
-    states = [model.backbone(image[None]) for image in images]
+    # what the 1x1 classifier reads, or what it says
+    states = [
+        model.head.convs(model.backbone(image[None])) for image in images
+    ]
     if node == 'logit':
         states = [model.head.class_maps(x) for x in states]
     part = model.neck.coattention
@@ -329,6 +333,9 @@ def test_input_errors():
         build(test_cfg=dict(map_source='best'))
     with pytest.raises(InputError, match='GroupCAM is 2.*neck 3'):
         build(group_size=2, neck=dict(group_size=3))
+    with pytest.raises(InputError, match='neck is 8, but conv_channels .* 6'):
+        build(head=dict(num_convs=1, conv_channels=6))
+    build(node='logit', head=dict(num_convs=1, conv_channels=6))
     with pytest.raises(InputError, match='head'):
         MODELS.build(dict(type='group_wsss.GroupCAM', backbone=backbone()))
     with pytest.raises(

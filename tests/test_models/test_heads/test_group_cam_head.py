@@ -2,6 +2,7 @@
 import pytest
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import load_state_dict
 from mmpretrain.structures import DataSample
@@ -128,7 +129,14 @@ def test_layers():
     assert head.convs[0].weight.shape == (6, 4, 3, 3)
     assert head.classifier.weight.std() < 0.03 < head.convs[2].weight.std()
     x = torch.randn(2, 4, 5, 5)
-    assert not torch.allclose(head.class_maps(x), head.graph_maps(x))
+    read = head.embed(x)
+    assert read.shape[1] == head.embed_channels == 6
+    want = x
+    for conv in head.convs[::2]:
+        want = F.conv2d(want, conv.weight, conv.bias, padding=1).relu()
+    torch.testing.assert_close(read, want)
+    assert not torch.allclose(head.class_maps(read), head.graph_maps(read))
+    assert plain.embed(x) is x and plain.embed_channels == 4
     assert torch.equal(plain.class_maps(x), plain.graph_maps(x))
 
 
@@ -179,7 +187,7 @@ def test_checkpoint_of_other_class_count(how):
 
 def test_config_errors():
     with pytest.raises(InputError, match=r'in_channels .* 4.*\(2, 3, 5, 5\)'):
-        GroupCAMHead(4, 5).class_maps(torch.rand(2, 3, 5, 5))
+        GroupCAMHead(4, 5).embed(torch.rand(2, 3, 5, 5))
     with pytest.raises(InputError, match='pooling'):
         GroupCAMHead(4, 5, pooling='median')
     with pytest.raises(InputError, match='num_classes'):
@@ -213,8 +221,9 @@ def test_recam_maps(source, share):
     second = head.recam_classifier.weight[:, :, 0, 0]
     after = head.classifier if share else head.graph_classifier
     shown = []
-    for maps, first in ((head.class_maps(x), head.classifier),
-                        (head.graph_maps(x), after)):
+    assert torch.equal(head.embed(x), read)
+    for maps, first in ((head.class_maps(read), head.classifier),
+                        (head.graph_maps(read), after)):
         logits, softmax, show = head.split_maps(maps)
         torch.testing.assert_close(logits, first(read))
         torch.testing.assert_close(softmax,
@@ -227,7 +236,7 @@ def test_recam_maps(source, share):
             'kd,bdhw->bkhw', weight, read)
         torch.testing.assert_close(show, want)
         shown.append(want)
-    maps, group_maps = head.class_maps(x), head.graph_maps(x)
+    maps, group_maps = head.class_maps(read), head.graph_maps(read)
     for name, want in (('cam', shown[0]), ('graph', shown[1]),
                        ('mean', (shown[0] + shown[1]) / 2)):
         out = head.predict_by_maps(

@@ -42,9 +42,11 @@ class GroupCAM(ImageClassifier):
             be the one changed line of a stock config.
         group_size (int, optional): K of the training batches. Defaults to
             None, the neck's.
-        node (str): ``'feature'``: the graph works on the backbone's map, as
-            in the paper; ``'logit'``: on the class maps, as released.
-            Defaults to ``'feature'``.
+        node (str): ``'feature'``: the graph works on features, as in the
+            paper: on the map that the head's 1x1 classifier reads, which is
+            the backbone's unless the head has convolutions before it.
+            ``'logit'``: on the class maps, as released. Defaults to
+            ``'feature'``.
         freeze_backbone (bool): Keep the backbone as it is: no gradients,
             eval mode even while training. Defaults to False.
         test_cfg (dict, optional): ``map_source``: class maps of predictions
@@ -115,6 +117,13 @@ class GroupCAM(ImageClassifier):
                 and getattr(self.head, 'recam', None) is not None):
             raise InputError('recam of the head reads features, nodes of the '
                              "graph are none with node='logit'")
+        width = getattr(self.head, 'embed_channels', None)
+        own = getattr(self.neck, 'in_channels', width)
+        if node == 'feature' and width is not None and own != width:
+            key = 'conv_channels' if len(self.head.convs) else 'in_channels'
+            raise InputError(f'in_channels of the neck is {own}, but {key} '
+                             f'of the head is {width}: the graph works on '
+                             'what the classifier reads')
         self.equivariance = None
         if equivariance is not None:
             self.equivariance = MODELS.build({
@@ -238,12 +247,13 @@ class GroupCAM(ImageClassifier):
         return anchors
 
     def extract_feat(self, inputs: Inputs, stage: str = 'neck'):
-        """The backbone's maps, and those after the graph.
+        """The backbone's maps, the last one as it leaves the graph.
 
         Args:
             inputs (Tensor): ``(B, 3, H, W)``.
-            stage (str): ``'backbone'`` or ``'neck'``; the latter equals the
-                former for logit nodes. Defaults to ``'neck'``.
+            stage (str): ``'backbone'``, or ``'neck'``: the last map is then
+                that of the nodes after the graph. For logit nodes both are
+                the same. Defaults to ``'neck'``.
 
         Returns:
             tuple[Tensor]: Stage maps.
@@ -253,7 +263,8 @@ class GroupCAM(ImageClassifier):
         if stage == 'backbone' or self.node == 'logit' or not self.with_neck:
             return feats
         size = self.group_size if self.training else 1
-        return self.neck(feats, group_size=size)
+        embedded = self.head.embed(feats[-1])
+        return self.neck((*feats[:-1], embedded), group_size=size)
 
     def _backbone(self, inputs: Tensor) -> Tuple[Tensor, ...]:
         frozen = self.freeze_backbone
@@ -292,12 +303,15 @@ class GroupCAM(ImageClassifier):
         else:
             feats = [self._backbone(image[None])[-1] for image in seen]
         sizes = valid_sizes(inputs, feats, data_samples)
-        maps = [self.head.class_maps(feat) for feat in feats]
+        embedded = [self.head.embed(feat) for feat in feats]
+        maps = [self.head.class_maps(one) for one in embedded]
         before, valid = join_maps(maps, sizes)
         alone = shrink and self.equivariance.map_source == 'cam'
         if alone or not self.with_neck or not self.neck.has_graph(k):
             return before, before, valid, sizes, feats
-        nodes = before if self.node == 'logit' else join_maps(feats, sizes)[0]
+        nodes = before
+        if self.node == 'feature':
+            nodes = join_maps(embedded, sizes)[0]
         nodes = self.neck((nodes, ),
                           group_size=k,
                           key_mask=valid,

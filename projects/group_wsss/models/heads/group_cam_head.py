@@ -112,6 +112,7 @@ class GroupCAMHead(MultiLabelClsHead):
             layers += [nn.ReLU(inplace=True)]
             width = conv_channels
         self.convs = nn.Sequential(*layers)
+        self.embed_channels = width
         for name in names:
             own = bias and name != 'recam_classifier'
             setattr(self, name, nn.Conv2d(width, num_classes, 1, bias=own))
@@ -122,30 +123,50 @@ class GroupCAMHead(MultiLabelClsHead):
                 **recam
             })
 
-    def class_maps(self, feat: Tensor) -> Tensor:
-        """Class maps before the graph.
+    def embed(self, feat: Tensor) -> Tensor:
+        """What the classifiers read: the map after the 3x3 convolutions.
 
         Args:
             feat (Tensor): ``(B, in_channels, H, W)``.
 
         Returns:
+            Tensor: ``(B, embed_channels, H, W)``; ``feat`` itself without
+            such convolutions.
+
+        Raises:
+            InputError: Another number of channels.
+        """
+        if feat.dim() != 4 or feat.shape[1] != self.in_channels:
+            raise InputError(
+                f'in_channels of GroupCAMHead is {self.in_channels}, but it '
+                f'is given a map of shape {tuple(feat.shape)}')
+        return self.convs(feat)
+
+    def class_maps(self, embedded: Tensor) -> Tensor:
+        """Class maps before the graph.
+
+        Args:
+            embedded (Tensor): Of ``embed``, ``(B, embed_channels, H, W)``.
+
+        Returns:
             Tensor: Logits ``(B, C, H, W)``; with ``recam`` ``(B, 3 C, H, W)``,
             see ``split_maps``.
         """
-        return self._classify(self._read(feat), self.classifier)
+        return self._classify(embedded, self.classifier)
 
     def graph_maps(self, node: Tensor) -> Tensor:
         """Class maps of node states that are features.
 
         Args:
-            node (Tensor): ``(B, in_channels, H, W)``.
+            node (Tensor): What the graph made of ``embed``,
+                ``(B, embed_channels, H, W)``.
 
         Returns:
             Tensor: As ``class_maps``.
         """
         if self.share_classifier:
             return self.class_maps(node)
-        return self._classify(self._read(node), self.graph_classifier)
+        return self._classify(node, self.graph_classifier)
 
     def split_maps(self, maps: Tensor) -> Tuple[Tensor, ...]:
         """What ``class_maps`` and ``graph_maps`` have put side by side.
@@ -173,13 +194,6 @@ class GroupCAMHead(MultiLabelClsHead):
             shown = maps if weight is None else F.conv2d(feat, weight)
         return torch.cat([maps, other(feat), shown.detach()], 1)
 
-    def _read(self, feat: Tensor) -> Tensor:
-        if feat.dim() != 4 or feat.shape[1] != self.in_channels:
-            raise InputError(
-                f'in_channels of GroupCAMHead is {self.in_channels}, but it '
-                f'is given a map of shape {tuple(feat.shape)}')
-        return self.convs(feat)
-
     def pool(self, maps: Tensor, valid: Optional[Tensor] = None) -> Tensor:
         """Class logits of an image.
 
@@ -195,7 +209,7 @@ class GroupCAMHead(MultiLabelClsHead):
 
     def forward(self, feats: Tuple[Tensor]) -> Tensor:
         """Plain CAM: pooled class maps of the last map, ``(B, C)``."""
-        maps = self.class_maps(self.pre_logits(feats))
+        maps = self.class_maps(self.embed(self.pre_logits(feats)))
         return self.pool(self.split_maps(maps)[0])
 
     def loss(self, feats: Tuple[Tensor], data_samples: List[DataSample],
@@ -212,7 +226,7 @@ class GroupCAMHead(MultiLabelClsHead):
         """
         if self.recam is None:
             return super().loss(feats, data_samples, **kwargs)
-        maps = self.class_maps(self.pre_logits(feats))
+        maps = self.class_maps(self.embed(self.pre_logits(feats)))
         return self.loss_by_maps(maps, maps, data_samples)
 
     def _get_loss(self, cls_score: Tensor, data_samples: List[DataSample],
