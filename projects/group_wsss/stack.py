@@ -6,10 +6,11 @@ Two families of distributions carry the import names ``mmengine``, ``mmcv``,
 Nothing of them is imported here.
 """
 import importlib.util
+import os
 import re
-from importlib import metadata
+import sys
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from .version import __version__
 
@@ -54,24 +55,61 @@ def _release(version: str) -> Tuple[int, ...]:
     return tuple((parts + [0, 0, 0])[:3])
 
 
-def find(module: str, names: Tuple[str, ...]) -> Installed:
+def list_installed() -> Dict[str, str]:
+    """Version of every distribution on the path, by its normalised name.
+
+    Read off the names of the folders that pip leaves: importing
+    ``importlib.metadata`` takes longer than all the rest of this module.
+    """
+    found: Dict[str, str] = {}
+    for folder in sys.path:
+        try:
+            entries = os.listdir(folder or '.')
+        except OSError:  # a zip file, or nothing
+            continue
+        for entry in entries:
+            if entry.endswith(('.dist-info', '.egg-info')):
+                name, _, rest = entry.rpartition('.')[0].partition('-')
+                name = re.sub(r'[-_.]+', '-', name).lower()
+                if rest:
+                    found.setdefault(name, rest.partition('-')[0])
+    return found
+
+
+def _versions(names: Tuple[str, ...], installed: Dict[str,
+                                                      str]) -> Dict[str, str]:
+    """Those of the distributions that are installed."""
+    found = {name: installed[name] for name in names if name in installed}
+    if found:
+        return found
+    # eggs, zip files, importers of others
+    from importlib import metadata
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def find(module: str,
+         names: Tuple[str, ...],
+         installed: Optional[Dict[str, str]] = None) -> Installed:
     """Look for a library without importing it.
 
     Args:
         module (str): Import name.
         names (tuple[str]): Distributions that may provide it.
+        installed (dict, optional): Of ``list_installed``. Defaults to None,
+            which looks.
 
     Returns:
         Installed: What is there.
     """
-    version, found = '', []
-    for name in names:
-        try:
-            there = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-        version = version or there
-        found.append(name)
+    if installed is None:
+        installed = list_installed()
+    found = _versions(names, installed)
+    version = next(iter(found.values()), '')
     spec = importlib.util.find_spec(module)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     for folder in folders:
@@ -90,7 +128,11 @@ def find_all() -> Dict[str, Installed]:
     """Everything in ``REQUIRED`` and NumPy, by import name."""
     names = {name: row[2] for name, row in REQUIRED.items()}
     names['numpy'] = ('numpy', )
-    return {name: find(name, value) for name, value in names.items()}
+    installed = list_installed()
+    return {
+        name: find(name, value, installed)
+        for name, value in names.items()
+    }
 
 
 def _mismatches(found: Dict[str, Installed]) -> List[str]:
