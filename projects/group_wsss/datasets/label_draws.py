@@ -1,11 +1,13 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """The draw of group partners from pools of images."""
-from typing import Dict, Union
+from typing import Callable, Dict, Tuple, Union
 
 import numpy as np
 
 from ..errors import InputError
 
+# class ids, and the place of the anchor of each
+Classes = Tuple[np.ndarray, np.ndarray]
 MATCHES = ('exact', 'any', 'each', 'none')
 
 # slot number of the draw that picks a class; partner slots count from 0
@@ -54,11 +56,15 @@ class PartnerDraws:
         self._class_ptr = arrays['class_ptr']
         self._class_counts = np.diff(self._class_ptr)
 
-    def _draw(self, classes: np.ndarray, owner: np.ndarray,
-              set_ids: np.ndarray, keys: np.ndarray, exclude: np.ndarray,
-              size: int, match: str, seed: int,
-              epoch: Union[int, np.ndarray]) -> np.ndarray:
-        """The draw itself; ``classes[i]`` belongs to anchor ``owner[i]``."""
+    def _draw(self, classes_of: Callable[[np.ndarray],
+                                         Classes], set_ids: np.ndarray,
+              keys: np.ndarray, exclude: np.ndarray, size: int, match: str,
+              seed: int, epoch: Union[int, np.ndarray]) -> np.ndarray:
+        """The draw itself; ``classes_of`` tells the classes of some anchors.
+
+        It takes positions in ``keys``, ascending, and gives class ids and
+        the place of their anchor among those positions, ascending.
+        """
         if match not in MATCHES:
             raise InputError(f'match={match!r} is not one of {MATCHES}')
         num = len(keys)
@@ -77,29 +83,32 @@ class PartnerDraws:
         # any other image: the whole list is the pool
         start = np.full(num, -1, np.int64)  # -1: the whole list
         count = np.full(num, self.num_images, np.int64)
-        if match != 'none':
+        rows = np.arange(num if match != 'none' else 0)
+        if match == 'exact':
+            ids = np.maximum(set_ids, 0)
+            low = self._set_ptr[ids]
+            sizes = self._set_ptr[ids + 1] - low
+            same = (sizes > inside) & (set_ids >= 0)
+            # no class: any image will do, not those without one alone
+            same &= self._set_class_ptr[ids + 1] > self._set_class_ptr[ids]
+            start, count = np.where(same, low,
+                                    start), np.where(same, sizes, count)
+            rows = np.flatnonzero(~same)
+        if len(rows):
             # one class per anchor, so that the whole group shares it
-            usable = self._class_counts[classes] - inside[owner] > 0
+            classes, owner = classes_of(rows)
+            usable = self._class_counts[classes] > inside[rows][owner]
             classes, owner = classes[usable], owner[usable]
-            choices = np.bincount(owner, minlength=num)
-            first = np.concatenate([[0], np.cumsum(choices)])[:-1]
-            has = choices > 0
-            turn = _below(base, _CLASS_SLOT, choices)
+            choices = np.bincount(owner, minlength=len(rows))
+            first = np.cumsum(choices) - choices
+            turn = _below(base[rows], _CLASS_SLOT, choices)
             if match == 'each':
                 return self._draw_each(base, classes, first, choices, turn,
                                        exclude, size)
-            pick = first + turn
-            chosen = classes[pick[has]]
-            start[has] = self._class_ptr[chosen]
-            count[has] = self._class_counts[chosen]
-            if match == 'exact':
-                labelled = np.bincount(owner, minlength=num) > 0
-                ids = np.where(set_ids >= 0, set_ids, 0)
-                same = labelled & (set_ids >= 0)
-                sizes = self._set_ptr[ids + 1] - self._set_ptr[ids]
-                same &= sizes - inside > 0
-                start[same] = self._set_ptr[ids[same]]
-                count[same] = sizes[same]
+            has = choices > 0
+            chosen = classes[(first + turn)[has]]
+            start[rows[has]] = self._class_ptr[chosen]
+            count[rows[has]] = self._class_counts[chosen]
 
         # pools ascend, so stepping over an image needs no look for its place
         taken = [np.where(exclude >= 0, exclude, _FAR)]
@@ -160,7 +169,7 @@ class PartnerDraws:
         """Images at places of their pools; ``start=-1`` is the list."""
         inner = start >= 0
         if inner.all():
-            return self._pool[start + where].astype(np.int64)
+            return self._pool.take(start + where).astype(np.int64)
         image = where.copy()
         image[inner] = self._pool[(start + where)[inner]]
         return image

@@ -5,7 +5,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ..errors import InputError
-from .label_draws import MATCHES, PartnerDraws
+from .label_draws import MATCHES, Classes, PartnerDraws
 from .label_index_files import fingerprint_of, load_index, save_index
 from .label_sets import (flatten_labels, label_set_ids, ranges, segments,
                          smallest_int, tidy_labels)
@@ -262,11 +262,16 @@ class LabelIndex(PartnerDraws):
             0 <= anchors.min() and anchors.max() < self.num_images), \
             'anchors are positions in the index'
         set_ids = self._set_of[anchors]
-        starts = self._set_class_ptr[set_ids]
-        owner, flat = ranges(starts, self._set_class_ptr[set_ids + 1] - starts)
-        return self._draw(self._set_classes[flat], owner, set_ids,
-                          self._keys_of(anchors), anchors, size, match, seed,
-                          epoch)
+
+        def classes_of(rows: np.ndarray) -> Classes:
+            sets = set_ids[rows]
+            starts = self._set_class_ptr[sets]
+            owner, flat = ranges(starts,
+                                 self._set_class_ptr[sets + 1] - starts)
+            return self._set_classes[flat], owner
+
+        return self._draw(classes_of, set_ids, self._keys_of(anchors), anchors,
+                          size, match, seed, epoch)
 
     def query(self,
               labels: Sequence[Sequence[int]],
@@ -298,8 +303,13 @@ class LabelIndex(PartnerDraws):
         set_ids = np.full(len(keys), -1, np.int64)
         if match == 'exact':
             set_ids = self._find_sets(lengths, classes)
-        owner = np.repeat(np.arange(len(keys)), lengths)
-        return self._draw(classes, owner, set_ids, keys, exclude, size, match,
+        starts = np.cumsum(lengths) - lengths
+
+        def classes_of(rows: np.ndarray) -> Classes:
+            owner, flat = ranges(starts[rows], lengths[rows])
+            return classes[flat], owner
+
+        return self._draw(classes_of, set_ids, keys, exclude, size, match,
                           seed, epoch)
 
     def _find_sets(self, lengths: np.ndarray,
