@@ -47,6 +47,20 @@ ROWS: Dict[str, List[str]] = {
     'K=3': options(3, 16, 'train_dataloader.batch_size=15'),
     'K=4 (default)': options(4, 16),
 }
+
+
+def learned_graph(channels: int) -> List[str]:
+    """The graph of ``configs/_base_/models`` with nodes of another width."""
+    return options(4, 16, 'model.neck.num_steps=3', 'model.neck.update=gru',
+                   f'model.neck.channels={channels}',
+                   'model.neck.dropout._delete_=True',
+                   'model.neck.dropout.type=group_wsss.GraphDropout',
+                   f'{COATTENTION}.key=learned',
+                   f'{COATTENTION}.key_channels={channels // 2}',
+                   f'{COATTENTION}.scale=10.0',
+                   f'{COATTENTION}.softmax=sender', f'{COATTENTION}.gate=True')
+
+
 ABLATIONS: Dict[str, List[str]] = {
     'K=4, groups of 4 at inference':
     options(4, 4),
@@ -77,6 +91,14 @@ ABLATIONS: Dict[str, List[str]] = {
             f'{COATTENTION}.softmax=sender', f'{COATTENTION}.gate=True',
             'test_dataloader.dataset.match=exact',
             'model.test_cfg.map_source=mean'),
+    'K=4, 16 pooled tokens a sender':
+    options(4, 16, f'{COATTENTION}.pool_size=4'),
+    'K=4, ConvGRU, T=3, nodes of 256 channels':
+    learned_graph(256),
+    'K=4, ConvGRU, T=3, nodes of 128 channels':
+    learned_graph(128),
+    'K=4, ConvGRU, T=3, nodes of 64 channels':
+    learned_graph(64),
     'K=4, partners of another draw (seed 1)':
     options(4, 16, 'test_dataloader.dataset.seed=1'),
     'K=4, partners of another draw (seed 2)':
@@ -95,6 +117,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument(
         '--ablations', action='store_true', help='the rows that take it apart')
+    parser.add_argument(
+        '--only', nargs='+', help='rows whose name has one of these words')
     parser.add_argument('--work-dir', default='work_dirs/group_size')
     return parser.parse_args()
 
@@ -169,6 +193,14 @@ def main() -> None:
         with open(args.out) as file:
             results = json.load(file)
     rows = ABLATIONS if args.ablations else ROWS
+    if args.only:
+        rows = {
+            name: extra
+            for name, extra in rows.items()
+            if any(word in name for word in args.only)
+        }
+        if not rows:
+            raise InputError(f'--only {" ".join(args.only)}: no such row')
     for seed in args.seeds:
         for name, extra in rows.items():
             if any(r['row'] == name and r['seed'] == seed for r in results):
