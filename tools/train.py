@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='enable automatic mixed precision training')
+        help='mixed precision: as mmengine does it, or in bfloat16 on a CPU')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -38,12 +38,17 @@ def parse_args() -> argparse.Namespace:
 def enable_amp(cfg) -> None:
     """Turn the optimizer wrapper into its mixed precision twin."""
     from mmengine.device import get_device
-    if get_device() == 'cpu':
-        raise InputError('--amp needs a GPU, there is none here')
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+    own = 'group_wsss.BFloat16OptimWrapper'
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper', own):
         raise InputError(f'--amp: optim_wrapper.type is {kind}, it works '
                          'with OptimWrapper only')
+    if kind == own or get_device() == 'cpu':
+        if kind == 'AmpOptimWrapper':
+            raise InputError('--amp: optim_wrapper.type AmpOptimWrapper needs '
+                             'a GPU, there is none here')
+        cfg.optim_wrapper.type = own
+        return
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 

@@ -258,10 +258,23 @@ def test_missing_data(seg_config, tmp_path, capsys, call_tool):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
-def test_amp_needs_a_gpu(seg_config, tmp_path, capsys, call_tool):
+def test_amp_on_a_cpu(seg_config, trained, tmp_path, capsys, call_tool):
+    kind = '--cfg-options', 'optim_wrapper.type=AmpOptimWrapper'
     line = refused(capsys, call_tool, 'train', seg_config, '--amp',
-                   '--work-dir', tmp_path)
-    assert '--amp needs a GPU' in line
+                   '--work-dir', tmp_path, *kind)
+    assert 'AmpOptimWrapper needs a GPU' in line
+    work_dir = tmp_path / 'half'
+    call_tool('train', seg_config, '--amp', '--work-dir', work_dir)
+    text = (work_dir / seg_config.name).read_text()
+    assert "'group_wsss.BFloat16OptimWrapper'" in text
+    paths = work_dir / 'iter_2.pth', checkpoint_of(trained)
+    half, full = [
+        torch.load(path, weights_only=False)['state_dict'] for path in paths
+    ]
+    name = 'decode_head.conv_seg.weight'
+    assert half[name].dtype == torch.float32
+    assert not torch.equal(half[name], full[name])
+    torch.testing.assert_close(half[name], full[name], rtol=0, atol=.01)
 
 
 def test_stage_1_config_by_the_same_script(tiny_voc, tmp_path, capsys,

@@ -1,4 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import copy
 import os
 
 import pytest
@@ -269,6 +270,33 @@ def test_autocast():
     sum(losses.values()).backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
     assert data[0].class_maps.dtype == torch.float32
+
+
+def test_channels_last():
+    x, outs, state = torch.randn(4, 3, 16, 16), [], None
+    for change in (False, True):
+        model = build(
+            group_size=2,
+            channels_last=change,
+            neck=dict(dropout=None),
+            head=dict(num_convs=1, conv_channels=8))
+        model.init_weights()
+        last = torch.channels_last
+        # numbers are drawn in the order of the memory
+        model.load_state_dict(state or model.state_dict())
+        state = copy.deepcopy(model.state_dict())
+        for p in model.parameters():
+            if p.dim() == 4 and min(p.shape[1:]) > 1:
+                assert p.is_contiguous(memory_format=last) == change
+        feat = model.backbone(x)
+        assert feat.is_contiguous(memory_format=last) == change
+        data = samples()
+        losses = model(x, data, mode='loss')
+        sum(losses.values()).backward()
+        outs.append((losses['loss_graph'], data[0].class_maps,
+                     *[p.grad for p in model.parameters()]))
+    for one, two in zip(*outs):
+        torch.testing.assert_close(one, two)
 
 
 def test_compiled_parts_and_checkpointing():
