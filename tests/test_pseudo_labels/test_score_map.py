@@ -77,9 +77,14 @@ def test_missing_field_is_named(key):
 def test_resize_is_bilinear_without_aligned_corners():
     score = _random()
     full = score.resize()
-    expected = F.interpolate(
-        torch.from_numpy(score.maps)[None], (33, 50), mode='bilinear')[0]
-    np.testing.assert_allclose(full.maps, expected.numpy(), atol=1e-6)
+    for size in (None, (375, 500), (3, 700), (4, 5), (2, 3), (1, 1)):
+        expected = F.interpolate(
+            torch.from_numpy(score.maps)[None],
+            size or (33, 50),
+            mode='bilinear')[0]
+        got = score.resize(size).maps
+        assert got.dtype == np.float32 and got.flags.c_contiguous
+        np.testing.assert_allclose(got, expected.numpy(), atol=1e-5)
     assert full.maps.max() <= 1 and full.resize() is full
     empty = ScoreMap('x', (33, 50), [], np.zeros((0, 5, 7)))
     assert empty.resize().maps.shape == (0, 33, 50)

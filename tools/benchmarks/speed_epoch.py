@@ -11,7 +11,7 @@ import os.path as osp
 import random
 import tempfile
 from itertools import islice
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import numpy as np
 import torch
@@ -62,8 +62,11 @@ def build(name: str, cached: bool) -> nn.Module:
 class Ours:
     """Flat batches of whole groups through one backbone call."""
 
-    def __init__(self, model: nn.Module, data: VOCImageLevel,
-                 seed: int) -> None:
+    def __init__(self,
+                 model: nn.Module,
+                 data: VOCImageLevel,
+                 seed: int,
+                 bfloat16: bool = False) -> None:
         sampler = DefaultSampler(data, False, seed)
         self.loader = DataLoader(
             data,
@@ -71,13 +74,15 @@ class Ours:
                 sampler, GROUPS_A_BATCH * GROUP_SIZE, group_size=GROUP_SIZE),
             collate_fn=pseudo_collate)
         self.model = model
+        self.bfloat16 = bfloat16
         self.optimizer = torch.optim.SGD(model.parameters(), 1e-5)
         self.maps: Dict[str, ScoreMap] = {}
 
     def __call__(self) -> None:
         for batch in islice(self.loader, ANCHORS // GROUPS_A_BATCH):
             batch = self.model.data_preprocessor(batch, True)
-            losses = self.model(**batch, mode='loss')
+            with torch.autocast('cpu', torch.bfloat16, enabled=self.bfloat16):
+                losses = self.model(**batch, mode='loss')
             self.optimizer.zero_grad()
             sum(losses.values()).backward()
             self.optimizer.step()
@@ -148,20 +153,31 @@ def measure(args: argparse.Namespace) -> List[dict]:
     for title, name, cached in cases:
         model = build(name, cached)
         other = copy.deepcopy(model)
+        calls = {'ours': Ours(model, data, args.seed)}
         if cached:  # frozen, but nothing is kept
             other.backbone = other.backbone.backbone
+        else:
+            last = [
+                copy.deepcopy(model).to(memory_format=torch.channels_last)
+                for _ in range(2)
+            ]
+            calls['last'] = Ours(last[0], data, args.seed)
+            calls['half'] = Ours(last[1], data, args.seed, bfloat16=True)
         with tempfile.TemporaryDirectory() as folder:
-            times = paired(
-                {
-                    'ours': Ours(model, data, args.seed),
-                    'peer': Peer(other, data, args.seed, folder)
-                }, args.repeats)
+            calls['peer'] = Peer(other, data, args.seed, folder)
+            times = paired(calls, args.repeats)
         number = ANCHORS * GROUP_SIZE
+
+        def faster(name: str) -> Optional[float]:
+            return ratio(times['peer'], times[name]) if name in times else None
+
         rows.append({
             'backbone': title,
             'ours, ms a photograph': 1000 * seconds(times['ours']) / number,
             'peer': 1000 * seconds(times['peer']) / number,
-            'ours is faster by': ratio(times['peer'], times['ours']),
+            'ours is faster by': faster('ours'),
+            'with channels last': faster('last'),
+            'channels last and bfloat16': faster('half'),
             'times': times
         })
         print(title, f'{rows[-1]["ours is faster by"]:.2f}', flush=True)

@@ -7,10 +7,10 @@ from typing import Any, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from ..errors import InputError, NonFiniteError
 from ..files import atomic_write, check_image_id, check_regular
+from .resize_maps import resize_maps
 
 # labels are uint8: 0 background, class id + 1, 255 unknown
 MAX_CLASS_ID = 253
@@ -139,17 +139,10 @@ class ScoreMap:
         size = self.ori_shape if size is None else tuple(size)
         if self.maps.shape[1:] == size:
             return self
-        maps = np.zeros((0, *size), dtype=np.float32)
-        if len(self.maps):
-            maps = F.interpolate(
-                torch.from_numpy(self.maps)[None],
-                size=size,
-                mode='bilinear',
-                align_corners=False)[0].clamp_(0, 1).numpy()
         # all is checked and in order: maps at image size are not gone over
         # again
         resized = copy.copy(self)
-        resized.maps = maps
+        resized.maps = resize_maps(self.maps, size)
         return resized
 
     def best(self) -> Tuple[np.ndarray, np.ndarray]:

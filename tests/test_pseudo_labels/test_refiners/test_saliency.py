@@ -1,8 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from group_wsss.errors import InputError
@@ -87,11 +85,7 @@ def test_array_level(tmp_path):
     maps = np.random.default_rng(0).random((2, 3, 4), np.float32)
     saliency = np.random.default_rng(1).random((9, 8), np.float32)
     refiner = Saliency('unused')
-    up = F.interpolate(
-        torch.from_numpy(maps)[None],
-        size=(9, 8),
-        mode='bilinear',
-        align_corners=False)[0].numpy()
+    up = ScoreMap('x', (9, 8), [0, 1], maps).resize().maps
     fused = refiner.fuse(maps, saliency)
     np.testing.assert_array_equal(fused, refiner.fuse(up, saliency))
     np.testing.assert_array_equal(fused, refiner.refine(maps, saliency))

@@ -2,10 +2,9 @@
 from typing import Optional, Union
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from ...registry import TASK_UTILS
+from ..resize_maps import resize_maps
 from .background import remove_background
 from .background_refiner import BackgroundRefiner
 from .mean_field import check_options, dense_crf
@@ -79,11 +78,7 @@ class DenseCRF(BackgroundRefiner):
             np.ndarray: float32 ``(n, H, W)`` in [0, 1].
         """
         if maps.shape[1:] != image.shape[:2]:
-            maps = F.interpolate(
-                torch.from_numpy(maps)[None],
-                size=image.shape[:2],
-                mode='bilinear',
-                align_corners=False)[0].clamp_(0, 1).numpy()
+            maps = resize_maps(maps, image.shape[:2])
         probs = dense_crf(
             self.probabilities(maps),
             image,

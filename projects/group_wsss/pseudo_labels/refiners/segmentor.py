@@ -3,13 +3,13 @@ from typing import Optional, Union
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
 from ...errors import InputError
 from ...registry import TASK_UTILS
+from ..resize_maps import resize_maps
 from ..score_map import ScoreMap
 from .background import remove_background
 from .background_refiner import BackgroundRefiner
@@ -114,11 +114,7 @@ class Segmentor(BackgroundRefiner):
                 f'{len(logits)} classes with background')
         log_probs = logits[torch.from_numpy(rows)].log_softmax(dim=0)
         if self.map_weight:
-            maps = F.interpolate(
-                torch.from_numpy(maps)[None],
-                size=log_probs.shape[-2:],
-                mode='bilinear',
-                align_corners=False)[0].clamp_(0, 1).numpy()
+            maps = resize_maps(maps, tuple(log_probs.shape[-2:]))
             probs = self.probabilities(maps)
             # a map of 0 is a strong opinion, not a certainty
             log_maps = torch.from_numpy(probs).clamp_(min=1e-4).log_()
