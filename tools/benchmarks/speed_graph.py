@@ -13,18 +13,24 @@ REPEATS = 2
 # as in configs/_base_/models and in configs/group_wsss/reference.py
 NODES: Dict[str, dict] = {
     'feature':
-    dict(in_channels=256, coattention=dict(normalize=True, scale=10.0)),
+    dict(in_channels=64, coattention=dict(normalize=True, scale=10.0)),
     'logit': dict(in_channels=20),
 }
+WIDE = dict(NODES['feature'], in_channels=256)
 # multiplications of one round; beyond them a run is not repeated
 SMALL = 2 * 10**10
 # more bytes of attention matrices than this: the peer is not run
 PEER_LIMIT = 6 * 2**30
 
 
+def nodes_of(node: str) -> dict:
+    """Options of the neck; ``'wide'`` nodes have four times the channels."""
+    return WIDE if node == 'wide' else NODES[node]
+
+
 def build(node: str, k: int, steps: int, **more) -> CoAttentionGNN:
     """The neck, with dropout by masks always: the peer's coin is another."""
-    options = {**NODES[node], **more}
+    options = {**nodes_of(node), **more}
     return CoAttentionGNN(
         num_steps=steps,
         group_size=k,
@@ -59,11 +65,11 @@ def measure_case(node: str, k: int, side: int, steps: int,
                  args: argparse.Namespace) -> dict:
     """A row: plain, with checkpointing, and with pooled messages."""
     torch.manual_seed(args.seed)
-    x = torch.randn(k, NODES[node]['in_channels'], side, side)
+    x = torch.randn(k, nodes_of(node)['in_channels'], side, side)
     x = x.to(args.device).requires_grad_()
     neck = build(node, k, steps).to(args.device)
     saving = build(node, k, steps, with_cp=True).to(args.device)
-    pooled = dict(NODES[node].get('coattention', {}), pool_size=16)
+    pooled = dict(nodes_of(node).get('coattention', {}), pool_size=16)
     pooled = build(node, k, steps, coattention=pooled).to(args.device)
     calls = {'ours': ours(neck, x)}
     if k * (k - 1) * steps * 4 * side**4 <= PEER_LIMIT:
@@ -93,7 +99,7 @@ def measure_case(node: str, k: int, side: int, steps: int,
         return peak['peer'] / peak[name] if 'peer' in peak else None
 
     return {
-        'node': node,
+        'node': f'{node}, {x.shape[1]} channels',
         'K': k,
         'T': steps,
         'positions': f'{side}x{side}',
@@ -114,7 +120,8 @@ def measure(args: argparse.Namespace) -> List[dict]:
     """All cases; T = 3 for small groups and T = 1 where it takes long."""
     cases = [(node, k, side, 3 if k <= 4 and side <= 32 else 1)
              for node in NODES for side in (32, 64) for k in (3, 4, 8, 16)]
-    cases += [('logit', 4, 64, 3)]
+    cases += [(node, 4, 64, 3) for node in NODES]
+    cases += [('wide', 4, 32, 3), ('wide', 4, 64, 1)]
     if not args.full:
         cases = [c for c in cases if c[2] == 32 or c[1] <= 4]
     rows = []

@@ -17,7 +17,7 @@ model = dict(
     neck=dict(
         type='group_wsss.CoAttentionGNN',
         in_channels=1280,
-        channels=256,
+        channels=64,
         num_steps=3,
         coattention=dict(normalize=True, scale=10.0)),
     head=dict(

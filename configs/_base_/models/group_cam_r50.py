@@ -28,7 +28,7 @@ model = dict(
     neck=dict(
         type='group_wsss.CoAttentionGNN',
         in_channels=2048,
-        channels=256,
+        channels=64,
         num_steps=3,
         coattention=dict(normalize=True, scale=10.0)),
     head=dict(

@@ -27,7 +27,7 @@ model = dict(
     neck=dict(
         type='group_wsss.CoAttentionGNN',
         in_channels=768,
-        channels=256,
+        channels=64,
         num_steps=3,
         coattention=dict(normalize=True, scale=10.0)),
     head=dict(type='group_wsss.GroupCAMHead', in_channels=768, num_classes=20),

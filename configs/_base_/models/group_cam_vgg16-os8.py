@@ -21,7 +21,7 @@ model = dict(
     neck=dict(
         type='group_wsss.CoAttentionGNN',
         in_channels=512,
-        channels=256,
+        channels=64,
         num_steps=3,
         coattention=dict(normalize=True, scale=10.0)),
     head=dict(
