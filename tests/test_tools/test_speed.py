@@ -105,6 +105,7 @@ def test_small_cases(monkeypatch):
     import speed_dump
     import speed_gpu
     import speed_graph
+    import speed_profile
     import speed_step
     build = speed_step.build
 
@@ -126,6 +127,15 @@ def test_small_cases(monkeypatch):
     assert 0 < row['memory ~ (K-1)^'] < 1.2
     row = speed_step.measure_row('small', 'group_cam_tiny', 48, 4, ARGS)
     assert row['memory, K=4 / K=1'] > 1
+    monkeypatch.setattr(speed_profile, 'SIDE', 4)
+    monkeypatch.setattr(speed_profile, 'IMAGES', 2)
+    rows = speed_profile.measure(ARGS)
+    for work in ('graph, logit nodes', 'label images'):
+        for side in ('peer, % of its time', 'ours, % of its time'):
+            parts = [row[side] for row in rows if row['work'] == work]
+            assert sum(parts) == pytest.approx(100) and min(parts) >= 0
+    assert rows[0]['what'] == 'fused attention'
+    assert rows[0]['ours, % of its time'] > rows[0]['peer, % of its time'] == 0
     rows = speed_dump.measure(ARGS, 2)
     assert rows[0]['ours is faster by'] == 1
     monkeypatch.setitem(speed_gpu.BACKBONES, 'small', 'group_cam_tiny')
@@ -180,5 +190,8 @@ def test_sides_of_an_epoch(monkeypatch, data_root, tmp_path):
     monkeypatch.setattr(speed_epoch, 'build',
                         lambda name, cached: real('group_cam_tiny', cached))
     rows = speed_epoch.measure(args)
-    assert len(rows) == 3 and len(seen) == 6
+    # three ways of ours and the peer; a frozen backbone has one way
+    assert len(rows) == 3 and len(seen) == 4 + 4 + 2
+    assert rows[0]['channels last and bfloat16'] == 1
+    assert rows[2]['channels last and bfloat16'] is None
     assert len(seen[0].maps) == 2

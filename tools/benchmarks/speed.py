@@ -31,6 +31,7 @@ TABLES = {
     'epoch': 'speed_epoch',
     'loading': 'speed_loading',
     'gpu': 'speed_gpu',
+    'profile': 'speed_profile',
     'startup': 'speed_startup',
 }
 
