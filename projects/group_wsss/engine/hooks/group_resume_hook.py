@@ -70,7 +70,8 @@ class GroupResumeHook(Hook):
 
     - ``IterBasedTrainLoop``: older mmengine reads the batches of all
       iterations that were trained before and throws them away. The sampler
-      is moved instead.
+      is moved instead. Its workers, which start before any hook can prepare
+      them, are replaced.
     - ``EpochBasedTrainLoop``: mmengine begins the epoch again. A checkpoint
       from the middle of one, as ``PreemptionHook`` saves it, goes on there;
       the log counts the batches that are left.
