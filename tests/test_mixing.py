@@ -64,7 +64,7 @@ MMSEG = {
                   in_channels=2048, out_channels=2048))""", 'PCAWhitening'),
     'whitened-keys':
     (DEEPLAB,
-     GRAPH.replace('self_edge=True', "self_edge=True, "
+     GRAPH.replace('self_edge=True', 'self_edge=True, '
                    "coattention=dict(key='whitened')"), 'PCAWhitening'),
     'feature-cache': (DEEPLAB, CACHE, 'FeatureCache'),
     # another backbone: the weights of the old one go

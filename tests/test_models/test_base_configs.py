@@ -96,5 +96,5 @@ def test_no_map():
     path, = (p for p in CONFIGS if short(p) == 'deit-s')
     cfg = load(path)
     cfg.backbone.out_type = 'cls_token'
-    with pytest.raises(InputError, match="VisionTransformer .*featmap"):
+    with pytest.raises(InputError, match='VisionTransformer .*featmap'):
         MODELS.build(cfg)(torch.rand(4, 3, 64, 64))

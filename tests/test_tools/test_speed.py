@@ -70,7 +70,7 @@ def test_table_and_page(tmp_path):
     }
     text = markdown(path)
     assert text.splitlines()[:4] == [
-        '| case | ratio | rate |', '| --- | --- | --- |', '| a | 1.23 | - |',
+        '| case | ratio | rate |', '| -- | -- | -- |', '| a | 1.23 | - |',
         '| b | - | 123,457 |'
     ]
     page = tmp_path / 'page.md'
@@ -78,8 +78,9 @@ def test_table_and_page(tmp_path):
                     '<!-- speed_y -->\nother\n<!-- end -->\n')
     update_page(str(page), 'x', text)
     update_page(str(page), 'x', text)
-    assert page.read_text() == (f'x\n<!-- speed_x -->\n{text}\n<!-- end -->\n'
-                                '<!-- speed_y -->\nother\n<!-- end -->\n')
+    assert page.read_text() == (
+        f'x\n<!-- speed_x -->\n\n{text}\n\n<!-- end -->\n'
+        '<!-- speed_y -->\nother\n<!-- end -->\n')
     with pytest.raises(InputError, match='no place for the table z'):
         update_page(str(page), 'z', text)
 

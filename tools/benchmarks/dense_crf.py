@@ -205,7 +205,7 @@ def print_table(rows: List[dict]) -> None:
     ]
     print('| bilateral | unary | agreement: mean | lowest | changed by the '
           f'CRF | {" | ".join(heads)} |')
-    print('| --- ' * (5 + len(heads)) + '|')
+    print('| -- ' * (5 + len(heads)) + '|')
     for setting in SETTINGS:
         for unary in UNARIES:
             mine = [

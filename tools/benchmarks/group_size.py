@@ -221,7 +221,7 @@ def print_table(results: List[dict]) -> None:
         results (list[dict]): Of :func:`run_row`.
     """
     print('| row | seeds | mean mIoU | lowest | highest |')
-    print('| --- | --- | --- | --- | --- |')
+    print('| -- | -- | -- | -- | -- |')
     for name in dict.fromkeys(r['row'] for r in results):
         got = [r['mIoU'] for r in results if r['row'] == name]
         print(f'| {name} | {len(got)} | {sum(got) / len(got):.2f} | '

@@ -337,7 +337,7 @@ def print_table(results: List[dict]) -> None:
     keys = ('fixed', 'mask_free', 'oracle', 'boundary', 'unknown',
             'seconds_per_image', 'val')
     print('| row | seeds | ' + ' | '.join(keys) + ' |')
-    print('| --- ' * (len(keys) + 2) + '|')
+    print('| -- ' * (len(keys) + 2) + '|')
     for title in dict.fromkeys(r['row'] for r in results):
         mine = [r for r in results if r['row'] == title]
         cells = []

@@ -166,7 +166,7 @@ def markdown(path: str) -> str:
     heads = list(
         dict.fromkeys(key for row in rows for key, value in row.items()
                       if not isinstance(value, (list, dict))))
-    lines = [f'| {" | ".join(heads)} |', '| --- ' * len(heads) + '|']
+    lines = [f'| {" | ".join(heads)} |', '| -- ' * len(heads) + '|']
     for row in rows:
         cells = [_cell(row.get(head)) for head in heads]
         lines.append(f'| {" | ".join(cells)} |')
@@ -196,5 +196,5 @@ def update_page(page: str, table: str, text: str) -> None:
     if not marks.search(old):
         raise InputError(f'{page}: has no place for the table {table}')
     new = marks.sub(
-        lambda found: found.group(1) + text + '\n' + found.group(2), old)
+        lambda found: f'{found.group(1)}\n{text}\n\n{found.group(2)}', old)
     atomic_write(page, new.encode())

@@ -225,7 +225,7 @@ class _Reader:
                              'too deeply or a number too long') from None
         if not isinstance(content, dict) or not isinstance(
                 content.get('images'), list):
-            raise InputError(f"{self.path}: expected an object with a list "
+            raise InputError(f'{self.path}: expected an object with a list '
                              "'images'")
         names = content.get('classes')
         if names is not None:

@@ -61,7 +61,7 @@ def read_voc_xml(data: bytes, class_to_idx: dict,
             raise
         raise InputError(f'malformed XML: {error}') from None
     if root is None or root.tag != 'annotation':
-        raise InputError("is no VOC annotation: the root is not "
+        raise InputError('is no VOC annotation: the root is not '
                          "'annotation'")
     labels = set()
     for obj in root.findall('object'):

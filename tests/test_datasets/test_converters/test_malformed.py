@@ -144,7 +144,7 @@ CASES = {
                        r": task\[1\]: the tag '3' is no text"),
     'studio: folder': (read_label_studio, 'a.json',
                        task(data=dict(image='http://host/x/')),
-                       r": task\[1\]: .* names no file"),
+                       r': task\[1\]: .* names no file'),
     'studio: address': (read_label_studio, 'a.json',
                         task(data=dict(image='http://[x')),
                         r': task\[1\]: .* is no address'),

@@ -295,7 +295,7 @@ def test_bad_ids_are_told_before_training(make):
     runner, watch = make('w', dict(image_ids=['tiny_1', 'nobody']))
     with pytest.raises(InputError) as caught:
         runner.train()
-    assert str(caught.value) == ("ClassMapVisualizationHook: image_ids: "
+    assert str(caught.value) == ('ClassMapVisualizationHook: image_ids: '
                                  "'nobody' is not in the training list")
     assert not watch.order
     for place in (8, -1):

@@ -83,7 +83,7 @@ def _id(where: str, key: Any, int_ids: Optional[str]) -> str:
     if isinstance(key, str):
         return key
     if int_ids is None:
-        raise InputError(f"{where}: is a number; say how ids look: int_ids "
+        raise InputError(f'{where}: is a number; say how ids look: int_ids '
                          f'is one of {", ".join(INT_IDS)}')
     digits = str(key)
     if int_ids == 'voc':

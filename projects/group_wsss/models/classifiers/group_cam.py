@@ -117,7 +117,7 @@ class GroupCAM(ImageClassifier):
         self.test_cfg = test_cfg
         self.freeze_backbone = freeze_backbone
         if node == 'logit' and not getattr(self.head, 'share_classifier', 1):
-            raise InputError("share_classifier=False of the head has no use "
+            raise InputError('share_classifier=False of the head has no use '
                              "with node='logit'")
         if (node == 'logit' and self.with_neck
                 and getattr(self.head, 'recam', None) is not None):

@@ -121,7 +121,7 @@ class CoAttentionGNN(BaseModule):
             **(coattention or {})
         })
         if with_cp and getattr(self.coattention, 'whiten', None) is not None:
-            raise InputError("with_cp of CoAttentionGNN does not go with "
+            raise InputError('with_cp of CoAttentionGNN does not go with '
                              "key='whitened': statistics would count twice")
         if aggregation == 'concat':
             _choice('coattention.softmax',
