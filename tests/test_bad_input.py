@@ -227,15 +227,18 @@ def test_group_sizes_differ(data, tool, tmp_path):
 
 @pytest.mark.parametrize(
     'options, words', [
-        (['model.neck.in_channels=512'
-          ], ['in_channels of CoAttentionGNN is 512', '(4, 64,']),
-        (['model.head.in_channels=32'], ['in_channels of GroupCAMHead is 32']),
+        (['model.neck.in_channels=512'],
+         ['in_channels of the neck is 512', 'in_channels of the head is 64']),
+        (['model.head.in_channels=32'],
+         ['in_channels of the neck is 64', 'in_channels of the head is 32']),
+        (['model.head.in_channels=32', 'model.neck.in_channels=32'
+          ], ['in_channels of GroupCAMHead is 32', '(4, 64,']),
         ([
             'model.backbone._delete_=True', 'model.backbone.img_size=64',
             'model.backbone.type=mmpretrain.VisionTransformer'
         ], ['VisionTransformer', "out_type='featmap'"]),
     ],
-    ids=['neck', 'head', 'no map'])
+    ids=['neck', 'head', 'both', 'no map'])
 def test_parts_that_do_not_fit(options, words, data, tool, tmp_path):
     line = tool('train', *options)
     for word in words:
