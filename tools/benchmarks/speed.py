@@ -16,6 +16,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 HERE = osp.dirname(osp.abspath(__file__))
 sys.path.insert(0, HERE)
 
+import cv2
 import speed_common
 import torch
 from mmengine.logging import MMLogger
@@ -73,6 +74,7 @@ def main() -> None:
         table = importlib.import_module(TABLES[args.table])
         args.repeats = args.repeats or table.REPEATS
         torch.manual_seed(args.seed)
+        cv2.setNumThreads(0)  # as mmengine's runner does
         env = speed_common.environment(args)
         speed_common.save(args.out, env, table.measure(args))
     text = speed_common.markdown(args.out)
