@@ -21,8 +21,8 @@ BACKBONES: Dict[str, str] = {
     'ResNet-50': 'group_cam_r50',
     'VGG16': 'group_cam_vgg16-os8',
 }
-# nodes as wide as this beside those of the configs
-WIDE = 256
+# nodes as wide as this, and tokens on such a grid, beside what configs have
+WIDE, POOL_SIZE = 256, 8
 
 
 def build(name: str,
@@ -75,12 +75,12 @@ def step(model: nn.Module, images: torch.Tensor,
     return call
 
 
-def measure(args: argparse.Namespace, sides=(224, ), images=IMAGES) -> list:
+def measure(args: argparse.Namespace) -> list:
     """One row for each backbone and size."""
     rows = []
-    for title, name in BACKBONES.items():
-        for side in sides:
-            rows.append(measure_row(title, name, side, images, args))
+    for side in (224, 448) if args.full else (224, ):
+        for title, name in BACKBONES.items():
+            rows.append(measure_row(title, name, side, IMAGES, args))
             print(
                 title, side, f'{rows[-1]["time, K=4 / K=1"]:.2f}', flush=True)
     return rows
@@ -94,6 +94,7 @@ def measure_row(title: str, name: str, side: int, images: int,
         'K=1': build(name, 1),
         'K=4': build(name, 4),
         'wide': build(name, 4, channels=WIDE),
+        'pooled': build(name, 4, POOL_SIZE),
         'checkpointed': build(name, 4, with_cp=True),
     }
     calls = {}
@@ -112,6 +113,8 @@ def measure_row(title: str, name: str, side: int, images: int,
         'memory, K=4 / K=1': peak['K=4'] / peak['K=1'],
         f'time, nodes of {WIDE} channels': ratio(times['wide'], times['K=1']),
         f'memory, {WIDE} channels': peak['wide'] / peak['K=1'],
+        f'time, {POOL_SIZE**2} tokens': ratio(times['pooled'], times['K=1']),
+        f'memory, {POOL_SIZE**2} tokens': peak['pooled'] / peak['K=1'],
         'time, checkpointed': ratio(times['checkpointed'], times['K=1']),
         'memory, checkpointed': peak['checkpointed'] / peak['K=1'],
         'times': times,
