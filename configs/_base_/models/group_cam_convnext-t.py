@@ -25,6 +25,7 @@ model = dict(
     neck=dict(
         type='group_wsss.CoAttentionGNN',
         in_channels=768,
+        # wider nodes cost more and did not help (docs/benchmarks.md)
         channels=64,
         num_steps=3,
         coattention=dict(normalize=True, scale=10.0)),
