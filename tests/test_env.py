@@ -25,7 +25,10 @@ case "$*" in
     *) exec REAL -S "$@" ;;
 esac
 """
-FILES = ['torch', 'mminstall', 'runtime', 'demo', 'optional', 'onnx', 'tests']
+FILES = [
+    'torch', 'mminstall', 'runtime', 'demo', 'optional', 'onnx', 'tests',
+    'docs'
+]
 
 
 class Box:
@@ -97,7 +100,7 @@ def test_default(box):
     assert box.run('--stack', 'default')[1] == box.run()[1] == []
     # a change of any of them is installed
     (box.root / 'requirements/openmmlab/torch.txt').write_text('torch==2.1.1')
-    assert len(box.run()[1]) == 8
+    assert len(box.run()[1]) == 9
 
 
 @pytest.mark.parametrize('words, env', [
@@ -174,7 +177,7 @@ def test_a_python_that_torch_does_not_know(box):
 def test_an_environment_for_each_stack(box, words, folder):
     done, calls = box.run(*words, active=False)
     assert done.returncode == 0, done.stderr
-    assert len(calls) == 8
+    assert len(calls) == 9
     assert f'environment: {box.root}/{folder} (' in done.stdout
     assert (box.root / folder / '.group_wsss_requirements').is_file()
     assert box.run(*words, active=False)[1] == []
