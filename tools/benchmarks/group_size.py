@@ -93,6 +93,9 @@ ABLATIONS: Dict[str, List[str]] = {
             'model.test_cfg.map_source=mean'),
     'K=4, 16 pooled tokens a sender':
     options(4, 16, f'{COATTENTION}.pool_size=4'),
+    'K=4, trained in bfloat16, channels last':
+    options(4, 16, 'optim_wrapper.type=group_wsss.BFloat16OptimWrapper',
+            'model.channels_last=True'),
     'K=4, ConvGRU, T=3, nodes of 256 channels':
     learned_graph(256),
     'K=4, ConvGRU, T=3, nodes of 128 channels':
