@@ -18,10 +18,8 @@ class BFloat16OptimWrapper(OptimWrapper):
     mmengine's ``AmpOptimWrapper`` scales it and refuses to run without an
     accelerator. Weights, gradients and the state of the optimizer stay
     float32. A processor without bfloat16 instructions (AVX512-BF16, AMX)
-    gets slower by it.
-
-    Args:
-        *args, **kwargs: As for ``mmengine.optim.OptimWrapper``.
+    gets slower by it. Arguments are those of
+    ``mmengine.optim.OptimWrapper``.
     """
 
     @contextmanager
