@@ -91,8 +91,8 @@ class PartnerDraws:
             same = (sizes > inside) & (set_ids >= 0)
             # no class: any image will do, not those without one alone
             same &= self._set_class_ptr[ids + 1] > self._set_class_ptr[ids]
-            start, count = np.where(same, low,
-                                    start), np.where(same, sizes, count)
+            start = np.where(same, low, start)
+            count = np.where(same, sizes, count)
             rows = np.flatnonzero(~same)
         if len(rows):
             # one class per anchor, so that the whole group shares it
