@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent
 # what a wheel has besides the package, where mim looks for it
 SHIPPED = ('configs', 'tools', 'model-index.yml')
 # of the tools, what is of use in a checkout only
-NOT_SHIPPED = ('__pycache__', '*.pyc', 'benchmarks', 'build_docs.sh', 'env.sh',
+NOT_SHIPPED = ('__pycache__', '*.pyc', 'build_docs.sh', 'env.sh',
                'quickstart.sh', 'run_tests.sh', 'setup_env.sh')
 
 

@@ -40,10 +40,10 @@ def no_global_state():
 
 @pytest.fixture(scope='session')
 def data_root() -> Path:
-    """Real photographs in VOC layout; not part of the repository."""
+    """Real images in VOC layout; not part of the repository."""
     folder = ROOT.parent / 'shared' / 'data' / 'coco540'
     if not folder.is_dir():
-        pytest.skip('the shared photographs are not on this machine')
+        pytest.skip('the shared images are not on this machine')
     return folder
 
 
@@ -91,7 +91,7 @@ def call_tool(monkeypatch) -> Callable[..., None]:
     """
 
     def call(name: str, *args) -> None:
-        from group_wsss import cli
+        from group_wsss.utils import cli
         spec = importlib.util.spec_from_file_location(
             f'group_wsss_tool_{name}', ROOT / 'tools' / f'{name}.py')
         tool = importlib.util.module_from_spec(spec)

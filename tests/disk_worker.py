@@ -15,11 +15,11 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
+from group_wsss.contrib.exporters.staging import staged
+from group_wsss.contrib.reliability import use_atomic_writes
 from group_wsss.datasets import generate_toy
-from group_wsss.engine import use_atomic_writes
-from group_wsss.errors import InputError
 from group_wsss.pseudo_labels import LabelWriter
-from group_wsss.pseudo_labels.exporters.staging import staged
+from group_wsss.utils.errors import InputError
 
 FAULTS = ('full', 'read-only', 'vanished')
 

@@ -25,8 +25,8 @@ from mmengine.registry import HOOKS, MODELS, DefaultScope
 from mmengine.runner import FlexibleRunner, Runner
 
 import group_wsss.engine  # noqa: F401
-from group_wsss import cli
-from group_wsss.launch import build_runner, torch_is_at_least
+from group_wsss.utils import cli
+from group_wsss.utils.launch import build_runner, torch_is_at_least
 
 CONFIG = Path(__file__).parent / 'configs' / 'tiny_group_cam.py'
 FSDP = Path(__file__).parents[1] / 'configs' / '_base_' / 'fsdp.py'
@@ -200,7 +200,7 @@ def hang(how, root, world):
 
 
 def fail(root, world):
-    """A corrupt photograph without ``on_corrupt``."""
+    """A corrupt image without ``on_corrupt``."""
     measure(
         root,
         world,
@@ -226,7 +226,7 @@ def fork(task, root, world):
 
 
 def prepare(base):
-    """Weights that give every photograph class maps of its own."""
+    """Weights that give every image class maps of its own."""
     cfg = config(base, 1)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmpretrain'):

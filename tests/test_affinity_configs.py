@@ -34,7 +34,7 @@ def stem(path):
 
 @pytest.fixture
 def data(tiny_voc, tmp_path, monkeypatch):
-    """Eight photographs with tags and seeds; masks that are garbage."""
+    """Eight images with tags and seeds; masks that are garbage."""
     root, dump = tmp_path / 'voc', tmp_path / 'seeds'
     shutil.copytree(tiny_voc, root)
     dump.mkdir()

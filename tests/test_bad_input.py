@@ -161,7 +161,7 @@ def folder(path):
 
 
 PHOTOGRAPHS = {
-    missing: 'no such photograph (1 of 8',
+    missing: 'no such image (1 of 8',
     truncated: 'truncated or corrupt image',
     empty: 'the file is empty',
     no_image: 'not an image',
@@ -181,7 +181,7 @@ def fork(workers):
 @pytest.mark.parametrize('workers', [0, 2])
 @pytest.mark.parametrize('command', ['train', 'test'])
 @pytest.mark.parametrize('harm', PHOTOGRAPHS, ids=lambda f: f.__name__)
-def test_photographs(harm, command, workers, data, tool, tmp_path):
+def test_images(harm, command, workers, data, tool, tmp_path):
     if workers and harm not in (truncated, label_image, folder):
         pytest.skip('the two roads part before the kind of the harm matters')
     work_dir = tmp_path / 'work'
@@ -189,10 +189,10 @@ def test_photographs(harm, command, workers, data, tool, tmp_path):
         assert tool('test') is None
         before = labels_in(work_dir)
         assert WITNESSES < set(before) and len(before) == 10
-    photograph = data / 'JPEGImages' / 'tiny_5.jpg'
-    harm(photograph)
+    image = data / 'JPEGImages' / 'tiny_5.jpg'
+    harm(image)
     line = tool(command, 'train_cfg.max_iters=9', *fork(workers))
-    assert line.startswith(f'{photograph}: {PHOTOGRAPHS[harm]}')
+    assert line.startswith(f'{image}: {PHOTOGRAPHS[harm]}')
     after = labels_in(work_dir)
     assert after == (before if command == 'test' else {})
 
@@ -450,7 +450,7 @@ def test_misspelt_type(command, key, value, data, tool, tmp_path):
 @pytest.mark.parametrize('key, value', [
     ('data_root', '/nowhere/at/all'),
     ('ann_file', 'none.txt'),
-    ('data_prefix', 'Photographs'),
+    ('data_prefix', 'Images'),
 ])
 def test_missing_data(command, key, value, data, tool, tmp_path):
     where = f'{command}_dataloader.dataset.'

@@ -11,9 +11,9 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from group_wsss.checkpoint import (StateDictCheckHook, load_from_file,
-                                   use_safe_loading)
-from group_wsss.errors import InputError
+from group_wsss.utils.checkpoint import (StateDictCheckHook, load_from_file,
+                                         use_safe_loading)
+from group_wsss.utils.errors import InputError
 
 
 class Call:

@@ -6,8 +6,8 @@ import pytest
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
-from group_wsss import cli
-from group_wsss.errors import InputError
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
 
 
 class Broken:

@@ -20,8 +20,8 @@ from mmpretrain.structures import DataSample
 from PIL import Image
 
 from group_wsss.datasets import COCO_CLASSES, generate_toy
-from group_wsss.engine import settle_num_classes
-from group_wsss.pseudo_labels import ScoreMap
+from group_wsss.engine.runner import settle_num_classes
+from group_wsss.structures import ScoreMap
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGE1 = sorted((ROOT / 'configs/group_wsss').glob('*.py'))
@@ -54,7 +54,7 @@ def roots(tiny_voc, tmp_path_factory):
     shutil.copytree(tiny_voc, voc)
     shutil.copytree(voc / 'SegmentationClass', root / 'pseudo')
     tags = ''.join(f'tiny_{i} {i % 2}\n' for i in range(8))
-    # photographs of two sizes
+    # images of two sizes
     for i in range(4):
         Image.new('RGB', (40, 56),
                   (30 * i, 90, 0)).save(voc / f'JPEGImages/tiny_{i}.jpg')
@@ -464,7 +464,7 @@ def test_reference_choices():
         coin='call',
         active_in_eval=True)
     assert [step.type for step in cfg.train_pipeline] == [
-        'group_wsss.LoadPhoto', 'ResizeEdge', 'ColorJitter', 'PackInputs'
+        'group_wsss.LoadImage', 'ResizeEdge', 'ColorJitter', 'PackInputs'
     ]
     assert (cfg.train_pipeline[1].scale,
             cfg.train_pipeline[1].edge) == (256, 'short')

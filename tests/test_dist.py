@@ -19,7 +19,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'tests' / 'configs' / 'tiny_group_cam.py'
 NUM_IMAGES = 7  # odd: one of two ranks repeats an image
-# photographs keep their shape: a group holds different sizes
+# images keep their shape: a group holds different sizes
 OPTIONS = [
     '--cfg-options', 'test_dataloader.dataset.dataset.pipeline.1.keep_ratio='
     'True', 'group_size=3', 'test_dataloader.dataset.group_size=3'
@@ -36,7 +36,7 @@ pytestmark = [
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    """Seven photographs of different size, one or two classes in each."""
+    """Seven images of different size, one or two classes in each."""
     root = tmp_path_factory.mktemp('odd')
     (root / 'JPEGImages').mkdir()
     rng = np.random.default_rng(3)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from group_wsss.launch import torch_is_at_least
-from group_wsss.pseudo_labels import encode_index_png
+from group_wsss.structures import encode_index_png
+from group_wsss.utils.launch import torch_is_at_least
 
 WORKER = Path(__file__).with_name('dist_worker.py')
 WORLDS = (1, 2, 4)
@@ -30,7 +30,7 @@ pytestmark = [
 
 
 def write_data(root):
-    """Seven photographs, masks, lists, and three files that are corrupt."""
+    """Seven images, masks, lists, and three files that are corrupt."""
     for name in ('JPEGImages', 'SegmentationClass'):
         (root / name).mkdir(parents=True)
     rng = np.random.default_rng(3)
@@ -48,7 +48,7 @@ def write_data(root):
     for name, rows in (('list', lines), ('few', lines[:3])):
         (root / f'{name}.txt').write_text('\n'.join(rows) + '\n')
     whole = (root / 'JPEGImages/odd_6.jpg').read_bytes()
-    for name, data in zip(CORRUPT, (whole[:-300], b'', b'not a photograph')):
+    for name, data in zip(CORRUPT, (whole[:-300], b'', b'not an image')):
         (root / f'JPEGImages/{name}.jpg').write_bytes(data)
         (root / f'SegmentationClass/{name}.png').write_bytes(
             encode_index_png(np.zeros((4, 4), np.uint8)))
@@ -148,7 +148,7 @@ def test_the_same_dump(base, world, name, images):
     assert len(set(labels)) == images
 
 
-def test_corrupt_photographs_have_no_label(base, world):
+def test_corrupt_images_have_no_label(base, world):
     if world == 4:
         pytest.skip('done by one and two processes')
     files, manifest = dump_of(base, world, 'bad0')
@@ -165,11 +165,11 @@ def test_corrupt_photographs_have_no_label(base, world):
     for metrics in results(base, world, 'test_bad0'):
         assert metrics == pytest.approx(
             results(base, 1, 'test_bad0')[0], abs=1e-6, rel=0)
-    line = '3 corrupt photographs have no label'
+    line = '3 corrupt images have no label'
     assert log_of(base, world).count(line) == 2  # bad0 and bad2
 
 
-def test_training_replaces_corrupt_photographs(base, world):
+def test_training_replaces_corrupt_images(base, world):
     if world == 4:
         pytest.skip('done by one and two processes')
     folder = base / str(world) / 'bad_train'
@@ -177,10 +177,10 @@ def test_training_replaces_corrupt_photographs(base, world):
     rows = (folder / 'skipped.txt').read_text().splitlines()
     assert [row.split('\t')[0] for row in rows] == sorted(CORRUPT)
     log = log_of(base, world)
-    assert log.count('3 corrupt photographs were replaced by others') == 1
+    assert log.count('3 corrupt images were replaced by others') == 1
 
 
-def test_an_error_names_the_corrupt_photograph(base, codes):
+def test_an_error_names_the_corrupt_image(base, codes):
     assert codes['error'] == [2, 2]
     for rank in range(2):
         lines = log_of(base, 'error', rank).splitlines()

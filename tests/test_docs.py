@@ -20,7 +20,7 @@ from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
 from group_wsss import registry as registries
-from group_wsss.pseudo_labels import ScoreMap, read_index_png
+from group_wsss.structures import ScoreMap, read_index_png
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / 'docs'

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from group_wsss import files
-from group_wsss.errors import InputError
+from group_wsss.utils import files
+from group_wsss.utils.errors import InputError
 
 BAD_IDS = ('', '../x', 'a/../../x', '/etc/x', 'C:x', 'c:/x', 'a\\b', 'a\0b',
            'a//b', 'a/', './a', 'a/.', 'a\nb', None, 7)

@@ -23,12 +23,14 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import distributed as dist
 from torch.utils.data import Dataset
 
-from group_wsss.checkpoint import load_from_file, use_safe_loading
-from group_wsss.engine import (PREEMPTED, AtomicCheckpointHook, PreemptionHook,
-                               add_resume_hooks, use_atomic_writes)
-from group_wsss.engine.hooks.preemption_hook import _DeafWorker
-from group_wsss.engine.random_state import (from_tensors, get_state, set_state,
-                                            to_tensors)
+from group_wsss.contrib.reliability import (PREEMPTED, AtomicCheckpointHook,
+                                            PreemptionHook, add_resume_hooks,
+                                            use_atomic_writes)
+from group_wsss.contrib.reliability.preemption_hook import _DeafWorker
+from group_wsss.contrib.reliability.random_state import (from_tensors,
+                                                         get_state, set_state,
+                                                         to_tensors)
+from group_wsss.utils.checkpoint import load_from_file, use_safe_loading
 
 NAMES = itertools.count()
 SIGTERM = signal.SIGTERM
@@ -222,7 +224,7 @@ def test_states_round_trip(tmp_path):
     assert first == (random.gauss(0, 1), random.gauss(0, 1))
 
 
-# 10 photographs in batches of 2: an epoch has 5 iterations
+# 10 images in batches of 2: an epoch has 5 iterations
 CASES = [(True, 3, 0, False, 7), (True, 3, 0, False, 10),
          (False, 15, 0, False, 7),
          (True, 3, 2, False, 7), (True, 3, 2, True, 8), (True, 3, 2, True, 10),
@@ -251,7 +253,7 @@ def run_with_one_preemption(train, tmp_path, at, loop):
     assert (tmp_path / 'broken' / 'preempted.pth').exists() == bool(middle)
     second, _, status = train('broken', *loop, resume=True)
     assert status == 0
-    # the next photograph, with the numbers that an unbroken run draws
+    # the next image, with the numbers that an unbroken run draws
     assert first.seen + second.seen == whole.seen
     assert equal(last(tmp_path / 'whole'), last(tmp_path / 'broken'))
     # nothing is left of it

@@ -9,8 +9,8 @@ from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from group_wsss import cli, launch
-from group_wsss.errors import InputError, report_to_launcher
+from group_wsss.utils import cli, launch
+from group_wsss.utils.errors import InputError, report_to_launcher
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'

@@ -24,8 +24,9 @@ from mmseg.structures import SegDataSample
 
 from group_wsss import registry as registries
 from group_wsss.datasets import TOY_CLASSES, generate_toy
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import LabelWriter, ScoreMap, read_index_png
+from group_wsss.pseudo_labels import LabelWriter
+from group_wsss.structures import ScoreMap, read_index_png
+from group_wsss.utils.errors import InputError
 
 SCOPES = ['mmseg', 'mmpretrain', 'mmengine']
 SIZE = 64
@@ -544,7 +545,7 @@ def test_small_parts(scope, toy):
         METRICS.build(dict(type='group_wsss.CAMIoU', ann_dir=str(toy)))
         assert LOOPS.get('group_wsss.TTATestLoop').__name__ == 'TTATestLoop'
         path = next((toy / 'JPEGImages').iterdir())
-        load = TRANSFORMS.build(dict(type='group_wsss.LoadPhoto'))
+        load = TRANSFORMS.build(dict(type='group_wsss.LoadImage'))
         assert load(dict(img_path=str(path)))['img'].shape == (SIZE, SIZE, 3)
         for name in ('LoadScores', 'PackScores'):
             TRANSFORMS.build(dict(type=f'group_wsss.{name}'))
@@ -648,7 +649,7 @@ val_dataloader = val_cfg = val_evaluator = None
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip',
              'flip_direction')
 test_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='PackInputs', meta_keys=meta_keys)]
 tta_model = dict(type='group_wsss.GroupCAMTTA')
 tta_pipeline = [

@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from group_wsss.datasets import generate_toy
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import read_index_png
+from group_wsss.structures import read_index_png
+from group_wsss.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGE1 = ROOT / 'configs/group_wsss/toy.py'

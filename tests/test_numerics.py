@@ -18,15 +18,16 @@ from mmengine.structures import BaseDataElement
 from mmpretrain.structures import DataSample
 from torch.utils.data import Dataset
 
-from group_wsss.engine.hooks import NonFiniteHook
+from group_wsss.contrib.reliability import NonFiniteHook
 from group_wsss.engine.refine import RefineJob, refine_dump
-from group_wsss.errors import InputError
 from group_wsss.evaluation import class_scores, confusion_matrix, mean_known
 from group_wsss.models.utils import pool_maps
-from group_wsss.pseudo_labels import LabelDump, LabelWriter, Refiners, ScoreMap
+from group_wsss.pseudo_labels import LabelDump, LabelWriter, Refiners
 from group_wsss.pseudo_labels.refiners.base import BaseRefiner
 from group_wsss.pseudo_labels.thresholds import NUM_BINS, otsu, score_histogram
 from group_wsss.registry import MODELS, TASK_UTILS
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 NAMES = itertools.count()
 
@@ -272,7 +273,7 @@ def test_refiners_and_dumps(value, tmp_path):
 
 @TASK_UTILS.register_module(force=True)
 class SpoilsOne(Spoiler):
-    """Spoils the photograph whose maps begin with a certain value."""
+    """Spoils the image whose maps begin with a certain value."""
 
     def __init__(self, first):
         self.first = first
@@ -309,7 +310,7 @@ def test_left_out_and_listed(threshold, spoiled, tmp_path):
     with pytest.raises(InputError, match='made NaN'):
         dump('strict', steps[0])
     if spoiled == 'all':
-        with pytest.raises(InputError, match='those of all 5 photographs'):
+        with pytest.raises(InputError, match='those of all 5 images'):
             dump('skipping', steps[0], on_non_finite='skip')
         assert not list(tmp_path.glob('skipping/*'))
         return
@@ -414,7 +415,7 @@ def test_classifier_losses(present, fill):
     dict(update='mix'),
 ])
 def test_graphs(options, group_size, fill):
-    """Groups of one, and photographs on which nothing stands out."""
+    """Groups of one, and images on which nothing stands out."""
     neck = MODELS.build(
         dict(
             type='group_wsss.CoAttentionGNN',
@@ -486,7 +487,7 @@ def test_metrics_without_pixels(label, mask):
 
 def test_nan_weights_end_in_one_line(tiny_voc, tmp_path, call_tool,
                                      monkeypatch, capsys):
-    """Training says which loss, label making which photograph."""
+    """Training says which loss, label making which image."""
     path = Path(__file__).parent / 'configs' / 'tiny_group_cam.py'
     monkeypatch.setenv('DATA_ROOT', str(tiny_voc))
     monkeypatch.setenv('TRAIN_LIST', 'ImageSets/train_cls.txt')

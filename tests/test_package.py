@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import group_wsss
-from group_wsss import stack
+from group_wsss.utils import stack
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'projects' / 'group_wsss'
@@ -38,7 +38,7 @@ def run_python(code: str) -> str:
 @pytest.mark.parametrize('module, absent', [
     ('group_wsss', ['torch', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain']),
     ('group_wsss.registry', ['mmcv', 'mmseg', 'mmpretrain']),
-    ('group_wsss.cli', ['torch', 'mmengine', 'mmseg', 'mmpretrain']),
+    ('group_wsss.utils.cli', ['torch', 'mmengine', 'mmseg', 'mmpretrain']),
 ])
 def test_import_is_light(module, absent):
     loaded = run_python(f'import sys, {module}; print(*sys.modules)').split()

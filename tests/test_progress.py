@@ -3,9 +3,9 @@ import sys
 
 import pytest
 
-from group_wsss import progress
-from group_wsss.errors import InputError
-from group_wsss.progress import VARIABLE, Progress, human_seconds
+from group_wsss.utils import progress
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.progress import VARIABLE, Progress, human_seconds
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Every tool that goes through photographs says how far it is."""
+"""Every tool that goes through images says how far it is."""
 import io
 import json
 import re
@@ -13,9 +13,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
-from group_wsss.progress import VARIABLE
-from group_wsss.pseudo_labels import (LabelWriter, ScoreMap, ThresholdLabeler,
-                                      encode_index_png)
+from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
+from group_wsss.structures import ScoreMap, encode_index_png
+from group_wsss.utils.progress import VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGE1 = ROOT / 'tests' / 'configs' / 'tiny_group_cam.py'
@@ -27,7 +27,7 @@ OTHERS = dict(
     make_labels='runs other tools, by misc/stages.py',
     quickstart='runs other tools, by misc/stages.py',
     **{
-        'misc/print_config': 'no photographs',
+        'misc/print_config': 'no images',
         'misc/stages': 'is no tool; below',
         'dataset_converters/from_coco': 'reads one file',
         'dataset_converters/from_csv': 'reads one file',
@@ -42,7 +42,7 @@ COUNT = 40
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    """A dump with scores, photographs, masks and annotations of them."""
+    """A dump with scores, images, masks and annotations of them."""
     root = tmp_path_factory.mktemp('progress')
     rng = np.random.default_rng(0)
     for name in ('photos', 'masks', 'xml'):
@@ -228,7 +228,7 @@ def test_stages_pass_it_on(tmp_path, monkeypatch, capsys):
 
     from stages import Stage, run_stage
     code = ('import sys; sys.path.insert(0, sys.argv[1]); '
-            'from group_wsss.progress import Progress; '
+            'from group_wsss.utils.progress import Progress; '
             'list(Progress("maps").over([1, 2], 2)); '
             'print("Epoch(train) [1][2/3] loss: 3"); print("else")')
     command = [sys.executable, '-c', code, str(ROOT / 'projects')]

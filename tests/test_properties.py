@@ -15,21 +15,22 @@ import numpy as np
 import pytest
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 
-from group_wsss.datasets import (GroupBatchSampler, ImageRecord, LabelIndex,
-                                 read_image_list, write_image_list)
-from group_wsss.datasets.converters import (read_cls_labels,
-                                            read_coco_instances, read_cvat,
-                                            read_folders, read_label_studio,
-                                            read_table, read_voc_folder)
+from group_wsss.contrib.converters import (read_cls_labels,
+                                           read_coco_instances, read_cvat,
+                                           read_folders, read_label_studio,
+                                           read_table, read_voc_folder)
+from group_wsss.datasets import GroupBatchSampler, LabelIndex
 from group_wsss.engine.accumulator import ScoreAccumulator, merged_maps
-from group_wsss.errors import InputError
-from group_wsss.files import why_unsafe
-from group_wsss.pseudo_labels import Refiners, ScoreMap
+from group_wsss.pseudo_labels import Refiners
 from group_wsss.pseudo_labels.refiners.background import (add_background,
                                                           remove_background)
 from group_wsss.pseudo_labels.thresholds import (IMAGE_WEIGHT, otsu,
                                                  score_histogram)
 from group_wsss.registry import TASK_UTILS
+from group_wsss.structures import (ImageRecord, ScoreMap, read_image_list,
+                                   write_image_list)
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.files import why_unsafe
 
 hypothesis = pytest.importorskip('hypothesis')
 from hypothesis import HealthCheck, given, settings  # noqa: E402
@@ -335,7 +336,7 @@ def test_saliency_labels(score_map, bg_threshold, attention):
 @cases(40)
 @given(st.lists(score_maps(), max_size=4), st.randoms(use_true_random=False))
 def test_histograms(maps, rng):
-    """Every photograph weighs the same; the order does not matter."""
+    """Every image weighs the same; the order does not matter."""
     total = sum((score_histogram(one) for one in maps), np.zeros(256, int))
     weighing = [one for one in maps if len(one.maps)]
     assert (len(weighing) * (IMAGE_WEIGHT - 256) <= total.sum() <=
@@ -371,7 +372,7 @@ REFINERS = [
 @cases(8)
 @given(score_maps(), st.integers(0, 2**16), st.sampled_from([1, 2, 256]))
 def test_refiners(step, score_map, seed, colours):
-    """Finite, in range, of the same photograph, and the same twice."""
+    """Finite, in range, of the same image, and the same twice."""
     image = np.random.default_rng(seed).integers(
         0, colours, (*score_map.ori_shape, 3)).astype(np.uint8)
     refiners = Refiners([dict(step)])

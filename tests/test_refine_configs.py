@@ -8,9 +8,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from group_wsss.pseudo_labels import Refiners, ScoreMap
+from group_wsss.pseudo_labels import Refiners
 from group_wsss.pseudo_labels.thresholds import score_histogram
 from group_wsss.registry import MODELS, TASK_UTILS
+from group_wsss.structures import ScoreMap
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / 'configs/refine').glob('*.py'))

@@ -25,21 +25,22 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import get_external_models
 from PIL import Image
 
-from group_wsss import checkpoint, download
-from group_wsss.checkpoint import load_from_file, use_safe_loading
-from group_wsss.datasets import LabelIndex, read_image_list
+from group_wsss.contrib.converters import (read_cls_labels,
+                                           read_coco_instances, read_cvat,
+                                           read_folders, read_label_studio,
+                                           read_table, read_voc_folder)
+from group_wsss.datasets import LabelIndex
 from group_wsss.datasets.coco_json import index_instances, read_instances
-from group_wsss.datasets.converters import (read_cls_labels,
-                                            read_coco_instances, read_cvat,
-                                            read_folders, read_label_studio,
-                                            read_table, read_voc_folder)
-from group_wsss.datasets.transforms import LoadPhoto, LoadSeeds
+from group_wsss.datasets.transforms import LoadImage, LoadSeeds
 from group_wsss.datasets.voc import read_voc_xml
 from group_wsss.engine.accumulator import ScoreAccumulator, remove_score_maps
-from group_wsss.errors import InputError
 from group_wsss.evaluation import find_ids, open_dump, read_id_list
-from group_wsss.files import check_image_id
-from group_wsss.pseudo_labels import LabelWriter, ScoreMap, read_index_png
+from group_wsss.pseudo_labels import LabelWriter
+from group_wsss.structures import ScoreMap, read_image_list, read_index_png
+from group_wsss.utils import checkpoint, download
+from group_wsss.utils.checkpoint import load_from_file, use_safe_loading
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.files import check_image_id
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
@@ -198,7 +199,7 @@ def test_npz(tmp_path, monkeypatch):
     refused('c.npz: not a score map', ScoreMap.load, str(tmp_path / 'c.npz'))
     # small on the disk, large in memory
     np.savez_compressed(tmp_path / 'd.npz', maps=np.zeros(1 << 20))
-    monkeypatch.setattr('group_wsss.pseudo_labels.score_map.MAX_BYTES', 1000)
+    monkeypatch.setattr('group_wsss.structures.score_map.MAX_BYTES', 1000)
     refused('bytes once unpacked', ScoreMap.load, str(tmp_path / 'd.npz'))
     # members have names, but nothing is written by them
     with zipfile.ZipFile(tmp_path / 'e.npz', 'w') as archive:
@@ -315,13 +316,13 @@ def test_reading_a_link(tmp_path, outside):
     refused('a.png: cannot be read as an image', read_index_png,
             str(tmp_path / 'a.png'))
     refused('a.npz: not a score map', ScoreMap.load, str(tmp_path / 'a.npz'))
-    refused('a.jpg: not an image', LoadPhoto().load, str(tmp_path / 'a.jpg'))
+    refused('a.jpg: not an image', LoadImage().load, str(tmp_path / 'a.jpg'))
     (tmp_path / 'b.png').symlink_to(tmp_path / 'nowhere')
     refused('b.png: no file, or a link', find_ids, str(tmp_path))
 
 
 def test_pipes_do_not_hang(tmp_path):
-    for suffix, read in (('.png', read_index_png), ('.jpg', LoadPhoto().load),
+    for suffix, read in (('.png', read_index_png), ('.jpg', LoadImage().load),
                          ('.npz', ScoreMap.load), ('.png', LoadSeeds.load)):
         path = str(tmp_path / f'pipe{suffix}')
         if not os.path.exists(path):
@@ -337,7 +338,7 @@ NAMES = [
 
 
 def write_as(tmp_path, name):
-    """Files of every kind that name a photograph so."""
+    """Files of every kind that name an image so."""
 
     def put(file, content):
         path = tmp_path / file
@@ -433,8 +434,8 @@ def giant_png(path, side=30000):
 def test_pictures_of_30000_pixels_a_side(tmp_path):
     path = giant_png(tmp_path / 'a.png')
     words = {
-        LoadPhoto().load: 'a.png: ',
-        LoadPhoto(max_pixels=10**6).load: 'a.png: ',
+        LoadImage().load: 'a.png: ',
+        LoadImage(max_pixels=10**6).load: 'a.png: ',
         read_index_png: 'a.png: cannot be read as an image',
         LoadSeeds.load: 'a.png: damaged seeds',
     }
@@ -443,7 +444,7 @@ def test_pictures_of_30000_pixels_a_side(tmp_path):
     # below Pillow's own limit the option decides, before decoding
     path = giant_png(tmp_path / 'b.png', 5000)
     refused('5000x5000 pixels are more than max_pixels=1000000',
-            LoadPhoto(max_pixels=10**6).load, path)
+            LoadImage(max_pixels=10**6).load, path)
 
 
 # ---- downloads ------------------------------------------------------------
@@ -635,7 +636,7 @@ def test_a_report_escapes_names(tmp_path, call_tool, capsys):
 
 
 def test_class_folders_that_lead_outside(tmp_path, outside):
-    """Photographs may be links; the list names them below the folder."""
+    """Images may be links; the list names them below the folder."""
     (tmp_path / 'root' / 'cat').mkdir(parents=True)
     Image.new('RGB', (4, 4)).save(tmp_path / 'photo.jpg')
     (tmp_path / 'root' / 'cat' / 'a.jpg').symlink_to(tmp_path / 'photo.jpg')

@@ -10,7 +10,8 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from group_wsss.pseudo_labels import ScoreMap, Segmentor
+from group_wsss.pseudo_labels import Segmentor
+from group_wsss.structures import ScoreMap
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / 'configs/self_training').glob('*.py'))
@@ -18,7 +19,7 @@ CONFIGS = sorted((ROOT / 'configs/self_training').glob('*.py'))
 
 @pytest.fixture
 def data(tiny_voc, tmp_path, monkeypatch):
-    """Eight photographs, their tags and soft labels; no masks at all."""
+    """Eight images, their tags and soft labels; no masks at all."""
     pytest.importorskip('timm')
     root, dump = tmp_path / 'voc', tmp_path / 'dump'
     shutil.copytree(tiny_voc, root)

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Counts that decide the speed and cannot drift: calls, bytes, look-ups.
 
-Seconds are measured by tools/benchmarks/speed.py and guarded nowhere.
+Seconds are measured by benchmarks/speed.py and guarded nowhere.
 """
 import os
 import subprocess
@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten
 
 from group_wsss.datasets import LabelIndex
 from group_wsss.models import CoAttention, CoAttentionGNN, ConvGRU
-from group_wsss.pseudo_labels import ScoreMap
+from group_wsss.structures import ScoreMap
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,7 +87,7 @@ def test_no_tensor_with_all_pairs_of_positions():
 
 
 def test_memory_is_linear_in_positions():
-    sys.path.insert(0, str(ROOT / 'tools' / 'benchmarks'))
+    sys.path.insert(0, str(ROOT / 'benchmarks'))
     try:
         from speed_common import fitted_exponent, peak_bytes
     finally:

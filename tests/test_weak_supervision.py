@@ -121,7 +121,7 @@ def test_stage_1_opens_no_mask(workers, tiny_voc, tmp_path):
         DATA_ROOT=str(tiny_voc),
         TRAIN_LIST='ImageSets/train_cls.txt')
     opened = [name for event, name in events if event == 'open']
-    # the witness is awake: photographs were read, label images written
+    # the witness is awake: images were read, label images written
     assert sum(name.endswith('.jpg') for name in opened) >= 16
     parts = 'pseudo_labels/.unfinished/.part'
     assert sum(parts in name for name in opened) >= 8

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from group_wsss import __main__ as command_line
-from group_wsss import home
 from group_wsss.datasets import generate_toy
-from group_wsss.errors import InputError
+from group_wsss.utils import home
+from group_wsss.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
-STATIC = 'visualization/report_page/static'
+STATIC = 'contrib/report/static'
 
 
 @pytest.fixture(scope='module')
@@ -95,7 +95,7 @@ def test_contents(wheel):
         assert not found - wanted
         # of use in a checkout only
         assert all(
-            path.startswith('tools/benchmarks/') or path in {
+            path.startswith('benchmarks/') or path in {
                 f'tools/{script}.sh'
                 for script in ('build_docs', 'env', 'quickstart', 'run_tests',
                                'setup_env')
@@ -141,7 +141,7 @@ def test_commands_of_the_wheel(wheel, tmp_path):
     configs = wheel / 'group_wsss/.mim/configs'
     code = (
         'from pathlib import Path\n'
-        'from group_wsss.home import *\n'
+        'from group_wsss.utils.home import *\n'
         'assert not in_checkout()\n'
         'print(find_config("group_wsss::refine/seeds.py"))\n'
         'print(spell("A=b python tools/train.py configs/a/b.py x/configs/c/d '

@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
-from group_wsss import cli
-from group_wsss.errors import InputError
-from group_wsss.progress import Progress
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.progress import Progress
 
 # all that a run may write: what it does not write again is out of date
 FILES = ('analysis.json', 'per_class.csv', 'images.csv', 'curve.csv',
@@ -73,10 +73,10 @@ def output_folder(args: argparse.Namespace) -> str:
 def main() -> None:
     """Analyse, write, print."""
     args = parse_args()
-    from group_wsss.evaluation import (analyze_dump, describe, open_dump,
-                                       report_files)
-    from group_wsss.files import atomic_write
-    from group_wsss.visualization import report_plots
+    from group_wsss.contrib.analysis import (analyze_dump, describe,
+                                             report_files, report_plots)
+    from group_wsss.evaluation import open_dump
+    from group_wsss.utils.files import atomic_write
     out = output_folder(args)
     dump = open_dump(args.dump, args.classes, args.list, args.scores,
                      not args.no_scores)

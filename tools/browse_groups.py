@@ -12,9 +12,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
-from group_wsss import cli
-from group_wsss.errors import InputError
-from group_wsss.progress import Progress
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.progress import Progress
 
 # all that a run may write: what it does not write again is out of date
 FILES = ('groups.png', 'groups.csv', 'labels.md', 'labels.json', 'classes.csv',
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--test',
         action='store_true',
-        help='the groups of test_dataloader, which label the photographs '
+        help='the groups of test_dataloader, which label the images '
         '(default: those of train_dataloader)')
     parser.add_argument(
         '--out',
@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--list-only',
         action='store_true',
-        help='open no photograph: ids, tags and statistics alone')
+        help='open no image: ids, tags and statistics alone')
     parser.add_argument(
         '--side', type=int, default=176, help='pixels of a picture')
     parser.add_argument('--work-dir', help='where OUT goes by default')
@@ -71,7 +71,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build_dataset(cfg: Any, list_only: bool) -> Any:
-    """The dataset of a loader; without photographs if these are not read."""
+    """The dataset of a loader; without images if these are not read."""
     from group_wsss.datasets import ImageLevelDataset
     from group_wsss.registry import DATASETS
     nodes = [cfg]
@@ -157,7 +157,7 @@ def test_groups(cfg: Any, args: argparse.Namespace) -> Tuple[Any, ...]:
 
 def member(dataset: Any, i: int, labels: Optional[List[int]] = None) -> Member:
     """Id, file and class ids of an image."""
-    from group_wsss.datasets.image_list import image_id_of
+    from group_wsss.structures.image_list import image_id_of
     info = dataset.get_data_info(i)
     if labels is None:
         labels = [int(c) for c in dataset.get_cat_ids(i)]
@@ -176,14 +176,14 @@ def class_names(dataset: Any, count: int) -> List[str]:
 def sheet(groups: List[List[Member]], names: List[str], title: str,
           side: int) -> bytes:
     """PNG of the contact sheet."""
-    from group_wsss.datasets import load_photo
-    from group_wsss.visualization.group_sheet import GroupMember, group_sheet
+    from group_wsss.contrib.groups.group_sheet import GroupMember, group_sheet
+    from group_wsss.datasets import load_image
     rows = []
     for group in Progress('groups').over(groups, len(groups)):
         anchor = set(group[0].labels)
         rows.append([
             GroupMember(
-                load_photo(item.img_path), item.img_id,
+                load_image(item.img_path), item.img_id,
                 [(names[c], c in anchor) for c in item.labels])
             for item in group
         ])
@@ -202,12 +202,12 @@ def main() -> None:
         cli.check_data(cfg, [loader])
     from mmengine.registry import init_default_scope
 
-    from group_wsss.datasets.label_advice import label_advice, label_page
-    from group_wsss.datasets.label_statistics import label_statistics
-    from group_wsss.evaluation.analysis_tables import csv_bytes
-    from group_wsss.files import atomic_write
-    from group_wsss.visualization.label_plots import (plot_class_sizes,
-                                                      plot_set_sizes)
+    from group_wsss.contrib.analysis.analysis_tables import csv_bytes
+    from group_wsss.contrib.groups.label_advice import label_advice, label_page
+    from group_wsss.contrib.groups.label_plots import (plot_class_sizes,
+                                                       plot_set_sizes)
+    from group_wsss.contrib.groups.label_statistics import label_statistics
+    from group_wsss.utils.files import atomic_write
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     out = args.out or osp.join(cfg.work_dir,
                                'groups_test' if args.test else 'groups')

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Label photographs with a trained stage-1 network."""
+"""Label images with a trained stage-1 network."""
 import argparse
 import sys
 from pathlib import Path
@@ -7,21 +7,21 @@ from typing import List, Optional, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
-from group_wsss import cli
+from group_wsss.utils import cli
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('image', help='a photograph, a folder or a glob')
+    parser.add_argument('image', help='an image, a folder or a glob')
     parser.add_argument('config', help='config of stage 1')
     parser.add_argument('checkpoint', help='its trained weights')
     parser.add_argument(
         '--out', required=True, help='folder for labels and overlays')
     parser.add_argument(
         '--tags',
-        help='what is in the photographs, names or ids: person,car '
+        help='what is in the images, names or ids: person,car '
         '(default: predicted)')
     parser.add_argument(
         '--tag-threshold',
@@ -31,12 +31,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--reference',
         metavar='FOLDER_OR_LIST',
-        help='photographs to make groups with: a folder, or an image list '
-        'with tags (default: every photograph alone)')
+        help='images to make groups with: a folder, or an image list '
+        'with tags (default: every image alone)')
     parser.add_argument(
         '--reference-root',
         metavar='FOLDER',
-        help='where the photographs of that list are (default: beside it)')
+        help='where the images of that list are (default: beside it)')
     parser.add_argument('--group-size', type=int, help='images in a group')
     parser.add_argument('--seed', type=int, help='seed of the groups')
     parser.add_argument(
@@ -75,7 +75,7 @@ def split_tags(text: Optional[str], classes: Sequence[str]) -> Optional[list]:
 
 
 def line_of(result: dict) -> str:
-    """What was found in a photograph."""
+    """What was found in an image."""
     tags = ', '.join(f'{name} {result["scores"][name]:.2f}'
                      for name in result['tags'])
     label = result['label']

@@ -8,11 +8,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
-from group_wsss import cli
 from group_wsss.evaluation import (dump_classes, evaluate_folder, format_table,
                                    read_id_list)
-from group_wsss.files import atomic_write
-from group_wsss.progress import Progress
+from group_wsss.utils import cli
+from group_wsss.utils.files import atomic_write
+from group_wsss.utils.progress import Progress
 
 
 def parse_args() -> argparse.Namespace:

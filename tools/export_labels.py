@@ -9,9 +9,9 @@ from typing import Any, Callable, Dict
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
-from group_wsss import cli
-from group_wsss.errors import InputError
-from group_wsss.progress import Progress
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.progress import Progress
 
 FORMATS = ('coco-instances', 'coco-semantic', 'yolo-seg', 'npz')
 # option: its formats and its default
@@ -70,17 +70,16 @@ def parse_args() -> argparse.Namespace:
         help="image_id is the number that ends the image's name, as in "
         "COCO's own files (default: 1, 2, ...)")
     names = parser.add_argument_group('coco-* and yolo-seg')
-    names.add_argument(
-        '--suffix', help='ending of the photographs (default: .jpg)')
+    names.add_argument('--suffix', help='ending of the images (default: .jpg)')
     yolo = parser.add_argument_group('yolo-seg')
     yolo.add_argument(
-        '--images', help='folder of the photographs; OUT/images links to it')
+        '--images', help='folder of the images; OUT/images links to it')
     scores = parser.add_argument_group('npz')
     scores.add_argument(
         '--score-size',
         choices=('map', 'image'),
         help='as the scores were kept (map, the default) or resized to the '
-        'photograph (image)')
+        'image (image)')
     scores.add_argument(
         '--score-dtype',
         choices=('float16', 'uint8'),
@@ -109,8 +108,8 @@ def check_place(args: argparse.Namespace) -> None:
 
 def open_source(args: argparse.Namespace) -> Any:
     """Find out what there is to export."""
+    from group_wsss.contrib.exporters import LabelSource
     from group_wsss.evaluation import open_dump
-    from group_wsss.pseudo_labels.exporters import LabelSource
     dump = open_dump(
         args.dump, args.classes, args.list, use_scores=args.format == 'npz')
     if args.classes is None and not dump.manifest:
@@ -126,7 +125,7 @@ def open_source(args: argparse.Namespace) -> Any:
 
 def exporter(args: argparse.Namespace, source: Any) -> Callable[..., Dict]:
     """The function that writes the format, with its options."""
-    from group_wsss.pseudo_labels import exporters
+    from group_wsss.contrib import exporters
     coco = dict(
         unknown=args.unknown, numeric_ids=args.numeric_ids, suffix=args.suffix)
     regions = dict(connectivity=args.connectivity, min_area=args.min_area)

@@ -15,9 +15,9 @@ sys.path.insert(0, str(TOOLS / 'misc'))
 
 from stages import Stage, run_stage
 
-from group_wsss import cli
-from group_wsss.errors import InputError
-from group_wsss.home import spell
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.home import spell
 
 _PLACE = re.compile(r'\{(last:)?([^{}]*)\}')
 _KEYS = {'name', 'title', 'tool', 'config', 'options', 'dump', 'env', 'leaves'}

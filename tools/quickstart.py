@@ -17,8 +17,8 @@ sys.path.insert(0, str(ROOT / 'tools' / 'misc'))
 
 from stages import Stage, run_stage
 
-from group_wsss import cli
-from group_wsss.errors import InputError
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
 
 # a checkout is the place to run in, an installed package is not
 IN_CHECKOUT = (ROOT / 'projects').is_dir()
@@ -164,8 +164,8 @@ def git_commit() -> str:
 def summarize(args: argparse.Namespace, records: Dict[str, dict]) -> dict:
     """All figures; also written to ``summary.json``."""
     from group_wsss.evaluation import evaluate_folder, read_id_list
-    from group_wsss.files import atomic_write
-    from group_wsss.pseudo_labels import software_versions
+    from group_wsss.utils.files import atomic_write
+    from group_wsss.utils.versions import software_versions
     work, data = Path(args.work_dir), Path(args.data)
     ids = read_id_list(str(data / 'ImageSets' / 'train.txt'))
     rows = {}
@@ -217,8 +217,8 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
     import numpy as np
     from PIL import Image
 
-    from group_wsss.files import atomic_write
-    from group_wsss.pseudo_labels import ScoreMap, read_index_png
+    from group_wsss.structures import ScoreMap, read_index_png
+    from group_wsss.utils.files import atomic_write
     from group_wsss.visualization import (contact_sheet, paint_label,
                                           paint_scores)
     work, data = Path(args.work_dir), Path(args.data)
@@ -250,7 +250,7 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
         captions.append('tags: ' + ', '.join(CLASSES[int(i)] for i in tags))
     plain, weak = summary['baseline_k1'], summary
     headings = [
-        'Photograph\nvalidation set', f'Class map, K = 1\n'
+        'Image\nvalidation set', f'Class map, K = 1\n'
         f'mIoU {plain["cam_miou"]:.1f}',
         f'Class map, groups\nmIoU {weak["cam_miou"]:.1f}',
         f'Pseudo label\nmIoU {weak["pseudo_label_miou"]:.1f}',

@@ -9,9 +9,9 @@ from typing import Any, Dict, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
-from group_wsss import cli
-from group_wsss.errors import InputError
-from group_wsss.progress import Progress
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.progress import Progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('dump', help='a dump with scores, or a folder of npz')
     parser.add_argument('out', help='folder of the new dump')
     parser.add_argument(
-        '--images', help='folder of the photographs, if a refiner reads them')
+        '--images', help='folder of the images, if a refiner reads them')
     parser.add_argument(
         '--suffix', default='.jpg', help='their ending (default: .jpg)')
     parser.add_argument(
@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
         '--on-non-finite',
         choices=['error', 'skip'],
         default='error',
-        help='a photograph whose class maps a refiner turns into NaN or '
+        help='an image whose class maps a refiner turns into NaN or '
         'infinity ends the command (default), or gets no label and is listed '
         'in skipped.txt')
     parser.add_argument(
@@ -116,7 +116,7 @@ def main() -> None:
                          'names; give --classes')
     paths = None
     if args.image_list is not None:
-        from group_wsss.datasets import read_image_list
+        from group_wsss.structures import read_image_list
         paths = {
             record.img_id: record.path or record.img_id + args.suffix
             for record in read_image_list(args.image_list, classes).records
@@ -150,7 +150,7 @@ def main() -> None:
           f'of their pixels unknown{chosen}, '
           f'{done["duration_seconds"]:.0f} s')
     if done['skipped']:
-        print(f'{len(done["skipped"])} photographs have no label, listed in '
+        print(f'{len(done["skipped"])} images have no label, listed in '
               f'{osp.join(args.out, "skipped.txt")}')
 
 

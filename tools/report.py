@@ -7,23 +7,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
-from group_wsss import cli
-from group_wsss.errors import InputError
-from group_wsss.progress import Progress
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.progress import Progress
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description='Write a folder of HTML that shows labels beside their '
-        'photographs and class maps. It needs no network and no server; '
+        'images and class maps. It needs no network and no server; '
         'docs/report.md describes it. Masks serve evaluation alone.')
     parser.add_argument('dump', help='folder of label PNGs')
     parser.add_argument(
         '--out',
         help='folder of the page; new, or an earlier report, which is '
         'replaced (default: DUMP_report, beside DUMP)')
-    parser.add_argument('--images', help='folder of the photographs')
+    parser.add_argument('--images', help='folder of the images')
     parser.add_argument(
         '--suffix', default='.jpg', help='their ending (default: .jpg)')
     parser.add_argument('--masks', help='folder of mask PNGs of these names')
@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
         '--max-images',
         type=int,
         metavar='N',
-        help='show N photographs, evenly spread over the names (default: '
+        help='show N images, evenly spread over the names (default: '
         'all); figures are of all')
     parser.add_argument(
         '--side',
@@ -71,7 +71,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def output_folder(args: argparse.Namespace) -> str:
-    """Where the page goes: never among labels, masks or photographs.
+    """Where the page goes: never among labels, masks or images.
 
     It holds PNGs and JPEGs, which would be taken for those.
     """
@@ -92,17 +92,16 @@ def output_folder(args: argparse.Namespace) -> str:
 def main() -> None:
     """Write the page."""
     args = parse_args()
+    from group_wsss.contrib.exporters.source import check_suffix
+    from group_wsss.contrib.report import PageSource, open_steps, write_report
     from group_wsss.evaluation import open_dump
-    from group_wsss.pseudo_labels.exporters.source import check_suffix
-    from group_wsss.visualization.report_page import (PageSource, open_steps,
-                                                      write_report)
     out = output_folder(args)
     dump = open_dump(args.dump, args.classes, args.list, args.scores,
                      not args.no_scores)
     source = PageSource(dump, open_steps(args.steps, dump), args.images,
                         check_suffix(args.suffix), args.masks, args.side)
     done = write_report(source, out, args.jobs, args.max_images, Progress())
-    print(f'{done["images"]} photographs; open in a browser: '
+    print(f'{done["images"]} images; open in a browser: '
           f'{osp.join(out, "index.html")}')
 
 

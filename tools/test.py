@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
-from group_wsss import cli
-from group_wsss.errors import InputError
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
 
 TTA_LOOP = 'group_wsss.TTATestLoop'
 
@@ -121,9 +121,11 @@ def main() -> None:
 
     from mmengine.dist import is_main_process
 
-    from group_wsss.checkpoint import StateDictCheckHook, use_safe_loading
-    from group_wsss.engine import settle_num_classes, use_atomic_writes
-    from group_wsss.launch import build_runner
+    from group_wsss.contrib.reliability import use_atomic_writes
+    from group_wsss.engine.runner import settle_num_classes
+    from group_wsss.utils.checkpoint import (StateDictCheckHook,
+                                             use_safe_loading)
+    from group_wsss.utils.launch import build_runner
     settle_num_classes(cfg, ['test_dataloader'])
     use_safe_loading()
     use_atomic_writes()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
-from group_wsss import cli
-from group_wsss.errors import InputError
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
@@ -89,10 +89,13 @@ def main() -> None:
     cli.prepare_work_dir(cfg.work_dir)
     cli.prepare_launcher(cfg, args)
 
-    from group_wsss.checkpoint import StateDictCheckHook, use_safe_loading
-    from group_wsss.engine import (add_resume_hooks, add_summary_hooks,
-                                   settle_num_classes, use_atomic_writes)
-    from group_wsss.launch import build_runner
+    from group_wsss.contrib.reliability import (add_resume_hooks,
+                                                use_atomic_writes)
+    from group_wsss.contrib.summaries import add_summary_hooks
+    from group_wsss.engine.runner import settle_num_classes
+    from group_wsss.utils.checkpoint import (StateDictCheckHook,
+                                             use_safe_loading)
+    from group_wsss.utils.launch import build_runner
     settle_num_classes(cfg, loaders)
     use_safe_loading()
     use_atomic_writes()

@@ -15,7 +15,7 @@ default_hooks = dict(
     group_check=dict(type='group_wsss.GroupCheckHook'),
     # nothing in the training data is a mask
     weak_supervision=dict(type='group_wsss.WeakSupervisionHook'),
-    # class maps of the same photographs after every epoch
+    # class maps of the same images after every epoch
     class_maps=dict(type='group_wsss.ClassMapVisualizationHook'),
     # a line an epoch; at the end what was written and what to type next
     epoch_summary=dict(type='group_wsss.EpochSummaryHook'),

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # The affinities of group_wsss.RandomWalk on VOC 2012: three passes over its
-# photographs, as published. Built and stepped in tests, not trained here.
+# images, as published. Built and stepped in tests, not trained here.
 _base_ = [
     '../_base_/models/affinity_r50.py', '../_base_/datasets/voc12_affinity.py',
     '../_base_/schedules/schedule_affinity.py', '../_base_/seg_runtime.py'

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-# Stage 2 on your own photographs, after configs/group_wsss/custom.py: see the
+# Stage 2 on your own images, after configs/group_wsss/custom.py: see the
 # dataset file for the environment variables, and docs/own_data.md.
 _base_ = [
     '../_base_/models/deeplabv3_effnet-lite0.py',

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-# Stage 2 on the toy set, with the backbone that real photographs use.
+# Stage 2 on the toy set, with the backbone that real images use.
 _base_ = [
     '../_base_/models/deeplabv3_effnet-lite0.py',
     '../_base_/datasets/toy_pseudo_seg.py', '../_base_/seg_runtime.py',

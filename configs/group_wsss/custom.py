@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-# Stage 1 on your own photographs and tags, minutes on two CPU cores.
+# Stage 1 on your own images and tags, minutes on two CPU cores.
 #
 #   python tools/dataset_converters/from_folders.py DIR -o DIR/labels.json
 #   DATA_ROOT=DIR python tools/train.py configs/group_wsss/custom.py

@@ -1,11 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # effnet-lite0_voc-layout.py on COCO or a part of it, on a CPU: some of the
-# photographs of the JSON may be missing.
+# images of the JSON may be missing.
 #
 #   DATA_ROOT=/path TRAIN_SPLIT=train2017 \
 #       python tools/train.py configs/group_wsss/effnet-lite0_coco.py
 #
-# reads DATA_ROOT/annotations/instances_TRAIN_SPLIT.json and the photographs in
+# reads DATA_ROOT/annotations/instances_TRAIN_SPLIT.json and the images in
 # DATA_ROOT/TRAIN_SPLIT.
 _base_ = './effnet-lite0_voc-layout.py'
 data_root = '{{$DATA_ROOT:data/coco2014}}'

@@ -11,10 +11,10 @@ _base_ = [
     '../_base_/datasets/voc_layout_cls.py', '../_base_/cls_runtime.py'
 ]
 group_size = 4
-# images asked per photograph when labels are written; may differ from the
+# images asked per image when labels are written; may differ from the
 # size of the training groups
 test_group_size = 16
-# chosen from the scores of all photographs, without masks; on 264 photographs
+# chosen from the scores of all images, without masks; on 264 images
 # it was within half a point of the best threshold (docs/benchmarks.md)
 bg_threshold = 'otsu'
 max_iters = 250
@@ -26,7 +26,7 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='group_wsss.FeatureCache',
-        # 264 photographs at three scales and flipped take 1.3 GB
+        # 264 images at three scales and flipped take 1.3 GB
         max_bytes=4 * 2**30,
         backbone=dict(
             type='group_wsss.EffNetLite0', weights='package',
@@ -54,7 +54,7 @@ model = dict(
 train_dataloader = dict(batch_sampler=dict(group_size=group_size))
 test_dataloader = dict(dataset=dict(group_size=test_group_size))
 
-# not SGD: the released head with SGD does not learn from so few photographs
+# not SGD: the released head with SGD does not learn from so few images
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.01))
 param_scheduler = [
     dict(

@@ -13,7 +13,7 @@ model = dict(
     group_size=group_size,
     # the class maps themselves are the states of the graph
     node='logit',
-    # photographs of one group may differ in size; the backbone sees each on
+    # images of one group may differ in size; the backbone sees each on
     # its own, without padding
     data_preprocessor=dict(pad_train=False),
     neck=dict(
@@ -49,7 +49,7 @@ model = dict(
 
 # the shorter side is 256 pixels; no crop, no flip
 train_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='ResizeEdge', scale=256, edge='short'),
     dict(
         type='ColorJitter',
@@ -60,14 +60,14 @@ train_pipeline = [
     dict(type='PackInputs', meta_keys=_base_.meta_keys)
 ]
 test_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='ResizeEdge', scale=256, edge='short'),
     dict(type='PackInputs', meta_keys=_base_.meta_keys)
 ]
 # not released: scales of the shorter side, and flips
 tta_sizes = (128, 256, 384, 512)
 tta_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='TestTimeAug',
         transforms=[

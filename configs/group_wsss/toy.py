@@ -9,7 +9,7 @@ _base_ = [
     '../_base_/cls_runtime.py'
 ]
 group_size = 4
-# images asked per photograph when labels are written; may differ from the
+# images asked per image when labels are written; may differ from the
 # size of the training groups
 test_group_size = 8
 # of maps divided by their maximum. Chosen by looking at masks of the toy set,

@@ -7,7 +7,7 @@ _base_ = [
 # patches of 14 pixels
 image_size = (392, 392)
 train_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='Resize',
         scale=image_size,
@@ -23,7 +23,7 @@ train_pipeline = [
     dict(type='PackInputs', meta_keys=_base_.meta_keys)
 ]
 test_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='Resize',
         scale=image_size,
@@ -33,7 +33,7 @@ test_pipeline = [
 ]
 tta_sizes = (196, 392, 588, 784)
 tta_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-# effnet-lite0_voc-layout.py for your own photographs and classes: any list of
+# effnet-lite0_voc-layout.py for your own images and classes: any list of
 # configs/group_wsss/custom.py.
 #
 #   DATA_ROOT=photos TRAIN_LIST=labels.json \

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-# Pixel-adaptive refinement at half the size of the photographs.
+# Pixel-adaptive refinement at half the size of the images.
 refiners = [
     dict(type='group_wsss.PixelAdaptive', bg_threshold='otsu', downscale=2)
 ]

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # The network of group_wsss.Segmentor on VOC 2012: six passes over its 10,582
-# photographs. Built and stepped in tests, not trained here.
+# images. Built and stepped in tests, not trained here.
 _base_ = [
     '../_base_/models/fcn_r50.py', '../_base_/datasets/voc_layout_soft_seg.py',
     '../_base_/seg_runtime.py', '../_base_/schedules/schedule_self_training.py'

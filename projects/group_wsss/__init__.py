@@ -5,7 +5,7 @@ Importing the package checks that usable versions of the libraries below it
 are installed and imports nothing else: mmengine finds the components through
 ``group_wsss.registry`` when a config names ``group_wsss.X``.
 """
-from . import stack
+from .utils import stack
 from .version import __version__
 
 stack.check(stack.find_all())

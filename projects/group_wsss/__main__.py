@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import List
 
-from .errors import InputError
-from .home import find_config, find_home, find_tool, list_tools
+from .utils.errors import InputError
+from .utils.home import find_config, find_home, find_tool, list_tools
 from .version import __version__
 
 USAGE = """usage: python -m group_wsss COMMAND ...

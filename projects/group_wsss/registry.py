@@ -30,12 +30,12 @@ DATA_SAMPLERS = Registry(
     parent=MMENGINE_DATA_SAMPLERS,
     scope='group_wsss',
     locations=['group_wsss.datasets'])
-# image loading that refuses what is not a photograph, scores of a dump
+# image loading that refuses what is not an image, scores of a dump
 TRANSFORMS = Registry(
     'transform',
     parent=MMENGINE_TRANSFORMS,
     scope='group_wsss',
-    locations=['group_wsss.datasets', 'group_wsss.pseudo_labels.transforms'])
+    locations=['group_wsss.datasets'])
 # collate functions
 FUNCTIONS = Registry(
     'function',
@@ -47,7 +47,10 @@ MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
     scope='group_wsss',
-    locations=['group_wsss.models'])
+    locations=[
+        'group_wsss.models', 'group_wsss.contrib.recam',
+        'group_wsss.contrib.seam'
+    ])
 # labelers and refiners: class maps in, label images out
 TASK_UTILS = Registry(
     'task util',
@@ -65,13 +68,16 @@ HOOKS = Registry(
     'hook',
     parent=MMENGINE_HOOKS,
     scope='group_wsss',
-    locations=['group_wsss.engine'])
+    locations=[
+        'group_wsss.engine', 'group_wsss.contrib.reliability',
+        'group_wsss.contrib.summaries'
+    ])
 # a runner that counts the classes of the data
 RUNNERS = Registry(
     'runner',
     parent=MMENGINE_RUNNERS,
     scope='group_wsss',
-    locations=['group_wsss.engine.data_runner'])
+    locations=['group_wsss.engine.runner'])
 # mixed precision without an accelerator
 OPTIM_WRAPPERS = Registry(
     'optim_wrapper',

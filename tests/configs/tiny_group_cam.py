@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Stage 1 in seconds: the shipped wiring around a narrow ResNet-18 and small
-# photographs. DATA_ROOT and TRAIN_LIST as in the shipped configs.
+# images. DATA_ROOT and TRAIN_LIST as in the shipped configs.
 _base_ = [
     '../../configs/_base_/datasets/voc_layout_cls.py',
     '../../configs/_base_/cls_runtime.py'
@@ -10,13 +10,13 @@ image_size = (64, 64)
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor',
              'flip', 'flip_direction', 'group_slot')
 train_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='Resize', scale=image_size, keep_ratio=False),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs', meta_keys=meta_keys)
 ]
 test_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='Resize', scale=image_size, keep_ratio=False),
     dict(type='PackInputs', meta_keys=meta_keys)
 ]

@@ -2,7 +2,7 @@
 # tiny_group_cam.py that tests, and ends training, with scales and flips.
 _base_ = ['./tiny_group_cam.py']
 tta_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='TestTimeAug',
         transforms=[

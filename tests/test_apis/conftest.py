@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""A tiny stage 1: photographs with tags, and weights."""
+"""A tiny stage 1: images with tags, and weights."""
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ def tags_of(i):
 
 @pytest.fixture(scope='session')
 def photo_root(tmp_path_factory):
-    """Photographs of different size, one or two classes in each."""
+    """Images of different size, one or two classes in each."""
     folder = tmp_path_factory.mktemp('apis')
     (folder / 'JPEGImages').mkdir()
     rng = np.random.default_rng(5)

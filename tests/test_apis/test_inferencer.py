@@ -9,12 +9,12 @@ from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
 from group_wsss.apis import GroupCAMInferencer
-from group_wsss.datasets import VOC_CLASSES, LabelIndex, load_photo
+from group_wsss.datasets import VOC_CLASSES, LabelIndex, load_image
 from group_wsss.datasets.grouped import id_key
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import (PixelAdaptive, ScoreMap,
-                                      ThresholdLabeler, read_index_png)
+from group_wsss.pseudo_labels import PixelAdaptive, ThresholdLabeler
 from group_wsss.pseudo_labels.thresholds import otsu, score_histogram
+from group_wsss.structures import ScoreMap, read_index_png
+from group_wsss.utils.errors import InputError
 from group_wsss.visualization import paint_label
 from .conftest import CONFIG, NUM_IMAGES, tags_of
 
@@ -40,7 +40,7 @@ def photos(photo_root):
 
 @pytest.fixture
 def net(weights):
-    """The network, and a function from a photograph to its input."""
+    """The network, and a function from an image to its input."""
     cfg = Config.fromfile(CONFIG)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(cfg.model).eval()
@@ -49,9 +49,9 @@ def net(weights):
 
 
 def pixels(path):
-    """A photograph as the network sees it, by hand."""
+    """An image as the network sees it, by hand."""
     import cv2
-    image = cv2.resize(load_photo(str(path)), (64, 64))  # RGB
+    image = cv2.resize(load_image(str(path)), (64, 64))  # RGB
     image = (image.astype(np.float32) - 127) / 64
     return torch.from_numpy(image).permute(2, 0, 1)
 
@@ -118,7 +118,7 @@ def test_same_labels_as_the_test_tool(build, weights, photos, call_tool,
 def test_predicted_tags(net, build, photos):
     means = [run(net, photos / f'{i}.jpg').mean(axis=(1, 2)) for i in IDS]
     scores = 1 / (1 + np.exp(-np.stack(means)))
-    # between two scores, so that photographs have none, one or more
+    # between two scores, so that images have none, one or more
     best = np.sort(scores.max(axis=1))
     threshold = float(best[1:3].mean())
     results = build(tag_threshold=threshold)(str(photos))
@@ -137,7 +137,7 @@ def test_predicted_tags(net, build, photos):
 def test_all_kinds_of_input(build, photos):
     inferencer = build()
     paths = [photos / f'{name}.jpg' for name in IDS]
-    arrays = [load_photo(str(path))[:, :, ::-1] for path in paths]
+    arrays = [load_image(str(path))[:, :, ::-1] for path in paths]
     base = inferencer(str(photos), tags=['cat'])
     assert [r['img_id'] for r in base] == IDS
     for inputs in (photos, [str(p) for p in paths], paths, arrays,
@@ -210,7 +210,7 @@ def test_steps(build, photos, weights):
         labeler=dict(type='group_wsss.ThresholdLabeler', margin=0.3))
     result = refined(str(photos / 'n1.jpg'), tags=TAGS[1])[0]
     step = PixelAdaptive(bg_threshold=0.4)
-    want = step(plain[1]['score_map'], load_photo(str(photos / 'n1.jpg')))
+    want = step(plain[1]['score_map'], load_image(str(photos / 'n1.jpg')))
     np.testing.assert_array_equal(result['score_map'].maps, want.maps)
     np.testing.assert_array_equal(result['label'],
                                   ThresholdLabeler(margin=0.3)(want))
@@ -291,7 +291,7 @@ def test_data_samples(build, photos):
     (dict(device='gpu'), "device 'gpu'"),
     (dict(reference='none'), 'none: no such file or folder'),
     (dict(reference='none.txt'), 'none.txt: no such image list'),
-    (dict(reference=3), 'a photograph is a path or an array'),
+    (dict(reference=3), 'an image is a path or an array'),
     (dict(reference='x', group_size=1), 'partners need group_size >= 2'),
 ])
 def test_bad_options(build, options, words):

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 
 from group_wsss.apis.network import (build_network, check_device, find_classes,
                                      read_checkpoint, read_config)
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 DATA = dict(
     type='group_wsss.ImageLevelDataset',

@@ -6,8 +6,9 @@ import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
 
-from group_wsss.apis import ClassMapGraph, LogitGraph, export_onnx, verify_onnx
-from group_wsss.errors import InputError
+from group_wsss.contrib.deployment import (ClassMapGraph, LogitGraph,
+                                           export_onnx, verify_onnx)
+from group_wsss.utils.errors import InputError
 
 onnx = pytest.importorskip('onnx', reason='onnx is not installed')
 ort = pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from group_wsss.apis.tags import predict_tags, read_tags
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 NAMES = ('cat', 'dog', 'dining table')
 
@@ -30,7 +30,7 @@ def test_read(tags, wanted):
     ([True], 'neither'),
     ([], 'None to have them predicted'),
     ({'dog'}, 'give a list of names or ids'),
-    ([['dog']], 'tags are 1 lists for 2 photographs'),
+    ([['dog']], 'tags are 1 lists for 2 images'),
     ([['dog'], 'cat'], "tags: 'cat' among lists of tags"),
 ])
 def test_refused(tags, words):

@@ -11,8 +11,8 @@ from PIL import Image
 from group_wsss.datasets import (COCO_CLASSES, CocoImageLevel, CocoVOCStyle,
                                  LabelIndex)
 from group_wsss.datasets.coco_json import index_instances, read_instances
-from group_wsss.errors import InputError
-from group_wsss.palette import voc_palette
+from group_wsss.structures.palette import voc_palette
+from group_wsss.utils.errors import InputError
 
 # ids with gaps, not in their order
 CATEGORIES = [dict(id=90, name='toothbrush'), dict(id=7, name='train'),
@@ -124,7 +124,7 @@ def test_random_json_equals_a_loop():
         ]
 
 
-def test_missing_photographs(root, monkeypatch):
+def test_missing_images(root, monkeypatch):
     lines = []
     monkeypatch.setattr(
         'group_wsss.datasets.coco.print_log',
@@ -136,10 +136,10 @@ def test_missing_photographs(root, monkeypatch):
     assert tags(root) == dict(c=[0, 2])
     (level, text), = lines
     assert level == logging.WARNING and '\n' not in text
-    assert text.startswith(f'{root}/x.json: 2 of 4 photographs are not in '
+    assert text.startswith(f'{root}/x.json: 2 of 4 images are not in '
                            f'{root}/train2014, first a.jpg, and')
     path = root / 'train2014/a.jpg'
-    with pytest.raises(InputError, match=rf'^{path}: no such photograph \(2'):
+    with pytest.raises(InputError, match=rf'^{path}: no such image \(2'):
         tags(root, strict=True)
     assert len(tags(root, check_files=False)) == 3
     for path in (root / 'train2014').iterdir():
@@ -151,7 +151,7 @@ def test_missing_photographs(root, monkeypatch):
         tags(root)
 
 
-def test_photographs_in_folders(root):
+def test_images_in_folders(root):
     content = instances()
     content['images'][1]['file_name'] = 'part 1/a.jpg'
     (root / 'x.json').write_text(json.dumps(content))
@@ -353,7 +353,7 @@ def test_coco_voc_style(tmp_path):
 
 
 def test_without_pycocotools(monkeypatch):
-    from group_wsss.datasets.coco_render import decode_segmentation
+    from group_wsss.contrib.converters.coco_render import decode_segmentation
     monkeypatch.setitem(sys.modules, 'pycocotools', None)
     with pytest.raises(InputError, match='pip install pycocotools'):
         decode_segmentation([[0, 0, 4, 0, 4, 4]], 8, 8)

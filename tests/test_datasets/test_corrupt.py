@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from group_wsss.datasets import GroupedDataset, ImageLevelDataset, LoadPhoto
+from group_wsss.datasets import GroupedDataset, ImageLevelDataset, LoadImage
 from group_wsss.datasets.stand_ins import id_key, stand_ins
-from group_wsss.errors import CorruptImageError, InputError, one_line
+from group_wsss.utils.errors import CorruptImageError, InputError, one_line
 
 PIPELINE = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='mmpretrain.PackInputs', meta_keys=('img_id', 'img_path'))
 ]
 # classes of the first three are: alone, of two others, none like it
@@ -92,10 +92,10 @@ def test_what_is_not_corrupt_is_an_error_always(tmp_path):
     root = write(tmp_path / 'data', broken=False)
     data = build(root)
     (root / 'JPEGImages/a.jpg').unlink()
-    with pytest.raises(InputError, match='no such photograph') as caught:
+    with pytest.raises(InputError, match='no such image') as caught:
         data[place(data, 'a')]
     assert not isinstance(caught.value, CorruptImageError)
-    with pytest.raises(InputError, match='a.jpg: no such photograph'):
+    with pytest.raises(InputError, match='a.jpg: no such image'):
         build(root, check_files=False).corrupt_images()
     label = Image.new('P', (9, 9))
     label.save(root / 'JPEGImages/b.jpg', 'PNG')
@@ -135,7 +135,7 @@ def test_training_takes_another_one_of_the_class(root, workers):
             assert sample.img_id == name and 'skipped' not in sample
             continue
         assert sample.img_id not in REASONS
-        # its own photograph with its own labels, all of the classes present
+        # its own image with its own labels, all of the classes present
         assert sample.gt_label.tolist() == LABELS[sample.img_id]
         assert set(ids) <= set(LABELS[sample.img_id])
         img_id, reason = sample.skipped
@@ -148,7 +148,7 @@ def test_training_takes_another_one_of_the_class(root, workers):
 def test_nobody_can_stand_in(tmp_path):
     root = write(tmp_path / 'data')
     (root / 'list.txt').write_text('cut 0\nempty 0\nf 2\n')
-    with pytest.raises(InputError, match='cut.jpg: .*no photograph with'):
+    with pytest.raises(InputError, match='cut.jpg: .*no image with'):
         build(root)[0]
 
 
@@ -210,9 +210,9 @@ def test_testing_without_groups_or_with_the_policy_error(root, tmp_path):
         GroupedDataset(build(bad, test_mode=True), 1)
 
 
-def test_photographs_can_be_checked_only_where_they_are_loaded(root):
+def test_images_can_be_checked_only_where_they_are_loaded(root):
     data = build(root)
     data.pipeline.transforms = data.pipeline.transforms[1:]
     with pytest.raises(InputError, match='needs a pipeline with'):
         data.corrupt_images()
-    assert isinstance(build(root).pipeline.transforms[0], LoadPhoto)
+    assert isinstance(build(root).pipeline.transforms[0], LoadImage)

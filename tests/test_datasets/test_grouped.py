@@ -9,11 +9,11 @@ from torch.utils.data import DataLoader
 from group_wsss.datasets import (GroupedDataset, ImageLevelDataset,
                                  group_collate)
 from group_wsss.datasets.grouped import id_key
-from group_wsss.errors import InputError
 from group_wsss.registry import DATASETS, FUNCTIONS, TRANSFORMS
+from group_wsss.utils.errors import InputError
 
 PIPELINE = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='mmpretrain.PackInputs', meta_keys=('img_id', 'img_path'))
 ]
 IDS = [f'n{i:02d}' for i in range(20)]
@@ -150,7 +150,7 @@ def test_errors(root):
 
 
 def augmented(root, names, sizes):
-    """Two or more sizes of each photograph."""
+    """Two or more sizes of each image."""
     data = plain(root, names)
     data.pipeline.transforms[1:] = [
         TRANSFORMS.build(

@@ -8,11 +8,11 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from group_wsss.datasets import ImageLevelDataset
-from group_wsss.errors import InputError
 from group_wsss.registry import DATASETS
+from group_wsss.utils.errors import InputError
 
 PIPELINE = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='mmpretrain.PackInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape'))
@@ -125,7 +125,7 @@ def test_path_stays_under_the_folder(root):
         ImageLevelDataset('x.json', data_root=str(root), metainfo=META)
 
 
-def test_corrupt_photograph_is_not_hidden(root):
+def test_corrupt_image_is_not_hidden(root):
     whole = (root / 'JPEGImages/a.jpg').read_bytes()
     (root / 'JPEGImages/a.jpg').write_bytes(whole[:len(whole) // 2])
     data = ImageLevelDataset(

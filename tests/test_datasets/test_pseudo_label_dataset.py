@@ -8,9 +8,9 @@ from PIL import Image
 
 from group_wsss.datasets.pseudo_label_dataset import (_MANIFEST,
                                                       read_label_names)
-from group_wsss.errors import InputError
 from group_wsss.pseudo_labels import LabelWriter
 from group_wsss.pseudo_labels.writer import MANIFEST
+from group_wsss.utils.errors import InputError
 
 PALETTE = [[0, 0, 0], [10, 20, 30], [40, 50, 60]]
 LABELS = {'a b': np.full((4, 6), 1, np.uint8), 'x/c': np.eye(4, dtype='u1')}
@@ -18,7 +18,7 @@ LABELS = {'a b': np.full((4, 6), 1, np.uint8), 'x/c': np.eye(4, dtype='u1')}
 
 @pytest.fixture
 def root(tmp_path):
-    """Photographs in two folders, an image list and a dump."""
+    """Images in two folders, an image list and a dump."""
     writer = LabelWriter(str(tmp_path / 'dump'), ['cat', 'wet dog'], PALETTE)
     paths = {'a b': 'one/a b.jpg', 'x/c': 'two/c.png'}
     for img_id, label in LABELS.items():
@@ -107,7 +107,7 @@ def test_files_that_are_missing(root):
             InputError, match=r'x/c.png: no such label image \(1 of 2 in '):
         build(root)
     (root / 'photos/two/c.png').unlink()
-    with pytest.raises(InputError, match='c.png: no such photograph'):
+    with pytest.raises(InputError, match='c.png: no such image'):
         build(root)
     assert len(build(root, check_files=False)) == 2
 

@@ -9,11 +9,11 @@ import pytest
 from mmengine.runner import Runner
 from PIL import Image
 
-from group_wsss.datasets import (LabelIndex, ToyImageLevel, generate_toy,
-                                 read_image_list)
+from group_wsss.datasets import LabelIndex, ToyImageLevel, generate_toy
 from group_wsss.datasets import toy as toy_module
 from group_wsss.datasets.toy_render import NUM_CLASSES, shape_creature
-from group_wsss.errors import InputError
+from group_wsss.structures import read_image_list
+from group_wsss.utils.errors import InputError
 
 REPO = Path(__file__).parents[2]
 SMALL = dict(num_train=12, num_val=4, size=48)
@@ -145,7 +145,7 @@ def test_settings_out_of_range(tmp_path, wrong):
 @pytest.mark.parametrize('sampler', ['DefaultSampler', 'InfiniteSampler'])
 def test_loader_of_the_runner(toy, sampler):
     pipeline = [
-        dict(type='group_wsss.LoadPhoto'),
+        dict(type='group_wsss.LoadImage'),
         dict(type='mmpretrain.PackInputs', meta_keys=('img_id', 'ori_shape'))
     ]
     data = dict(

@@ -5,7 +5,7 @@ import pytest
 
 from group_wsss.datasets import VOC_CLASSES, VOCImageLevel
 from group_wsss.datasets.voc import read_voc_xml
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 OBJECT = '<object><name>{}</name>{}</object>'
 

@@ -18,7 +18,7 @@ NAMES = itertools.count()
 
 
 class ToyDataset(Dataset):
-    """Photographs of different size; every look draws another flip."""
+    """Images of different size; every look draws another flip."""
 
     def __init__(self,
                  n=6,

@@ -6,7 +6,7 @@ import torch
 import torch.nn as nn
 from mmengine.registry import OPTIM_WRAPPERS, DefaultScope
 
-from group_wsss.engine import BFloat16OptimWrapper
+from group_wsss.engine.optimizers import BFloat16OptimWrapper
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from group_wsss.pseudo_labels import ScoreMap, encode_index_png
+from group_wsss.structures import ScoreMap, encode_index_png
 
 WORKER = Path(__file__).with_name('dist_worker.py')
 

@@ -4,13 +4,13 @@ import json
 import pytest
 from mmengine.config import Config
 
-from group_wsss.engine import settle_num_classes
-from group_wsss.errors import InputError
+from group_wsss.engine.runner import settle_num_classes
+from group_wsss.utils.errors import InputError
 
 
 @pytest.fixture
 def root(tmp_path):
-    """A list of three classes, a dump of two, photographs nowhere."""
+    """A list of three classes, a dump of two, images nowhere."""
     (tmp_path / 'labels.json').write_text(
         json.dumps(
             dict(classes=['x', 'y', 'z'], images=[dict(id='a', labels=[1])])))

@@ -60,7 +60,7 @@ def test_loss_is_the_mean_of_both(root):
     root, texts = root
     losses = [load(root, 1, rank)['losses'] for rank in range(2)]
     assert losses[0] != losses[1] and len(losses[0]) == 4
-    # four photographs each as anchors, two groups a batch: two iterations
+    # four images each as anchors, two groups a batch: two iterations
     mean = [
         sum(part[2 * i] + part[2 * i + 1] for part in losses) / 4
         for i in range(2)

@@ -4,7 +4,8 @@ import pytest
 
 from group_wsss.evaluation import (class_scores, confusion_matrix, mean_known,
                                    sweep_areas, sweep_counts)
-from group_wsss.pseudo_labels import ScoreMap, ThresholdLabeler
+from group_wsss.pseudo_labels import ThresholdLabeler
+from group_wsss.structures import ScoreMap
 
 THRESHOLDS = np.round(np.linspace(0, 1, 21), 2)
 

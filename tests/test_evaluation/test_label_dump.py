@@ -4,9 +4,10 @@ import json
 import numpy as np
 import pytest
 
-from group_wsss.errors import InputError
 from group_wsss.evaluation import dump_classes, open_dump
-from group_wsss.pseudo_labels import LabelWriter, ScoreMap, encode_index_png
+from group_wsss.pseudo_labels import LabelWriter
+from group_wsss.structures import ScoreMap, encode_index_png
+from group_wsss.utils.errors import InputError
 
 OTSU = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
 

@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 
-from group_wsss.errors import InputError
 from group_wsss.evaluation import (class_names, evaluate_folder, format_table,
                                    read_id_list)
-from group_wsss.pseudo_labels import encode_index_png
+from group_wsss.structures import encode_index_png
+from group_wsss.utils.errors import InputError
 
 CLASSES = ['a', 'b', 'c']
 

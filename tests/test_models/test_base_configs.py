@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 CONFIGS = sorted((Path(__file__).parents[2] /
                   'configs/_base_/models').glob('group_cam_*.py'))

@@ -2,12 +2,12 @@
 import numpy as np
 import pytest
 
-from group_wsss.errors import InputError
 from group_wsss.pseudo_labels import (BaseRefiner, LabelDump, LabelWriter,
-                                      Refiners, ScoreMap, ThresholdLabeler,
-                                      read_index_png)
+                                      Refiners, ThresholdLabeler)
 from group_wsss.pseudo_labels.thresholds import (ThresholdRule, otsu,
                                                  score_histogram)
+from group_wsss.structures import ScoreMap, read_index_png
+from group_wsss.utils.errors import InputError
 
 
 class Square(BaseRefiner):
@@ -105,7 +105,7 @@ def test_two_rules_and_kept_scores(tmp_path):
     assert not (tmp_path / 'waiting').exists()
 
 
-def test_a_photograph_counts_once(tmp_path):
+def test_a_image_counts_once(tmp_path):
     maps = _score_maps()
     one = _dump(tmp_path / 'one', ThresholdLabeler('otsu'))
     # the second process has an image of the first, and one of its own twice

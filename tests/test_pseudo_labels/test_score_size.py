@@ -5,11 +5,11 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import (LabelDump, LabelWriter, ScoreMap,
-                                      ThresholdLabeler)
+from group_wsss.pseudo_labels import LabelDump, LabelWriter, ThresholdLabeler
 from group_wsss.pseudo_labels.score_size import (SAMPLE, ScoreSize,
                                                  human_bytes, score_disk)
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 
 @pytest.mark.parametrize('count, text',

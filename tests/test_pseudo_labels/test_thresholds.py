@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 
-from group_wsss.pseudo_labels import ScoreMap
-from group_wsss.pseudo_labels.thresholds import (IMAGE_WEIGHT, NUM_BINS,
-                                                 labeler_threshold, otsu,
+from group_wsss.pseudo_labels.thresholds import (IMAGE_WEIGHT, NUM_BINS, otsu,
                                                  score_histogram)
+from group_wsss.structures import ScoreMap
+from group_wsss.structures.dump import labeler_threshold
 
 
 def _score_map(maps, size=None):
@@ -29,12 +29,12 @@ def test_histogram_against_loops():
     assert got.dtype == np.int64
 
 
-def test_every_photograph_weighs_the_same():
+def test_every_image_weighs_the_same():
     small = score_histogram(_score_map(np.full((1, 2, 2), .3)))
     large = score_histogram(_score_map(np.full((2, 40, 30), .3)))
     assert small.sum() == large.sum() == IMAGE_WEIGHT
     np.testing.assert_array_equal(small, large)
-    # the size of the photograph is none of its business
+    # the size of the image is none of its business
     stretched = _score_map(np.full((1, 2, 2), .3), (50, 60))
     np.testing.assert_array_equal(score_histogram(stretched), small)
     assert not score_histogram(_score_map(np.zeros((0, 3, 3)))).any()

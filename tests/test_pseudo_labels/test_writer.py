@@ -7,9 +7,11 @@ import os
 import numpy as np
 import pytest
 
-from group_wsss.errors import InputError
-from group_wsss.palette import voc_palette
-from group_wsss.pseudo_labels import LabelWriter, read_index_png, sha256_of
+from group_wsss.pseudo_labels import LabelWriter
+from group_wsss.structures import read_index_png
+from group_wsss.structures.palette import voc_palette
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.versions import sha256_of
 
 LABEL = np.array([[0, 1, 255], [2, 2, 0]], dtype=np.uint8)
 

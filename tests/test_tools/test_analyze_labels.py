@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.pseudo_labels import (LabelWriter, ScoreMap, ThresholdLabeler,
-                                      encode_index_png)
+from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
+from group_wsss.structures import ScoreMap, encode_index_png
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analyze_labels.py'
 TEXT = {'analysis.json', 'per_class.csv', 'images.csv'}

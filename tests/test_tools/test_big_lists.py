@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
-PATH = Path(__file__).parents[2] / 'tools' / 'benchmarks' / 'big_lists.py'
+PATH = Path(__file__).parents[2] / 'benchmarks' / 'big_lists.py'
 
 
 @pytest.fixture(scope='module')

@@ -91,7 +91,7 @@ def test_groups_of_the_test(root, tmp_path, call_tool):
     assert (out / 'groups.png').exists()
 
 
-def test_without_photographs(root, tmp_path, call_tool, monkeypatch):
+def test_without_images(root, tmp_path, call_tool, monkeypatch):
     bare = tmp_path / 'bare/ImageSets'
     bare.mkdir(parents=True)
     (bare / 'train_cls.txt').write_text('a 0\nb 0\nc 0 1\nd 1\n')
@@ -132,8 +132,8 @@ def test_wrong_input_is_one_line(root, tmp_path, call_tool, capsys, words,
     assert not (tmp_path / 'out').exists()
 
 
-def test_missing_photographs_are_one_line(root, tmp_path, call_tool, capsys,
-                                          monkeypatch):
+def test_missing_images_are_one_line(root, tmp_path, call_tool, capsys,
+                                     monkeypatch):
     monkeypatch.setenv('DATA_ROOT', str(tmp_path / 'nowhere'))
     with pytest.raises(SystemExit):
         call_tool('browse_groups', CONFIG, '--out', tmp_path / 'out')

@@ -14,12 +14,12 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from group_wsss import cli
+from group_wsss.contrib.converters.coco_render import (decode_segmentation,
+                                                       paint_instances)
 from group_wsss.datasets import COCO_CLASSES, CocoImageLevel, ImageLevelDataset
-from group_wsss.datasets.coco_render import (decode_segmentation,
-                                             paint_instances)
-from group_wsss.errors import InputError
-from group_wsss.palette import voc_palette
+from group_wsss.structures.palette import voc_palette
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools/dataset_converters/coco.py'
 # COCO's ids: 1 to 90 with ten gaps
@@ -267,7 +267,7 @@ def test_an_interrupted_run_goes_on(root, convert, refuse):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     for path in folder.iterdir():
         path.unlink()
-    # a photograph stops the run after the first label image
+    # an image stops the run after the first label image
     good = (root / 'train2014/b.jpg').read_bytes()
     (root / 'train2014/b.jpg').write_bytes(b'x')
     assert 'b.jpg: cannot be read as an image' in refuse()
@@ -338,12 +338,12 @@ def test_processes_agree(root, convert, monkeypatch, capsys):
     assert line.startswith('error: ') and 'a7.jpg: cannot be read' in line
 
 
-def test_missing_photographs(root, convert, refuse):
+def test_missing_images(root, convert, refuse):
     (root / 'train2014/a.jpg').unlink()
-    assert 'a.jpg: no such photograph (1 of 3' in refuse('--strict')
+    assert 'a.jpg: no such image (1 of 3' in refuse('--strict')
     lines = [line for line in convert().splitlines() if 'left out' in line]
     assert len(lines) == 2
-    assert ('1 of 3 photographs are not in '
+    assert ('1 of 3 images are not in '
             f'{root}/train2014, first a.jpg') in lines[0]
     assert not (root / 'SegmentationClass/a.png').exists()
     assert (root / 'ImageSets/train2014.txt').read_text() == 'b\n'
@@ -355,7 +355,7 @@ def test_missing_photographs(root, convert, refuse):
     assert '(3 of 3' in refuse()
 
 
-def test_without_photographs(root, convert, refuse):
+def test_without_images(root, convert, refuse):
     convert()
     whole = manifest(root)['sha256']
     for path in (root / 'train2014').iterdir():
@@ -469,7 +469,7 @@ def instances_of(masks, known):
     return dict(categories=CATEGORIES, images=images, annotations=annotations)
 
 
-def test_real_photographs(data_root, convert, tmp_path):
+def test_real_images(data_root, convert, tmp_path):
     masks = sorted((data_root / 'SegmentationClassCOCO').glob('*.png'))
     known = json.loads((data_root / 'labels.json').read_text())['images']
     path = tmp_path / 'instances.json'

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Own photographs, from folders to a segmentor, without any Python."""
+"""Own images, from folders to a segmentor, without any Python."""
 import json
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from group_wsss.palette import voc_palette
+from group_wsss.structures.palette import voc_palette
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE1 = ROOT / 'configs/group_wsss/custom.py'

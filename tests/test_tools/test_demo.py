@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from group_wsss.pseudo_labels import read_index_png
+from group_wsss.structures import read_index_png
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'tests' / 'configs' / 'tiny_group_cam.py'
@@ -78,7 +78,7 @@ def test_refined_without_tags(tiny_voc, weights, call_tool, tmp_path, capsys):
 
 @pytest.mark.parametrize('change, words', [
     (dict(image='none.jpg'), 'none.jpg: no such file or folder'),
-    (dict(image='empty'), 'empty: no photographs found'),
+    (dict(image='empty'), 'empty: no images found'),
     (dict(image='text.jpg'), 'text.jpg: not an image'),
     (dict(config='none.py'), 'none.py: no such config file'),
     (dict(weights='none.pth'), 'none.pth: no such checkpoint'),
@@ -87,7 +87,7 @@ def test_refined_without_tags(tiny_voc, weights, call_tool, tmp_path, capsys):
     (dict(options=['--tags', 'persn']), "tag 'persn': did you mean 'person'"),
     (dict(options=['--tags', '20']), 'tag 20 is out of range 0..19'),
     (dict(options=['--tags', ',']), 'give a list of names or ids'),
-    (dict(options=['--reference', 'empty']), 'empty: no photographs found'),
+    (dict(options=['--reference', 'empty']), 'empty: no images found'),
     (dict(options=['--bg-threshold', 'best']), "is 'best', must be in"),
     (dict(options=['--classes', 'none.txt']), 'none.txt: '),
     (dict(out='text.jpg/x'), 'text.jpg/x: cannot create the folder'),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from group_wsss.pseudo_labels import encode_index_png
+from group_wsss.structures import encode_index_png
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'eval_labels.py'
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from group_wsss.pseudo_labels import LabelWriter, ScoreMap, ThresholdLabeler
+from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
+from group_wsss.structures import ScoreMap
 
 FORMATS = ('coco-instances', 'coco-semantic', 'yolo-seg', 'npz')
 
@@ -93,12 +94,12 @@ def test_options_arrive(dump, tmp_path, call_tool, refused):
               '--score-size', 'image', '--score-dtype', 'uint8')
     scores = np.load(tmp_path / 'n/s/1.npz')['scores']
     assert scores.shape == (2, 20, 24) and scores.dtype == np.uint8
-    photographs = tmp_path / 'photographs' / 's'
-    photographs.mkdir(parents=True)
+    images = tmp_path / 'images' / 's'
+    images.mkdir(parents=True)
     for i in range(3):
-        Image.new('RGB', (24, 20)).save(photographs / f'{i}.jpg')
+        Image.new('RGB', (24, 20)).save(images / f'{i}.jpg')
     call_tool('export_labels', dump, tmp_path / 'y', '--format', 'yolo-seg',
-              '--images', photographs.parent)
+              '--images', images.parent)
     assert (tmp_path / 'y/images/s/1.jpg').is_file()
     for args, words in ((('npz', '--min-area', 3),
                          '--min-area is for coco-instances, yolo'),

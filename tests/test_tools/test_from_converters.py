@@ -97,7 +97,7 @@ def test_wrong_input_is_one_line(name, sources, call_tool, capsys,
     (['folders', 'pool', '-o', 'x.txt'], 'x.txt: image lists are written as'),
     (['npy', 'l.npy', '-o', 'x.json'], 'l.npy: holds no class names'),
     (['cvat', 'cvat.xml', '-o', 'x.json', '--images', 'xml'
-      ], "cvat.xml: image[0]: no photograph 'a' in xml (2 of 2 are missing)"),
+      ], "cvat.xml: image[0]: no image 'a' in xml (2 of 2 are missing)"),
     (['coco', 'coco.json', '-o', 'x.json', '--classes', 'voc'], None),
     (['cvat', 'cvat.xml', '-o', 'x.json', '--classes', '1'
       ], "cvat.xml: image[0]: 'dog' is not among the classes"),

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
-PATH = Path(__file__).parents[2] / 'tools' / 'benchmarks' / 'fuzz_readers.py'
-RESULTS = PATH.parents[2] / 'docs' / 'benchmarks' / 'fuzz_readers.json'
+PATH = Path(__file__).parents[2] / 'benchmarks' / 'fuzz_readers.py'
+RESULTS = PATH.parents[1] / 'docs' / 'benchmarks' / 'fuzz_readers.json'
 
 
 @pytest.fixture(scope='module')

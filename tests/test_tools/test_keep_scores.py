@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from group_wsss.pseudo_labels import ScoreMap
+from group_wsss.structures import ScoreMap
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'tests' / 'configs' / 'tiny_group_cam.py'

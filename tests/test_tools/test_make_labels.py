@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.config import Config
 
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted((ROOT / 'configs/recipes').glob('*.py'))
@@ -141,7 +141,7 @@ def test_bad_recipes(stage, words, plan, tmp_path):
 
 def test_run(tiny_voc, tmp_path, call_tool, capsys, monkeypatch):
     """Two refinements of a dump, skipped the second time."""
-    from group_wsss.pseudo_labels import ScoreMap
+    from group_wsss.structures import ScoreMap
     monkeypatch.chdir(tmp_path)
     ids = (tiny_voc / 'ImageSets/train_cls.txt').read_text().splitlines()
     dump = tmp_path / 'dump'

@@ -122,7 +122,7 @@ def test_foreign_folder_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
     from stages import Stage, run_stage
 
-    from group_wsss.errors import InputError
+    from group_wsss.utils.errors import InputError
     folder = tmp_path / 'one'
     folder.mkdir()
     (folder / 'precious').touch()

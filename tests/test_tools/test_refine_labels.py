@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.pseudo_labels import (LabelWriter, ScoreMap, ThresholdLabeler,
-                                      read_index_png)
+from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
 from group_wsss.pseudo_labels.refiners import PixelAdaptive
 from group_wsss.pseudo_labels.thresholds import otsu, score_histogram
+from group_wsss.structures import ScoreMap, read_index_png
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = '''
@@ -34,7 +34,7 @@ def run(*args, code=0):
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """A dump of 11 images with scores, its photographs and configs."""
+    """A dump of 11 images with scores, its images and configs."""
     root = tmp_path_factory.mktemp('refine')
     rng = np.random.default_rng(0)
     writer = LabelWriter(str(root / 'dump'), ['cat', 'dog'])
@@ -59,8 +59,8 @@ def files(folder):
     }
 
 
-def test_photographs_of_a_list(folder, tmp_path):
-    """Photographs that are not called as their ids are."""
+def test_images_of_a_list(folder, tmp_path):
+    """Images that are not called as their ids are."""
     images = tmp_path / 'images'
     images.mkdir()
     entries = []
@@ -113,7 +113,7 @@ def test_one_and_two_processes(folder):
     assert manifest['checkpoint'] == dict(name='x.pth', sha256='00')
     assert manifest['seed'] == 3 and manifest['images'] == 11
     assert f'threshold {threshold:.3f} chosen' in done.stdout
-    assert '22/22' in done.stderr  # two passes over the photographs
+    assert '22/22' in done.stderr  # two passes over the images
 
 
 def test_a_list_and_a_folder_of_npz(folder):
@@ -132,8 +132,8 @@ CASES = [
     ('no classes', ['manifest.json', '--classes']),
     ('bad manifest', ['manifest.json', 'not a manifest']),
     ('in place', ['is the dump itself']),
-    ('no photographs', ['s/0', 'needs the photograph']),
-    ('missing photograph', ['s/0.jpg', 'no such photograph']),
+    ('no images', ['s/0', 'needs the image']),
+    ('missing image', ['s/0.jpg', 'no such image']),
     ('broken npz', ['s/4.npz', 'not a score map']),
     ('wrong id', ['s/4.npz', "'s/5'"]),
     ('not in the list', ['s/99.npz', 'no such file']),
@@ -144,8 +144,7 @@ CASES = [
 # what the processes of a pool find out
 @pytest.mark.parametrize(
     'case, words, nproc', [(*row, 1) for row in CASES] +
-    [(*row, 2)
-     for row in CASES if row[0] in ('missing photograph', 'broken npz')])
+    [(*row, 2) for row in CASES if row[0] in ('missing image', 'broken npz')])
 def test_bad_input(folder, tmp_path, case, words, nproc):
     config, dump, more = folder / 'plain.py', folder / 'dump', []
     out = tmp_path / 'out'
@@ -174,9 +173,9 @@ def test_bad_input(folder, tmp_path, case, words, nproc):
         (copy / 'manifest.json').write_text('{"classes": ["cat"]}')
     elif case == 'in place':
         out = dump
-    elif case == 'no photographs':
+    elif case == 'no images':
         config = folder / 'config.py'
-    elif case == 'missing photograph':
+    elif case == 'missing image':
         config, more = folder / 'config.py', ['--images', folder / 'images']
     elif case == 'broken npz':
         path = copy / 'scores/s/4.npz'

@@ -3,15 +3,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.evaluation import analyze_dump
-from group_wsss.pseudo_labels import (LabelWriter, ScoreMap, ThresholdLabeler,
-                                      encode_index_png)
-from group_wsss.visualization.report_page import page
+from group_wsss.contrib.analysis import analyze_dump
+from group_wsss.contrib.report import page
+from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
+from group_wsss.structures import ScoreMap, encode_index_png
 
 
 @pytest.fixture
 def folders(tmp_path):
-    """A dump with scores, an earlier one, photographs and masks."""
+    """A dump with scores, an earlier one, images and masks."""
     rng = np.random.default_rng(0)
     for name in ('photos', 'masks'):
         (tmp_path / name).mkdir()
@@ -48,7 +48,7 @@ def test_processes_do_not_change_a_byte(folders, call_tool, capsys,
     call_tool('report', *common, '--jobs', 2)
     out = folders / 'dump_report'
     assert capsys.readouterr().out.splitlines()[-1] == (
-        f'9 photographs; open in a browser: {out / "index.html"}')
+        f'9 images; open in a browser: {out / "index.html"}')
     call_tool('report', *common, '--out', folders / 'one')
     files = files_of(out)
     assert files == files_of(folders / 'one')
@@ -64,7 +64,7 @@ def test_options(folders, call_tool):
               '--list', folders / 'list.txt', '--max-images', 2)
     files = files_of(out)
     assert sum(name.startswith('data') for name in files) == 2
-    assert b'2 of 3 photographs' in files['index.html']
+    assert b'2 of 3 images' in files['index.html']
     # an earlier report is replaced
     call_tool('report', folders / 'dump', '--out', out, '--side', 64,
               '--images', folders / 'photos')
@@ -98,9 +98,8 @@ def test_bad_input_is_one_line(folders, call_tool, capsys):
     (folders / 'mine' / 'thesis.txt').write_text('')
     assert 'is no report' in one_line(dump, '--out', folders / 'mine')
     assert "suffix 'jpg'" in one_line(dump, '--suffix', 'jpg')
-    assert 'no photograph (.webp)' in one_line(dump, '--images',
-                                               folders / 'photos', '--suffix',
-                                               '.webp')
+    assert 'no image (.webp)' in one_line(dump, '--images', folders / 'photos',
+                                          '--suffix', '.webp')
     (folders / 'masks' / '3.png').write_bytes(b'')
     assert '3.png' in one_line(dump, '--masks', folders / 'masks')
     assert '--jobs and --max-images' in refuse(dump, '--max-images', 0)[-1]

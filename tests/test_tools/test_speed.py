@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-BENCHMARKS = ROOT / 'tools' / 'benchmarks'
+BENCHMARKS = ROOT / 'benchmarks'
 ARGS = argparse.Namespace(
     seed=0, device='cpu', repeats=1, data=str(ROOT), full=False)
 
@@ -175,7 +175,7 @@ def test_startup(monkeypatch):
 
 
 def test_sides_of_an_epoch(monkeypatch, data_root, tmp_path):
-    """Same anchors, same number of photographs."""
+    """Same anchors, same number of images."""
     import speed_epoch
     monkeypatch.setattr(speed_epoch, 'ANCHORS', 2)
     monkeypatch.setattr(speed_epoch, 'GROUPS_A_BATCH', 2)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from group_wsss.models import CoAttentionGNN
-from group_wsss.palette import voc_palette
+from group_wsss.structures.palette import voc_palette
 
-BENCHMARKS = Path(__file__).parents[2] / 'tools' / 'benchmarks'
+BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 
 
 @pytest.fixture(scope='module', autouse=True)

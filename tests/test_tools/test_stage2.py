@@ -26,7 +26,7 @@ def stock_config():
 
 @pytest.fixture
 def dump(tiny_voc, tmp_path):
-    """Pseudo labels: the photographs cut in halves, a part unknown."""
+    """Pseudo labels: the images cut in halves, a part unknown."""
     for number, path in enumerate(sorted((tiny_voc / 'JPEGImages').iterdir())):
         label = np.zeros((40, 48), np.uint8)
         label[:, 10 + number:] = number % 4 + 1
@@ -166,7 +166,7 @@ def test_training_reads_the_dump_and_testing_the_masks(path, monkeypatch):
 
 def test_toy_classes_are_those_of_the_toy_set():
     from group_wsss.datasets.toy import TOY_CLASSES
-    from group_wsss.palette import voc_palette
+    from group_wsss.structures.palette import voc_palette
     for name in ('deeplabv3_tiny_toy', 'deeplabv3_effnet-lite0_toy'):
         cfg = Config.fromfile(ROOT / 'configs' / 'deeplabv3' / f'{name}.py')
         classes = tuple(cfg.metainfo.classes)
@@ -178,12 +178,12 @@ def test_toy_classes_are_those_of_the_toy_set():
 def test_roots_come_from_the_environment(monkeypatch, tmp_path):
     folder = ROOT / 'configs' / 'deeplabv3'
     monkeypatch.setenv('TOY_ROOT', str(tmp_path / 'toy'))
-    monkeypatch.setenv('DATA_ROOT', str(tmp_path / 'own photographs'))
+    monkeypatch.setenv('DATA_ROOT', str(tmp_path / 'own images'))
     monkeypatch.setenv('PSEUDO_DIR', str(tmp_path / 'dump'))
     cfg = Config.fromfile(folder / 'deeplabv3_tiny_toy.py')
     assert cfg.train_dataloader.dataset.data_root == str(tmp_path / 'toy')
     cfg = Config.fromfile(folder / 'deeplabv3_effnet-lite0_voc-layout.py')
     data = cfg.train_dataloader.dataset
-    assert data.data_root == str(tmp_path / 'own photographs')
+    assert data.data_root == str(tmp_path / 'own images')
     # written by the dump: no list to keep in step with it
     assert data.ann_file == str(tmp_path / 'dump' / 'ids.txt')

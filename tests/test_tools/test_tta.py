@@ -22,7 +22,7 @@ NUM_IMAGES = 7  # odd: one of two ranks repeats an image
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    """Photographs of different size, one or two classes in each."""
+    """Images of different size, one or two classes in each."""
     folder = tmp_path_factory.mktemp('tta')
     (folder / 'JPEGImages').mkdir()
     rng = np.random.default_rng(5)

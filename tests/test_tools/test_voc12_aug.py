@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from group_wsss import download
-from group_wsss.datasets import VOCImageLevel, read_image_list
-from group_wsss.errors import InputError
+from group_wsss.datasets import VOCImageLevel
+from group_wsss.structures import read_image_list
+from group_wsss.utils import download
+from group_wsss.utils.errors import InputError
 
 REPO = Path(__file__).parents[2]
 SCRIPT = REPO / 'tools/dataset_converters/voc12_aug.py'
@@ -189,7 +190,7 @@ def test_missing_archive(tmp_path):
                      True)
 
 
-def test_missing_photographs(root):
+def test_missing_images(root):
     prepared(root)
     (root / tool.VOC_DIR / 'JPEGImages/s1.jpg').unlink()
     with pytest.raises(InputError, match='s1.jpg: no such.*1 are missing'):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.visualization import (plot_classes, plot_confusions,
-                                      plot_curve, plot_histogram)
+from group_wsss.contrib.analysis import plot_classes, plot_confusions
+from group_wsss.visualization import plot_curve, plot_histogram
 
 # a formula that matplotlib cannot parse, a script that its font lacks
 NAMES = ['background', 'a $\\foo$ _b^', '猫', 'plain']

@@ -58,26 +58,26 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
-from group_wsss.cli import run
-from group_wsss.datasets.coco_json import (CROWDS, CocoIndex, find_photographs,
+from group_wsss.contrib.converters.coco_render import (CROWD_PIXELS, OVERLAPS,
+                                                       check_segmentation,
+                                                       decode_segmentation,
+                                                       paint_instances)
+from group_wsss.datasets.coco_json import (CROWDS, CocoIndex, find_images,
                                            index_instances, read_instances)
-from group_wsss.datasets.coco_render import (CROWD_PIXELS, OVERLAPS,
-                                             check_segmentation,
-                                             decode_segmentation,
-                                             paint_instances)
-from group_wsss.errors import InputError
-from group_wsss.files import (SameFolder, atomic_write, output_path,
-                              remove_leftovers)
-from group_wsss.progress import Progress
-from group_wsss.pseudo_labels.index_png import encode_index_png, read_index_png
+from group_wsss.structures.label_image import encode_index_png, read_index_png
+from group_wsss.utils.cli import run
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.files import (SameFolder, atomic_write, output_path,
+                                    remove_leftovers)
+from group_wsss.utils.progress import Progress
 
-# photographs that a process takes at a time
+# images that a process takes at a time
 CHUNK = 16
 UNLABELED = ('drop', 'keep')
 
 
-class Photograph(NamedTuple):
-    """One photograph to render.
+class Rendering(NamedTuple):
+    """One image to render.
 
     Args:
         json_path (str): For messages.
@@ -111,17 +111,17 @@ class Rendered(NamedTuple):
     kept: bool
 
 
-def render_one(task: Photograph) -> Rendered:
-    """Write the label image of a photograph, or read the one that is there.
+def render_one(task: Rendering) -> Rendered:
+    """Write the label image of an image, or read the one that is there.
 
     Args:
-        task (Photograph): What to render.
+        task (Rendering): What to render.
 
     Returns:
         Rendered: Checksums and pixels of every value.
 
     Raises:
-        InputError: A segmentation that cannot be decoded, a photograph of
+        InputError: A segmentation that cannot be decoded, an image of
             another size, an unwritable folder.
     """
     label = _finished(task)
@@ -146,7 +146,7 @@ def render_one(task: Photograph) -> Rendered:
                     np.bincount(label.reshape(-1), minlength=256), kept)
 
 
-def _finished(task: Photograph) -> Optional[np.ndarray]:
+def _finished(task: Rendering) -> Optional[np.ndarray]:
     """The label image of an earlier run, if it is whole."""
     try:
         label = read_index_png(task.target)
@@ -155,7 +155,7 @@ def _finished(task: Photograph) -> Optional[np.ndarray]:
     return label if label.shape == tuple(task.shape) else None
 
 
-def _check_photo(task: Photograph) -> None:
+def _check_photo(task: Rendering) -> None:
     if task.photo is None:
         return
     try:
@@ -182,25 +182,24 @@ def check_segmentations(index: CocoIndex) -> None:
 
 
 def tasks_of(index: CocoIndex, places: Sequence[int], images: Optional[str],
-             out: str, overlap: str, crowd: str) -> Iterator[Photograph]:
-    """What to do for some of the photographs of a JSON."""
+             out: str, overlap: str, crowd: str) -> Iterator[Rendering]:
+    """What to do for some of the images of a JSON."""
     order = np.argsort(index.owners, kind='stable')
     ends = np.cumsum(np.bincount(index.owners, minlength=len(index.img_ids)))
     for place in places:
         start = ends[place - 1] if place else 0
         mine = order[start:ends[place]]
         img_id, name = index.img_ids[place], index.file_names[place]
-        yield Photograph(index.path, img_id, output_path(out, img_id, '.png'),
-                         images and osp.join(images, name),
-                         tuple(index.sizes[place].tolist()),
-                         index.ann_ids[mine].tolist(),
-                         index.labels[mine].tolist(),
-                         index.crowds[mine].tolist(),
-                         [index.segmentations[i]
-                          for i in mine], overlap, crowd)
+        yield Rendering(index.path, img_id, output_path(out, img_id, '.png'),
+                        images and osp.join(images, name),
+                        tuple(index.sizes[place].tolist()),
+                        index.ann_ids[mine].tolist(),
+                        index.labels[mine].tolist(),
+                        index.crowds[mine].tolist(),
+                        [index.segmentations[i] for i in mine], overlap, crowd)
 
 
-def render_all(tasks: Sequence[Photograph], jobs: int,
+def render_all(tasks: Sequence[Rendering], jobs: int,
                progress: Callable[[int, int], None]) -> List[Rendered]:
     """Render with several processes; the order is that of the tasks."""
     done: List[Rendered] = []
@@ -208,7 +207,7 @@ def render_all(tasks: Sequence[Photograph], jobs: int,
         results = map(render_one, tasks)
         if jobs > 1:
             pool = stack.enter_context(ProcessPoolExecutor(jobs))
-            # no photograph is begun that nobody waits for
+            # no image is begun that nobody waits for
             stack.callback(pool.shutdown, cancel_futures=True)
             results = pool.map(render_one, tasks, chunksize=CHUNK)
         for result in results:
@@ -358,7 +357,7 @@ def convert(split: str, args: argparse.Namespace) -> None:
     index = index_instances(read_instances(path, masks), path, masks)
     images = args.images or osp.join(args.root, split)
     if osp.isdir(images):
-        places, lost = find_photographs(index, images, args.strict)
+        places, lost = find_images(index, images, args.strict)
         if lost:
             print(lost, flush=True)
     elif args.images or args.strict:
@@ -387,7 +386,7 @@ def parse_args() -> argparse.Namespace:
         '--json',
         help='annotations (default: ROOT/annotations/instances_SPLIT.json)')
     parser.add_argument(
-        '--images', help='folder of the photographs (default: ROOT/SPLIT)')
+        '--images', help='folder of the images (default: ROOT/SPLIT)')
     parser.add_argument(
         '--out', help='label images (default: ROOT/SegmentationClass)')
     parser.add_argument('--overlap', choices=OVERLAPS, default=OVERLAPS[0])
@@ -410,7 +409,7 @@ def parse_args() -> argparse.Namespace:
         default=UNLABELED[0],
         help='list images without a class, or not (default: drop)')
     parser.add_argument(
-        '--strict', action='store_true', help='all photographs must be there')
+        '--strict', action='store_true', help='all images must be there')
     parser.add_argument(
         '--no-masks', action='store_true', help='write the lists alone')
     parser.add_argument(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
-from group_wsss.cli import run
-from group_wsss.datasets.converters import add_arguments, read_table, save
+from group_wsss.contrib.converters import add_arguments, read_table, save
 from group_wsss.evaluation import class_names
+from group_wsss.utils.cli import run
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--merge', action='store_true', help='one tag a row, ids repeat')
     parser.add_argument(
-        '--suffix', default='.jpg', help='of photographs without a path')
+        '--suffix', default='.jpg', help='of images without a path')
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """One folder per class (as in ImageNet) to an image list.
 
-A photograph with several classes lies in several folders, as link or copy.
+An image with several classes lies in several folders, as link or copy.
 """
 import argparse
 import sys
@@ -9,9 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
-from group_wsss.cli import run
-from group_wsss.datasets.converters import add_arguments, read_folders, save
+from group_wsss.contrib.converters import add_arguments, read_folders, save
 from group_wsss.evaluation import class_names
+from group_wsss.utils.cli import run
 
 
 def parse_args() -> argparse.Namespace:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
-from group_wsss.cli import run
-from group_wsss.datasets.converters import add_arguments, read_cls_labels, save
-from group_wsss.errors import InputError
+from group_wsss.contrib.converters import add_arguments, read_cls_labels, save
 from group_wsss.evaluation import class_names
+from group_wsss.utils.cli import run
+from group_wsss.utils.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
         '--int-ids',
         choices=['plain', 'voc', 'coco'],
         help='how ids look that are whole numbers in the file')
-    parser.add_argument('--suffix', default='.jpg', help='of photographs')
+    parser.add_argument('--suffix', default='.jpg', help='of images')
     return parser.parse_args()
 
 

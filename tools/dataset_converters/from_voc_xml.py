@@ -6,9 +6,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
-from group_wsss.cli import run
-from group_wsss.datasets.converters import add_arguments, read_voc_folder, save
+from group_wsss.contrib.converters import add_arguments, read_voc_folder, save
 from group_wsss.evaluation import class_names
+from group_wsss.utils.cli import run
 
 
 def parse_args() -> argparse.Namespace:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
-from group_wsss.cli import run
 from group_wsss.datasets import generate_toy
+from group_wsss.utils.cli import run
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""VOC 2012 and SBD to the 10,582 photographs of train_aug, with tags.
+"""VOC 2012 and SBD to the 10,582 images of train_aug, with tags.
 
 Needs ``VOCtrainval_11-May-2012.tar`` and SBD's ``benchmark.tgz`` in the root
 folder, or what is in them already extracted there, or ``--download``. Every
@@ -38,13 +38,14 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
-from group_wsss.cli import run
-from group_wsss.datasets import VOC_CLASSES, read_image_list
-from group_wsss.download import check_scheme, open_url, verify
-from group_wsss.errors import InputError
-from group_wsss.files import atomic_write
-from group_wsss.palette import voc_palette
-from group_wsss.progress import Progress
+from group_wsss.datasets import VOC_CLASSES
+from group_wsss.structures import read_image_list
+from group_wsss.structures.palette import voc_palette
+from group_wsss.utils.cli import run
+from group_wsss.utils.download import check_scheme, open_url, verify
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.files import atomic_write
+from group_wsss.utils.progress import Progress
 
 # name: (address, SHA-256)
 ARCHIVES = {
@@ -60,14 +61,14 @@ ARCHIVES = {
 VOC_TAR, SBD_TAR = ARCHIVES
 VOC_DIR = 'VOCdevkit/VOC2012'
 SBD_DIR = 'benchmark_RELEASE/dataset'
-# what is needed of each archive; SBD's photographs are VOC's
+# what is needed of each archive; SBD's images are VOC's
 VOC_WANTED = tuple(f'{VOC_DIR}/{name}/'
                    for name in ('Annotations', 'ImageSets', 'JPEGImages',
                                 'SegmentationClass'))
 SBD_WANTED = (f'{SBD_DIR}/cls/', f'{SBD_DIR}/train.txt', f'{SBD_DIR}/val.txt')
 TRAINAUG = 10582
 _CHUNK = 1 << 20
-# no photograph, mask or list of VOC and SBD is as large
+# no image, mask or list of VOC and SBD is as large
 _MAX_MEMBER = 1 << 26
 
 
@@ -349,14 +350,14 @@ def convert(root: Path,
     Args:
         root (Path): Holds ``VOCdevkit`` and ``benchmark_RELEASE``.
         nproc (int): Processes. Defaults to 1.
-        expect_count (int): Photographs in trainaug. Defaults to 10582.
+        expect_count (int): Images in trainaug. Defaults to 10582.
         tags_file (str, optional): Released label list.
 
     Returns:
         dict[str, list[str]]: Ids by split.
 
     Raises:
-        InputError: Another count, missing photographs or bad masks.
+        InputError: Another count, missing images or bad masks.
     """
     voc = root / VOC_DIR
     ids = id_sets(root)
@@ -369,7 +370,7 @@ def convert(root: Path,
     lost = [i for i in ids['trainaug'] if f'{i}.jpg' not in photos]
     if lost:
         raise InputError(f'{voc}/JPEGImages/{lost[0]}.jpg: no such '
-                         f'photograph ({len(lost)} are missing)')
+                         f'image ({len(lost)} are missing)')
     out = voc / 'SegmentationClassAug'
     jobs = [(str(voc / f'SegmentationClass/{i}.png'), str(out / f'{i}.png'))
             for i in ids['train'] + ids['val']]
@@ -411,7 +412,7 @@ def parse_args() -> argparse.Namespace:
         '--expect-count',
         type=int,
         default=TRAINAUG,
-        help='photographs that trainaug must have')
+        help='images that trainaug must have')
     parser.add_argument(
         '--no-checksum',
         action='store_true',
@@ -430,7 +431,7 @@ def main() -> None:
     provide(root, SBD_TAR, SBD_WANTED, SBD_WANTED, args.download,
             not args.no_checksum)
     ids = convert(root, args.nproc, args.expect_count, args.tags)
-    print(f'{root / VOC_DIR}: {len(ids["trainaug"])} photographs in '
+    print(f'{root / VOC_DIR}: {len(ids["trainaug"])} images in '
           f'trainaug, {len(ids["val"])} in val')
 
 

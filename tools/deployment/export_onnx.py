@@ -9,10 +9,10 @@ from typing import Any, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
-from group_wsss import cli
-from group_wsss.errors import InputError
-from group_wsss.files import atomic_write
-from group_wsss.progress import Progress
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.files import atomic_write
+from group_wsss.utils.progress import Progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
         nargs=2,
         type=int,
         metavar=('HEIGHT', 'WIDTH'),
-        help='of the photographs (default: what the test pipeline resizes '
+        help='of the images (default: what the test pipeline resizes '
         'them to)')
     parser.add_argument(
         '--dynamic',
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
         '--group-size',
         type=int,
         default=1,
-        help='stage 1: photographs of a group, the anchor first (default: 1)')
+        help='stage 1: images of a group, the anchor first (default: 1)')
     parser.add_argument('--opset', type=int, default=17)
     parser.add_argument(
         '--verify',
@@ -81,10 +81,10 @@ def main() -> None:
     cli.check_checkpoint(args.checkpoint)
     if cfg.get('model', None) is None:
         raise InputError(f'{args.config}: has no model')
-    from group_wsss.apis import (ClassMapGraph, LogitGraph, export_onnx,
-                                 verify_onnx)
     from group_wsss.apis.network import (build_network, find_classes,
                                          read_checkpoint)
+    from group_wsss.contrib.deployment import (ClassMapGraph, LogitGraph,
+                                               export_onnx, verify_onnx)
     from group_wsss.models import GroupCAM
     size = tuple(args.size) if args.size else test_size(cfg)
     checkpoint = read_checkpoint(args.checkpoint)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
-from group_wsss import cli
+from group_wsss.utils import cli
 
 
 def parse_args() -> argparse.Namespace:

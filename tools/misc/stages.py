@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from group_wsss.errors import InputError
-from group_wsss.files import atomic_write
-from group_wsss.progress import VARIABLE
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.files import atomic_write
+from group_wsss.utils.progress import VARIABLE
 
 # of what a command prints, what tells how far things are
 _PROGRESS = re.compile(r'((?:Iter|Epoch)\((?:train|val|test)\).*|'

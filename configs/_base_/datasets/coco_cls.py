@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-# COCO, 80 classes: photographs and the image-level labels that the annotations
+# COCO, 80 classes: images and the image-level labels that the annotations
 # give. Segmentations are dropped while the JSON is parsed, in training and
 # after it.
 #   DATA_ROOT/annotations/instances_SPLIT.json, DATA_ROOT/SPLIT/*.jpg
@@ -15,7 +15,7 @@ image_size = (384, 384)
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor',
              'flip', 'flip_direction', 'group_slot')
 train_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='Resize',
         scale=image_size,
@@ -31,7 +31,7 @@ train_pipeline = [
     dict(type='PackInputs', meta_keys=meta_keys)
 ]
 test_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='Resize',
         scale=image_size,
@@ -43,7 +43,7 @@ test_pipeline = [
 # test_cfg = dict(type='group_wsss.TTATestLoop')
 tta_sizes = (192, 384, 576, 768)
 tta_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='TestTimeAug',
         transforms=[
@@ -78,7 +78,7 @@ train_dataloader = dict(
         ann_file=f'annotations/instances_{train_split}.json',
         data_prefix=train_split,
         pipeline=train_pipeline))
-# what the classifier says of a photograph alone: partners are found by the
+# what the classifier says of an image alone: partners are found by the
 # tags, which a score must not know
 val_dataloader = dict(
     batch_size=1,
@@ -96,7 +96,7 @@ val_dataloader = dict(
             data_prefix=val_split,
             test_mode=True,
             pipeline=test_pipeline)))
-# labels the photographs that were trained on, one group a batch: what is
+# labels the images that were trained on, one group a batch: what is
 # computed for an image cannot depend on others
 test_dataloader = dict(
     batch_size=1,

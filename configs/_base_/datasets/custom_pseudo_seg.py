@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-# Your own photographs with the labels of stage 1; names, number of classes
+# Your own images with the labels of stage 1; names, number of classes
 # and colours come from the manifest of the dump.
 #   DATA_ROOT and TRAIN_LIST as in stage 1;
 #   PSEUDO_DIR, the dump.

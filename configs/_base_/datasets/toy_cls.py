@@ -8,19 +8,19 @@ num_classes = 6
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor',
              'flip', 'flip_direction', 'group_slot')
 train_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs', meta_keys=meta_keys)
 ]
 test_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='PackInputs', meta_keys=meta_keys)
 ]
 # test-time augmentation: tools/test.py --tta, or training and testing with
 # test_cfg = dict(type='group_wsss.TTATestLoop')
 tta_sizes = (96, 144, 192)
 tta_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-# Seeds for the 10,582 photographs of VOC 2012 train_aug. PSEUDO_DIR: a dump
+# Seeds for the 10,582 images of VOC 2012 train_aug. PSEUDO_DIR: a dump
 # of labels that are unknown (255) wherever stage 1 is not sure (see
 # configs/affinity/README.md). No mask is read.
 
@@ -10,7 +10,7 @@ data_root = 'data/VOCdevkit/VOC2012'
 seed_dir = osp.abspath('{{$PSEUDO_DIR:work_dirs/voc/pseudo_labels}}')
 crop_size = (512, 512)
 train_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='group_wsss.LoadSeeds', seed_dir=seed_dir),
     dict(
         type='RandomResize',

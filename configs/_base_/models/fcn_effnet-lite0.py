@@ -2,7 +2,7 @@
 # A classifier of pixels, 1x1 convolutions alone, on EfficientNet-Lite0, whose
 # ImageNet weights are frozen: so few parameters do not learn the mistakes of
 # noisy labels by heart. Levels of stride 8, 16 and 32 meet on the grid of
-# stride 8. It learns from soft labels which of the classes of a photograph a
+# stride 8. It learns from soft labels which of the classes of an image a
 # pixel shows; its tags are known.
 model = dict(
     type='group_wsss.WeakEncoderDecoder',
@@ -37,7 +37,7 @@ model = dict(
         concat_input=False,
         dropout_ratio=0.,
         num_classes=21,
-        # batch norm would make a photograph depend on the tags of others in
+        # batch norm would make an image depend on the tags of others in
         # its batch: twelve points lost
         norm_cfg=None,
         align_corners=False,

@@ -1,9 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""From Python: label photographs, export networks."""
+"""From Python: label images, export networks."""
 from .inferencer import GroupCAMInferencer
-from .onnx_export import ClassMapGraph, LogitGraph, export_onnx, verify_onnx
 
 __all__ = [
-    'ClassMapGraph', 'GroupCAMInferencer', 'LogitGraph', 'export_onnx',
-    'verify_onnx'
+    'GroupCAMInferencer',
 ]

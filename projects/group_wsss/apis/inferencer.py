@@ -16,17 +16,17 @@ from mmpretrain.structures import DataSample
 from rich.console import Console
 from rich.progress import track
 
-from ..datasets import GroupedDataset, LoadPhoto, group_collate
-from ..errors import InputError
+from ..datasets import GroupedDataset, LoadImage, group_collate
 from ..models import GroupCAM
-from ..progress import Progress
 from ..registry import MODELS, TRANSFORMS
+from ..utils.errors import InputError
+from ..utils.progress import Progress
 from ..visualization import paint_label
+from .images import Input, Photo, PhotoSet, list_photos
 from .labelling import Item, Labelling, hook_config
 from .network import (build_network, check_device, find_classes,
                       read_checkpoint, read_config)
 from .output import ResultWriter
-from .photos import Input, Photo, PhotoSet, list_photos
 from .reference import build_reference
 from .tags import predict_tags, read_tags
 
@@ -34,11 +34,11 @@ Inputs = Union[Input, Sequence[Input]]
 
 
 class GroupCAMInferencer(BaseInferencer):
-    """Class maps and labels of photographs by a trained ``GroupCAM``.
+    """Class maps and labels of images by a trained ``GroupCAM``.
 
     ``GroupCAMInferencer(config, weights)('photo.jpg')`` does what
     ``tools/test.py`` and ``PseudoLabelHook`` do for a data set; equal
-    photographs, tags and partners give equal labels. Weights are read
+    images, tags and partners give equal labels. Weights are read
     without running code that the file carries.
 
     Args:
@@ -49,11 +49,11 @@ class GroupCAMInferencer(BaseInferencer):
             file that has them. Defaults to None: those that the checkpoint
             carries, see :func:`.network.find_classes`.
         reference (optional): Where partners come from: a folder or glob
-            (tags of its photographs are predicted once), an image list with
+            (tags of its images are predicted once), an image list with
             tags, a data set or its config. Partners follow from image id,
-            tags and ``seed`` alone. Defaults to None: every photograph is a
+            tags and ``seed`` alone. Defaults to None: every image is a
             group of its own.
-        reference_root (str, optional): Folder of the photographs of an
+        reference_root (str, optional): Folder of the images of an
             image list. Defaults to None, that of the list.
         group_size (int, optional): K of the groups. Defaults to None: as
             the config tests, or trains.
@@ -124,7 +124,7 @@ class GroupCAMInferencer(BaseInferencer):
     def _settle_groups(self, reference: Any, root: Optional[str],
                        group_size: Optional[int], match: Optional[str],
                        seed: Optional[int]) -> None:
-        """How partners are found, and among which photographs."""
+        """How partners are found, and among which images."""
         data = (self.cfg.get('test_dataloader', None) or {}).get('dataset')
         data = data if isinstance(data, dict) else {}
         net = self.model.module if self.tta else self.model
@@ -176,7 +176,7 @@ class GroupCAMInferencer(BaseInferencer):
         with DefaultScope.overwrite_default_scope(self.scope):
             steps = [TRANSFORMS.build(dict(step)) for step in steps]
         loads = [s for s in steps if type(s).__name__.startswith('Load')]
-        self.loader = loads[0] if loads else LoadPhoto()
+        self.loader = loads[0] if loads else LoadImage()
         return Compose([step for step in steps if step not in loads])
 
     def _init_collate(self, cfg: Config) -> Callable:
@@ -195,7 +195,7 @@ class GroupCAMInferencer(BaseInferencer):
                  return_vis: bool = True,
                  out_dir: Optional[str] = None,
                  keep_scores: bool = False) -> list:
-        """Label photographs.
+        """Label images.
 
         Args:
             inputs (str | Path | np.ndarray | Sequence): See
@@ -205,16 +205,16 @@ class GroupCAMInferencer(BaseInferencer):
                 False.
             batch_size (int): Groups in a batch. Defaults to 1.
             tags (Sequence, optional): Names or ids, one list for all
-                photographs or a list for each. Defaults to None, predicted
-                on each photograph alone.
+                images or a list for each. Defaults to None, predicted
+                on each image alone.
             return_vis (bool): Paint labels. Defaults to True.
             out_dir (str, optional): Write a dump there: ``<id>.png``,
                 ``ids.txt``, ``manifest.json``, and ``overlays/<id>.jpg``. It
-                appears when all photographs are done. Defaults to None.
+                appears when all images are done. Defaults to None.
             keep_scores (bool): Score maps in the dump. Defaults to False.
 
         Returns:
-            list: For each photograph a dict: ``img_id``; ``tags``, names;
+            list: For each image a dict: ``img_id``; ``tags``, names;
             ``scores``, a float for each class name (those that the tags
             were predicted by, else those of the group); ``score_map``, a
             ``ScoreMap`` behind the refiners; ``label``, uint8 ``(H, W)`` (0
@@ -222,7 +222,7 @@ class GroupCAMInferencer(BaseInferencer):
             uint8 ``(H, W, 3)``.
 
         Raises:
-            InputError: A photograph, a tag or the folder cannot be used.
+            InputError: An image, a tag or the folder cannot be used.
         """
         return list(
             self.stream(inputs, return_datasamples, batch_size, tags,
@@ -236,14 +236,14 @@ class GroupCAMInferencer(BaseInferencer):
                return_vis: bool = True,
                out_dir: Optional[str] = None,
                keep_scores: bool = False) -> Iterator[Any]:
-        """As a call, one photograph at a time: for more than fit in memory.
+        """As a call, one image at a time: for more than fit in memory.
 
         Args:
             inputs (str | Path | np.ndarray | Sequence): As for a call, and so
                 are the other arguments.
 
         Yields:
-            dict | DataSample: One for each photograph, in their order.
+            dict | DataSample: One for each image, in their order.
         """
         start = time.perf_counter()
         photos = self._inputs_to_list(inputs)
@@ -289,7 +289,7 @@ class GroupCAMInferencer(BaseInferencer):
         """Batches of groups.
 
         Args:
-            inputs (list[Photo]): The photographs.
+            inputs (list[Photo]): The images.
             batch_size (int): Groups in a batch. Defaults to 1.
             tags (list[list[int]], optional): Class ids of each. Defaults to
                 None, none at all.
@@ -331,7 +331,7 @@ class GroupCAMInferencer(BaseInferencer):
             photos: List[Photo],
             batch_size: int,
             what: str = 'Tags') -> Tuple[List[List[int]], List[np.ndarray]]:
-        """Class ids of photographs by the scores of each alone."""
+        """Class ids of images by the scores of each alone."""
         batches = self.preprocess(photos, batch_size, group_size=1)
         scores = [
             sample.pred_score.cpu().numpy()
@@ -343,10 +343,10 @@ class GroupCAMInferencer(BaseInferencer):
                   inputs: List[Photo],
                   preds: List[np.ndarray],
                   return_vis: bool = True) -> List[np.ndarray]:
-        """Labels over their photographs.
+        """Labels over their images.
 
         Args:
-            inputs (list[Photo]): The photographs.
+            inputs (list[Photo]): The images.
             preds (list[np.ndarray]): Their labels, uint8 ``(H, W)``.
             return_vis (bool): False for none. Defaults to True.
 
@@ -366,7 +366,7 @@ class GroupCAMInferencer(BaseInferencer):
         """Results as the call gives them.
 
         Args:
-            preds (list[Item]): Labelled photographs.
+            preds (list[Item]): Labelled images.
             visualization (list[np.ndarray]): Paintings of them, or none.
             return_datasamples (bool): See the call. Defaults to False.
             scores (list[np.ndarray], optional): ``(C, )`` each. Defaults to

@@ -5,17 +5,18 @@ import numpy as np
 from mmengine.config import Config
 from mmpretrain.structures import DataSample
 
-from ..pseudo_labels import Refiners, ScoreMap
+from ..pseudo_labels import Refiners
 from ..pseudo_labels.thresholds import NUM_BINS, score_histogram
 from ..registry import TASK_UTILS
-from .photos import Photo
+from ..structures import ScoreMap
+from .images import Photo
 
 
 class Item:
-    """A photograph on its way to a label.
+    """An image on its way to a label.
 
     Args:
-        photo (Photo): The photograph.
+        photo (Photo): The image.
         sample (DataSample): What the network says of it.
     """
 
@@ -27,9 +28,9 @@ class Item:
 
 
 class Labelling:
-    """Refiners and labeler, one photograph at a time.
+    """Refiners and labeler, one image at a time.
 
-    A step whose threshold follows from the scores of all photographs
+    A step whose threshold follows from the scores of all images
     (``rule``) waits for them, in memory.
 
     Args:
@@ -82,7 +83,7 @@ class Labelling:
             yield item
 
     def _fitted(self, step: Any, items: Iterable[Item]) -> Iterator[Item]:
-        """Show a step with a rule the scores of all photographs first."""
+        """Show a step with a rule the scores of all images first."""
         if getattr(step, 'rule', None) is not None:
             items = list(items)
             histogram = np.zeros(NUM_BINS, dtype=np.int64)

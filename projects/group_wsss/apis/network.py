@@ -10,12 +10,13 @@ import torch.nn as nn
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from ..checkpoint import StateDictCheckHook, load_from_file, load_from_url
-from ..engine.num_classes import FROM_DATA, class_names_of
-from ..errors import InputError, one_line
+from ..engine.runner.num_classes import FROM_DATA, class_names_of
 from ..evaluation import class_names
-from ..files import read_json
 from ..registry import MODELS
+from ..utils.checkpoint import (StateDictCheckHook, load_from_file,
+                                load_from_url)
+from ..utils.errors import InputError, one_line
+from ..utils.files import read_json
 
 
 def read_config(config: Union[str, dict, Config]) -> Config:

@@ -8,13 +8,14 @@ from mmengine.config import Config
 from PIL import Image
 
 from ..engine.utils import describe_checkpoint
-from ..errors import InputError
-from ..files import atomic_write, output_path
-from ..pseudo_labels import LabelWriter, ScoreMap
+from ..pseudo_labels import LabelWriter
 from ..pseudo_labels.writer import SCORES
-from .photos import Photo
+from ..structures import ScoreMap
+from ..utils.errors import InputError
+from ..utils.files import atomic_write, output_path
+from .images import Photo
 
-# labels painted over photographs, inside a dump; JPEG, so that no tool
+# labels painted over images, inside a dump; JPEG, so that no tool
 # takes them for labels
 OVERLAYS = 'overlays'
 
@@ -33,7 +34,7 @@ class ResultWriter:
 
     Raises:
         InputError: The folder cannot be written, or a label would take the
-            place of a photograph.
+            place of an image.
     """
 
     def __init__(self,
@@ -50,7 +51,7 @@ class ResultWriter:
             path = output_path(out_dir, photo.img_id, '.png')
             if isinstance(photo.source, str) and osp.realpath(
                     photo.source) == osp.realpath(path):
-                raise InputError(f'{path}: is a photograph, its label would '
+                raise InputError(f'{path}: is an image, its label would '
                                  'replace it; give another out_dir')
         self.writer = LabelWriter(out_dir, classes, palette)
 
@@ -65,7 +66,7 @@ class ResultWriter:
 
     def add(self, score_map: ScoreMap, label: np.ndarray,
             overlay: Optional[np.ndarray]) -> None:
-        """Take a photograph's results.
+        """Take an image's results.
 
         Args:
             score_map (ScoreMap): Its scores.

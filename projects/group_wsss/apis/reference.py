@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Photographs that stand beside others in their groups."""
+"""Images that stand beside others in their groups."""
 import os.path as osp
 from typing import Any, Callable, List, Optional, Sequence, Union
 
@@ -7,9 +7,9 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
 from ..datasets import ImageLevelDataset
-from ..errors import InputError
 from ..registry import DATASETS
-from .photos import Photo, PhotoSet, list_photos
+from ..utils.errors import InputError
+from .images import Photo, PhotoSet, list_photos
 
 LISTS = ('.txt', '.csv', '.json')
 
@@ -22,14 +22,14 @@ def build_reference(reference: Union[str, dict, Any], root: Optional[str],
 
     Args:
         reference (str | dict | Dataset): An image list with tags (txt, csv,
-            json); a folder, a glob or a list of photographs, whose tags are
+            json); a folder, a glob or a list of images, whose tags are
             predicted; or a data set or its config, wrapped or not.
-        root (str, optional): Folder of the photographs of an image list;
+        root (str, optional): Folder of the images of an image list;
             None for the folder of the list.
         classes (Sequence[str]): Class names of the network.
         pipeline (list[Callable]): Test transforms, the loader first.
         scope (str): Default scope of the config.
-        predict (Callable): Class ids of photographs without tags.
+        predict (Callable): Class ids of images without tags.
 
     Returns:
         Dataset: As ``GroupedDataset`` wants it.

@@ -1,22 +1,22 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Tags of photographs: given by a user, or predicted."""
+"""Tags of images: given by a user, or predicted."""
 import difflib
 from numbers import Integral
 from typing import Any, List, Sequence
 
 import numpy as np
 
-from ..errors import InputError
+from ..utils.errors import InputError
 
 
 def read_tags(tags: Any, count: int,
               classes: Sequence[str]) -> List[List[int]]:
-    """Class ids of each photograph.
+    """Class ids of each image.
 
     Args:
-        tags (Sequence): Names or ids, one list for all photographs; or one
+        tags (Sequence): Names or ids, one list for all images; or one
             such list for each of them, which may be empty.
-        count (int): Number of photographs.
+        count (int): Number of images.
         classes (Sequence[str]): Class names.
 
     Returns:
@@ -35,7 +35,7 @@ def read_tags(tags: Any, count: int,
         return [_ids(tags, classes)] * count
     if len(tags) != count:
         raise InputError(f'tags are {len(tags)} lists for {count} '
-                         'photographs: give one list for each, or one for '
+                         'images: give one list for each, or one for '
                          'all')
     return [_ids(own, classes) for own in tags]
 

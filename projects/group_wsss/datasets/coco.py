@@ -5,27 +5,27 @@ from typing import Any, List, Sequence, Tuple, Union
 
 from mmengine.logging import print_log
 
-from ..errors import InputError
-from ..palette import voc_palette
 from ..registry import DATASETS
-from .coco_json import find_photographs, index_instances, read_instances
+from ..structures.palette import voc_palette
+from ..utils.errors import InputError
+from .coco_json import find_images, index_instances, read_instances
 from .image_level import ImageLevelDataset
 
 
 @DATASETS.register_module()
 class CocoImageLevel(ImageLevelDataset):
-    """COCO photographs and the classes that are in them.
+    """COCO images and the classes that are in them.
 
     Reads ``instances_*.json`` of COCO 2014 or 2017, or any JSON of that
     form; segmentations are dropped while it is parsed. Class names and their
     order are those of its categories by ascending id. The defaults are the
-    field's: every annotation counts, and photographs without any are left
+    field's: every annotation counts, and images without any are left
     out, which leaves 82,081 of 82,783 in train2014 and 40,137 of 40,504 in
     val2014.
 
     Args:
         ann_file (str): The JSON, relative to ``data_root``.
-        data_prefix (str | dict): Folder of the photographs. Defaults to
+        data_prefix (str | dict): Folder of the images. Defaults to
             ``dict(img_path='train2014')``.
         crowd (str): Whether annotations of crowds count: 'keep' or 'ignore'.
             Defaults to 'keep'.
@@ -34,13 +34,13 @@ class CocoImageLevel(ImageLevelDataset):
             which reads none.
         unlabeled (str): As in :class:`ImageLevelDataset`. Defaults to
             'drop', with ``test_mode`` too.
-        strict (bool): Raise if a photograph is missing; otherwise those that
+        strict (bool): Raise if an image is missing; otherwise those that
             are missing are left out, and one line says how many. Defaults to
             False.
         **kwargs: Of :class:`ImageLevelDataset`.
 
     Raises:
-        InputError: A malformed JSON, no photograph at all, class names other
+        InputError: A malformed JSON, no image at all, class names other
             than those of the JSON.
     """
 
@@ -62,21 +62,20 @@ class CocoImageLevel(ImageLevelDataset):
             **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """Read the JSON and look which photographs are there."""
+        """Read the JSON and look which images are there."""
         index = index_instances(read_instances(self.ann_file), self.ann_file)
         self._settle_classes(index.classes)
         labels, offsets = index.tags(self.crowd, self.min_area)
         places: Sequence[int] = range(len(index.img_ids))
         # the content of a remote store is not listed
         if self.check_files and '://' not in self.img_prefix:
-            places, lost = find_photographs(index, self.img_prefix,
-                                            self.strict)
+            places, lost = find_images(index, self.img_prefix, self.strict)
             if lost:
                 print_log(
                     f'{lost} (strict=False)',
                     logger='current',
                     level=logging.WARNING)
-        # one join, not one for each photograph
+        # one join, not one for each image
         prefix = osp.join(self.img_prefix, '')
         offsets = offsets.tolist()
         return [

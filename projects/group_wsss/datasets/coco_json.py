@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""COCO instances JSON as arrays: what is annotated on which photograph."""
+"""COCO instances JSON as arrays: what is annotated on which image."""
 import json
 import os
 import os.path as osp
@@ -9,28 +9,28 @@ from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 import numpy as np
 from mmengine.fileio import get as read_bytes
 
-from ..errors import InputError
-from ..files import why_unsafe
+from ..utils.errors import InputError
+from ..utils.files import why_unsafe
 
 CROWDS = ('keep', 'ignore')
 
 # names that need no closer look
 _PLAIN = re.compile(r'[A-Za-z0-9_-]+\.[A-Za-z0-9]+')
-# of a photograph's side
+# of an image's side
 _MAX_SIDE = 65535
 
 
 class CocoIndex(NamedTuple):
-    """``N`` photographs, ``A`` annotations and ``C`` classes of a JSON.
+    """``N`` images, ``A`` annotations and ``C`` classes of a JSON.
 
     Attributes:
         path (str): The JSON, for messages.
         classes (tuple[str, ...]): Names by ascending category id.
         category_ids (np.ndarray): int64 ``(C, )``, ascending.
         img_ids (list[str]): File names without suffix, in their order.
-        file_names (list[str]): Relative to the folder of the photographs.
+        file_names (list[str]): Relative to the folder of the images.
         ann_ids (np.ndarray): int64 ``(A, )``.
-        owners (np.ndarray): int64 ``(A, )``, position of the photograph.
+        owners (np.ndarray): int64 ``(A, )``, position of the image.
         labels (np.ndarray): int64 ``(A, )``, 0-based class ids.
         crowds (np.ndarray): bool ``(A, )``, ``iscrowd``.
         areas (np.ndarray): float64 ``(A, )`` pixels; NaN if not given.
@@ -63,7 +63,7 @@ class CocoIndex(NamedTuple):
 
         Returns:
             tuple: int64 class ids, sorted and without repeats within a
-            photograph, and int64 ``(N + 1, )`` offsets: those of photograph
+            image, and int64 ``(N + 1, )`` offsets: those of image
             ``i`` are ``ids[offsets[i]:offsets[i + 1]]``.
 
         Raises:
@@ -140,7 +140,7 @@ def index_instances(content: Any, path: str, masks: bool = False) -> CocoIndex:
             False.
 
     Returns:
-        CocoIndex: Photographs and annotations in their order.
+        CocoIndex: Images and annotations in their order.
 
     Raises:
         InputError: One line naming the file and the entry at fault.
@@ -176,14 +176,14 @@ def index_instances(content: Any, path: str, masks: bool = False) -> CocoIndex:
                      table.column('segmentation', None) if masks else None)
 
 
-def find_photographs(index: CocoIndex,
-                     folder: str,
-                     strict: bool = False) -> Tuple[List[int], str]:
-    """Which photographs are there, by one listing per folder.
+def find_images(index: CocoIndex,
+                folder: str,
+                strict: bool = False) -> Tuple[List[int], str]:
+    """Which images are there, by one listing per folder.
 
     Args:
         index (CocoIndex): What should be there.
-        folder (str): Folder of the photographs.
+        folder (str): Folder of the images.
         strict (bool): All must be there. Defaults to False.
 
     Returns:
@@ -207,11 +207,11 @@ def find_photographs(index: CocoIndex,
     total = len(index.file_names)
     count = total - len(here)
     if count and (strict or not here):
-        raise InputError(f'{osp.join(folder, lost)}: no such photograph '
+        raise InputError(f'{osp.join(folder, lost)}: no such image '
                          f'({count} of {total} in {index.path} are missing)')
     if not count:
         return here, ''
-    return here, (f'{index.path}: {count} of {total} photographs are not in '
+    return here, (f'{index.path}: {count} of {total} images are not in '
                   f'{folder}, first {lost}, and are left out')
 
 

@@ -1,8 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from mmseg.datasets import BaseSegDataset
 
-from ..palette import voc_palette
 from ..registry import DATASETS
+from ..structures.palette import voc_palette
 from .coco_classes import COCO_CLASSES
 
 
@@ -18,7 +18,7 @@ class CocoVOCStyle(BaseSegDataset):
     in place of crowds.
 
     Args:
-        **kwargs: Of ``mmseg.BaseSegDataset``: photographs
+        **kwargs: Of ``mmseg.BaseSegDataset``: images
             ``data_prefix.img_path`` (``.jpg``), label images
             ``data_prefix.seg_map_path`` (``.png``), a list of ids
             ``ann_file``.

@@ -5,9 +5,9 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple, Union
 import numpy as np
 from mmengine.dataset import BaseDataset, pseudo_collate
 
-from ..errors import CorruptImageError, InputError
 from ..registry import DATASETS, FUNCTIONS
-from .image_list import image_id_of
+from ..structures.image_list import image_id_of
+from ..utils.errors import CorruptImageError, InputError
 from .label_index import MATCHES, LabelIndex
 from .samplers import labels_of_dataset
 from .stand_ins import id_key
@@ -21,7 +21,7 @@ class GroupedDataset:
     sorted by id: neither the order of the list nor batch size or number of
     processes can change them.
 
-    With ``on_corrupt='skip'`` of ``dataset`` all its photographs are read
+    With ``on_corrupt='skip'`` of ``dataset`` all its images are read
     once before the first group is: those that cannot be decoded are no
     anchors, and ``skipped`` says which and why. A partner that cannot be
     decoded gives its place to another image (see
@@ -175,7 +175,7 @@ class GroupedDataset:
                 continue
             taken.add(self._reference_id(other))
             return item
-        raise InputError(f'{reason}; and no photograph with the same classes '
+        raise InputError(f'{reason}; and no image with the same classes '
                          'can take its place')
 
     def _reference_id(self, place: int) -> str:

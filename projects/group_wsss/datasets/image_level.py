@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Photographs with image-level labels, from the one list format."""
+"""Images with image-level labels, from the one list format."""
 import logging
 import os
 import os.path as osp
@@ -11,11 +11,11 @@ from mmengine.fileio import join_path
 from mmengine.logging import print_log
 from mmpretrain.datasets import MultiLabelDataset
 
-from ..errors import CorruptImageError, InputError
 from ..registry import DATASETS
-from .image_list import ImageList, ImageRecord, read_image_list
+from ..structures.image_list import ImageList, ImageRecord, read_image_list
+from ..utils.errors import CorruptImageError, InputError
 from .stand_ins import stand_ins
-from .transforms import LoadPhoto
+from .transforms import LoadImage
 
 UNLABELED = ('keep', 'drop', 'error')
 ON_CORRUPT = ('error', 'skip')
@@ -23,7 +23,7 @@ ON_CORRUPT = ('error', 'skip')
 
 @DATASETS.register_module()
 class ImageLevelDataset(MultiLabelDataset):
-    """Photographs and the classes that are in them.
+    """Images and the classes that are in them.
 
     An item starts as ``dict(img_id, img_path, gt_label)``; ``gt_label`` is
     an int64 array of 0-based class ids.
@@ -33,19 +33,19 @@ class ImageLevelDataset(MultiLabelDataset):
             :func:`read_image_list`), relative to ``data_root``.
         data_root (str): Root of ``ann_file`` and ``data_prefix``. Defaults
             to ''.
-        data_prefix (str | dict): Folder of the photographs. Defaults to
+        data_prefix (str | dict): Folder of the images. Defaults to
             ``dict(img_path='JPEGImages')``.
-        img_suffix (str): Suffix of a photograph whose list entry gives no
+        img_suffix (str): Suffix of an image whose list entry gives no
             path. Defaults to '.jpg'.
-        unlabeled (str, optional): What to do with photographs without any
+        unlabeled (str, optional): What to do with images without any
             class: ``'keep'``, ``'drop'`` (one warning with their number) or
             ``'error'``. Defaults to 'keep' with ``test_mode``, else 'drop'.
-        check_files (bool): Look once whether all photographs are there, by
+        check_files (bool): Look once whether all images are there, by
             one listing per folder. Defaults to True.
-        on_corrupt (str): What to do with a photograph that cannot be
+        on_corrupt (str): What to do with an image that cannot be
             decoded: ``'error'`` names it and ends the run. ``'skip'`` trains
             on another one instead (:meth:`stand_ins`), always the same: all
-            other photographs keep their groups. Its sample carries
+            other images keep their groups. Its sample carries
             ``skipped``, id and reason, for ``SkippedImagesHook``. With
             ``test_mode`` it is ``GroupedDataset`` that skips. Defaults to
             'error'.
@@ -53,7 +53,7 @@ class ImageLevelDataset(MultiLabelDataset):
             ``classes``, ``metainfo.classes``, ``METAINFO`` or a JSON list.
 
     Raises:
-        InputError: A malformed list, missing photographs, no class names.
+        InputError: A malformed list, missing images, no class names.
     """
 
     def __init__(self,
@@ -131,7 +131,7 @@ class ImageLevelDataset(MultiLabelDataset):
         return tuple(classes)
 
     def filter_data(self) -> List[dict]:
-        """Treat photographs without a class as ``unlabeled`` says."""
+        """Treat images without a class as ``unlabeled`` says."""
         bare = [info for info in self.data_list if not len(info['gt_label'])]
         if not bare or self.unlabeled == 'keep':
             return self.data_list
@@ -148,7 +148,7 @@ class ImageLevelDataset(MultiLabelDataset):
         return [info for info in self.data_list if len(info['gt_label'])]
 
     def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline; a bad photograph is treated as configured."""
+        """Run the pipeline; a bad image is treated as configured."""
         try:
             return self._prepare(idx)
         except CorruptImageError as error:
@@ -165,7 +165,7 @@ class ImageLevelDataset(MultiLabelDataset):
                 data['data_samples'].set_metainfo(
                     dict(skipped=(img_id, reason)))
             return data
-        raise InputError(f'{reason}; and no photograph with the same classes '
+        raise InputError(f'{reason}; and no image with the same classes '
                          'can take its place')
 
     def _prepare(self, idx: int) -> Any:
@@ -176,7 +176,7 @@ class ImageLevelDataset(MultiLabelDataset):
         return data
 
     def stand_ins(self, idx: int) -> List[int]:
-        """Photographs that may take the place of one, best first.
+        """Images that may take the place of one, best first.
 
         Args:
             idx (int): Its position.
@@ -189,7 +189,7 @@ class ImageLevelDataset(MultiLabelDataset):
         return self._stand_ins[idx]
 
     def corrupt_images(self) -> Dict[int, str]:
-        """Read every photograph once; the processes share the work.
+        """Read every image once; the processes share the work.
 
         Returns:
             dict[int, str]: Position and reason of those that cannot be
@@ -197,15 +197,15 @@ class ImageLevelDataset(MultiLabelDataset):
             call.
 
         Raises:
-            InputError: Anything else is wrong, or no ``LoadPhoto`` in the
+            InputError: Anything else is wrong, or no ``LoadImage`` in the
                 pipeline.
         """
         steps = [
-            t for t in self.pipeline.transforms if isinstance(t, LoadPhoto)
+            t for t in self.pipeline.transforms if isinstance(t, LoadImage)
         ]
         if not steps:
             raise InputError("on_corrupt='skip' needs a pipeline with "
-                             'group_wsss.LoadPhoto')
+                             'group_wsss.LoadImage')
         found = {}
         for idx in range(get_rank(), len(self), get_world_size()):
             try:
@@ -216,7 +216,7 @@ class ImageLevelDataset(MultiLabelDataset):
         return dict(sorted(item for part in parts for item in part.items()))
 
     def get_cat_ids(self, idx: int) -> List[int]:
-        """Class ids of one photograph.
+        """Class ids of one image.
 
         Args:
             idx (int): Its position.
@@ -238,7 +238,7 @@ class ImageLevelDataset(MultiLabelDataset):
             if name not in listed[folder]:
                 missing.append(info['img_path'])
         if missing:
-            raise InputError(f'{missing[0]}: no such photograph '
+            raise InputError(f'{missing[0]}: no such image '
                              f'({len(missing)} of {len(data_list)} in '
                              f'{self.ann_file} are missing)')
 

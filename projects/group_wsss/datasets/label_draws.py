@@ -4,7 +4,7 @@ from typing import Callable, Dict, Tuple, Union
 
 import numpy as np
 
-from ..errors import InputError
+from ..utils.errors import InputError
 
 # class ids, and the place of the anchor of each
 Classes = Tuple[np.ndarray, np.ndarray]

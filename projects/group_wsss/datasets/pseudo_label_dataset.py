@@ -6,10 +6,10 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
-from ..errors import InputError
-from ..files import read_json
 from ..registry import DATASETS
-from .image_list import read_image_list
+from ..structures.image_list import read_image_list
+from ..utils.errors import InputError
+from ..utils.files import read_json
 
 # as `pseudo_labels.writer` writes it
 _MANIFEST = 'manifest.json'
@@ -50,7 +50,7 @@ def read_label_names(path: str) -> Tuple[Tuple[str, ...], List[List[int]]]:
 
 @DATASETS.register_module()
 class PseudoLabelDataset(BaseDataset):
-    """Photographs and label images for mmseg; the dump names the classes.
+    """Images and label images for mmseg; the dump names the classes.
 
     Class names, their number and the palette come from the manifest that
     stage 1 has written beside its labels: nothing is set twice. mmseg stores
@@ -61,12 +61,12 @@ class PseudoLabelDataset(BaseDataset):
             the dump's ``ids.txt``, relative to ``data_root``.
         data_root (str): Root of ``ann_file`` and ``data_prefix``. Defaults
             to ''.
-        data_prefix (dict): ``img_path``, the folder of the photographs, and
+        data_prefix (dict): ``img_path``, the folder of the images, and
             ``seg_map_path``, that of the label images. Defaults to
             ``dict(img_path='', seg_map_path='')``.
         manifest (str, optional): ``manifest.json`` of the dump. Defaults to
             the one in ``seg_map_path``; needed to test on masks.
-        img_suffix (str): Of a photograph whose entry gives no path. Defaults
+        img_suffix (str): Of an image whose entry gives no path. Defaults
             to '.jpg'.
         seg_map_suffix (str): Of a label image. Defaults to '.png'.
         check_files (bool): Look once whether all files are there. Defaults
@@ -128,8 +128,8 @@ class PseudoLabelDataset(BaseDataset):
                 seg_fields=[]) for record in content.records
         ]
         if self.check_files:
-            for key, what in (('img_path', 'photograph'), ('seg_map_path',
-                                                           'label image')):
+            for key, what in (('img_path', 'image'), ('seg_map_path',
+                                                      'label image')):
                 self._check_files([info[key] for info in data_list], what)
         return data_list
 

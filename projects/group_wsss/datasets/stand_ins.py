@@ -1,10 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Who takes the place of a photograph that cannot be read."""
+"""Who takes the place of an image that cannot be read."""
 import hashlib
 import heapq
 from typing import Any, List, Tuple
 
-# candidates that are remembered for a photograph
+# candidates that are remembered for an image
 MOST = 64
 
 
@@ -16,23 +16,23 @@ def id_key(img_id: str) -> int:
 
 
 def stand_ins(dataset: Any, idx: int, count: int = MOST) -> List[int]:
-    """Photographs that may take the place of another one, best first.
+    """Images that may take the place of another one, best first.
 
     Those with the same classes come first, then those with all of its
     classes and the fewest others, then those that share fewer. A group is
-    held together by a class that the photograph had: only the last kind may
+    held together by a class that the image had: only the last kind may
     lack it. Equals are ordered by a hash of both ids, so that the choice
     depends neither on the process nor on the order of the list.
 
     Args:
         dataset (ImageLevelDataset): Where they come from; looked through
             once.
-        idx (int): Position of the photograph.
+        idx (int): Position of the image.
         count (int): Most candidates. Defaults to 64.
 
     Returns:
-        list[int]: Positions; photographs without a class in common are left
-        out, unless the photograph has none.
+        list[int]: Positions; images without a class in common are left
+        out, unless the image has none.
     """
     info = dataset.get_data_info(idx)
     wanted = set(info['gt_label'].tolist())

@@ -10,11 +10,11 @@ import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 
-from ..errors import InputError
-from ..files import SameFolder, atomic_write
-from ..palette import voc_palette
-from ..progress import Progress
 from ..registry import DATASETS
+from ..structures.palette import voc_palette
+from ..utils.errors import InputError
+from ..utils.files import SameFolder, atomic_write
+from ..utils.progress import Progress
 from .image_level import ImageLevelDataset
 from .toy_render import NUM_CLASSES, render
 
@@ -48,8 +48,8 @@ def generate_toy(root: Union[str, Path],
 
     Args:
         root (str | Path): Folder, new, empty or a toy set.
-        num_train (int): Photographs to train on. Defaults to 480.
-        num_val (int): Photographs to validate on. Defaults to 120.
+        num_train (int): Images to train on. Defaults to 480.
+        num_val (int): Images to validate on. Defaults to 120.
         size (int): Side in pixels, 32 to 1024. Defaults to 96.
         seed (int): Other seeds give other pictures. Defaults to 0.
         verbose (bool): Tell how far it is. Defaults to False.
@@ -148,7 +148,7 @@ def _is_finished(root: Path, settings: dict, names: dict) -> bool:
 
 
 def _write_pair(root: Path, name: str, size: int, key: tuple) -> list:
-    """Write photograph and mask, return the class ids."""
+    """Write image and mask, return the class ids."""
     rng = np.random.default_rng(key)
     image, mask = render(rng, size, first=key[-1] % NUM_CLASSES)
     photo = io.BytesIO()

@@ -8,11 +8,11 @@ from mmengine.fileio import get as read_bytes
 from mmengine.fileio import join_path
 from mmengine.utils import is_abs
 
-from ..errors import InputError
-from ..palette import voc_palette
 from ..registry import DATASETS
+from ..structures.image_list import ImageRecord
+from ..structures.palette import voc_palette
+from ..utils.errors import InputError
 from .image_level import ImageLevelDataset
-from .image_list import ImageRecord
 
 VOC_CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car',
                'cat', 'chair', 'cow', 'diningtable', 'dog', 'horse',
@@ -78,7 +78,7 @@ def read_voc_xml(data: bytes, class_to_idx: dict,
 
 @DATASETS.register_module()
 class VOCImageLevel(ImageLevelDataset):
-    """VOC 2012 photographs with class ids from a list or from XML files.
+    """VOC 2012 images with class ids from a list or from XML files.
 
     Args:
         ann_file (str): List with class ids (the form of the released label

@@ -7,10 +7,10 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from ..errors import InputError
 from ..evaluation import find_ids
-from ..files import check_inside, output_path
-from ..pseudo_labels import ScoreMap
+from ..structures import ScoreMap
+from ..utils.errors import InputError
+from ..utils.files import check_inside, output_path
 
 _RANK_FOLDER = re.compile(r'^rank\d+(_last)?$')
 
@@ -28,7 +28,7 @@ class ScoreAccumulator:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        # image id -> photograph's size and class id -> float16 map
+        # image id -> image's size and class id -> float16 map
         self._maps: Dict[str, Tuple[tuple, Dict[int, np.ndarray]]] = {}
 
     def __len__(self) -> int:

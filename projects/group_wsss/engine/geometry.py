@@ -1,10 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Bring class maps of augmented images back to the photograph."""
+"""Bring class maps of augmented images back to the image."""
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..utils.errors import InputError
 from .utils import transform_name, walk_transforms
 
 # class names of mmcv's, mmpretrain's, mmseg's and torchvision's transforms
@@ -30,7 +30,7 @@ def check_pipeline(dataset: Any) -> None:
         if 'Crop' in name or name in _MOVING:
             raise InputError(
                 f'train_dataloader.dataset.pipeline has {name}: class maps '
-                'cannot be brought back to the photograph; accumulation '
+                'cannot be brought back to the image; accumulation '
                 'needs a pipeline that only resizes and flips')
     if not any('Flip' in name for name in names):
         return
@@ -44,10 +44,10 @@ def check_pipeline(dataset: Any) -> None:
 
 
 def check_shape(sample: Any) -> None:
-    """Refuse a sample that cannot be the whole photograph, resized.
+    """Refuse a sample that cannot be the whole image, resized.
 
     With ``scale_factor`` (mmcv's and mmpretrain's resizes record it, width
-    first) the image must have the photograph's size times that factor;
+    first) the image must have the image's size times that factor;
     without, or after several resizes, the same aspect ratio. Both within one
     pixel.
 
@@ -77,7 +77,7 @@ def check_shape(sample: Any) -> None:
         return
     raise InputError(
         f'image {img_id!r}: {tuple(img[:2])} pixels are not a resized '
-        f'photograph of {tuple(ori[:2])}; accumulation needs a train '
+        f'image of {tuple(ori[:2])}; accumulation needs a train '
         "pipeline without crops and padding ('scale_factor' in meta_keys of "
         'PackInputs if it changes the aspect ratio)')
 

@@ -12,15 +12,16 @@ from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Sequence,
 import numpy as np
 import torch
 
-from ..datasets import load_photo
-from ..errors import InputError
+from ..datasets import load_image
 from ..evaluation import find_ids
-from ..files import output_path
-from ..pseudo_labels import LabelDump, LabelWriter, Refiners, ScoreMap
+from ..pseudo_labels import LabelDump, LabelWriter, Refiners
 from ..pseudo_labels.score_size import ScoreSize
 from ..registry import TASK_UTILS
+from ..structures import ScoreMap
+from ..utils.errors import InputError
+from ..utils.files import output_path
 
-# photographs that a process takes at a time
+# images that a process takes at a time
 CHUNK = 8
 
 
@@ -33,7 +34,7 @@ class RefineJob(NamedTuple):
         classes (tuple[str]): Names without background.
         labeler (dict): Config.
         refiners (tuple[dict]): Configs.
-        image_dir (str, optional): Folder of the photographs.
+        image_dir (str, optional): Folder of the images.
         image_suffix (str): Their ending.
         image_paths (dict, optional): Path below ``image_dir`` by image id,
             where it is not id and ending. Defaults to None.
@@ -54,7 +55,7 @@ class RefineJob(NamedTuple):
     on_non_finite: str = 'error'
 
     def image_path(self, img_id: str) -> str:
-        """Where a photograph is.
+        """Where an image is.
 
         Args:
             img_id (str): Its id.
@@ -69,7 +70,7 @@ class RefineJob(NamedTuple):
             return output_path(self.image_dir, img_id, self.image_suffix)
         if img_id not in self.image_paths:
             raise InputError(f'{img_id}: has scores, but is not in the list '
-                             'of photographs')
+                             'of images')
         return osp.join(self.image_dir, self.image_paths[img_id])
 
 
@@ -98,7 +99,7 @@ def job_dump(job: RefineJob, rank: int) -> LabelDump:
 
 def _advance(ids: Sequence[str], job: RefineJob,
              thresholds: Sequence[float]) -> Tuple[np.ndarray, dict, dict]:
-    """Bring some photographs to the next stop.
+    """Bring some images to the next stop.
 
     Returns:
         tuple: Their histogram there, or the label counts by image id; image
@@ -112,7 +113,7 @@ def _advance(ids: Sequence[str], job: RefineJob,
     for img_id in ids:
         image = None
         if job.image_dir is not None:
-            image = partial(load_photo, job.image_path(img_id))
+            image = partial(load_image, job.image_path(img_id))
         if thresholds:
             dump.add_waiting(img_id, image)
         else:
@@ -133,10 +134,10 @@ def refine_dump(job: RefineJob,
 
     Args:
         job (RefineJob): What to do.
-        ids (Sequence[str], optional): Photographs. Defaults to all that
+        ids (Sequence[str], optional): Images. Defaults to all that
             have scores.
         nproc (int): Processes. Defaults to 1, this one.
-        progress (Callable): Told the photographs done and their number.
+        progress (Callable): Told the images done and their number.
         say (Callable): Told how much disk the score maps will need, if any
             are stored, when the first are there.
         **manifest: Passed to ``LabelWriter.finish``.
@@ -146,7 +147,7 @@ def refine_dump(job: RefineJob,
 
     Raises:
         InputError: No scores, a file that is missing or damaged, a bad
-            photograph, or a folder that cannot be written or whose disk is
+            image, or a folder that cannot be written or whose disk is
             too small for the score maps.
     """
     ids = find_ids(job.scores_dir, '.npz') if ids is None else list(ids)
@@ -170,7 +171,7 @@ def refine_dump(job: RefineJob,
                 ranks.put(rank)
             pool = stack.enter_context(
                 ProcessPoolExecutor(nproc, context, _start, (job, ranks)))
-            # no photograph is begun that nobody waits for
+            # no image is begun that nobody waits for
             stack.callback(pool.shutdown, cancel_futures=True)
             run = pool.map
         else:

@@ -10,8 +10,9 @@ from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 
-from ..errors import InputError
-from ..pseudo_labels import LabelDump, sha256_of
+from ..pseudo_labels import LabelDump
+from ..utils.errors import InputError
+from ..utils.versions import sha256_of
 
 
 def unwrap_model(model: nn.Module) -> nn.Module:
@@ -157,7 +158,7 @@ def gather_dicts(own: Dict[str, Any]) -> Dict[str, Any]:
 def total_histogram(dump: LabelDump) -> np.ndarray:
     """Histogram of the scores of all ranks.
 
-    A photograph that several ranks have (see :func:`gather_dicts`) counts
+    An image that several ranks have (see :func:`gather_dicts`) counts
     once, so that thresholds do not depend on the number of ranks.
 
     Args:

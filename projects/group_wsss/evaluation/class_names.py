@@ -2,7 +2,7 @@
 """Class names for command lines."""
 from typing import Tuple
 
-from ..errors import InputError
+from ..utils.errors import InputError
 
 
 def class_names(spec: str) -> Tuple[str, ...]:

@@ -3,9 +3,9 @@
 import os.path as osp
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ..errors import InputError
-from ..files import output_path, read_json
-from ..pseudo_labels.thresholds import labeler_threshold
+from ..structures.dump import labeler_threshold
+from ..utils.errors import InputError
+from ..utils.files import output_path, read_json
 from .class_names import class_names
 from .label_folder import find_ids, read_id_list
 
@@ -178,7 +178,7 @@ def _read_tags(
 ) -> Tuple[List[str], Optional[Dict[str, Tuple[int, ...]]]]:
     """Ids of a list, and its tags if it has any."""
     # brings mmpretrain in, which takes seconds
-    from ..datasets.image_list import read_image_list
+    from ..structures.image_list import read_image_list
     records = read_image_list(path, classes).records
     tags = {
         record.img_id: tuple(label + 1 for label in record.labels)

@@ -10,13 +10,13 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ..errors import InputError
-from ..files import check_image_id, output_path
+from ..utils.errors import InputError
+from ..utils.files import check_image_id, output_path
 from .class_names import read_lines
 from .confusion import class_scores, confusion_matrix, mean_known
 from .masks import read_mask
 
-# photographs that a process takes at a time
+# images that a process takes at a time
 _CHUNK = 32
 
 

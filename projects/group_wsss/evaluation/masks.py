@@ -3,15 +3,15 @@ from typing import Optional, Tuple
 
 import numpy as np
 
-from ..errors import InputError
-from ..pseudo_labels import read_index_png
+from ..structures import read_index_png
+from ..utils.errors import InputError
 
 
 def read_mask(path: str,
               num_classes: int,
               shape: Optional[Tuple[int, int]] = None,
               ignore_index: int = 255,
-              other: str = 'photograph') -> np.ndarray:
+              other: str = 'image') -> np.ndarray:
     """Read a mask and check that it fits.
 
     Args:
@@ -22,7 +22,7 @@ def read_mask(path: str,
         ignore_index (int): The one value allowed beyond the classes.
             Defaults to 255.
         other (str): What ``shape`` is that of, for the message. Defaults to
-            ``'photograph'``.
+            ``'image'``.
 
     Returns:
         np.ndarray: uint8 ``(H, W)``.

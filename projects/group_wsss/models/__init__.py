@@ -7,8 +7,7 @@ from .heads import GroupCAMHead
 from .layers import (CoAttention, ConvGRU, GraphDropout, PCAWhitening,
                      PixelAdaptiveRefinement)
 from .losses import (BootstrappedCrossEntropy, CollisionCrossEntropy,
-                     EquivarianceLoss, GatedCRFLoss, PixelCorrelation,
-                     ReCAMLoss, ScoreWeightedCrossEntropy, SoftCrossEntropy)
+                     GatedCRFLoss, ScoreWeightedCrossEntropy, SoftCrossEntropy)
 from .necks import CoAttentionGNN
 from .segmentors import build_weak_encoder_decoder
 from .tta import GroupCAMTTA
@@ -16,9 +15,8 @@ from .tta import GroupCAMTTA
 __all__ = [
     'AffinityHead', 'AffinityLoss', 'AffinityNet', 'BootstrappedCrossEntropy',
     'CoAttention', 'CoAttentionGNN', 'CollisionCrossEntropy', 'ConvGRU',
-    'EffNetLite0', 'EquivarianceLoss', 'FeatureCache', 'GatedCRFLoss',
-    'GraphDropout', 'GroupCAM', 'GroupCAMHead', 'GroupCAMTTA',
-    'GroupDataPreprocessor', 'PCAWhitening', 'PixelAdaptiveRefinement',
-    'PixelCorrelation', 'ReCAMLoss', 'ScoreWeightedCrossEntropy',
-    'SoftCrossEntropy', 'VGGOS8', 'build_weak_encoder_decoder'
+    'EffNetLite0', 'FeatureCache', 'GatedCRFLoss', 'GraphDropout', 'GroupCAM',
+    'GroupCAMHead', 'GroupCAMTTA', 'GroupDataPreprocessor', 'PCAWhitening',
+    'PixelAdaptiveRefinement', 'ScoreWeightedCrossEntropy', 'SoftCrossEntropy',
+    'VGGOS8', 'build_weak_encoder_decoder'
 ]

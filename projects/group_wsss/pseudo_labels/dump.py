@@ -7,10 +7,10 @@ from typing import (Any, Callable, Dict, Iterable, Iterator, List, Optional,
 
 import numpy as np
 
-from ..errors import InputError, NonFiniteError
-from ..files import output_path
+from ..structures.score_map import ScoreMap
+from ..utils.errors import InputError, NonFiniteError
+from ..utils.files import output_path
 from .refiners import Refiners
-from .score_map import ScoreMap
 from .thresholds import NUM_BINS, score_histogram
 from .writer import SCORES, LabelWriter
 
@@ -20,10 +20,10 @@ ON_NON_FINITE = ('error', 'skip')
 
 
 class LabelDump:
-    """Score maps in, label images out, one photograph at a time.
+    """Score maps in, label images out, one image at a time.
 
     A score map passes all refiners and the labeler as it comes. A step whose
-    threshold follows from the scores of all photographs (its ``rule`` is
+    threshold follows from the scores of all images (its ``rule`` is
     not None) is a stop: the maps that have come so far wait in the staging
     folder until every process is there, and :meth:`finish` goes on. Maps
     that waited are float16.
@@ -35,7 +35,7 @@ class LabelDump:
         refiners (Refiners, optional): Defaults to None.
         keep_scores (bool): Keep the refined score maps as
             ``scores/<img_id>.npz``. Defaults to False.
-        on_non_finite (str): A photograph whose maps hold NaN or an infinity,
+        on_non_finite (str): An image whose maps hold NaN or an infinity,
             from the model or out of a refiner, ends everything (``'error'``)
             or gets no label and is noted in ``left_out`` (``'skip'``).
             Defaults to 'error'.
@@ -67,7 +67,7 @@ class LabelDump:
             self.parts[-1].append(step)
         self.thresholds: List[float] = []
         self.histogram = np.zeros(NUM_BINS, dtype=np.int64)
-        # image id -> photograph; in the order they came in
+        # image id -> image; in the order they came in
         self.waiting: Dict[str, Any] = {}
 
     @property
@@ -96,13 +96,13 @@ class LabelDump:
         """Refine a score map, and label it if that is possible now.
 
         Args:
-            score_map (ScoreMap): Of one photograph.
-            image (np.ndarray | Callable, optional): The photograph, uint8
+            score_map (ScoreMap): Of one image.
+            image (np.ndarray | Callable, optional): The image, uint8
                 RGB ``(H, W, 3)``, or a function that loads it.
 
         Raises:
             InputError: A class beyond those of the writer, a bad
-                photograph, or the folder cannot be written.
+                image, or the folder cannot be written.
         """
         num_classes = len(self.writer.classes)
         if len(score_map.class_ids) and (score_map.class_ids[-1]
@@ -122,7 +122,7 @@ class LabelDump:
 
         Args:
             total (Callable): Gives the sum of ``histogram`` over all
-                processes, each photograph counted once (see
+                processes, each image counted once (see
                 :meth:`leave_out`). Called once for each stop.
             progress (Callable): Told the images done and their number, from
                 each stop to the next.
@@ -148,7 +148,7 @@ class LabelDump:
             part[0].bg_threshold = threshold
 
     def add_waiting(self, img_id: str, image: Any = None) -> None:
-        """Take up a photograph that waited at the stop before.
+        """Take up an image that waited at the stop before.
 
         Args:
             img_id (str): Its id.
@@ -158,7 +158,7 @@ class LabelDump:
             self._pass(ScoreMap.load(self._path(WAITING, img_id)), image)
 
     def leave_out(self, img_ids: Iterable[str]) -> None:
-        """Take photographs that another process counts off the histogram.
+        """Take images that another process counts off the histogram.
 
         Args:
             img_ids (Iterable[str]): Ids, each at most once.
@@ -168,7 +168,7 @@ class LabelDump:
                 self.histogram -= self._histogram_of(img_id)
 
     def stored_bytes(self, img_id: str) -> int:
-        """Size of a photograph's score maps on disk, at this moment.
+        """Size of an image's score maps on disk, at this moment.
 
         Args:
             img_id (str): Its id.
@@ -188,11 +188,11 @@ class LabelDump:
             left_out (dict[str, str]): Image id and reason of what has none.
 
         Raises:
-            NonFiniteError: Every photograph was left out.
+            NonFiniteError: Every image was left out.
         """
         if left_out and not len(labelled):
             raise NonFiniteError(f'{next(iter(left_out.values()))} (as do '
-                                 f'those of all {len(left_out)} photographs)')
+                                 f'those of all {len(left_out)} images)')
 
     def clean_up(self) -> None:
         """Remove maps that only waited; one process does, at the end."""

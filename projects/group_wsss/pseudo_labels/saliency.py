@@ -2,16 +2,16 @@
 """What the saliency labeler and the saliency refiner share."""
 import numpy as np
 
-from ..errors import InputError
-from ..files import output_path
-from .index_png import open_image
-from .score_map import ScoreMap
+from ..structures.label_image import open_image
+from ..structures.score_map import ScoreMap
+from ..utils.errors import InputError
+from ..utils.files import output_path
 
 
 def read_saliency(folder: str,
                   score_map: ScoreMap,
                   suffix: str = '.png') -> np.ndarray:
-    """Saliency of a photograph, from ``<folder>/<img_id><suffix>``.
+    """Saliency of an image, from ``<folder>/<img_id><suffix>``.
 
     Args:
         folder (str): Folder of saliency maps; grey or RGB, 8 bits, white is
@@ -34,7 +34,7 @@ def read_saliency(folder: str,
     if image.size[::-1] != score_map.ori_shape:
         raise InputError(
             f'{path}: saliency map of {image.size[::-1]} pixels (height, '
-            f'width) for a photograph of {score_map.ori_shape}')
+            f'width) for an image of {score_map.ori_shape}')
     return np.asarray(image.convert('L'), dtype=np.float32) / 255
 
 

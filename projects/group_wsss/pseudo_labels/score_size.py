@@ -4,10 +4,10 @@ import os.path as osp
 import shutil
 from typing import List, Optional, Sequence
 
-from ..errors import InputError
+from ..utils.errors import InputError
 from .dump import LabelDump
 
-# photographs whose maps are measured
+# images whose maps are measured
 SAMPLE = 16
 # a file takes whole blocks of the disk
 _BLOCK = 4096
@@ -38,8 +38,8 @@ def score_disk(folder: str,
     Args:
         folder (str): Where they go; need not be there yet.
         sizes (Sequence[int]): Bytes of the files that were measured.
-        images (int): Number of all photographs.
-        copies (int): Maps that a photograph has at a time. Defaults to 1.
+        images (int): Number of all images.
+        copies (int): Maps that an image has at a time. Defaults to 1.
 
     Returns:
         str: A line for the user.
@@ -64,11 +64,11 @@ class ScoreSize:
     """Tell how much disk a dump's score maps will take, once that is known.
 
     Maps are stored if they are kept, and while a step waits for the scores
-    of all photographs.
+    of all images.
 
     Args:
         dump (LabelDump): The dump, before the first map.
-        images (int): Number of all photographs.
+        images (int): Number of all images.
     """
 
     def __init__(self, dump: LabelDump, images: int) -> None:
@@ -78,7 +78,7 @@ class ScoreSize:
         self.sizes: List[int] = []
 
     def add(self, img_id: str) -> Optional[str]:
-        """Look at the stored map of a photograph.
+        """Look at the stored map of an image.
 
         Args:
             img_id (str): Its id.

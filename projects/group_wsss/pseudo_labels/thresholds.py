@@ -4,12 +4,12 @@ from typing import Callable, Dict, Optional, Union
 
 import numpy as np
 
-from ..errors import InputError
-from .score_map import ScoreMap
+from ..structures.score_map import ScoreMap
+from ..utils.errors import InputError
 
 NUM_BINS = 256
-# every photograph has the same weight, whatever its size; an integer, so
-# that sums do not depend on the order of photographs or processes
+# every image has the same weight, whatever its size; an integer, so
+# that sums do not depend on the order of images or processes
 IMAGE_WEIGHT = 2**24
 
 
@@ -21,7 +21,7 @@ def score_histogram(score_map: ScoreMap) -> np.ndarray:
 
     Returns:
         np.ndarray: int64 ``(NUM_BINS, )`` over [0, 1], a sum of about
-        ``IMAGE_WEIGHT``; all 0 if the photograph has no class.
+        ``IMAGE_WEIGHT``; all 0 if the image has no class.
     """
     if not len(score_map.maps):
         return np.zeros(NUM_BINS, dtype=np.int64)
@@ -95,7 +95,7 @@ class ThresholdRule:
 
         Args:
             histogram (np.ndarray): Sum of :func:`score_histogram` over all
-                photographs, of the maps that this step is given.
+                images, of the maps that this step is given.
 
         Returns:
             float: ``bg_threshold`` from now on.
@@ -112,30 +112,6 @@ class ThresholdRule:
         if self.bg_threshold is None:
             raise InputError(
                 f'bg_threshold={self.rule!r} of {type(self).__name__} needs '
-                'the scores of all photographs first: call fit(), or give a '
+                'the scores of all images first: call fit(), or give a '
                 'number')
         return self.bg_threshold
-
-
-def labeler_threshold(manifest: dict) -> Optional[float]:
-    """Background threshold by which the labels of a dump were made.
-
-    Args:
-        manifest (dict): ``manifest.json`` of the dump.
-
-    Returns:
-        float, optional: In [0, 1]; None unless a ``ThresholdLabeler`` made
-        the labels.
-    """
-    labeler = manifest.get('labeler')
-    labeler = labeler if isinstance(labeler, dict) else {}
-    value = labeler.get('bg_threshold')
-    if str(labeler.get('type')).split('.')[-1] != 'ThresholdLabeler':
-        return None
-    chosen = manifest.get('chosen_thresholds')
-    if isinstance(value, str) and isinstance(chosen, list) and chosen:
-        # a rule; the labeler is the last step that may have one
-        value = chosen[-1]
-    if isinstance(value, (int, float)) and 0 <= value <= 1:
-        return float(value)
-    return None

@@ -10,12 +10,12 @@ import numpy as np
 from mmengine.dist import get_rank
 from PIL import Image
 
-from ..errors import InputError
-from ..files import (SameFolder, atomic_write, check_inside, make_folder,
-                     output_path, remove_leftovers)
-from ..palette import voc_palette
-from .index_png import encode_index_png
-from .versions import software_versions
+from ..structures.label_image import encode_index_png
+from ..structures.palette import voc_palette
+from ..utils.errors import InputError
+from ..utils.files import (SameFolder, atomic_write, check_inside, make_folder,
+                           output_path, remove_leftovers)
+from ..utils.versions import software_versions
 
 UNKNOWN = 255
 MANIFEST = 'manifest.json'

@@ -1,11 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Lay labels and class maps over a photograph."""
+"""Lay labels and class maps over an image."""
 from typing import Optional, Sequence
 
 import numpy as np
 
-from ..palette import voc_palette
-from ..pseudo_labels import ScoreMap
+from ..structures import ScoreMap
+from ..structures.palette import voc_palette
 
 _UNKNOWN_RGB = np.array([255, 255, 255], dtype=np.float64)
 
@@ -21,7 +21,7 @@ def _colours(palette: Optional[Sequence]) -> np.ndarray:
 
 
 def _dim(photo: np.ndarray) -> np.ndarray:
-    """The photograph in gray and darker, so that colours mean classes."""
+    """The image in gray and darker, so that colours mean classes."""
     gray = photo.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
     return np.repeat(0.75 * gray[..., None], 3, axis=2)
 
@@ -38,7 +38,7 @@ def paint_label(label: np.ndarray,
         photo (np.ndarray, optional): RGB uint8 ``(H, W, 3)`` that shines
             through. Defaults to None, plain colours.
         palette (Sequence, optional): RGB by label value. Defaults to VOC's.
-        alpha (float): Share of the colour over a photograph. Defaults to
+        alpha (float): Share of the colour over an image. Defaults to
             0.75.
 
     Returns:

@@ -58,7 +58,7 @@ def plot_curve(points: Sequence[Dict[str, float]],
 
     Args:
         points (Sequence[dict]): Of
-            :func:`group_wsss.evaluation.threshold_curve`.
+            :func:`group_wsss.contrib.analysis.threshold_curve`.
         marks (dict[str, tuple[float, float]]): Threshold and mIoU of named
             points.
 

@@ -9,7 +9,7 @@ from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import DataLoader, SequentialSampler
 
 from group_wsss.datasets import GroupBatchSampler, LabelIndex
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 LABELS = [[i % 3] if i % 4 else [i % 3, 3] for i in range(48)]
 
@@ -192,7 +192,7 @@ def test_sampler_without_epoch():
 
 
 class Bare(Data):
-    """As mmseg's data sets: photographs, but no image-level labels."""
+    """As mmseg's data sets: images, but no image-level labels."""
 
     def get_cat_ids(self, idx):
         raise NotImplementedError

@@ -8,10 +8,10 @@ import pytest
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from group_wsss.datasets import LoadPhoto
-from group_wsss.errors import InputError
-from group_wsss.palette import voc_palette
+from group_wsss.datasets import LoadImage
 from group_wsss.registry import TRANSFORMS
+from group_wsss.structures.palette import voc_palette
+from group_wsss.utils.errors import InputError
 
 GRAY = np.clip(np.add.outer(np.arange(40) * 3,
                             np.arange(60) * 2), 0, 255).astype(np.uint8)
@@ -19,7 +19,7 @@ RGB = np.stack([GRAY, GRAY[::-1], np.full_like(GRAY, 77)], -1)
 
 
 def load(path, **kwargs):
-    return LoadPhoto(**kwargs)(dict(img_path=str(path)))
+    return LoadImage(**kwargs)(dict(img_path=str(path)))
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
@@ -114,7 +114,7 @@ def test_broken(tmp_path, name):
 
 
 def test_missing_and_folder(tmp_path):
-    with pytest.raises(InputError, match='no such photograph'):
+    with pytest.raises(InputError, match='no such image'):
         load(tmp_path / 'none.jpg')
     with pytest.raises(InputError, match='cannot be read'):
         load(tmp_path)
@@ -172,7 +172,7 @@ def test_label_images_are_refused(tmp_path):
     np.array([[0, 255, 128] * 100], np.uint8),
     np.arange(20, dtype=np.uint8)[None],
 ])
-def test_gray_photographs_are_not(tmp_path, image):
+def test_gray_images_are_not(tmp_path, image):
     Image.fromarray(image).save(tmp_path / 'a.png')
     assert load(tmp_path / 'a.png')['img'].shape[:2] == image.shape
 
@@ -186,5 +186,5 @@ def test_gray_jpeg_is_never_a_label(tmp_path):
 def test_registered(scope):
     with DefaultScope.overwrite_default_scope(scope):
         transform = TRANSFORMS.build(
-            dict(type='group_wsss.LoadPhoto', max_pixels=5))
+            dict(type='group_wsss.LoadImage', max_pixels=5))
     assert 'max_pixels=5' in repr(transform)

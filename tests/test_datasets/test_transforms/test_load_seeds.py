@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.errors import InputError
 from group_wsss.registry import TRANSFORMS
+from group_wsss.utils.errors import InputError
 
 
 @pytest.fixture

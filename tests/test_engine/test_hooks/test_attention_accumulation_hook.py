@@ -7,8 +7,9 @@ import pytest
 from mmengine.hooks import Hook
 
 from group_wsss.engine import AttentionAccumulationHook
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import ScoreMap, ThresholdLabeler, read_index_png
+from group_wsss.pseudo_labels import ThresholdLabeler
+from group_wsss.structures import ScoreMap, read_index_png
+from group_wsss.utils.errors import InputError
 
 
 def _offline(seen, group_size=1, min_score=.1, last=()):

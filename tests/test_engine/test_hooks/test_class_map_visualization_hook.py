@@ -14,12 +14,13 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from PIL import Image
 
-from group_wsss.engine import ClassMapVisualizationHook
-from group_wsss.engine.fixed_groups import eval_pipeline, find_places
-from group_wsss.engine.intervals import report_interval
-from group_wsss.engine.undisturbed import undisturbed
-from group_wsss.errors import InputError
+from group_wsss.contrib.summaries import ClassMapVisualizationHook
+from group_wsss.contrib.summaries.fixed_groups import (eval_pipeline,
+                                                       find_places)
+from group_wsss.contrib.summaries.intervals import report_interval
+from group_wsss.contrib.summaries.undisturbed import undisturbed
 from group_wsss.models import FeatureCache, GraphDropout
+from group_wsss.utils.errors import InputError
 
 CONFIG = Path(__file__).parents[2] / 'configs' / 'tiny_group_cam.py'
 
@@ -122,7 +123,7 @@ def cache_of(runner):
 def test_training_is_the_same_bit_for_bit(train, cache):
     # a transform of testing that draws numbers, a graph that does too
     noisy = [
-        dict(type='group_wsss.LoadPhoto'),
+        dict(type='group_wsss.LoadImage'),
         dict(type='Resize', scale=(64, 64), keep_ratio=False),
         dict(type='RandomFlip', prob=0.5, direction='horizontal'),
         dict(type='PackInputs', meta_keys=('img_id', 'ori_shape'))
@@ -198,7 +199,7 @@ def test_undisturbed_puts_everything_back():
     assert cache._weights == (7, )
 
 
-def test_same_photographs_in_the_same_groups(train, root, monkeypatch):
+def test_same_images_in_the_same_groups(train, root, monkeypatch):
     lists = root / 'ImageSets/train_cls.txt'
     lines = lists.read_text().split('\n')[:8]
     # another order, and one without a tag
@@ -226,7 +227,7 @@ def test_same_photographs_in_the_same_groups(train, root, monkeypatch):
 def test_when(train):
     runner, _ = train('a', dict(interval=2), epochs=3)
     assert sorted(sheets(runner)) == ['class_maps_2.png', 'class_maps_3.png']
-    # 8 photographs as anchors, two groups a batch: 4 iterations
+    # 8 images as anchors, two groups a batch: 4 iterations
     runner, _ = train('b', iters=6)
     assert report_interval(runner) == 4
     assert sorted(sheets(runner)) == ['class_maps_4.png', 'class_maps_6.png']
@@ -253,7 +254,7 @@ def test_event_file(train):
         np.testing.assert_array_equal(image, local)
         assert (event.height, event.width, 3) == image.shape
         pixels.append(image)
-    # the maps have changed, the photographs have not
+    # the maps have changed, the images have not
     assert (pixels[0] != pixels[1]).any()
 
 
@@ -274,7 +275,7 @@ def test_places():
     assert find_places(data, indices=[3, 0]) == [3, 0]
     for info in infos:
         info['gt_label'] = np.zeros(0, np.int64)
-    with pytest.raises(InputError, match='no photograph .* has a tag'):
+    with pytest.raises(InputError, match='no image .* has a tag'):
         find_places(data)
 
 
@@ -304,7 +305,7 @@ def test_bad_ids_are_told_before_training(make):
             hook.before_train(runner)
 
 
-def test_damaged_photograph(make, root):
+def test_damaged_image(make, root):
     """Asked for: refused. Not asked for: left out, training decides."""
     (root / 'JPEGImages/tiny_2.jpg').write_bytes(b'x')
     runner, _ = make('w')
@@ -347,7 +348,7 @@ def test_pipeline_reads_no_annotations(root):
     from mmengine.registry import DefaultScope
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         names = [type(t).__name__ for t in eval_pipeline(cfg).transforms]
-    assert names == ['LoadPhoto', 'Resize', 'PackInputs']
+    assert names == ['LoadImage', 'Resize', 'PackInputs']
     cfg.test_dataloader = cfg.val_dataloader = None
     with pytest.raises(InputError, match='has a pipeline'):
         eval_pipeline(cfg)

@@ -7,8 +7,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 
-from group_wsss.engine import EpochSummaryHook
-from group_wsss.engine.hooks import epoch_summary_hook
+from group_wsss.contrib.summaries import EpochSummaryHook, epoch_summary_hook
 
 
 class Losses(Hook):
@@ -94,7 +93,7 @@ def test_validation_is_in_the_line_of_its_epoch(told):
 
 
 def test_iterations(told):
-    # 5 photographs, two a batch: 3 iterations a pass
+    # 5 images, two a batch: 3 iterations a pass
     lines, losses = told(by_epoch=False, length=8)
     assert [line.split()[1] for line in lines] == ['3/8', '6/8', '8/8']
     parts = [losses[:3], losses[3:6], losses[6:]]

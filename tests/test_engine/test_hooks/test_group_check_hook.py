@@ -7,7 +7,7 @@ from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import BatchSampler
 
 from group_wsss.engine import GroupCheckHook
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 
 @DATA_SAMPLERS.register_module()

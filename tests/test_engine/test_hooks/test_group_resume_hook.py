@@ -1,8 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import pytest
 
-from group_wsss.engine.hooks.group_resume_hook import (GroupResumeHook,
-                                                       _Advanced)
+from group_wsss.contrib.reliability.group_resume_hook import (GroupResumeHook,
+                                                              _Advanced)
 
 LABELS = [[i % 2] for i in range(6)]
 

@@ -7,11 +7,12 @@ import torch
 from PIL import Image
 
 from group_wsss.engine import PseudoLabelHook
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import (BaseRefiner, ScoreMap, ThresholdLabeler,
-                                      read_index_png, sha256_of)
+from group_wsss.pseudo_labels import BaseRefiner, ThresholdLabeler
 from group_wsss.pseudo_labels.thresholds import otsu, score_histogram
 from group_wsss.registry import TASK_UTILS
+from group_wsss.structures import ScoreMap, read_index_png
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.versions import sha256_of
 
 LABELER = dict(type='group_wsss.ThresholdLabeler', bg_threshold=.6)
 
@@ -201,8 +202,8 @@ def test_registered():
     assert hook.labeler.bg_threshold == .35
 
 
-def _photographs(toy):
-    """Red photographs of the toy set's sizes, at the paths of its samples."""
+def _images(toy):
+    """Red images of the toy set's sizes, at the paths of its samples."""
     dataset = toy.dataset(flips=(None, ))
     get = type(dataset).__getitem__
 
@@ -223,7 +224,7 @@ def _photographs(toy):
 
 @TASK_UTILS.register_module()
 class RedOfTheTests(BaseRefiner):
-    """Scores times the red of the photograph."""
+    """Scores times the red of the image."""
 
     def refine(self, maps, image=None):
         assert not image[..., 1:].any()
@@ -237,7 +238,7 @@ def test_refiners_and_a_threshold_from_the_scores(toy):
         labeler=dict(LABELER, bg_threshold='otsu'),
         refiners=[dict(type='group_wsss.RedOfTheTests')],
         keep_scores=True)
-    toy([hook], test=True, test_dataset=_photographs(toy)).test()
+    toy([hook], test=True, test_dataset=_images(toy)).test()
     out = toy.root / 'work' / 'pseudo_labels'
     maps = [ScoreMap.load(str(out / f'scores/sub/{i}.npz')) for i in range(6)]
     for i, score_map in enumerate(maps):
@@ -252,8 +253,8 @@ def test_refiners_and_a_threshold_from_the_scores(toy):
     assert manifest['refiners'] == [dict(type='group_wsss.RedOfTheTests')]
 
 
-def test_a_refiner_without_the_photograph(toy):
+def test_a_refiner_without_the_image(toy):
     hook = PseudoLabelHook(
         refiners=[dict(type='group_wsss.RedOfTheTests')], labeler=LABELER)
-    with pytest.raises(InputError, match='sub/0: .*needs the photograph'):
+    with pytest.raises(InputError, match='sub/0: .*needs the image'):
         toy([hook], test=True).test()

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from group_wsss.engine.hooks.rank_watch_hook import RankWatchHook, _behind
+from group_wsss.contrib.reliability.rank_watch_hook import (RankWatchHook,
+                                                            _behind)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import re
 import pytest
 from mmengine.config import Config
 
-from group_wsss.engine import (AttentionAccumulationHook, PseudoLabelHook,
-                               RunSummaryHook)
-from group_wsss.engine.hooks.run_summary_hook import disk_size, shown
+from group_wsss.contrib.summaries import RunSummaryHook
+from group_wsss.contrib.summaries.run_summary_hook import disk_size, shown
+from group_wsss.engine import AttentionAccumulationHook, PseudoLabelHook
 
 LABELER = dict(type='group_wsss.ThresholdLabeler', bg_threshold=.6)
 

@@ -3,7 +3,8 @@ from unittest.mock import Mock
 
 from mmengine.structures import BaseDataElement
 
-from group_wsss.engine.hooks.skipped_images_hook import SkippedImagesHook
+from group_wsss.contrib.reliability.skipped_images_hook import \
+    SkippedImagesHook
 
 
 def sample(**meta):

@@ -5,7 +5,7 @@ import torch
 from mmengine.hooks import EarlyStoppingHook
 
 from group_wsss.engine import WeakSupervisionHook
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 
 class LoadAnnotations:

@@ -9,8 +9,8 @@ from mmengine.registry import LOOPS, MODEL_WRAPPERS, DefaultScope
 from group_wsss.engine import PseudoLabelHook
 from group_wsss.engine.loops import TTATestLoop
 from group_wsss.engine.loops.tta_test_loop import replace_pipelines
-from group_wsss.errors import InputError
 from group_wsss.registry import MODELS
+from group_wsss.utils.errors import InputError
 
 SEEN = []
 
@@ -30,7 +30,7 @@ class LastTTA(BaseTTAModel):
 
 
 def augmented(toy, wrong=False):
-    """Photographs of the toy set with an augmentation that is all wrong."""
+    """Images of the toy set with an augmentation that is all wrong."""
     data = toy.dataset(flips=(None, ))
 
     def take(i, get=data.__class__.__getitem__):

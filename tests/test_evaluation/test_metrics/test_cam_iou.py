@@ -4,10 +4,10 @@ import pytest
 import torch
 from PIL import Image
 
-from group_wsss.errors import InputError
 from group_wsss.evaluation import CAMIoU
-from group_wsss.pseudo_labels import encode_index_png
 from group_wsss.registry import METRICS
+from group_wsss.structures import encode_index_png
+from group_wsss.utils.errors import InputError
 
 CLASSES = ('a', 'b', 'c', 'd')
 THRESHOLDS = [.1, .3, .5, .7]
@@ -128,7 +128,7 @@ def test_bad_masks_are_named(case, tmp_path):
     ann_dir, samples, _ = case
     metric = _metric(ann_dir)
     _write(tmp_path, 'sub/0', np.zeros((7, 6)))
-    with pytest.raises(InputError, match=r'0.png: \(7, 6\).*photograph.*6, 7'):
+    with pytest.raises(InputError, match=r'0.png: \(7, 6\).*image.*6, 7'):
         metric.process(None, samples[:1])
     _write(tmp_path, 'sub/0', np.full((6, 7), 5))
     with pytest.raises(InputError, match='0.png: value 5'):

@@ -3,9 +3,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from group_wsss.errors import InputError
 from group_wsss.models import AffinityHead
 from group_wsss.registry import MODELS
+from group_wsss.utils.errors import InputError
 
 CFG = dict(
     type='group_wsss.AffinityHead',

@@ -5,7 +5,7 @@ import torch.nn as nn
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement, PixelData
 
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 
 class TwoLevels(nn.Module):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 pytest.importorskip('timm')
 packaged = pytest.mark.skipif(
@@ -47,8 +47,8 @@ def test_package_weights_by_order():
 
 
 @packaged
-@pytest.mark.skipif(not PHOTOS.is_dir(), reason='no photographs here')
-def test_top1_on_photographs():
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason='no images here')
+def test_top1_on_images():
     import numpy as np
     from PIL import Image
 

@@ -9,9 +9,9 @@ from mmengine.registry import MODELS
 from mmengine.runner.checkpoint import load_state_dict
 from mmpretrain.structures import DataSample
 
-from group_wsss.checkpoint import load_from_file
-from group_wsss.errors import InputError
 from group_wsss.models import FeatureCache
+from group_wsss.utils.checkpoint import load_from_file
+from group_wsss.utils.errors import InputError
 
 # one map of the backbone below for 3 x 12 x 12 pixels
 MAP_BYTES = 5 * 12 * 12 * 4

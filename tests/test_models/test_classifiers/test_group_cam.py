@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import is_list_of
 from mmpretrain.structures import DataSample
 
-from group_wsss.errors import InputError
+from group_wsss.utils.errors import InputError
 
 LABELS = [[1, 3], [], [0], [4]]
 SEAM = dict(scale=0.5, in_channels=8, embed_channels=4)

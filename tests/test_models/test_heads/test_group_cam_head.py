@@ -7,8 +7,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import load_state_dict
 from mmpretrain.structures import DataSample
 
-from group_wsss.errors import InputError
 from group_wsss.models import GroupCAMHead
+from group_wsss.utils.errors import InputError
 
 LABELS = [[1, 3], [], [0], [4, 4]]
 

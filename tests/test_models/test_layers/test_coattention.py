@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 
-from group_wsss.errors import InputError
 from group_wsss.models import CoAttention
+from group_wsss.utils.errors import InputError
 
 
 def plain_message(layer, receiver, sender, valid=None):

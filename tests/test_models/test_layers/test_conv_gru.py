@@ -3,8 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from group_wsss.errors import InputError
 from group_wsss.models import ConvGRU
+from group_wsss.utils.errors import InputError
 
 
 @pytest.mark.parametrize('kernel_size', [1, 3])

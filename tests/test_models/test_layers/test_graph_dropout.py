@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
-from group_wsss.errors import InputError
 from group_wsss.models import GraphDropout
+from group_wsss.utils.errors import InputError
 
 
 def plain_dropout(nodes, drop, threshold):

@@ -10,8 +10,8 @@ import torch
 from mmengine.registry import MODELS
 from torch import distributed as dist
 
-from group_wsss.errors import InputError
 from group_wsss.models import PCAWhitening
+from group_wsss.utils.errors import InputError
 
 CHANNELS = 6
 PROJECTS = str(Path(__file__).parents[3] / 'projects')

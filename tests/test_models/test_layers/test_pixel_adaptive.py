@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 
-from group_wsss.errors import InputError
 from group_wsss.models.layers import PixelAdaptiveRefinement
+from group_wsss.utils.errors import InputError
 
 PAMR = dict(distance='absolute', center=True, w1=.1, w2=0)
 

@@ -4,9 +4,9 @@ import math
 import pytest
 import torch
 
-from group_wsss.errors import InputError
 from group_wsss.models.losses import GatedCRFLoss
 from group_wsss.models.losses.gated_crf_loss import window_pairs
+from group_wsss.utils.errors import InputError
 
 
 def cells(tensor, size, reduce):
@@ -125,7 +125,7 @@ def test_edges_and_smoothness():
     assert cost(2) > 0.1
 
 
-def test_a_photograph_without_labels_is_left_out(pictures):
+def test_a_image_without_labels_is_left_out(pictures):
     logits, image, label, valid = pictures
     label[0] = 255
     logits.requires_grad_()

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS, DefaultScope
 
-from group_wsss.errors import InputError
 from group_wsss.models.losses import PixelLoss
+from group_wsss.utils.errors import InputError
 
 HARD = [
     dict(type='group_wsss.BootstrappedCrossEntropy'),

@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from group_wsss.errors import InputError
 from group_wsss.models.losses import ScoreWeightedCrossEntropy
+from group_wsss.utils.errors import InputError
 
 
 @pytest.mark.parametrize('power', [0.5, 1.0, 2.0])

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS, DefaultScope
 
-from group_wsss.errors import InputError
 from group_wsss.models import CoAttentionGNN
+from group_wsss.utils.errors import InputError
 
 
 def build(scope='group_wsss', **kwargs):

@@ -7,9 +7,10 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from group_wsss.errors import InputError
 from group_wsss.models.segmentors import absent_classes, stack_soft_labels
-from group_wsss.pseudo_labels import ScoreMap, ThresholdLabeler
+from group_wsss.pseudo_labels import ThresholdLabeler
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 
 def sample(scores, labels):

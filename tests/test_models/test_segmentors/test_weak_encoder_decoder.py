@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""A tiny mmseg segmentor with losses that see scores and photograph."""
+"""A tiny mmseg segmentor with losses that see scores and image."""
 import json
 import subprocess
 import sys
@@ -14,8 +14,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
 
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import ScoreMap
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
 CLASSES = ('background', 'square', 'disc')
@@ -296,7 +296,7 @@ def test_what_a_regularizer_is_given(toy):
     valid[3, 40:] = False
     assert torch.equal(given['valid'], valid)
     assert (label[~valid] == 255).all()
-    # the photograph, RGB in [0, 1]
+    # the image, RGB in [0, 1]
     for i, size in enumerate([(48, 60)] * 3 + [(40, 60)]):
         crop = given['image'][i, :, :size[0], :size[1]]
         want = batch['inputs'][i].flip(0) / 255

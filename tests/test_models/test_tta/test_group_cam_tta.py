@@ -8,8 +8,8 @@ import torch.nn as nn
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.structures import DataSample
 
-from group_wsss.errors import InputError
 from group_wsss.models import GroupCAMTTA
+from group_wsss.utils.errors import InputError
 
 LABELS = [[1, 3], [4], [0, 2], [0, 1, 4]]
 FLIPS = (None, 'horizontal', 'vertical', 'diagonal')

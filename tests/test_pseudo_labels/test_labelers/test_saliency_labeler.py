@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import SaliencyLabeler, ScoreMap
+from group_wsss.pseudo_labels import SaliencyLabeler
 from group_wsss.registry import TASK_UTILS
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 # flat and steep corners of the rules: saliency around 32, scores around the
 # conflict threshold

@@ -2,10 +2,11 @@
 import numpy as np
 import pytest
 
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import ScoreMap, ThresholdLabeler
+from group_wsss.pseudo_labels import ThresholdLabeler
 from group_wsss.pseudo_labels.thresholds import score_histogram
 from group_wsss.registry import TASK_UTILS
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 
 def _by_loops(score_map, bg, unknown, conflict, min_foreground):

@@ -2,10 +2,11 @@
 import numpy as np
 import pytest
 
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import BaseRefiner, Refiners, ScoreMap
+from group_wsss.pseudo_labels import BaseRefiner, Refiners
 from group_wsss.pseudo_labels.refiners import add_background, remove_background
 from group_wsss.registry import TASK_UTILS
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 
 class Halve(BaseRefiner):
@@ -50,7 +51,7 @@ def test_built_from_a_config(score_map):
     assert isinstance(steps[0], Halve)
 
 
-def test_the_photograph_is_loaded_once_and_only_if_read(score_map):
+def test_the_image_is_loaded_once_and_only_if_read(score_map):
     calls = []
 
     def load():
@@ -65,13 +66,13 @@ def test_the_photograph_is_loaded_once_and_only_if_read(score_map):
 
 
 @pytest.mark.parametrize('image, word', [
-    (None, 'needs the photograph'),
+    (None, 'needs the image'),
     (np.zeros((4, 5, 3), np.uint8), '4, 5, 3'),
     (np.zeros((4, 6), np.uint8), '4, 6'),
     (np.zeros((4, 6, 3), np.float32), 'float32'),
 ])
-def test_what_is_not_the_photograph(score_map, image, word):
-    with pytest.raises(InputError, match='a/b: .*photograph') as caught:
+def test_what_is_not_the_image(score_map, image, word):
+    with pytest.raises(InputError, match='a/b: .*image') as caught:
         Redden()(score_map, image)
     assert word in str(caught.value)
 

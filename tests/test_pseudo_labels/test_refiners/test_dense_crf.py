@@ -5,13 +5,13 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import ScoreMap
-from group_wsss.pseudo_labels.refiners import (DenseCRF, add_background,
-                                               dense_crf, remove_background)
-from group_wsss.pseudo_labels.refiners.permutohedral import \
+from group_wsss.pseudo_labels.refiners import add_background, remove_background
+from group_wsss.pseudo_labels.refiners.crf import DenseCRF, dense_crf
+from group_wsss.pseudo_labels.refiners.crf.permutohedral import \
     PermutohedralLattice
 from group_wsss.registry import TASK_UTILS
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 PSEUDO_LABEL = dict(bilateral_sxy=50.0, bilateral_srgb=5.0)
 
@@ -25,7 +25,7 @@ def smooth_probs(labels, size, seed=0):
 
 
 def shapes(height=60, width=80):
-    """A noisy photograph of a bright disc, and where the disc is."""
+    """A noisy image of a bright disc, and where the disc is."""
     rows, columns = np.mgrid[:height, :width]
     disc = (rows - height / 2)**2 + (columns - width / 2)**2 < 300
     noise = np.random.default_rng(0).integers(0, 25, (height, width, 3))
@@ -117,8 +117,7 @@ def test_agrees_with_pydensecrf(labels, sxy, srgb, unary):
 @pytest.mark.parametrize('number, unary, sxy, srgb', [(0, 'soft', 80, 13),
                                                       (1, 'label', 50, 5),
                                                       (2, 'label', 80, 13)])
-def test_agrees_with_pydensecrf_on_photographs(data_root, number, unary, sxy,
-                                               srgb):
+def test_agrees_with_pydensecrf_on_images(data_root, number, unary, sxy, srgb):
     path = sorted((data_root / 'JPEGImages').glob('*.jpg'))[100 * number]
     image = np.array(Image.open(path).convert('RGB'))
     probs = smooth_probs(2 + number, image.shape[:2], seed=number)
@@ -176,7 +175,7 @@ def test_weights_of_zero_leave_kernels_out():
             for photo in (image, other, noise.astype(np.uint8))
         ]
         assert abs(results[0] - probs).max() > 0.05
-        # the first kernel does not see the photograph
+        # the first kernel does not see the image
         same = np.array_equal(results[0], results[2])
         assert same == (weights[1] == 0)
 

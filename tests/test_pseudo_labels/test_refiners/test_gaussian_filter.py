@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from group_wsss.pseudo_labels.refiners.gaussian_filter import gaussian_filter
+from group_wsss.pseudo_labels.refiners.crf.gaussian_filter import \
+    gaussian_filter
 
 
 @pytest.mark.parametrize('size, sxy', [((7, 9), 3.0), ((14, 5), 1.0),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from group_wsss.pseudo_labels.refiners.permutohedral import \
+from group_wsss.pseudo_labels.refiners.crf.permutohedral import \
     PermutohedralLattice
 
 

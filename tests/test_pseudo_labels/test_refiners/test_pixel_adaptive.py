@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from group_wsss.errors import InputError
 from group_wsss.models.layers import PixelAdaptiveRefinement
-from group_wsss.pseudo_labels import ScoreMap
 from group_wsss.pseudo_labels.refiners import add_background
 from group_wsss.pseudo_labels.refiners.pixel_adaptive import PixelAdaptive
 from group_wsss.registry import TASK_UTILS
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 
 def _case(seed=0, n=2, shape=(9, 13), size=(20, 31)):
@@ -59,7 +59,7 @@ def test_against_its_parts(options, downscale):
         np.testing.assert_allclose(got[c], want, rtol=2e-4, atol=1e-5)
 
 
-def test_edges_follow_the_photograph():
+def test_edges_follow_the_image():
     # a disc on a textured ground; the map is a shifted, blurred square
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:64, :80]
@@ -81,7 +81,7 @@ def test_edges_follow_the_photograph():
 @pytest.mark.parametrize('options', [dict(), dict(bg_power=1.)])
 @pytest.mark.parametrize('value', [0., .5, 1.])
 @pytest.mark.parametrize('size', [(1, 1), (7, 1), (5, 6)])
-def test_constant_maps_and_tiny_photographs(options, value, size):
+def test_constant_maps_and_tiny_images(options, value, size):
     maps = np.full((2, 3, 3), value, np.float32)
     _, image = _case(size=size)
     out = PixelAdaptive(
@@ -92,7 +92,7 @@ def test_constant_maps_and_tiny_photographs(options, value, size):
     assert out.min() >= 0 and out.max() <= 1
 
 
-def test_no_class_and_wrong_photograph():
+def test_no_class_and_wrong_image():
     refiner = PixelAdaptive(device='cpu')
     _, image = _case()
     empty = ScoreMap('x', (20, 31), [], np.zeros((0, 4, 4)))

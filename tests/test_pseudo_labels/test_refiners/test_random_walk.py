@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 
-from group_wsss.errors import InputError
 from group_wsss.models.affinity import pair_offsets
-from group_wsss.pseudo_labels import ScoreMap
 from group_wsss.pseudo_labels.refiners.random_walk import RandomWalk
 from group_wsss.registry import MODELS, TASK_UTILS
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 CFG = dict(
     default_scope='mmseg',
@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
     return str(folder / 'config.py'), str(folder / 'iter_1.pth')
 
 
-def photograph(height=40, width=56):
+def noise(height=40, width=56):
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
@@ -98,9 +98,9 @@ def test_against_the_dense_matrix(trained, options, background):
             radius=3,
             device='cpu',
             **options))
-    got = walk.refine(maps(), photograph())
-    want = by_matrix(walk, maps(), photograph(), 3, 6, 3,
-                     options.get('power', 4), background)
+    got = walk.refine(maps(), noise())
+    want = by_matrix(walk, maps(), noise(), 3, 6, 3, options.get('power', 4),
+                     background)
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, want, atol=2e-5)
     assert np.ptp(got) > 0.01
@@ -111,12 +111,12 @@ def test_as_a_step(trained):
     assert walk.num_steps == 64 and walk.beta == 8
     assert walk.offsets == pair_offsets(5)
     score_map = ScoreMap('x', (40, 56), [3, 8], maps())
-    out = walk(score_map, photograph())
+    out = walk(score_map, noise())
     assert out.maps.shape == (2, 10, 14) and out.class_ids.tolist() == [3, 8]
     again = RandomWalk(Config.fromfile(trained[0]), trained[1], device='cpu')
-    assert np.array_equal(again(score_map, photograph()).maps, out.maps)
+    assert np.array_equal(again(score_map, noise()).maps, out.maps)
     empty = ScoreMap('x', (40, 56), [], maps(0))
-    assert walk(empty, photograph()) is empty
+    assert walk(empty, noise()) is empty
     with pytest.raises(InputError, match='x: the refiner needs'):
         walk(score_map)
 
@@ -134,9 +134,9 @@ def test_edge_cases(trained, value, size, bg_power):
     np.testing.assert_allclose(out, want, atol=1e-6)
 
 
-def test_large_photographs_are_made_smaller(trained):
+def test_large_images_are_made_smaller(trained):
     walk = RandomWalk(*trained, max_pixels=40 * 56, device='cpu')
-    image = photograph()
+    image = noise()
     large = image.repeat(3, 0).repeat(3, 1)
     same = walk.embed(image)
     torch.testing.assert_close(walk.embed(large), same)
@@ -145,15 +145,13 @@ def test_large_photographs_are_made_smaller(trained):
 
 
 def test_bounded_memory(trained):
-    want = RandomWalk(*trained, device='cpu').refine(maps(), photograph())
+    want = RandomWalk(*trained, device='cpu').refine(maps(), noise())
     # less than the 10 rows of 14 cells need
     tight = RandomWalk(*trained, num_steps=64, max_bytes=55000, device='cpu')
-    np.testing.assert_allclose(
-        tight.refine(maps(), photograph()), want, atol=1e-5)
+    np.testing.assert_allclose(tight.refine(maps(), noise()), want, atol=1e-5)
     with pytest.raises(InputError, match='max_bytes=100 '):
         RandomWalk(
-            *trained, max_bytes=100,
-            device='cpu').refine(maps(), photograph())
+            *trained, max_bytes=100, device='cpu').refine(maps(), noise())
 
 
 @pytest.mark.parametrize('options', [

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import (SaliencyLabeler, ScoreMap,
-                                      ThresholdLabeler)
+from group_wsss.pseudo_labels import SaliencyLabeler, ThresholdLabeler
 from group_wsss.pseudo_labels.refiners.saliency import Saliency
 from group_wsss.registry import TASK_UTILS
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 RULE_1 = dict(
     conflict_threshold=None, evidence_threshold=None, min_foreground=0.)

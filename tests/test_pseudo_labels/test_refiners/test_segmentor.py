@@ -8,9 +8,10 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.apis import inference_model, init_model
 
-from group_wsss.errors import InputError
-from group_wsss.pseudo_labels import ScoreMap, Segmentor
+from group_wsss.pseudo_labels import Segmentor
 from group_wsss.registry import MODELS
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = str(ROOT / 'configs/deeplabv3/deeplabv3_tiny_toy.py')

@@ -8,11 +8,11 @@ import numpy as np
 from mmengine.dataset import InfiniteSampler
 from torch.utils.data import BatchSampler, Sampler
 
-from ...errors import InputError
+from ...contrib.big_lists.label_index_files import HEADER
 from ...registry import DATA_SAMPLERS
-from ..image_list import image_id_of, read_image_list
+from ...structures.image_list import image_id_of, read_image_list
+from ...utils.errors import InputError
 from ..label_index import MATCHES, LabelIndex
-from ..label_index_files import HEADER
 
 # groups drawn at a time
 _CHUNK = 256
@@ -78,7 +78,7 @@ class GroupBatchSampler(BatchSampler):
         labels (Sequence[Sequence[int]], optional): Class ids of every image
             of the dataset, for datasets without image-level labels.
         ann_file (str, optional): Image list to read them from, matched by
-            image id (the name of the photograph without suffix where the
+            image id (the name of the image without suffix where the
             dataset has no ``img_id``).
         num_classes (int, optional): Defaults to the largest id plus one.
         index_dir (str, optional): Folder of a :class:`LabelIndex`, built and

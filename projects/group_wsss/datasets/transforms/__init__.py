@@ -1,6 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from .load_image import LoadPhoto, load_photo
+from .load_image import LoadImage, load_image
+from .load_scores import LoadScores
 from .load_seeds import LoadSeeds
+from .pack_scores import PackScores
 from .pack_seeds import PackSeeds
 
-__all__ = ['LoadPhoto', 'LoadSeeds', 'PackSeeds', 'load_photo']
+__all__ = [
+    'LoadImage', 'LoadScores', 'LoadSeeds', 'PackScores', 'PackSeeds',
+    'load_image'
+]

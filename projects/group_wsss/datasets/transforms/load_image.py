@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Photographs of any kind in, ``(H, W, 3)`` out; anything else refused."""
+"""Images of any kind in, ``(H, W, 3)`` out; anything else refused."""
 import io
 from typing import Any, Optional
 
@@ -9,9 +9,9 @@ from mmcv.transforms import BaseTransform
 from mmengine.fileio import get as read_bytes
 from PIL import Image
 
-from ...errors import CorruptImageError, InputError
-from ...files import check_regular
 from ...registry import TRANSFORMS
+from ...utils.errors import CorruptImageError, InputError
+from ...utils.files import check_regular
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -23,12 +23,12 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_LABEL_HINT = 'looks like a label image, not a photograph'
+_LABEL_HINT = 'looks like a label image, not an image'
 
 
 @TRANSFORMS.register_module()
-class LoadPhoto(BaseTransform):
-    """Load a photograph as mmcv's ``LoadImageFromFile`` would, or refuse.
+class LoadImage(BaseTransform):
+    """Load an image as mmcv's ``LoadImageFromFile`` would, or refuse.
 
     EXIF rotation is applied (as cv2 does, so that label images fit stage 2),
     grayscale and CMYK become colour, 16 bits become 8, alpha is dropped.
@@ -36,7 +36,7 @@ class LoadPhoto(BaseTransform):
     Label images are refused: palette and 1-bit images always; lossless
     8-bit grayscale with 2 to 32 distinct values that all lie in
     ``0..max_label`` or are 255, with at least 8 pixels for each; 16-bit
-    grayscale without any value above 255. A photograph of this kind can be
+    grayscale without any value above 255. An image of this kind can be
     saved as RGB.
 
     Required keys: ``img_path``. Added keys: ``img`` uint8 ``(H, W, 3)`` in
@@ -72,7 +72,7 @@ class LoadPhoto(BaseTransform):
         return results
 
     def load(self, path: str) -> np.ndarray:
-        """Read one photograph.
+        """Read one image.
 
         Args:
             path (str): File or address.
@@ -84,7 +84,7 @@ class LoadPhoto(BaseTransform):
         try:
             data = read_bytes(path, backend_args=self.backend_args)
         except FileNotFoundError:
-            raise InputError(f'{path}: no such photograph') from None
+            raise InputError(f'{path}: no such image') from None
         except OSError as error:
             raise InputError(f'{path}: cannot be read: '
                              f'{error.strerror or error}') from None
@@ -139,12 +139,12 @@ class LoadPhoto(BaseTransform):
             raise InputError(f'{kind} image {_LABEL_HINT}; convert it to RGB '
                              'if it is one')
         if mode == 'F':
-            raise InputError('holds floating-point values, not a photograph')
+            raise InputError('holds floating-point values, not an image')
         if mode.startswith('I'):
             gray = np.asarray(image).astype(np.int64)
             if gray.min() < 0 or gray.max() > 65535:
                 raise InputError('holds values outside 16 bits, not a '
-                                 'photograph')
+                                 'image')
             if gray.max() <= 255 and gray.max() > 0:
                 raise InputError(f'16-bit image without values above 255 '
                                  f'{_LABEL_HINT}')
@@ -169,8 +169,8 @@ class LoadPhoto(BaseTransform):
                 f'max_label={self.max_label})')
 
 
-def load_photo(path: str) -> np.ndarray:
-    """Load a photograph with the defaults of :class:`LoadPhoto`.
+def load_image(path: str) -> np.ndarray:
+    """Load an image with the defaults of :class:`LoadImage`.
 
     Args:
         path (str): File or address.
@@ -178,4 +178,4 @@ def load_photo(path: str) -> np.ndarray:
     Returns:
         np.ndarray: uint8 ``(H, W, 3)``, RGB.
     """
-    return cv2.cvtColor(LoadPhoto().load(path), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(LoadImage().load(path), cv2.COLOR_BGR2RGB)

@@ -5,14 +5,14 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
-from ...errors import InputError, one_line
-from ...files import check_regular, output_path
 from ...registry import TRANSFORMS
+from ...utils.errors import InputError, one_line
+from ...utils.files import check_regular, output_path
 
 
 @TRANSFORMS.register_module()
 class LoadSeeds(BaseTransform):
-    """Load the seed label of a photograph from a dump.
+    """Load the seed label of an image from a dump.
 
     Seeds are label images that a labeler made from class maps, 255 where it
     was not sure. The folder must hold the ``manifest.json`` of the dump: a
@@ -20,11 +20,11 @@ class LoadSeeds(BaseTransform):
 
     Required keys: ``img_id``, ``img``. Added keys: ``gt_seg_map`` uint8
     ``(H, W)``, and its name in ``seg_fields``, so that the transforms of
-    mmseg move it with the photograph. ``PackSeeds`` hands it to the model.
+    mmseg move it with the image. ``PackSeeds`` hands it to the model.
 
     Args:
         seed_dir (str): Folder of ``<img_id>.png``, index PNGs of the size
-            of the photographs: 0 background, class id + 1, 255 unknown.
+            of the images: 0 background, class id + 1, 255 unknown.
 
     Raises:
         InputError: No manifest, or a label that is missing, damaged, not an
@@ -44,8 +44,8 @@ class LoadSeeds(BaseTransform):
         if seeds.shape != results['img'].shape[:2]:
             raise InputError(
                 f'{results["img_id"]}: seeds of {seeds.shape} pixels for a '
-                f'photograph of {results["img"].shape[:2]}; put LoadSeeds '
-                'right after LoadPhoto')
+                f'image of {results["img"].shape[:2]}; put LoadSeeds '
+                'right after LoadImage')
         results['gt_seg_map'] = seeds
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results

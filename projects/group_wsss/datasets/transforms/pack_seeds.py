@@ -11,7 +11,7 @@ from ...registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class PackSeeds(BaseTransform):
-    """Pack a photograph and its seeds for ``AffinityNet``.
+    """Pack an image and its seeds for ``AffinityNet``.
 
     The sample gets ``seeds``, ``PixelData`` with int64 ``(1, H, W)``. It has
     no field in which masks travel, so that ``WeakSupervisionHook`` can stay

@@ -10,11 +10,12 @@ from mmengine.dist import (all_gather_object, barrier, get_rank,
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from ...errors import InputError
-from ...files import make_folder, output_path, remove_leftovers
-from ...progress import Progress
-from ...pseudo_labels import LabelDump, LabelWriter, ScoreMap
+from ...pseudo_labels import LabelDump, LabelWriter
 from ...registry import HOOKS, TASK_UTILS
+from ...structures import ScoreMap
+from ...utils.errors import InputError
+from ...utils.files import make_folder, output_path, remove_leftovers
+from ...utils.progress import Progress
 from ..accumulator import (ScoreAccumulator, merged_maps, rank_folders,
                            remove_score_maps, stored_ids)
 from ..geometry import check_pipeline, check_shape, undo_flip
@@ -36,7 +37,7 @@ class AttentionAccumulationHook(Hook):
     and ``pred_score`` ``(C, )`` to the samples in loss mode, as ``GroupCAM``
     does. A torch forward hook on the unwrapped model reads them.
 
-    Maps can be brought back to the photograph only after resizing and
+    Maps can be brought back to the image only after resizing and
     flipping. Crops, rotations, paddings and batch augmentations are refused,
     by the names in the pipeline before training and by ``img_shape`` against
     ``ori_shape`` and ``scale_factor`` for each sample.
@@ -63,7 +64,7 @@ class AttentionAccumulationHook(Hook):
             iterations) whatever its score, as the released code. Defaults
             to True.
         stride (int, optional): Keep maps at 1 / ``stride`` of the
-            photograph. None keeps the model's size; maps of one image that
+            image. None keeps the model's size; maps of one image that
             differ in size meet on the larger height and width. Defaults to
             None.
         flush_interval (int, optional): Also flush every so many iterations,

@@ -2,8 +2,8 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ...errors import InputError
 from ...registry import HOOKS
+from ...utils.errors import InputError
 from ..utils import unwrap_model
 
 

@@ -9,21 +9,22 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ...datasets import load_photo
-from ...errors import InputError
+from ...datasets import load_image
 from ...evaluation import find_ids
-from ...progress import Progress
-from ...pseudo_labels import LabelDump, LabelWriter, Refiners, ScoreMap
+from ...pseudo_labels import LabelDump, LabelWriter, Refiners
 from ...pseudo_labels.dump import ON_NON_FINITE
 from ...pseudo_labels.score_size import ScoreSize
 from ...registry import HOOKS, TASK_UTILS
+from ...structures import ScoreMap
+from ...utils.errors import InputError
+from ...utils.progress import Progress
 from ..utils import (dataset_classes, describe_checkpoint, gather_dicts,
                      total_histogram, trained_checkpoint)
 
 
 @HOOKS.register_module()
 class PseudoLabelHook(Hook):
-    """Write a label image for every tested photograph.
+    """Write a label image for every tested image.
 
     Every test loop dumps: that of ``runner.test()`` and, with
     ``after_train``, the one that this hook runs once at the end of training,
@@ -40,24 +41,24 @@ class PseudoLabelHook(Hook):
         labeler (dict, optional): Config of a labeler. Defaults to
             ``dict(type='group_wsss.ThresholdLabeler')``. With
             ``bg_threshold='otsu'`` the threshold is chosen when the maps of
-            all photographs are there.
+            all images are there.
         refiners (Sequence[dict], optional): Configs of refiners, run in
             order on each score map. Defaults to None.
         keep_scores (bool): Also save the refined score maps, float16, as
-            ``<out_dir>/scores/<img_id>.npz``. After the first photographs
+            ``<out_dir>/scores/<img_id>.npz``. After the first images
             the log tells how much disk all will need. Defaults to False.
         after_train (bool): Run the test loop when training is over, if the
             runner has one. Defaults to True.
         palette (Sequence, optional): RGB of the labels. Defaults to the VOC
             colours.
-        on_non_finite (str): A photograph whose class maps hold NaN or an
+        on_non_finite (str): An image whose class maps hold NaN or an
             infinity ends the dump (``'error'``), or gets no label, is
             counted and listed in ``skipped.txt`` (``'skip'``). Defaults to
             'error'.
 
     Raises:
         InputError: The folder cannot be written, its disk is too small for
-            the score maps, the model predicts no class maps, or a photograph
+            the score maps, the model predicts no class maps, or an image
             that a refiner needs is missing or damaged.
     """
 
@@ -145,7 +146,7 @@ class PseudoLabelHook(Hook):
             with self.dump.guard(sample.get('img_id')):
                 self.dump.add(
                     ScoreMap.from_sample(sample),
-                    image=None if path is None else partial(load_photo, path))
+                    image=None if path is None else partial(load_image, path))
             line = self.score_size.add(sample.get('img_id'))
             if line is not None:
                 runner.logger.info(line)
@@ -178,8 +179,8 @@ class PseudoLabelHook(Hook):
                 },
                 seed=runner.seed,
                 duration=round(time.perf_counter() - self._start, 3))
-            for skipped, what in ((corrupt, 'corrupt photographs have'),
-                                  (left_out, 'photographs whose class maps '
+            for skipped, what in ((corrupt, 'corrupt images have'),
+                                  (left_out, 'images whose class maps '
                                    'hold NaN or infinity have')):
                 if skipped:
                     runner.logger.warning(

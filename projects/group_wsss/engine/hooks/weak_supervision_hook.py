@@ -7,8 +7,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ...errors import InputError
 from ...registry import HOOKS
+from ...utils.errors import InputError
 from ..utils import transform_name, walk_datasets, walk_transforms
 
 _MASK_FIELDS = ('gt_seg_map', 'gt_sem_seg', 'seg_map_path')

@@ -6,8 +6,8 @@ from mmengine.model import BaseTTAModel
 from mmengine.registry import MODELS
 from mmengine.runner import Runner, TestLoop
 
-from ...errors import InputError
 from ...registry import LOOPS
+from ...utils.errors import InputError
 from ..utils import unwrap_model
 
 
@@ -20,7 +20,7 @@ class TTATestLoop(TestLoop):
     through ``tta_pipeline``. Unlike mmengine's ``PrepareTTAHook`` it may run
     any number of times and beside training: with
     ``test_cfg = dict(type='group_wsss.TTATestLoop')`` a training with
-    ``PseudoLabelHook`` ends with labels of augmented photographs.
+    ``PseudoLabelHook`` ends with labels of augmented images.
     ``tools/test.py --tta`` sets just that.
 
     Args:

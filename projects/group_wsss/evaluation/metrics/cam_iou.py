@@ -5,10 +5,10 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from ...errors import InputError
-from ...files import output_path
-from ...pseudo_labels import ScoreMap
 from ...registry import METRICS
+from ...structures import ScoreMap
+from ...utils.errors import InputError
+from ...utils.files import output_path
 from ..confusion import (SweepCounts, divide, mean_known, sweep_areas,
                          sweep_counts)
 from ..masks import read_mask
@@ -49,7 +49,7 @@ class CAMIoU(BaseMetric):
         prefix (str, optional): Defaults to ``'cam'``.
 
     Raises:
-        InputError: A mask is missing, of another size than its photograph,
+        InputError: A mask is missing, of another size than its image,
             or has a value that is no class; the file is named.
     """
 

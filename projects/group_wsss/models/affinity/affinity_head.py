@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 from .pairs import Offset, pair_offsets, pair_windows
 
 
@@ -16,7 +16,7 @@ from .pairs import Offset, pair_offsets, pair_windows
 class AffinityHead(BaseModule):
     """Embedding of every cell; cells of one object should be alike.
 
-    Each chosen level of the backbone, and the photograph itself with
+    Each chosen level of the backbone, and the image itself with
     ``use_image``, is standardised, reduced by a 1x1 convolution and resized
     to the grid of one level; another 1x1 convolution mixes them into the
     embedding ``f``. The affinity of two cells is PSA's (Ahn and Kwak, CVPR
@@ -29,7 +29,7 @@ class AffinityHead(BaseModule):
         grid_index (int, optional): Position of the level on whose grid the
             embedding lives. Defaults to None, which means the first of
             ``in_index``, commonly the finest.
-        use_image (bool): Whether the colours of the photograph are one more
+        use_image (bool): Whether the colours of the image are one more
             level. Defaults to True.
         mid_channels (int): Channels of a level once reduced. Defaults to
             64.

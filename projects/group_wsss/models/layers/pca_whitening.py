@@ -6,8 +6,8 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 
 
 def no_autocast(x: Tensor) -> torch.autocast:
@@ -28,7 +28,7 @@ class PCAWhitening(BaseModule):
 
     ``y = S^(-1/2) U^T (x - mean)`` with the ``D`` largest eigenvalues ``S``
     and eigenvectors ``U`` of the covariance of all positions seen while
-    training. Cosines of the result compare what varies between photographs,
+    training. Cosines of the result compare what varies between images,
     where those of raw features are ruled by a few channels that fire
     everywhere. It has no parameters, hence nothing to overfit; see
     docs/benchmarks.md for what it is worth as key of co-attention. Whitening

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 
 # far below the deviation that one grey level of 256 leaves in one neighbour
 _EPS = 1e-5
@@ -36,7 +36,7 @@ class PixelAdaptiveRefinement(BaseModule):
     There is nothing to learn. It is differentiable in maps and in images; no
     gradient flows to images that need none, as in training. Images may be
     scaled and shifted channel by channel: only ratios count, so normalised
-    network inputs do as well as photographs. Computed in float32 at least,
+    network inputs do as well as images. Computed in float32 at least,
     also under autocast.
 
     The largest tensors hold one number per pixel and neighbour, and two of

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 from .pixel_loss import PixelLoss, full_precision
 
 _Crop = Tuple[slice, slice]
@@ -49,12 +49,12 @@ class GatedCRFLoss(PixelLoss):
 
     ``x`` are positions in cells, ``I`` colours in [0, 1], ``p`` the softmax,
     ``N`` the number of cells with an open gate ``g``. Gates are closed on
-    the padding of a batch, and on a whole photograph of which no pixel has a
+    the padding of a batch, and on a whole image of which no pixel has a
     label, since smoothness alone has one answer: one class everywhere. Unknown
     pixels of the others take part, which is how they learn;
     ``known_only=True`` closes theirs as well.
 
-    Logits and photograph are averaged over squares of ``downscale`` pixels.
+    Logits and image are averaged over squares of ``downscale`` pixels.
     One shift of the window is held at a time, so the memory is a few maps
     ``(B, C, h, w)`` whatever the radius.
 
@@ -122,7 +122,7 @@ class GatedCRFLoss(PixelLoss):
         Raises:
             InputError: If there is no image.
         """
-        image = self.wanted(image, 'the photograph')
+        image = self.wanted(image, 'the image')
         known = seg_label != ignore_index
         gate = known.flatten(1).any(1)[:, None, None].expand_as(known)
         if valid is not None:

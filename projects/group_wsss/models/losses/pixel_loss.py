@@ -5,7 +5,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ...errors import InputError
+from ...utils.errors import InputError
 
 
 def full_precision(values: Tensor) -> Tensor:

@@ -3,8 +3,8 @@ from typing import Any, Optional
 
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 from .pixel_loss import PixelLoss
 
 

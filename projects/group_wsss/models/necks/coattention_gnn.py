@@ -7,8 +7,8 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 
 
 def _choice(name: str, value: str, allowed: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from ...errors import InputError
+from ...utils.errors import InputError
 
 
 def soft_label(scores: Tensor, labels: List[int], num_classes: int,

@@ -8,8 +8,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 from .soft_labels import absent_classes, stack_soft_labels
 
 # a logit whose softmax is 0, and which stays finite where a label is soft
@@ -161,10 +161,10 @@ class WeakEncoderDecoder(EncoderDecoder):
             seg_label=label,
             ignore_index=self.decode_head.ignore_index,
             soft_label=soft,
-            image=self._photographs(inputs),
+            image=self._images(inputs),
             valid=valid)
 
-    def _photographs(self, inputs: Tensor) -> Tensor:
+    def _images(self, inputs: Tensor) -> Tensor:
         """``inputs`` before they were normalised, in [0, 1]."""
         mean = getattr(self.data_preprocessor, 'mean', None)
         if mean is not None:

@@ -9,15 +9,15 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...utils.errors import InputError
 
 _FLIPS = dict(horizontal=(2, ), vertical=(1, ), diagonal=(1, 2))
 
 
 @MODELS.register_module()
 class GroupCAMTTA(BaseTTAModel):
-    """Class maps summed over scales and flips of a photograph.
+    """Class maps summed over scales and flips of an image.
 
     Every augmentation is made of the whole group, so an image asks partners
     of its own size and side. The maps of the anchors are flipped back,
@@ -25,7 +25,7 @@ class GroupCAMTTA(BaseTTAModel):
     CAMs over scales and flips is the rule of PSA (CVPR 2018) and IRN (CVPR
     2019); scores are averaged.
 
-    Augmentations of the same size, such as a photograph and its mirror image,
+    Augmentations of the same size, such as an image and its mirror image,
     are one batch of the model.
 
     The pipeline ends with ``TestTimeAug``; ``PackInputs`` in it needs
@@ -43,7 +43,7 @@ class GroupCAMTTA(BaseTTAModel):
         out_size (tuple[int, int], optional): Height and width of the merged
             maps. Defaults to None, those of the largest map.
         out_stride (int, optional): One cell of the merged maps for so many
-            pixels of the photograph, instead of ``out_size``. Defaults to
+            pixels of the image, instead of ``out_size``. Defaults to
             None.
         batch_augs (bool): Augmentations of the same size are one batch. False
             needs less memory. Defaults to True.

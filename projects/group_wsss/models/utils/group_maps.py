@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ...errors import InputError
+from ...utils.errors import InputError
 
 Inputs = Union[Tensor, Sequence[Tensor]]
 Sizes = Optional[List[Tuple[int, int]]]

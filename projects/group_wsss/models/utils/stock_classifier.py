@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from typing import Any, Optional, Tuple
 
-from ...errors import InputError
+from ...utils.errors import InputError
 
 # a linear layer over pooled features, with one logit for each class
 _LINEAR = ('LinearClsHead', 'MultiLabelLinearClsHead')

@@ -5,7 +5,7 @@ import torch
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ...errors import InputError
+from ...utils.errors import InputError
 
 
 def _fail(sample: DataSample, what: str) -> None:

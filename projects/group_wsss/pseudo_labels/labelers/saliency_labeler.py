@@ -4,8 +4,8 @@ from typing import Optional
 import numpy as np
 
 from ...registry import TASK_UTILS
+from ...structures.score_map import ScoreMap
 from ..saliency import min_max, read_saliency
-from ..score_map import ScoreMap
 from ..writer import UNKNOWN
 from .rules import blank_without_foreground, check_share, mark_conflicts
 

@@ -4,7 +4,7 @@ from typing import Optional, Union
 import numpy as np
 
 from ...registry import TASK_UTILS
-from ..score_map import ScoreMap
+from ...structures.score_map import ScoreMap
 from ..thresholds import ThresholdRule
 from ..writer import UNKNOWN
 from .rules import blank_without_foreground, check_share, mark_conflicts
@@ -19,9 +19,9 @@ class ThresholdLabeler(ThresholdRule):
     classes goes to the lowest class id.
 
     The threshold is a number, or ``'otsu'``: then it is chosen once, from
-    the scores of all photographs of the dump and from nothing else
+    the scores of all images of the dump and from nothing else
     (:func:`group_wsss.pseudo_labels.thresholds.otsu`), and :meth:`fit` must
-    be called before any photograph is labelled.
+    be called before any image is labelled.
 
     Args:
         bg_threshold (float | str): Background threshold, or the name of a

@@ -3,7 +3,7 @@ from .background import add_background, remove_background
 from .background_refiner import BackgroundRefiner
 from .base import BaseRefiner
 from .compose import Refiners
-from .dense_crf import DenseCRF, dense_crf
+from .crf.dense_crf import DenseCRF, dense_crf
 from .pixel_adaptive import PixelAdaptive
 from .random_walk import RandomWalk
 from .saliency import Saliency

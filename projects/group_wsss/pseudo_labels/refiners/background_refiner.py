@@ -3,7 +3,7 @@ from typing import Optional, Union
 
 import numpy as np
 
-from ...errors import InputError
+from ...utils.errors import InputError
 from ..thresholds import THRESHOLDS, ThresholdRule
 from .background import add_background
 from .base import BaseRefiner
@@ -13,7 +13,7 @@ class BackgroundRefiner(ThresholdRule, BaseRefiner):
     """A refiner whose first step is to tell where background is likely.
 
     ``bg_threshold`` may be the name of a rule, such as ``'otsu'``, that
-    chooses it from the scores of all photographs: see
+    chooses it from the scores of all images: see
     :class:`group_wsss.pseudo_labels.LabelDump`, or call :meth:`fit`.
     """
 

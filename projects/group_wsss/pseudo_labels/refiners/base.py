@@ -4,8 +4,8 @@ from typing import Optional
 
 import numpy as np
 
-from ...errors import InputError, NonFiniteError
-from ..score_map import ScoreMap
+from ...structures.score_map import ScoreMap
+from ...utils.errors import InputError, NonFiniteError
 
 
 class BaseRefiner(metaclass=ABCMeta):
@@ -23,19 +23,19 @@ class BaseRefiner(metaclass=ABCMeta):
     something. See :mod:`.background`.
     """
 
-    # whether the pixels of the photograph are read
+    # whether the pixels of the image are read
     needs_image = True
 
     @abstractmethod
     def refine(self,
                maps: np.ndarray,
                image: Optional[np.ndarray] = None) -> np.ndarray:
-        """Refine the maps of one photograph.
+        """Refine the maps of one image.
 
         Args:
             maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1], one for each
-                class of the photograph, at any size; ``n`` is at least 1.
-            image (np.ndarray, optional): The photograph, uint8 RGB
+                class of the image, at any size; ``n`` is at least 1.
+            image (np.ndarray, optional): The image, uint8 RGB
                 ``(H, W, 3)``; None if ``needs_image`` is False.
 
         Returns:
@@ -49,14 +49,14 @@ class BaseRefiner(metaclass=ABCMeta):
 
         Args:
             score_map (ScoreMap): Of any size.
-            image (np.ndarray, optional): The photograph, uint8 RGB
+            image (np.ndarray, optional): The image, uint8 RGB
                 ``(H, W, 3)``.
 
         Returns:
-            ScoreMap: Of the same photograph and classes.
+            ScoreMap: Of the same image and classes.
 
         Raises:
-            InputError: The photograph is missing or of another size, or the
+            InputError: The image is missing or of another size, or the
                 result is not finite.
         """
         if self.needs_image:
@@ -73,7 +73,7 @@ class BaseRefiner(metaclass=ABCMeta):
             maps (np.ndarray): What :meth:`refine` made of its maps.
 
         Returns:
-            ScoreMap: Of the same photograph and classes.
+            ScoreMap: Of the same image and classes.
 
         Raises:
             NonFiniteError: They hold NaN or an infinity; image and refiner
@@ -90,7 +90,7 @@ class BaseRefiner(metaclass=ABCMeta):
 
 
 def check_image(image: Optional[np.ndarray], score_map: ScoreMap) -> None:
-    """Refuse what is not the photograph of a score map.
+    """Refuse what is not the image of a score map.
 
     Args:
         image (np.ndarray, optional): uint8 ``(H, W, 3)``.
@@ -101,9 +101,8 @@ def check_image(image: Optional[np.ndarray], score_map: ScoreMap) -> None:
     """
     if image is None:
         raise InputError(f'{score_map.img_id}: the refiner needs the '
-                         'photograph')
+                         'image')
     if (image.dtype != np.uint8 or image.shape != (*score_map.ori_shape, 3)):
-        raise InputError(
-            f'{score_map.img_id}: the photograph is {image.dtype} '
-            f'{image.shape}, its score map wants uint8 '
-            f'{(*score_map.ori_shape, 3)}')
+        raise InputError(f'{score_map.img_id}: the image is {image.dtype} '
+                         f'{image.shape}, its score map wants uint8 '
+                         f'{(*score_map.ori_shape, 3)}')

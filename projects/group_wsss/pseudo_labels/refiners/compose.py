@@ -4,7 +4,7 @@ from typing import Callable, Optional, Sequence, Union
 import numpy as np
 
 from ...registry import TASK_UTILS
-from ..score_map import ScoreMap
+from ...structures.score_map import ScoreMap
 from .base import BaseRefiner
 
 Image = Union[np.ndarray, Callable[[], np.ndarray], None]
@@ -29,7 +29,7 @@ class Refiners:
 
     @property
     def needs_image(self) -> bool:
-        """bool: Whether any step reads the photograph."""
+        """bool: Whether any step reads the image."""
         return any(getattr(step, 'needs_image', True) for step in self.steps)
 
     def __call__(self, score_map: ScoreMap, image: Image = None) -> ScoreMap:
@@ -42,7 +42,7 @@ class Refiners:
                 once and only if a step reads pixels.
 
         Returns:
-            ScoreMap: Of the same photograph and classes.
+            ScoreMap: Of the same image and classes.
         """
         if callable(image):
             image = image() if self.needs_image else None

@@ -7,9 +7,9 @@ import torch.nn as nn
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from ...checkpoint import StateDictCheckHook, load_from_file
-from ...errors import InputError, one_line
 from ...registry import MODELS
+from ...utils.checkpoint import StateDictCheckHook, load_from_file
+from ...utils.errors import InputError, one_line
 
 
 def load_network(config: Union[str, dict], checkpoint: str,

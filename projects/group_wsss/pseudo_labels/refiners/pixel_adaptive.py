@@ -5,8 +5,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...errors import InputError
 from ...registry import MODELS, TASK_UTILS
+from ...utils.errors import InputError
 from .background import remove_background
 from .background_refiner import BackgroundRefiner
 
@@ -16,7 +16,7 @@ class PixelAdaptive(BackgroundRefiner):
     """Smooth scores within regions of one colour (PAR, PAMR).
 
     Background and classes flow between neighbouring pixels of the
-    photograph as in ``PixelAdaptiveRefinement``, which has the equations.
+    image as in ``PixelAdaptiveRefinement``, which has the equations.
     The result has the size at which this ran. On a CPU it is the same bit
     for bit for the same number of threads; another number may change the
     last bit, as it does in any bilinear resize by torch.
@@ -36,7 +36,7 @@ class PixelAdaptive(BackgroundRefiner):
             equally likely; afterwards they are at 0.5. Defaults to 0.35.
         bg_power (float, optional): Background is ``(1 - max_c s_c) **
             bg_power`` instead. Defaults to None.
-        downscale (int): Run at the size of the photograph divided by this
+        downscale (int): Run at the size of the image divided by this
             (rounded up). Defaults to 2, an eighth of the time of 1.
         device (str, optional): Where to run. Defaults to None, which means
             CUDA if there is one; say ``'cpu'`` in worker processes.
@@ -77,12 +77,12 @@ class PixelAdaptive(BackgroundRefiner):
     def refine(self,
                maps: np.ndarray,
                image: Optional[np.ndarray] = None) -> np.ndarray:
-        """Refine the maps of one photograph.
+        """Refine the maps of one image.
 
         Args:
             maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1], at any size;
                 ``n`` is at least 1.
-            image (np.ndarray): The photograph, uint8 RGB ``(H, W, 3)``.
+            image (np.ndarray): The image, uint8 RGB ``(H, W, 3)``.
 
         Returns:
             np.ndarray: float32 ``(n, h', w')`` in [0, 1] with ``h' = ceil(H

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from mmengine.device import get_device
 from torch import Tensor
 
-from ...errors import InputError
 from ...registry import TASK_UTILS
+from ...utils.errors import InputError
 from .background import remove_background
 from .background_refiner import BackgroundRefiner
 from .network import load_network
@@ -18,7 +18,7 @@ from .network import load_network
 class RandomWalk(BackgroundRefiner):
     """Spread class maps over cells that a trained network finds alike.
 
-    AffinityNet of PSA (Ahn and Kwak, CVPR 2018) reads the photograph; the
+    AffinityNet of PSA (Ahn and Kwak, CVPR 2018) reads the image; the
     maps of background and of all classes walk at random over its grid and
     change places with neighbours as often as the affinity ``a_ij ** beta``
     says. Train the network with a config of ``configs/affinity``. ::
@@ -47,7 +47,7 @@ class RandomWalk(BackgroundRefiner):
             ones stay on their side of 0.5. Defaults to 4.
         max_bytes (int): Memory for the walk; the network's own grows with
             ``max_pixels``. Defaults to 1 GiB.
-        max_pixels (int): A photograph of more pixels is made smaller for
+        max_pixels (int): An image of more pixels is made smaller for
             the network. Defaults to 2**22.
         device (str, optional): Defaults to None, a GPU if there is one.
 
@@ -97,7 +97,7 @@ class RandomWalk(BackgroundRefiner):
 
     @torch.no_grad()
     def embed(self, image: np.ndarray) -> Tensor:
-        """Embedding of a photograph.
+        """Embedding of an image.
 
         Args:
             image (np.ndarray): uint8 RGB ``(H, W, 3)``.

@@ -3,10 +3,10 @@ from typing import Optional
 
 import numpy as np
 
-from ...errors import InputError
 from ...registry import TASK_UTILS
+from ...structures.score_map import ScoreMap
+from ...utils.errors import InputError
 from ..saliency import min_max, read_saliency
-from ..score_map import ScoreMap
 from .base import BaseRefiner
 
 
@@ -30,7 +30,7 @@ class Saliency(BaseRefiner):
     Args:
         saliency_dir (str): Folder of saliency maps, found as
             ``<saliency_dir>/<img_id><suffix>``; grey or RGB, 8 bits, white
-            is salient, of the size of the photograph.
+            is salient, of the size of the image.
         suffix (str): Ending of the file names. Defaults to ``'.png'``.
     """
 
@@ -76,7 +76,7 @@ class Saliency(BaseRefiner):
     def refine(self,
                maps: np.ndarray,
                image: Optional[np.ndarray] = None) -> np.ndarray:
-        """:meth:`fuse`, with the saliency map in the photograph's place."""
+        """:meth:`fuse`, with the saliency map in the image's place."""
         if image is None:
             raise InputError('Saliency finds its file by the image id: call '
                              'it with a ScoreMap, or fuse with two arrays')

@@ -7,10 +7,10 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
-from ...errors import InputError
 from ...registry import TASK_UTILS
-from ..resize_maps import resize_maps
-from ..score_map import ScoreMap
+from ...structures.resize_maps import resize_maps
+from ...structures.score_map import ScoreMap
+from ...utils.errors import InputError
 from .background import remove_background
 from .background_refiner import BackgroundRefiner
 from .base import check_image
@@ -22,13 +22,13 @@ class Segmentor(BackgroundRefiner):
     """Ask a segmentation network that learnt from earlier labels.
 
     Self-training with the tags still known: a stock mmseg network that was
-    trained on a dump reads the photograph, all classes that are not among
+    trained on a dump reads the image, all classes that are not among
     its tags are left out, and what remains is multiplied with the class
     maps, as two opinions on each pixel::
 
         p_c  ~  maps_c ** map_weight * softmax(logits)_c
 
-    The network sees each photograph through the config's ``test_pipeline``,
+    The network sees each image through the config's ``test_pipeline``,
     less what loads files.
 
     Args:
@@ -73,7 +73,7 @@ class Segmentor(BackgroundRefiner):
 
     @torch.no_grad()
     def logits(self, image: np.ndarray) -> torch.Tensor:
-        """What the network says of a photograph.
+        """What the network says of an image.
 
         Args:
             image (np.ndarray): uint8 RGB ``(H, W, 3)``.
@@ -98,11 +98,11 @@ class Segmentor(BackgroundRefiner):
                maps: np.ndarray,
                image: Optional[np.ndarray] = None,
                class_ids: Optional[np.ndarray] = None) -> np.ndarray:
-        """See :class:`BaseRefiner`; the result has the photograph's size.
+        """See :class:`BaseRefiner`; the result has the image's size.
 
         Args:
             maps (np.ndarray): float32 ``(n, h, w)``.
-            image (np.ndarray, optional): The photograph; needed.
+            image (np.ndarray, optional): The image; needed.
             class_ids (np.ndarray, optional): The ``n`` classes, 0-based;
                 needed.
         """

@@ -5,8 +5,8 @@ from typing import Callable, List, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from ...errors import InputError
 from ...models.affinity import pair_windows
+from ...utils.errors import InputError
 
 Offset = Tuple[int, int]
 

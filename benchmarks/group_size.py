@@ -1,0 +1,235 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Label quality against group size on a VOC-layout folder with masks.
+
+Every row is one `tools/train.py` run of a config with a few options changed,
+and the mIoU of the label images it leaves. Training sees image-level labels
+alone; the masks are read here, afterwards. Rows that the JSON file already
+has are skipped, so an interrupted benchmark goes on.
+"""
+import argparse
+import json
+import os
+import os.path as osp
+import shutil
+import subprocess
+import sys
+import time
+from typing import Dict, List
+
+ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..'))
+sys.path.insert(0, osp.join(ROOT, 'projects'))
+
+from group_wsss.datasets import VOC_CLASSES
+from group_wsss.evaluation import evaluate_folder
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.files import atomic_write
+
+CONFIG = 'configs/group_wsss/effnet-lite0_voc-layout.py'
+# the same for all rows; chosen by looking at sweeps over masks
+THRESHOLD = 0.4
+
+
+def options(train_k: int, test_k: int, *more: str) -> List[str]:
+    """``--cfg-options`` that set the group sizes of training and test."""
+    return [
+        f'model.group_size={train_k}',
+        f'train_dataloader.batch_sampler.group_size={train_k}',
+        f'test_dataloader.dataset.group_size={test_k}', *more
+    ]
+
+
+COATTENTION = 'model.neck.coattention'
+# name -> options; 'K=...' rows are the table, the others take it apart
+ROWS: Dict[str, List[str]] = {
+    'K=1 (plain classifier)': options(1, 1),
+    'K=2': options(2, 16),
+    'K=3': options(3, 16, 'train_dataloader.batch_size=15'),
+    'K=4 (default)': options(4, 16),
+}
+
+
+def learned_graph(channels: int) -> List[str]:
+    """The graph of ``configs/_base_/models`` with nodes of another width."""
+    return options(4, 16, 'model.neck.num_steps=3', 'model.neck.update=gru',
+                   f'model.neck.channels={channels}',
+                   'model.neck.dropout._delete_=True',
+                   'model.neck.dropout.type=group_wsss.GraphDropout',
+                   f'{COATTENTION}.key=learned',
+                   f'{COATTENTION}.key_channels={channels // 2}',
+                   f'{COATTENTION}.scale=10.0',
+                   f'{COATTENTION}.softmax=sender', f'{COATTENTION}.gate=True')
+
+
+ABLATIONS: Dict[str, List[str]] = {
+    'K=4, groups of 4 at inference':
+    options(4, 4),
+    'K=4, groups of 8 at inference':
+    options(4, 8),
+    'K=4, no loss after the graph':
+    options(4, 16, 'model.head.graph_weight=0.0'),
+    'K=4, one class for all partners (any)':
+    options(4, 16, 'test_dataloader.dataset.match=any'),
+    'K=4, softmax per sender':
+    options(4, 16, f'{COATTENTION}.softmax=sender'),
+    'K=4, learned keys':
+    options(4, 16, f'{COATTENTION}.key=learned'),
+    'K=4, two rounds':
+    options(4, 16, 'model.neck.num_steps=2'),
+    'K=4, graph dropout':
+    options(4, 16, 'model.neck.dropout._delete_=True',
+            'model.neck.dropout.type=group_wsss.GraphDropout'),
+    'the released graph on the same features, K=3, T=3':
+    options(3, 3, 'train_dataloader.batch_size=15', 'model.node=logit',
+            'model.head.cam_weight=0.2', 'model.head.graph_weight=0.5',
+            'model.neck.in_channels=20', 'model.neck.num_steps=3',
+            'model.neck.update=gru', 'model.neck.aggregation=concat',
+            'model.neck.dropout._delete_=True',
+            'model.neck.dropout.type=group_wsss.GraphDropout',
+            f'{COATTENTION}.key=learned', f'{COATTENTION}.key_channels=10',
+            f'{COATTENTION}.normalize=False', f'{COATTENTION}.scale=1.0',
+            f'{COATTENTION}.softmax=sender', f'{COATTENTION}.gate=True',
+            'test_dataloader.dataset.match=exact',
+            'model.test_cfg.map_source=mean'),
+    'K=4, 16 pooled tokens a sender':
+    options(4, 16, f'{COATTENTION}.pool_size=4'),
+    'K=4, trained in bfloat16, channels last':
+    options(4, 16, 'optim_wrapper.type=group_wsss.BFloat16OptimWrapper',
+            'model.channels_last=True'),
+    'K=4, ConvGRU, T=3, nodes of 256 channels':
+    learned_graph(256),
+    'K=4, ConvGRU, T=3, nodes of 128 channels':
+    learned_graph(128),
+    'K=4, ConvGRU, T=3, nodes of 64 channels':
+    learned_graph(64),
+    'K=4, partners of another draw (seed 1)':
+    options(4, 16, 'test_dataloader.dataset.seed=1'),
+    'K=4, partners of another draw (seed 2)':
+    options(4, 16, 'test_dataloader.dataset.seed=2'),
+}
+
+
+def parse_args() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('masks', help='folder of mask PNGs, evaluation only')
+    parser.add_argument(
+        '--out',
+        default='docs/benchmarks/group_size.json',
+        help='raw results, rows are added to it')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument(
+        '--ablations', action='store_true', help='the rows that take it apart')
+    parser.add_argument(
+        '--only', nargs='+', help='rows whose name has one of these words')
+    parser.add_argument('--work-dir', default='work_dirs/group_size')
+    return parser.parse_args()
+
+
+def git(*words: str) -> str:
+    """Output of a git command in the checkout, '' where there is none."""
+    done = subprocess.run(['git', *words],
+                          cwd=ROOT,
+                          capture_output=True,
+                          text=True)
+    return done.stdout.strip()
+
+
+def run_row(name: str, extra: List[str], seed: int, work_dir: str,
+            masks: str) -> dict:
+    """Train, dump, measure.
+
+    Args:
+        name (str): Of the row.
+        extra (list[str]): ``--cfg-options``.
+        seed (int): Of the training.
+        work_dir (str): Is removed first.
+        masks (str): Folder of masks.
+
+    Returns:
+        dict: What was run and what it gave.
+    """
+    shutil.rmtree(work_dir, ignore_errors=True)
+    command = [
+        'python', 'tools/train.py', CONFIG, '--work-dir', work_dir,
+        '--cfg-options', f'randomness.seed={seed}',
+        f'custom_hooks.0.labeler.bg_threshold={THRESHOLD}', *extra
+    ]
+    print(f'{name}, seed {seed}: {" ".join(command)}', flush=True)
+    start = time.time()
+    with open(f'{work_dir}.log', 'w') as log:
+        code = subprocess.run([sys.executable, *command[1:]],
+                              cwd=ROOT,
+                              stdout=log,
+                              stderr=subprocess.STDOUT).returncode
+    if code:
+        raise InputError(f'{work_dir}.log: the run ended with status {code}')
+    seconds = time.time() - start
+    result = evaluate_folder(
+        osp.join(work_dir, 'pseudo_labels'), masks,
+        ('background', *VOC_CLASSES))
+    # the work dir may be anywhere: it is no part of the result
+    command[4] = 'WORK_DIR'
+    return dict(
+        row=name,
+        seed=seed,
+        mIoU=round(result['mIoU'], 3),
+        seconds=round(seconds, 1),
+        threads=os.environ.get('OMP_NUM_THREADS', 'default'),
+        command=' '.join(command),
+        commit=git('rev-parse', '--short', 'HEAD') +
+        ('+' if git('status', '--porcelain', 'projects', 'configs') else ''))
+
+
+def main() -> None:
+    """Run what is missing and print the table."""
+    args = parse_args()
+    args.masks, args.out = osp.abspath(args.masks), osp.abspath(args.out)
+    work_dir = osp.abspath(args.work_dir)
+    for key in ('DATA_ROOT', 'TRAIN_LIST'):
+        if key not in os.environ:
+            raise InputError(f'set {key}, see {CONFIG}')
+    os.makedirs(work_dir, exist_ok=True)
+    os.makedirs(osp.dirname(args.out), exist_ok=True)
+    results = []
+    if osp.isfile(args.out):
+        with open(args.out) as file:
+            results = json.load(file)
+    rows = ABLATIONS if args.ablations else ROWS
+    if args.only:
+        rows = {
+            name: extra
+            for name, extra in rows.items()
+            if any(word in name for word in args.only)
+        }
+        if not rows:
+            raise InputError(f'--only {" ".join(args.only)}: no such row')
+    for seed in args.seeds:
+        for name, extra in rows.items():
+            if any(r['row'] == name and r['seed'] == seed for r in results):
+                continue
+            results.append(
+                run_row(name, extra, seed, osp.join(work_dir, 'run'),
+                        args.masks))
+            print(f'    mIoU {results[-1]["mIoU"]:.2f}', flush=True)
+            text = json.dumps(results, indent=1) + '\n'
+            atomic_write(args.out, text.encode())
+    print_table(results)
+
+
+def print_table(results: List[dict]) -> None:
+    """Mean and spread of every row, as Markdown.
+
+    Args:
+        results (list[dict]): Of :func:`run_row`.
+    """
+    print('| row | seeds | mean mIoU | lowest | highest |')
+    print('| -- | -- | -- | -- | -- |')
+    for name in dict.fromkeys(r['row'] for r in results):
+        got = [r['mIoU'] for r in results if r['row'] == name]
+        print(f'| {name} | {len(got)} | {sum(got) / len(got):.2f} | '
+              f'{min(got):.2f} | {max(got):.2f} |')
+
+
+if __name__ == '__main__':
+    cli.run(main)

@@ -1,0 +1,179 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""What a user may call images, as a list and as a data set."""
+import glob
+import os
+import os.path as osp
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Union
+
+import numpy as np
+
+from ..datasets import load_image
+from ..structures.image_list import IMAGE_SUFFIXES, id_of_file
+from ..utils.errors import InputError
+from ..utils.files import check_image_id
+
+Input = Union[str, Path, np.ndarray]
+
+
+class Photo(NamedTuple):
+    """One image.
+
+    Attributes:
+        img_id (str): Its name, which decides its group and its files.
+        source (str | np.ndarray): File or address, or uint8 ``(H, W, 3)`` in
+            BGR.
+    """
+    img_id: str
+    source: Union[str, np.ndarray]
+
+    def rgb(self) -> np.ndarray:
+        """The pixels, uint8 RGB ``(H, W, 3)``."""
+        if isinstance(self.source, str):
+            return load_image(self.source)
+        return np.ascontiguousarray(self.source[:, :, ::-1])
+
+
+def list_photos(inputs: Union[Input, Sequence[Input]]) -> List[Photo]:
+    """The images that a user means.
+
+    A file is named by its name without suffix; one that a glob finds in a
+    folder below the part before the first wildcard keeps that folder in its
+    name. Arrays are ``image_00000``, ... by their place in the list.
+
+    Args:
+        inputs (str | Path | np.ndarray | Sequence): A file or address, a
+            folder (its subfolders are left out), a glob (``**`` goes through
+            subfolders), an array uint8 ``(H, W, 3)`` in BGR, or a list of
+            these.
+
+    Returns:
+        list[Photo]: In the order of the list; folders and globs sorted.
+
+    Raises:
+        InputError: No such file, nothing found, an array of another kind,
+            or two images of one name.
+    """
+    many = isinstance(inputs, (list, tuple))
+    photos: List[Photo] = []
+    for place, item in enumerate(inputs if many else [inputs]):
+        if isinstance(item, (str, Path)):
+            photos += _by_name(str(item))
+        else:
+            photos.append(Photo(f'image_{place:05d}', _array(item)))
+    if not photos:
+        raise InputError('the list of images is empty')
+    seen: Dict[str, Photo] = {}
+    for photo in photos:
+        check_image_id(photo.img_id)
+        other = seen.setdefault(photo.img_id, photo)
+        if other is not photo:
+            raise InputError(
+                f'{photo.source}: has the name {photo.img_id!r} of '
+                f'{other.source}; images of one call need names of '
+                'their own')
+    return photos
+
+
+def _array(item: Any) -> np.ndarray:
+    if not isinstance(item, np.ndarray):
+        raise InputError(f'an image is a path or an array, not a '
+                         f'{type(item).__name__}')
+    if item.dtype != np.uint8 or item.ndim != 3 or (item.shape[2] != 3
+                                                    or not item.size):
+        raise InputError('an array must be uint8 (H, W, 3) in BGR, got '
+                         f'{item.dtype} {item.shape}')
+    return item
+
+
+def _by_name(path: str) -> List[Photo]:
+    if '://' in path or osp.isfile(path):
+        return [Photo(id_of_file(osp.basename(path)), path)]
+    if osp.isdir(path):
+        base, found = path, _in_folder(path)
+    elif glob.has_magic(path):
+        base = path
+        while glob.has_magic(base):
+            base = osp.dirname(base)
+        found = [
+            name for name in glob.glob(path, recursive=True) if _is_photo(name)
+        ]
+    else:
+        raise InputError(f'{path}: no such file or folder')
+    if not found:
+        raise InputError(f'{path}: no images found '
+                         f'({", ".join(IMAGE_SUFFIXES)})')
+    return [
+        Photo(
+            id_of_file(osp.relpath(name, base or '.').replace(os.sep, '/')),
+            name) for name in sorted(found)
+    ]
+
+
+def _in_folder(folder: str) -> List[str]:
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise InputError(f'{folder}: cannot be listed: '
+                         f'{error.strerror or error}') from None
+    paths = [osp.join(folder, n) for n in names if not n.startswith('.')]
+    return [path for path in paths if _is_photo(path)]
+
+
+def _is_photo(path: str) -> bool:
+    suffix = osp.splitext(path)[1].lower()
+    return suffix in IMAGE_SUFFIXES and osp.isfile(path)
+
+
+class PhotoSet:
+    """Images with tags as a data set for ``GroupedDataset``.
+
+    Args:
+        photos (Sequence[Photo]): The images.
+        labels (Sequence[Sequence[int]]): Class ids of each.
+        classes (Sequence[str]): Class names.
+        loader (Callable): Transform that reads ``img_path``.
+        pipeline (Callable): All transforms behind it.
+    """
+
+    def __init__(self, photos: Sequence[Photo],
+                 labels: Sequence[Sequence[int]], classes: Sequence[str],
+                 loader: Callable[[dict],
+                                  dict], pipeline: Callable[[dict],
+                                                            Any]) -> None:
+        assert len(photos) == len(labels), 'one list of class ids a photo'
+        self.photos = list(photos)
+        self.labels = [sorted(ids) for ids in labels]
+        self.metainfo = dict(classes=tuple(classes))
+        self.loader = loader
+        self.pipeline = pipeline
+
+    def full_init(self) -> None:
+        """Nothing is left to read."""
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def get_data_info(self, idx: int) -> Dict[str, Any]:
+        """Id, class ids and, of a file, ``img_path``."""
+        photo = self.photos[idx]
+        info = dict(
+            img_id=photo.img_id,
+            gt_label=np.array(self.labels[idx], dtype=np.int64))
+        if isinstance(photo.source, str):
+            info['img_path'] = photo.source
+        return info
+
+    def get_cat_ids(self, idx: int) -> List[int]:
+        """Class ids of one image."""
+        return self.labels[idx]
+
+    def __getitem__(self, idx: int) -> Any:
+        """One image through the pipeline."""
+        info = self.get_data_info(idx)
+        if 'img_path' in info:
+            return self.pipeline(self.loader(info))
+        image = self.photos[idx].source
+        shape = image.shape[:2]
+        return self.pipeline(
+            dict(info, img=image.copy(), img_shape=shape, ori_shape=shape))

@@ -1,0 +1,134 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""A report that explains a dump of labels."""
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
+
+import numpy as np
+
+from ...evaluation.label_dump import DumpInfo, require_files
+from ...pseudo_labels.thresholds import THRESHOLDS
+from .dump_counts import DumpCounts, count_images, count_scores
+from .report_sections import (curve_section, errors_section, labels_section,
+                              per_class_section, scores_section, tags_section)
+
+# as in CAMIoU
+SWEEP = np.round(np.linspace(0, 0.95, 96), 2)
+# parts of the work; each takes the list of images along
+_PARTS = 100
+
+
+def analyze_dump(
+    dump: DumpInfo,
+    mask_dir: Optional[str] = None,
+    nproc: int = 1,
+    progress: Callable[[int, int],
+                       None] = lambda i, n: None) -> Dict[str, Any]:
+    """Describe a dump, and judge it where masks are given.
+
+    Masks are read here and reach nothing else. What is chosen on them, the
+    oracle threshold, says so.
+
+    Args:
+        dump (DumpInfo): Of :func:`open_dump`.
+        mask_dir (str, optional): Folder of masks, PNGs of the same names.
+            Defaults to None: nothing is judged.
+        nproc (int): Number of processes; the report does not depend on it.
+            Defaults to 1.
+        progress (Callable): Told the looks at images done and their number.
+
+    Returns:
+        dict: Plain values ready for JSON but for NaN (a share of nothing).
+        All shares and IoUs are in percent. ``dump`` says what was read;
+        ``labels``, ``tags`` (None if unknown) and ``images`` (one row each)
+        need no masks; ``scores`` (None without them) has the histogram of
+        best scores, each image with the same weight, and the ``proposals``
+        for the threshold that follow from it alone;
+        ``errors`` (None without masks) has the means, the confusion
+        matrix, ``worst`` images and ``pairs`` of classes; ``curve`` (None
+        unless both are there) has ``points`` and those of them at the
+        manifest's threshold (``fixed``), at the proposals (``mask_free``)
+        and the best (``oracle``); ``per_class`` has one row a class.
+
+    Raises:
+        InputError: A mask is missing, a file unreadable or misfitting; it
+            is named.
+    """
+    assert nproc >= 1, f'nproc must be positive, got {nproc}'
+    if mask_dir is not None:
+        require_files(dump.ids, mask_dir, '.png', 'mask')
+    parts = min(max(_PARTS, nproc), len(dump.ids))
+    shares = [dump.ids[i::parts] for i in range(parts)]
+    done, total = 0, len(dump.ids) * (1 if dump.scores is None else 2)
+    counts = DumpCounts({}, [])
+    histogram, proposals = None, {}
+    with _processes(min(nproc, parts)) as each:
+        if dump.scores is not None:
+            count = partial(count_scores, dump=dump)
+            for share, part in zip(shares, each(count, shares)):
+                histogram = part if histogram is None else histogram + part
+                done += len(share)
+                progress(done, total)
+            proposals = {
+                name: float(rule(histogram))
+                for name, rule in THRESHOLDS.items()
+            }
+        fixed = dump.bg_threshold
+        chosen = [*proposals.values()] + ([] if fixed is None else [fixed])
+        thresholds = np.unique(np.append(SWEEP, chosen))
+        count = partial(
+            count_images,
+            dump=dump,
+            mask_dir=mask_dir,
+            thresholds=thresholds,
+            fixed=fixed)
+        for share, part in zip(shares, each(count, shares)):
+            counts.add(part.totals, part.rows)
+            done += len(share)
+            progress(done, total)
+    counts.rows.sort(key=lambda row: row['id'])
+    totals, rows = counts.totals, counts.rows
+    scores = tags = errors = curve = None
+    if dump.tags_from(mask_dir) is not None:
+        tags = tags_section(totals, rows)
+    if dump.scores is not None:
+        scores = scores_section(totals, histogram, proposals)
+    if mask_dir is not None:
+        errors = errors_section(totals, rows, dump.names)
+        if dump.scores is not None:
+            curve = curve_section(totals, thresholds, fixed, proposals)
+    return dict(
+        dump=dict(
+            folder=dump.folder,
+            masks=mask_dir,
+            scores=dump.scores,
+            classes=list(dump.names),
+            labeler=dump.manifest.get('labeler'),
+            bg_threshold=fixed,
+            tags_from=dump.tags_from(mask_dir),
+            notes=list(dump.notes)),
+        labels=labels_section(totals, rows),
+        tags=tags,
+        scores=scores,
+        errors=errors,
+        curve=curve,
+        per_class=per_class_section(totals, dump.names),
+        images=rows)
+
+
+@contextmanager
+def _processes(nproc: int) -> Iterator[Callable[[Callable, List], Iterable]]:
+    """A ``map`` over shares of the work, in this process if it is one."""
+    if nproc == 1:
+        yield map
+        return
+    # forking after torch has started threads can hang
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(nproc, mp_context=context) as pool:
+        try:
+            yield pool.map
+        finally:
+            # none is begun that nobody waits for
+            pool.shutdown(cancel_futures=True)

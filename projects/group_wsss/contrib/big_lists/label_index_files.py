@@ -1,0 +1,204 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""A label index on disk: one ``.npy`` file an array, and a header."""
+import hashlib
+import io
+import json
+import os
+import os.path as osp
+import re
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+
+from ...utils.errors import InputError
+from ...utils.files import atomic_write
+
+HEADER = 'label_index.json'
+_FORMAT, _VERSION = 'group_wsss label index', 1
+_ARRAYS = ('set_of', 'pool', 'set_ptr', 'set_classes', 'set_class_ptr',
+           'class_ptr')
+_TYPES = ('<u2', '<i4', '<i8', '<u8')
+_FINGERPRINT = re.compile('[0-9a-f]{32}')
+
+
+def fingerprint_of(num_images: int, num_classes: int,
+                   arrays: Dict[str, np.ndarray]) -> str:
+    """Hash of an index: the same labels and keys give the same.
+
+    Args:
+        num_images (int): Images of the list.
+        num_classes (int): Classes of the list.
+        arrays (dict[str, np.ndarray]): What the index consists of.
+
+    Returns:
+        str: 32 hexadecimal digits of BLAKE2b.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f'{_VERSION} {num_images} {num_classes}'.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f'{name} {array.dtype.str} {array.shape}'.encode())
+        digest.update(array.view(np.uint8).data if array.size else b'')
+    return digest.hexdigest()
+
+
+def save_index(folder: str, num_images: int, num_classes: int,
+               arrays: Dict[str, np.ndarray]) -> str:
+    """Write an index; the header, which comes last, makes it valid.
+
+    Arrays carry the fingerprint in their names: an index that is replaced
+    stays whole until the new header is there.
+
+    Args:
+        folder (str): Created where needed.
+        num_images, num_classes, arrays: As in :func:`fingerprint_of`.
+
+    Returns:
+        str: The fingerprint.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    fingerprint = fingerprint_of(num_images, num_classes, arrays)
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        atomic_write(_path(folder, name, fingerprint), buffer.getbuffer())
+    header = dict(
+        format=_FORMAT,
+        version=_VERSION,
+        fingerprint=fingerprint,
+        num_images=num_images,
+        num_classes=num_classes,
+        arrays={
+            name: dict(dtype=array.dtype.str, shape=list(array.shape))
+            for name, array in arrays.items()
+        })
+    text = json.dumps(header, indent=1) + '\n'
+    atomic_write(osp.join(folder, HEADER), text.encode())
+    _remove_others(folder, fingerprint)
+    return fingerprint
+
+
+def load_index(folder: str, mmap: bool, fingerprint: Optional[str],
+               verify: bool) -> Tuple[Dict[str, Any], Dict[str, np.ndarray]]:
+    """Read what :func:`save_index` wrote.
+
+    Args:
+        folder (str): Where it is.
+        mmap (bool): Map the arrays instead of reading them.
+        fingerprint (str, optional): What it must be.
+        verify (bool): Compare the content with the fingerprint.
+
+    Returns:
+        tuple[dict, dict[str, np.ndarray]]: Header and read-only arrays.
+
+    Raises:
+        InputError: One line naming the file and what is wrong with it.
+    """
+    header = _read_header(osp.join(folder, HEADER))
+    own = header['fingerprint']
+    if fingerprint not in (None, own):
+        raise InputError(f'{folder}: a label index of other labels '
+                         f'(fingerprint {own}, expected {fingerprint})')
+    arrays = {}
+    for name, kind in header['arrays'].items():
+        path = _path(folder, name, own)
+        shape = tuple(kind['shape'])
+        # an empty file part cannot be mapped
+        mode = 'r' if mmap and 0 not in shape else None
+        try:
+            array = np.load(path, mmap_mode=mode, allow_pickle=False)
+        except FileNotFoundError:
+            raise InputError(f'{path}: no such file') from None
+        except Exception as error:
+            # numpy raises anything on a damaged file
+            reason = str(error).splitlines() or [type(error).__name__]
+            raise InputError(f'{path}: cannot be read: {reason[0]}') from None
+        if (not isinstance(array, np.ndarray) or array.shape != shape
+                or array.dtype.str != kind['dtype']):
+            raise InputError(f'{path}: not the array that {HEADER} describes')
+        arrays[name] = np.asarray(array)  # a map, but no np.memmap
+        arrays[name].flags.writeable = False
+    _check_shapes(folder, header, arrays)
+    if verify and own != fingerprint_of(header['num_images'],
+                                        header['num_classes'], arrays):
+        raise InputError(f'{folder}: the label index is damaged: its content '
+                         'does not have its fingerprint; remove the folder '
+                         'and build it again')
+    return header, arrays
+
+
+def _path(folder: str, name: str, fingerprint: str) -> str:
+    return osp.join(folder, f'{name}-{fingerprint}.npy')
+
+
+def _remove_others(folder: str, fingerprint: str) -> None:
+    """Remove arrays of an index that was replaced."""
+    names = '|'.join((*_ARRAYS, 'keys'))
+    pattern = re.compile(f'({names})-({_FINGERPRINT.pattern})[.]npy')
+    for name in os.listdir(folder):
+        match = pattern.fullmatch(name)
+        if match and match.group(2) != fingerprint:
+            try:
+                os.remove(osp.join(folder, name))
+            except OSError:  # another process was first
+                pass
+
+
+def _read_header(path: str) -> Dict[str, Any]:
+    try:
+        with open(path, encoding='utf-8') as file:
+            header = json.load(file)
+    except FileNotFoundError:
+        raise InputError(f'{path}: no label index here') from None
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read: '
+                         f'{error.strerror or error}') from None
+    except (ValueError, RecursionError):
+        raise InputError(f'{path}: not JSON') from None
+    if not isinstance(header, dict) or header.get('format') != _FORMAT:
+        raise InputError(f'{path}: not the header of a label index')
+    if header.get('version') != _VERSION:
+        raise InputError(f'{path}: version {header.get("version")!r} of the '
+                         f'label index, this program reads {_VERSION}: '
+                         'remove the folder and build it again')
+    arrays = header.get('arrays')
+    fine = isinstance(
+        arrays, dict) and (set(_ARRAYS) <= set(arrays) <= {*_ARRAYS, 'keys'})
+    fine = fine and all(
+        isinstance(kind, dict) and kind.get('dtype') in _TYPES
+        and isinstance(kind.get('shape'), list) and len(kind['shape']) == 1
+        and _is_count(kind['shape'][0]) for kind in arrays.values())
+    fine = fine and all(
+        _is_count(header.get(key)) for key in ('num_images', 'num_classes'))
+    fine = fine and isinstance(header.get('fingerprint'),
+                               str) and (_FINGERPRINT.fullmatch(
+                                   header['fingerprint']) is not None)
+    if not fine:
+        raise InputError(f'{path}: a damaged header')
+    return header
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _check_shapes(folder: str, header: Dict[str, Any],
+                  arrays: Dict[str, np.ndarray]) -> None:
+    """No draw may leave the arrays; only ends of arrays are read."""
+    num_images, sets = header['num_images'], len(arrays['set_ptr']) - 1
+    fine = num_images > 0 and len(arrays['set_of']) == num_images
+    fine = fine and len(arrays['class_ptr']) == header['num_classes'] + 1
+    fine = fine and len(arrays['set_class_ptr']) == sets + 1 > 1
+    fine = fine and len(arrays.get('keys', arrays['set_of'])) == num_images
+    for name, first, last in (('class_ptr', 0,
+                               len(arrays['pool']) - num_images),
+                              ('set_ptr', len(arrays['pool']) - num_images,
+                               len(arrays['pool'])),
+                              ('set_class_ptr', 0,
+                               len(arrays['set_classes']))):
+        fine = fine and arrays[name][0] == first and arrays[name][-1] == last
+    if not fine:
+        raise InputError(f'{folder}: arrays of the label index do not fit '
+                         'each other')

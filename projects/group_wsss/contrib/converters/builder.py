@@ -1,0 +1,142 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import unicodedata
+from typing import Any, Dict, Iterable, NamedTuple, Optional, Sequence, Set
+
+from ...structures.image_list import ImageList, ImageRecord
+from ...utils.errors import InputError
+from ...utils.files import why_unsafe
+
+# control characters, halves of pairs, ends of lines and paragraphs
+_NOT_PRINTED = ('Cc', 'Cs', 'Zl', 'Zp')
+
+
+class _Entry(NamedTuple):
+    """An image whose tags are still names."""
+    path: str
+    tags: Set[str]
+    where: str
+
+
+def tag_name(where: str, tag: Any) -> str:
+    """A class name in the form in which equal names are equal.
+
+    Args:
+        where (str): File and place, for messages.
+        tag (Any): What the file has there.
+
+    Returns:
+        str: Without blanks around it, in Unicode's composed form (NFC): file
+        systems hand out both forms.
+
+    Raises:
+        InputError: No text, empty, not printable, or ``background``, which
+            is the name of label 0.
+    """
+    if not isinstance(tag, str):
+        raise InputError(f'{where}: the tag {str(tag)[:80]!r} is no text')
+    name = unicodedata.normalize('NFC', tag.strip())
+    if not name:
+        raise InputError(f'{where}: a tag is empty')
+    if any(unicodedata.category(char) in _NOT_PRINTED for char in name):
+        raise InputError(f'{where}: the tag {name[:80]!r} contains a control '
+                         'character or is not valid Unicode')
+    if name == 'background':
+        raise InputError(f"{where}: 'background' is the name of what has no "
+                         'tag and cannot be one')
+    return name
+
+
+class ListBuilder:
+    """Gather images and tags of any source; equal content, equal list.
+
+    The list is sorted by id, and every entry names its file, so that the
+    order and the kind of the source leave no trace.
+
+    Args:
+        source (str): File or folder that is read, for messages.
+        classes (Sequence[str], optional): Class names in the order of their
+            ids; a tag outside them is an error. Defaults to the tags that
+            occur, sorted by code point.
+        suffix (str): Suffix of an image whose file is not named.
+            Defaults to '.jpg'.
+
+    Raises:
+        InputError: Bad or repeated class names.
+    """
+
+    def __init__(self,
+                 source: str,
+                 classes: Optional[Sequence[str]] = None,
+                 suffix: str = '.jpg') -> None:
+        self.source = source
+        self.suffix = suffix
+        self.entries: Dict[str, _Entry] = {}
+        self.classes = None
+        if classes is not None:
+            self.classes = [tag_name('classes', name) for name in classes]
+            if len(set(self.classes)) < len(self.classes):
+                raise InputError('classes: a name is there twice')
+
+    def add(self,
+            where: str,
+            img_id: str,
+            tags: Iterable[Any],
+            path: Optional[str] = None,
+            merge: bool = False) -> None:
+        """Add an image.
+
+        Args:
+            where (str): File and place, for messages.
+            img_id (str): Its id.
+            tags (Iterable[Any]): Class names, repeats allowed.
+            path (str, optional): Its file. Defaults to the id plus
+                ``suffix``.
+            merge (bool): Add the tags to those of an entry of the same id;
+                its path stays. Defaults to False: the id is refused.
+
+        Raises:
+            InputError: A bad or repeated id, a bad path or tag.
+        """
+        path = img_id + self.suffix if path is None else path
+        for what, name in (('image id', img_id), ('path', path)):
+            reason = why_unsafe(name)
+            if reason:
+                raise InputError(f'{where}: {what} {name[:80]!r} {reason}')
+        names = {tag_name(where, tag) for tag in tags}
+        for name in sorted(names.difference(self.classes or names)):
+            raise InputError(f'{where}: {name[:80]!r} is not among the '
+                             'classes')
+        entry = self.entries.get(img_id)
+        if entry is None:
+            self.entries[img_id] = _Entry(path, names, where)
+        elif merge:
+            entry.tags.update(names)
+        else:
+            raise InputError(f'{where}: duplicate image id {img_id[:80]!r}, '
+                             f'first at {entry.where}')
+
+    def build(self) -> ImageList:
+        """The list.
+
+        Returns:
+            ImageList: Records sorted by id, and the class names.
+
+        Raises:
+            InputError: No image, or no tag.
+        """
+        if not self.entries:
+            raise InputError(f'{self.source}: holds no image')
+        names = self.classes
+        if names is None:
+            names = sorted(set().union(*(entry.tags
+                                         for entry in self.entries.values())))
+        if not names:
+            raise InputError(f'{self.source}: no image has a tag')
+        table = {name: number for number, name in enumerate(names)}
+        records = [
+            ImageRecord(img_id,
+                        tuple(sorted(table[tag] for tag in entry.tags)),
+                        entry.path, entry.where)
+            for img_id, entry in sorted(self.entries.items())
+        ]
+        return ImageList(records, tuple(names))

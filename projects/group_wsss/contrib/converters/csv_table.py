@@ -1,0 +1,115 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import csv
+import io
+import os.path as osp
+from typing import Dict, List, Optional, Sequence
+
+from ...structures.image_list import ImageList, id_of_file
+from ...utils.errors import InputError
+from .builder import ListBuilder
+from .files import read_text
+
+DELIMITERS = {'.csv': ',', '.tsv': '\t', '.tab': '\t'}
+SEPARATORS = (';', ',', ' ', '|')
+
+
+def read_table(path: str,
+               classes: Optional[Sequence[str]] = None,
+               id_column: str = 'id',
+               tags_column: str = 'tags',
+               path_column: str = 'path',
+               delimiter: Optional[str] = None,
+               separator: str = ';',
+               merge: bool = False,
+               suffix: str = '.jpg') -> ImageList:
+    """A table with a header, one image a row.
+
+    The id may be a file name: a known image suffix is taken off and the name
+    is the path. Other columns are left out. An empty cell of tags is a
+    image without any.
+
+    Args:
+        path (str): The file, UTF-8.
+        classes (Sequence[str], optional): See :class:`ListBuilder`.
+        id_column (str): Header of the ids. Defaults to 'id'.
+        tags_column (str): Header of the tags. Defaults to 'tags'.
+        path_column (str): Header of the paths; need not be there. Defaults
+            to 'path'.
+        delimiter (str, optional): Between columns. Defaults to a comma for
+            ``.csv`` and a tab for ``.tsv`` and ``.tab``.
+        separator (str): Between tags: one of ``;``, ``,``, ``|`` and a
+            blank. Defaults to ';'.
+        merge (bool): Rows of the same id are one image, as in tables
+            with one tag a row. Defaults to False: a second row is refused.
+        suffix (str): See :class:`ListBuilder`. Defaults to '.jpg'.
+
+    Returns:
+        ImageList: The list.
+
+    Raises:
+        InputError: One line with the file and the line at fault.
+    """
+    assert separator in SEPARATORS, f'separator is one of {SEPARATORS}'
+    if delimiter is None:
+        ending = osp.splitext(path)[1].lower()
+        if ending not in DELIMITERS:
+            raise InputError(f'{path}: unknown suffix {ending!r}: use .csv or '
+                             '.tsv, or give the delimiter')
+        delimiter = DELIMITERS[ending]
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise InputError(f'the delimiter {delimiter!r} is not one character '
+                         'between columns')
+    builder = ListBuilder(path, classes, suffix)
+    reader = csv.reader(
+        io.StringIO(read_text(path), newline=''),
+        delimiter=delimiter,
+        strict=True)
+    columns: Optional[Dict[str, int]] = None
+    width = 0
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            raise InputError(f'{path}:{reader.line_num}: {error}') from None
+        where = f'{path}:{reader.line_num}'
+        if not any(cell.strip() for cell in row):
+            continue
+        if columns is None:
+            width = len(row)
+            columns = _columns(where, row, [id_column, tags_column],
+                               path_column)
+            continue
+        if len(row) != width:
+            raise InputError(f'{where}: {len(row)} columns, the header has '
+                             f'{width}')
+        name = row[columns[id_column]].strip()
+        file = None
+        if path_column in columns:
+            file = row[columns[path_column]].strip() or None
+        if file is None and id_of_file(name) != name:
+            file = name
+        cell = row[columns[tags_column]]
+        tags = cell.split(None if separator == ' ' else separator)
+        builder.add(
+            where,
+            id_of_file(name), [tag for tag in tags if tag.strip()],
+            file,
+            merge=merge)
+    return builder.build()
+
+
+def _columns(where: str, row: List[str], needed: Sequence[str],
+             optional: str) -> Dict[str, int]:
+    """Position of each column that is read."""
+    header = [name.strip() for name in row]
+    for name in needed:
+        if name not in header:
+            raise InputError(f'{where}: the header has no column {name!r}, '
+                             f'it has {", ".join(header)[:80]!r}')
+    wanted = [*needed, optional]
+    for name in wanted:
+        if header.count(name) > 1:
+            raise InputError(f'{where}: the header has column {name!r} twice')
+    return {name: header.index(name) for name in wanted if name in header}

@@ -1,0 +1,5 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Export of networks to ONNX."""
+from .onnx_export import ClassMapGraph, LogitGraph, export_onnx, verify_onnx
+
+__all__ = ['ClassMapGraph', 'LogitGraph', 'export_onnx', 'verify_onnx']

@@ -1,0 +1,214 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""What the two COCO exports share: the file, ids, unknown pixels."""
+import json
+import os.path as osp
+import re
+import shutil
+import tempfile
+from typing import (Any, Callable, Dict, Iterator, List, NamedTuple, Optional,
+                    Sequence, TextIO, Tuple)
+
+import numpy as np
+
+from ...pseudo_labels.writer import UNKNOWN
+from ...utils.errors import InputError
+from .pool import ordered
+from .regions import Region, region_runs
+from .source import LabelSource, check_suffix
+from .staging import staged
+
+# what happens to unknown pixels
+UNKNOWN_RULES = ('exclude', 'ignore')
+
+
+class ImageParts(NamedTuple):
+    """What a process finds in one label image."""
+    img_id: str
+    size: Tuple[int, int]  # height, width
+    # label and the fields of its annotation that no other image decides
+    parts: List[Tuple[int, str]]
+    unknown: Optional[str]  # the same of the unknown pixels
+    unknown_pixels: int
+    dropped: int = 0  # regions below the smallest area
+
+
+def encode_region(region: Region, size: Tuple[int, int], crowd: bool) -> str:
+    """Fields of an annotation: RLE, area, box, crowd flag.
+
+    Args:
+        region (Region): The pixels.
+        size (tuple[int, int]): Height and width of the image.
+        crowd (bool): Whether it is an ignore region.
+
+    Returns:
+        str: JSON, without braces.
+
+    Raises:
+        InputError: pycocotools is not installed.
+    """
+    try:
+        from pycocotools import mask
+    except ImportError:
+        raise InputError('COCO files need pycocotools: pip install -r '
+                         'requirements/optional.txt') from None
+    runs = dict(size=list(size), counts=region.counts.tolist())
+    runs['counts'] = mask.frPyObjects(runs, *size)['counts'].decode()
+    text = json.dumps(
+        dict(
+            segmentation=runs,
+            area=region.area,
+            bbox=list(region.box),
+            iscrowd=int(crowd)))
+    return text[1:-1]
+
+
+def image_parts(img_id: str,
+                label: np.ndarray,
+                index: np.ndarray,
+                labels: Sequence[int],
+                min_area: int = 1) -> ImageParts:
+    """Encode the regions of a label image.
+
+    Args:
+        img_id (str): Image id.
+        label (np.ndarray): uint8 ``(H, W)``.
+        index (np.ndarray): Number of the region of each pixel, 0 for none.
+        labels (Sequence[int]): Label of regions 1, 2, ...
+        min_area (int): Regions of fewer pixels are left out. Defaults to 1.
+
+    Returns:
+        ImageParts: In the order of the regions.
+    """
+    regions = region_runs(index)
+    kept = [number for number in regions if regions[number].area >= min_area]
+    unknown = region_runs(label == UNKNOWN).get(True)
+    return ImageParts(
+        img_id, label.shape,
+        [(labels[number - 1], encode_region(regions[number], label.shape,
+                                            False)) for number in kept],
+        None if unknown is None else encode_region(unknown, label.shape, True),
+        0 if unknown is None else unknown.area,
+        len(regions) - len(kept))
+
+
+def write_coco(
+    source: LabelSource,
+    out: str,
+    work: Callable[[Sequence[str]], List[ImageParts]],
+    info: Dict[str, Any],
+    unknown: str = 'exclude',
+    suffix: str = '.jpg',
+    numeric_ids: bool = False,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None
+) -> Dict[str, Any]:
+    """Write a COCO JSON file, image by image.
+
+    Annotations go to the file as they come; memory holds some images at a
+    time and the ids.
+
+    Args:
+        source (LabelSource): Label images.
+        out (str): Target file, replaced when all is written.
+        work (Callable): Ids to what is in their images.
+        info (dict): Put into the file's ``info``.
+        unknown (str): ``'exclude'``: unknown pixels are in no annotation, as
+            background. ``'ignore'``: they are one more annotation with
+            ``iscrowd`` 1 for each class that may be there: the tags if the
+            source has them, else the classes of the label image, else all.
+            Defaults to ``'exclude'``.
+        suffix (str): Ending of ``file_name``. Defaults to ``'.jpg'``.
+        numeric_ids (bool): ``image_id`` is the number at the end of the
+            image's name, as in COCO's own files, in place of 1, 2, ...
+            Defaults to False.
+        jobs (int): Processes; they change no byte. Defaults to 1.
+        progress (Callable): Told the images done and their number.
+
+    Returns:
+        dict: Counts ``images``, ``annotations``, ``ignore_regions``,
+        ``dropped`` (regions that are too small) and ``unknown_pixels``.
+
+    Raises:
+        InputError: A damaged label image, an image without a number of its
+            own, or a place that cannot be written.
+    """
+    assert unknown in UNKNOWN_RULES, f'unknown is one of {UNKNOWN_RULES}'
+    check_suffix(suffix)
+    numbers = _image_numbers(source.ids, numeric_ids)
+    done = dict(
+        images=0, annotations=0, ignore_regions=0, dropped=0, unknown_pixels=0)
+    head = dict(
+        info=dict(description='label images of group_wsss', **info),
+        licenses=[],
+        categories=[
+            dict(id=label, name=name, supercategory='none')
+            for label, name in enumerate(source.names) if label
+        ])
+    with staged(out) as part, open(
+            part, 'w', encoding='utf-8') as file, tempfile.TemporaryFile(
+                'w+', encoding='utf-8', dir=osp.dirname(part)) as images:
+        file.write(json.dumps(head)[:-1] + ',\n"annotations": [')
+        for item in ordered(work, source.ids, jobs, progress):
+            row = dict(
+                id=numbers[done['images']],
+                file_name=item.img_id + suffix,
+                height=item.size[0],
+                width=item.size[1])
+            images.write((',' if done['images'] else '') + '\n' +
+                         json.dumps(row))
+            done['images'] += 1
+            done['dropped'] += item.dropped
+            done['unknown_pixels'] += item.unknown_pixels
+            _write_parts(file, item.parts, row['id'], done)
+            if unknown == 'ignore' and item.unknown is not None:
+                parts = [(label, item.unknown)
+                         for label in _possible(source, item)]
+                done['ignore_regions'] += len(parts)
+                _write_parts(file, parts, row['id'], done)
+        file.write('],\n"images": [')
+        images.seek(0)
+        shutil.copyfileobj(images, file)
+        file.write(']}\n')
+    return done
+
+
+def _write_parts(file: TextIO, parts: Sequence[Tuple[int, str]], number: int,
+                 done: Dict[str, int]) -> None:
+    """One line for each annotation."""
+    for label, text in parts:
+        file.write(',\n' if done['annotations'] else '\n')
+        # from 1 on: the COCO evaluation takes id 0 for "no match"
+        done['annotations'] += 1
+        file.write(f'{{"id": {done["annotations"]}, "image_id": {number}, '
+                   f'"category_id": {label}, {text}}}')
+
+
+def _possible(source: LabelSource, item: ImageParts) -> List[int]:
+    """Labels that unknown pixels of an image may have."""
+    if source.tags is not None:
+        return sorted(source.tags[item.img_id])
+    found = sorted({label for label, _ in item.parts})
+    return found or list(range(1, len(source.names)))
+
+
+def _image_numbers(ids: Sequence[str], numeric: bool) -> Sequence[int]:
+    """The ``image_id`` of every image."""
+    if not numeric:
+        return range(1, len(ids) + 1)
+    return list(_numbers_of(ids))
+
+
+def _numbers_of(ids: Sequence[str]) -> Iterator[int]:
+    """Numbers at the end of the ids, each once."""
+    seen: Dict[int, str] = {}
+    for img_id in ids:
+        match = re.search('[0-9]{1,15}$', img_id)
+        if match is None:
+            raise InputError(f'image id {img_id!r}: does not end in a number '
+                             'that could be its image_id')
+        number = int(match.group())
+        if number in seen:
+            raise InputError(f'image ids {seen[number]!r} and {img_id!r} end '
+                             f'in the same number {number}')
+        seen[number] = img_id
+        yield number

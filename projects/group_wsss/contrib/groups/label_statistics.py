@@ -1,0 +1,163 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Which label sets a list has, and which images find partners by them."""
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+
+from ...datasets.label_index import LabelIndex
+from ...utils.errors import InputError
+
+RULES = ('exact', 'any', 'each')
+# how an image fares under a rule
+ALONE, FEW, FULL = 0, 1, 2
+
+
+def set_levels(index: LabelIndex, group_size: int, match: str) -> np.ndarray:
+    """Whether images of a label set find partners.
+
+    Args:
+        index (LabelIndex): Of the list.
+        group_size (int): Images in a group ``K``, at least 2.
+        match (str): ``'exact'``, ``'any'`` or ``'each'``.
+
+    Returns:
+        np.ndarray: int64 ``(S, )`` in the order of ``index.set_sizes``: 0
+        (``ALONE``) the rule finds nobody and a weaker one is used; 1
+        (``FEW``) it may have to repeat partners, since the set, or one of
+        the classes that two images have, has fewer than ``K`` images; 2
+        (``FULL``) ``K - 1`` different partners in every draw.
+
+    Raises:
+        InputError: Another ``match``, or ``group_size`` below 2.
+    """
+    if match not in RULES:
+        raise InputError(f'match={match!r} is not one of {RULES}')
+    if group_size < 2:
+        raise InputError(f'group_size={group_size} makes no groups: statistics'
+                         ' of groups need at least 2')
+    pool = index.set_sizes
+    lengths, classes = index.set_table
+    if match == 'exact':
+        # an image without labels has no set to share
+        pool = np.where(lengths > 0, pool, 0)
+    else:
+        # classes of a single image are left out by the draw
+        counts = index.class_counts[classes]
+        far = index.num_images + 1
+        smallest = np.full(len(lengths), far, np.int64)
+        owner = np.repeat(np.arange(len(lengths)), lengths)
+        np.minimum.at(smallest, owner, np.where(counts > 1, counts, far))
+        pool = np.where(smallest < far, smallest, 0)
+    return np.where(pool < 2, ALONE, np.where(pool < group_size, FEW, FULL))
+
+
+def label_statistics(index: LabelIndex,
+                     group_size: int,
+                     classes: Sequence[str] = (),
+                     max_sets: int = 1000) -> Dict[str, Any]:
+    """Statistics of the labels of a list, for people.
+
+    Args:
+        index (LabelIndex): Of the list.
+        group_size (int): Images in a group ``K``, at least 2.
+        classes (Sequence[str]): Class names; missing ones become their
+            numbers. Defaults to none.
+        max_sets (int): Largest label sets that are listed. Defaults to 1000.
+
+    Returns:
+        dict: ``images``, ``unlabelled``, ``pairs``, ``sets`` and
+        ``group_size``; ``rules``: images that are ``alone``, ``few`` or
+        ``full`` (see :func:`set_levels`) by rule, without the unlabelled;
+        ``many_classes``, images with more than ``K - 1`` classes;
+        ``per_class``, ``per_set`` (largest first) and ``set_sizes`` (ranges
+        of sizes, doubling): lists of rows.
+    """
+    sizes, (lengths, members) = index.set_sizes, index.set_table
+    names = [
+        classes[i] if i < len(classes) else str(i)
+        for i in range(max(index.num_classes, len(classes)))
+    ]
+    labelled = lengths > 0
+    levels = {rule: set_levels(index, group_size, rule) for rule in RULES}
+    rules = {
+        rule: {
+            word: int(sizes[labelled & (level == number)].sum())
+            for number, word in enumerate(('alone', 'few', 'full'))
+        }
+        for rule, level in levels.items()
+    }
+    return dict(
+        images=index.num_images,
+        unlabelled=int(sizes[~labelled].sum()),
+        pairs=index.num_pairs,
+        sets=int(labelled.sum()),
+        group_size=group_size,
+        rules=rules,
+        many_classes=int(sizes[lengths > group_size - 1].sum()),
+        per_class=_per_class(index, names, levels['exact']),
+        per_set=_per_set(sizes, lengths, members, names, levels, max_sets),
+        set_sizes=_size_ranges(sizes[labelled]))
+
+
+def _per_class(index: LabelIndex, names: List[str],
+               exact: np.ndarray) -> List[Dict[str, Any]]:
+    """A row for each class; images by the fate of their label set."""
+    sizes, (lengths, members) = index.set_sizes, index.set_table
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+
+    def count(chosen: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return np.bincount(
+            members[chosen], weights[owner[chosen]],
+            minlength=len(names)).astype(np.int64)
+
+    everything = np.ones(len(members), dtype=bool)
+    columns = dict(
+        images=count(everything, sizes),
+        sets=count(everything, np.ones_like(sizes)),
+        only_class=count(lengths[owner] == 1, sizes),
+        set_alone=count(exact[owner] == ALONE, sizes),
+        set_few=count(exact[owner] == FEW, sizes),
+        set_full=count(exact[owner] == FULL, sizes))
+    return [
+        dict(
+            class_id=i,
+            class_name=name,
+            **{
+                key: int(value[i])
+                for key, value in columns.items()
+            }) for i, name in enumerate(names)
+    ]
+
+
+def _per_set(sizes: np.ndarray, lengths: np.ndarray, members: np.ndarray,
+             names: List[str], levels: Dict[str, np.ndarray],
+             max_sets: int) -> List[Dict[str, Any]]:
+    order = np.argsort(-sizes, kind='stable')
+    order = order[lengths[order] > 0][:max_sets]
+    starts = (np.cumsum(lengths) - lengths)[order]
+    words = ('alone', 'few', 'full')
+    rows = []
+    for number, start in zip(order.tolist(), starts.tolist()):
+        ids = members[start:start + lengths[number]].tolist()
+        row = dict(
+            classes=[names[i] for i in ids],
+            class_ids=ids,
+            images=int(sizes[number]))
+        row.update({rule: words[levels[rule][number]] for rule in RULES})
+        rows.append(row)
+    return rows
+
+
+def _size_ranges(sizes: np.ndarray) -> List[Dict[str, int]]:
+    """Sets and their images by size: 1, 2 to 3, 4 to 7, ..."""
+    rows, low = [], 1
+    while low <= sizes.max(initial=0):
+        inside = sizes[(sizes >= low) & (sizes < 2 * low)]
+        rows.append({
+            'from': low,
+            'to': 2 * low - 1,
+            'sets': len(inside),
+            'images': int(inside.sum())
+        })
+        low *= 2
+    return rows

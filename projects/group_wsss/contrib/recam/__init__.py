@@ -1,0 +1,5 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""ReCAM (CVPR 2022)."""
+from .recam_loss import ReCAMLoss
+
+__all__ = ['ReCAMLoss']

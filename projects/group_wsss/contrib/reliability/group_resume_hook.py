@@ -1,0 +1,160 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from itertools import islice
+from typing import Any, Iterator, List, Optional
+
+import torch
+from mmengine.dataset import InfiniteSampler
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from torch.utils.data import BatchSampler, DataLoader
+
+from ...datasets import GroupBatchSampler
+from ...engine.utils import batches_done
+from ...registry import HOOKS
+
+
+class _Advanced:
+    """An iterator that is already where its loop will want it.
+
+    Args:
+        iterator (Iterator): Of the dataloader.
+        steps (int): Calls of ``next`` that the loop makes to get there.
+    """
+
+    def __init__(self, iterator: Iterator, steps: int) -> None:
+        self._iterator = iterator
+        self._steps = steps
+
+    def __iter__(self) -> '_Advanced':
+        return self
+
+    def __next__(self) -> Any:
+        if self._steps:
+            self._steps -= 1
+            return None
+        return next(self._iterator)
+
+    def skip_iter(self, num_iters: int) -> None:
+        """What a newer loop calls instead of ``next``: nothing is left."""
+
+
+class _Rest:
+    """The batches of an epoch without those that were trained.
+
+    Args:
+        batch_sampler (BatchSampler): Of the whole epoch.
+        done (int): Batches to pass over.
+    """
+
+    def __init__(self, batch_sampler: BatchSampler, done: int) -> None:
+        self.batch_sampler = batch_sampler
+        self.done = done
+        # DistSamplerSeedHook tells it the epoch
+        self.sampler = batch_sampler.sampler
+        self.batch_size = batch_sampler.batch_size
+        self.drop_last = batch_sampler.drop_last
+
+    def __iter__(self) -> Iterator[List[int]]:
+        return islice(iter(self.batch_sampler), self.done, None)
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler) - self.done
+
+
+@HOOKS.register_module()
+class GroupResumeHook(Hook):
+    """A resumed run goes on at once, with the groups that come next.
+
+    Groups, and the batches of an ordinary sampler, follow from seed and
+    position alone, so no image is read again to get there.
+
+    - ``IterBasedTrainLoop``: older mmengine reads the batches of all
+      iterations that were trained before and throws them away. The sampler
+      is moved instead. Its workers, which start before any hook can prepare
+      them, are replaced.
+    - ``EpochBasedTrainLoop``: mmengine begins the epoch again. A checkpoint
+      from the middle of one, as ``PreemptionHook`` saves it, goes on there;
+      the log counts the batches that are left.
+    """
+
+    # after RandomStateHook has prepared the DataLoader
+    priority = 'HIGH'
+
+    def __init__(self) -> None:
+        self._whole: Optional[DataLoader] = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Move the sampler to the place of the checkpoint."""
+        loop, done = runner.train_loop, batches_done(runner)
+        if isinstance(loop, IterBasedTrainLoop):
+            if not getattr(loop, 'fast_forward_on_resume', False):
+                self._move(loop, done)
+        elif isinstance(loop, EpochBasedTrainLoop) and done > 0:
+            self._whole = loop.dataloader
+            loop.dataloader = _rest_of_epoch(loop.dataloader, done)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """The next epoch is a whole one."""
+        if self._whole is not None:
+            runner.train_loop.dataloader = self._whole
+            self._whole = None
+
+    @staticmethod
+    def _move(loop: IterBasedTrainLoop, steps: int) -> None:
+        """To a batch of an endless stream."""
+        loader = loop.dataloader
+        batches = getattr(loader, 'batch_sampler', None)
+        base = getattr(batches, 'sampler', None)
+        # workers of an older loop run already, with what they were given,
+        # and without what other hooks have prepared
+        early = (
+            loader.num_workers > 0 and getattr(loop.dataloader_iterator,
+                                               '_iterator', None) is not None)
+        if not (steps or early):
+            return
+        if isinstance(base, InfiniteSampler):
+            if isinstance(batches, GroupBatchSampler):
+                batches.skip(steps)
+            elif type(batches) is BatchSampler:
+                base.indices = islice(base._indices_of_rank(),
+                                      steps * batches.batch_size, None)
+            else:
+                return
+        elif early:
+            steps = 0  # a finite stream begins again, and the loop advances
+        else:
+            return
+        fresh = _start_again(loop, early)
+        newer = hasattr(fresh, 'skip_iter')
+        loop.dataloader_iterator = _Advanced(fresh, 0 if newer else steps)
+
+
+def _start_again(loop: IterBasedTrainLoop, early: bool) -> Iterator:
+    """An iterator with workers of its own, that draws no random number."""
+    kind, loader = type(loop.dataloader_iterator), loop.dataloader
+    if not early:
+        return kind(loader)
+    # the last references: the workers end, those that persist too
+    loop.dataloader_iterator = loader._iterator = None
+    state = torch.get_rng_state()
+    fresh = kind(loader)
+    torch.set_rng_state(state)
+    return fresh
+
+
+def _rest_of_epoch(loader: DataLoader, done: int) -> DataLoader:
+    """A DataLoader of what an epoch has left."""
+    options = {}
+    if loader.num_workers:
+        options = dict(
+            prefetch_factor=loader.prefetch_factor,
+            multiprocessing_context=loader.multiprocessing_context)
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=_Rest(loader.batch_sampler, done),
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        **options)

@@ -1,0 +1,185 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Pictures and data of one image of a report."""
+import io
+import os.path as osp
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+from PIL import Image
+
+from ...evaluation import read_mask
+from ...structures import ScoreMap
+from ...utils.errors import InputError
+from ...utils.files import atomic_write, output_path
+from .js_data import js_call, pack
+from .sources import PageSource, Step
+
+THUMB_SIDE = 256
+# of class maps; the browser enlarges them as the labeler does
+SCORE_SIDE = 256
+# files of a folder: file managers get slow with tens of thousands
+FOLDER_SIZE = 1000
+_QUALITY = 82
+
+
+def file_name(kind: str, number: int, suffix: str) -> str:
+    """Where a file of an image lies below the report.
+
+    The name is the image's position, never its id: an id may hold anything.
+
+    Args:
+        kind (str): Folder.
+        number (int): Position of the image on the page.
+        suffix (str): For example ``'.js'``.
+
+    Returns:
+        str: Relative path.
+    """
+    return osp.join(kind, f'{number // FOLDER_SIZE}', f'{number}{suffix}')
+
+
+def render_images(items: Sequence[Tuple[int, str]], source: PageSource,
+                  folder: str) -> List[List[int]]:
+    """Write the files of some images.
+
+    Args:
+        items (Sequence[tuple[int, str]]): Position and id of each.
+        source (PageSource): Where they come from.
+        folder (str): The report.
+
+    Returns:
+        list[list[int]]: Classes in the label of each, without background.
+
+    Raises:
+        InputError: A file is missing, unreadable or misfits; it is named.
+    """
+    palette = source.palette()
+    return [
+        _render(number, img_id, source, folder, palette)
+        for number, img_id in items
+    ]
+
+
+def fit(shape: Sequence[int], side: int) -> Tuple[int, int]:
+    """Largest size of that aspect with no side above ``side``.
+
+    Args:
+        shape (Sequence[int]): Height and width.
+        side (int): Pixels.
+
+    Returns:
+        tuple[int, int]: Height and width; ``shape`` itself if it fits.
+    """
+    longest = max(shape)
+    if longest <= side:
+        return int(shape[0]), int(shape[1])
+    height, width = (max(1, round(edge * side / longest)) for edge in shape)
+    return height, width
+
+
+def quantize(score_map: ScoreMap) -> np.ndarray:
+    """Class maps in steps of 1 / 255, small enough for a page.
+
+    Args:
+        score_map (ScoreMap): Of any size.
+
+    Returns:
+        np.ndarray: uint8 ``(n, h, w)``, ``h`` and ``w`` at most
+        ``SCORE_SIDE``.
+    """
+    maps = score_map.resize(fit(score_map.maps.shape[1:], SCORE_SIDE)).maps
+    return np.round(255 * maps).astype(np.uint8)
+
+
+def _render(number: int, img_id: str, source: PageSource, folder: str,
+            palette: np.ndarray) -> List[int]:
+    """Write the files of one image; the classes of its label."""
+    size = len(source.dump.names)
+    label = read_mask(output_path(source.dump.folder, img_id, '.png'), size)
+    shape = fit(label.shape, source.side)
+    shown = []
+    for step in source.shown:
+        step_label = label
+        if step.folder != source.dump.folder:
+            step_label = read_mask(
+                output_path(step.folder, img_id, '.png'),
+                size,
+                label.shape,
+                other='label')
+        shown.append(
+            dict(
+                label=pack(_shrink(step_label, shape)),
+                scores=_scores(step, img_id, label.shape, size)))
+    mask = None
+    if source.masks is not None:
+        path = output_path(source.masks, img_id, '.png')
+        mask = pack(
+            _shrink(read_mask(path, size, label.shape, other='label'), shape))
+    files = {
+        file_name('data', number, '.js'):
+        js_call('image', number, dict(size=shape, shown=shown, mask=mask)),
+        file_name('labels', number, '.png'):
+        _label_png(_shrink(label, fit(shape, THUMB_SIDE)), palette),
+    }
+    if source.photos is not None:
+        photo = _photo(source, img_id,
+                       label.shape).resize(shape[::-1],
+                                           Image.Resampling.LANCZOS)
+        files[file_name('photos', number, '.jpg')] = _jpeg(photo)
+        files[file_name('thumbs', number, '.jpg')] = _jpeg(
+            photo.resize(
+                fit(shape, THUMB_SIDE)[::-1], Image.Resampling.LANCZOS))
+    for name, data in files.items():
+        atomic_write(osp.join(folder, name), data)
+    found = np.unique(label)
+    return found[(found > 0) & (found < size)].tolist()
+
+
+def _scores(step: Step, img_id: str, shape: Tuple[int, ...],
+            size: int) -> Optional[Dict[str, Any]]:
+    """Class maps of an image for the page."""
+    if step.scores is None:
+        return None
+    path = output_path(step.scores, img_id, '.npz')
+    score_map = ScoreMap.load_of(path, img_id)
+    labels = (score_map.class_ids + 1).tolist()
+    if score_map.ori_shape != shape or (labels and labels[-1] >= size):
+        raise InputError(f'{path}: its size or classes are not those of the '
+                         'label')
+    maps = quantize(score_map)
+    return dict(size=maps.shape[1:], classes=labels, maps=pack(maps))
+
+
+def _photo(source: PageSource, img_id: str, shape: Tuple[int,
+                                                         ...]) -> Image.Image:
+    """The image, which must be as large as the label."""
+    # brings mmpretrain in, which takes seconds
+    from ...datasets.transforms import load_image
+    path = output_path(source.photos, img_id, source.suffix)
+    photo = load_image(path)
+    if photo.shape[:2] != shape:
+        raise InputError(f'{path}: {photo.shape[:2]} pixels (height, width), '
+                         f'its label has {shape}')
+    return Image.fromarray(photo)
+
+
+def _shrink(label: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
+    """Nearest pixel: classes do not mix."""
+    image = Image.fromarray(label).resize(shape[::-1],
+                                          Image.Resampling.NEAREST)
+    return np.asarray(image)
+
+
+def _label_png(label: np.ndarray, palette: np.ndarray) -> bytes:
+    """Classes in colour on nothing: background is transparent."""
+    image = Image.fromarray(label)
+    image.putpalette(palette.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, format='PNG', transparency=b'\0', optimize=False)
+    return buffer.getvalue()
+
+
+def _jpeg(photo: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    photo.save(buffer, format='JPEG', quality=_QUALITY)
+    return buffer.getvalue()

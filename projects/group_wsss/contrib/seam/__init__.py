@@ -1,0 +1,6 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""SEAM (CVPR 2020)."""
+from .equivariance_loss import EquivarianceLoss
+from .pixel_correlation import PixelCorrelation
+
+__all__ = ['EquivarianceLoss', 'PixelCorrelation']

@@ -1,0 +1,87 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+from typing import Optional, Union
+
+import numpy as np
+
+from ....registry import TASK_UTILS
+from ....structures.resize_maps import resize_maps
+from ..background import remove_background
+from ..background_refiner import BackgroundRefiner
+from .mean_field import check_options, dense_crf
+
+
+@TASK_UTILS.register_module()
+class DenseCRF(BackgroundRefiner):
+    """Class maps that follow the edges of the image.
+
+    The maps, at the image's size, become probabilities with background
+    (:func:`add_background`), these the unaries of :func:`dense_crf`, and its
+    Q scores again (:func:`remove_background`): above 0.5 where a class beats
+    the background. Only the classes of the image are solved.
+
+    Args:
+        num_iters (int): Mean-field updates. Defaults to 10.
+        gaussian_sxy (float): Pixels. Defaults to 3.0.
+        gaussian_weight (float): Defaults to 3.0.
+        bilateral_sxy (float): Pixels. Defaults to 80.0.
+        bilateral_srgb (float): Grey levels. Defaults to 13.0.
+        bilateral_weight (float): Defaults to 10.0.
+        unary (str): ``'soft'`` or ``'label'``. Defaults to ``'soft'``.
+        gt_prob (float): Trust in a label of ``'label'``. Defaults to 0.7.
+        bg_threshold (float | str): Score at which a class and background
+            are equally likely, in (0, 1), or the name of a rule, see
+            :class:`BackgroundRefiner`. Defaults to 0.35.
+        bg_power (float, optional): Background is ``(1 - max_c s_c) **
+            bg_power`` instead. Defaults to None.
+        device (str, optional): Defaults to None, which means a GPU if there
+            is one.
+
+    Raises:
+        InputError: An option has a value that it cannot have.
+    """
+
+    def __init__(self,
+                 num_iters: int = 10,
+                 gaussian_sxy: float = 3.0,
+                 gaussian_weight: float = 3.0,
+                 bilateral_sxy: float = 80.0,
+                 bilateral_srgb: float = 13.0,
+                 bilateral_weight: float = 10.0,
+                 unary: str = 'soft',
+                 gt_prob: float = 0.7,
+                 bg_threshold: Union[float, str] = 0.35,
+                 bg_power: Optional[float] = None,
+                 device: Optional[str] = None) -> None:
+        self.options = dict(
+            num_iters=num_iters,
+            gaussian_sxy=gaussian_sxy,
+            gaussian_weight=gaussian_weight,
+            bilateral_sxy=bilateral_sxy,
+            bilateral_srgb=bilateral_srgb,
+            bilateral_weight=bilateral_weight,
+            unary=unary,
+            gt_prob=gt_prob)
+        check_options(**self.options)
+        self.set_background(bg_threshold, bg_power)
+        self.device = device
+
+    def refine(self,
+               maps: np.ndarray,
+               image: Optional[np.ndarray] = None) -> np.ndarray:
+        """Refine the maps of one image.
+
+        Args:
+            maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1].
+            image (np.ndarray): uint8 RGB ``(H, W, 3)``.
+
+        Returns:
+            np.ndarray: float32 ``(n, H, W)`` in [0, 1].
+        """
+        if maps.shape[1:] != image.shape[:2]:
+            maps = resize_maps(maps, image.shape[:2])
+        probs = dense_crf(
+            self.probabilities(maps),
+            image,
+            device=self.device,
+            **self.options)
+        return remove_background(probs)

@@ -1,0 +1,311 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""One list format for everybody: image id, path, class ids."""
+import csv
+import io
+import json
+import os.path as osp
+import re
+from pathlib import Path
+from typing import (Any, Dict, List, NamedTuple, Optional, Sequence, Tuple,
+                    Union)
+
+from mmengine.fileio import get as read_bytes
+
+from ..utils.errors import InputError
+from ..utils.files import atomic_write, why_unsafe
+
+_NUMBER = re.compile(r'[+-]?[0-9]+')
+# most ids and paths are like this; only others need a closer look
+_SAFE = re.compile(r'[A-Za-z0-9_-][A-Za-z0-9_.-]*')
+# ids above this are a mistake, not a class
+_MAX_CLASS = 99999
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
+                  '.ppm')
+
+
+def id_of_file(name: str) -> str:
+    """Id of an image: its file name without a known image suffix.
+
+    Args:
+        name (str): File name, ``/`` between folders.
+
+    Returns:
+        str: The id; folders stay in it.
+    """
+    stem, suffix = osp.splitext(name)
+    return stem if suffix.lower() in IMAGE_SUFFIXES else name
+
+
+class ImageRecord(NamedTuple):
+    """One image of a list.
+
+    Attributes:
+        img_id (str): Its name; may contain ``/``, never ``..``.
+        labels (tuple[int, ...]): Sorted 0-based class ids, may be empty.
+        path (str, optional): File relative to the image folder; the id plus
+            a suffix if None.
+        where (str): File and line, for messages.
+    """
+    img_id: str
+    labels: Tuple[int, ...] = ()
+    path: Optional[str] = None
+    where: str = ''
+
+
+class ImageList(NamedTuple):
+    """Records of a list and the class names that it carries, if any."""
+    records: List[ImageRecord]
+    classes: Optional[Tuple[str, ...]] = None
+
+
+def image_id_of(info: Dict[str, Any]) -> str:
+    """Id of a data set's item; the file's stem where it has none."""
+    if 'img_id' in info:
+        return str(info['img_id'])
+    return osp.splitext(osp.basename(info['img_path']))[0]
+
+
+def read_image_list(path: Union[str, Path],
+                    classes: Optional[Sequence[str]] = None,
+                    num_classes: Optional[int] = None) -> ImageList:
+    """Read an image list; the suffix tells the format.
+
+    - ``.txt``: ``id class_id class_id ...`` a line, 0-based, as in the
+      released label file of the paper; ids alone are a list without labels.
+      Class names serve instead of ids if ``classes`` is given and all
+      entries of the line are names.
+    - ``.csv``: header ``id,path,labels`` in any order, ``path`` optional;
+      labels are ids or names, separated by spaces or ``;``.
+    - ``.json``: ``{"classes": [...], "images": [{"id": "a", "path":
+      "a.jpg", "labels": [0, "cat"]}]}``, ``classes`` and ``path`` optional.
+
+    Args:
+        path (str | Path): The list.
+        classes (Sequence[str], optional): Class names.
+        num_classes (int, optional): Bound of class ids without names.
+
+    Returns:
+        ImageList: Its records in their order.
+
+    Raises:
+        InputError: One line naming the file and the line or JSON entry.
+    """
+    path = str(path)
+    suffix = osp.splitext(path)[1].lower()
+    if suffix not in ('.txt', '.csv', '.json'):
+        raise InputError(f'{path}: unknown list format {suffix!r}: use .txt, '
+                         '.csv or .json')
+    try:
+        data = read_bytes(path)
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such image list') from None
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read: '
+                         f'{error.strerror or error}') from error
+    try:
+        text = data.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        line = data.count(b'\n', 0, error.start) + 1
+        raise InputError(f'{path}:{line}: not UTF-8 text') from None
+    reader = _Reader(path, classes, num_classes)
+    records = getattr(reader, f'read_{suffix[1:]}')(text)
+    if not records:
+        raise InputError(f'{path}: the image list is empty')
+    return ImageList(records, reader.classes)
+
+
+def write_image_list(path: Union[str, Path],
+                     records: Sequence[ImageRecord],
+                     classes: Optional[Sequence[str]] = None) -> None:
+    """Write the JSON form of a list; the file appears whole or not at all.
+
+    Args:
+        path (str | Path): Ends in ``.json``.
+        records (Sequence[ImageRecord]): The images.
+        classes (Sequence[str], optional): Class names.
+
+    Raises:
+        InputError: A record that could not be read back, an unwritable
+            folder.
+    """
+    if Path(path).suffix.lower() != '.json':
+        raise InputError(f'{path}: image lists are written as .json')
+    images = []
+    for record in records:
+        entry: Dict[str, Any] = dict(id=record.img_id)
+        if record.path is not None:
+            entry['path'] = record.path
+        entry['labels'] = [int(label) for label in record.labels]
+        images.append(entry)
+    content: Dict[str, Any] = dict(images=images)
+    if classes is not None:
+        content = dict(classes=list(classes), images=images)
+    text = json.dumps(content, indent=1, ensure_ascii=False) + '\n'
+    # what is written can be read: the reader is the judge
+    if not _Reader(str(path), None, None).read_json(text):
+        raise InputError(f'{path}: the image list is empty')
+    atomic_write(path, text.encode('utf-8'))
+
+
+class _Reader:
+    """State of one reading: file name, class table, ids seen."""
+
+    def __init__(self, path: str, classes: Optional[Sequence[str]],
+                 num_classes: Optional[int]) -> None:
+        self.path = path
+        self.num_classes = num_classes
+        self.set_classes(classes)
+        self.seen: Dict[str, str] = {}
+
+    def set_classes(self, classes: Optional[Sequence[str]]) -> None:
+        self.classes = None if classes is None else tuple(classes)
+        self.table = {name: i for i, name in enumerate(self.classes or ())}
+        if self.classes is not None:
+            self.num_classes = len(self.classes)
+
+    def read_txt(self, text: str) -> List[ImageRecord]:
+        records = []
+        for number, line in enumerate(text.split('\n'), 1):
+            fields = line.split()
+            if not fields:
+                continue
+            where = f'{self.path}:{number}'
+            if number == 1 and fields[0][0] in '{[':
+                raise InputError(f'{where}: looks like JSON, but the name '
+                                 'ends in .txt')
+            if ',' in line:
+                raise InputError(f"{where}: contains ',': expected 'id "
+                                 "class_id class_id ...' (is it a .csv?)")
+            records.append(
+                self.record(where, fields[0], self.numbers(fields[1:]), None))
+        return records
+
+    def read_csv(self, text: str) -> List[ImageRecord]:
+        if '\0' in text:
+            line = text.count('\n', 0, text.index('\0')) + 1
+            raise InputError(f'{self.path}:{line}: contains a NUL character')
+        reader = csv.reader(io.StringIO(text, newline=''), strict=True)
+        records: List[ImageRecord] = []
+        header: Optional[List[str]] = None
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return records
+            except csv.Error as error:
+                raise InputError(
+                    f'{self.path}:{reader.line_num}: {error}') from None
+            where = f'{self.path}:{reader.line_num}'
+            if not row:
+                continue
+            if header is None:
+                header = [name.strip().lower() for name in row]
+                if (not {'id', 'labels'
+                         } <= set(header) <= {'id', 'path', 'labels'}
+                        or len(set(header)) < len(header)):
+                    raise InputError(f'{where}: the header must be '
+                                     f"'id,path,labels' (path optional)")
+                continue
+            if len(row) != len(header):
+                raise InputError(f'{where}: {len(row)} columns, the header '
+                                 f'has {len(header)}')
+            cells = {name: cell.strip() for name, cell in zip(header, row)}
+            records.append(
+                self.record(where, cells['id'],
+                            self.numbers(self.split_labels(cells['labels'])),
+                            cells.get('path') or None))
+
+    def split_labels(self, cell: str) -> List[str]:
+        """``;`` splits names that contain spaces."""
+        if ';' in cell:
+            return [part.strip() for part in cell.split(';') if part.strip()]
+        return [cell] if cell in self.table else cell.split()
+
+    @staticmethod
+    def numbers(fields: List[str]) -> List[Union[int, str]]:
+        """Entries of digits are class ids, too long ones out of range."""
+        return [
+            int(field[:10]) if _NUMBER.fullmatch(field) else field
+            for field in fields
+        ]
+
+    def read_json(self, text: str) -> List[ImageRecord]:
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f'{self.path}:{error.lineno}: not JSON: '
+                             f'{error.msg}') from None
+        except (RecursionError, ValueError):
+            raise InputError(f'{self.path}: not a JSON image list: nested '
+                             'too deeply or a number too long') from None
+        if not isinstance(content, dict) or not isinstance(
+                content.get('images'), list):
+            raise InputError(f'{self.path}: expected an object with a list '
+                             "'images'")
+        names = content.get('classes')
+        if names is not None:
+            if not isinstance(names, list) or not all(
+                    isinstance(name, str) and name for name in names):
+                raise InputError(f"{self.path}: 'classes' must be a list of "
+                                 'names')
+            if len(set(names)) < len(names):
+                raise InputError(f"{self.path}: 'classes' names a class "
+                                 'twice')
+            if self.classes is not None and self.classes != tuple(names):
+                raise InputError(f"{self.path}: 'classes' differs from "
+                                 'metainfo.classes')
+            self.set_classes(names)
+        records = []
+        for number, entry in enumerate(content['images']):
+            where = f'{self.path}: images[{number}]'
+            if not isinstance(entry, dict):
+                raise InputError(f'{where}: expected an object')
+            unknown = set(entry) - {'id', 'path', 'labels'}
+            if unknown:
+                raise InputError(f'{where}: unknown key '
+                                 f'{sorted(unknown)[0]!r}')
+            labels = entry.get('labels', [])
+            if not isinstance(entry.get('id'), str):
+                raise InputError(f"{where}: 'id' must be a string")
+            if not isinstance(entry.get('path'), (str, type(None))):
+                raise InputError(f"{where}: 'path' must be a string")
+            if not isinstance(labels, list) or not all(
+                    isinstance(label, str) or type(label) is int
+                    for label in labels):
+                raise InputError(f"{where}: 'labels' must be a list of class "
+                                 'ids or names')
+            records.append(
+                self.record(where, entry['id'], labels, entry.get('path')))
+        return records
+
+    def record(self, where: str, img_id: str, labels: Sequence[Any],
+               path: Optional[str]) -> ImageRecord:
+        for what, name in (('image id', img_id), ('path', path)):
+            if name is None or _SAFE.fullmatch(name):
+                continue
+            reason = why_unsafe(name)
+            if reason:
+                raise InputError(f'{where}: {what} {name[:80]!r} {reason}')
+        if img_id in self.seen:
+            raise InputError(f'{where}: duplicate image id {img_id[:80]!r}, '
+                             f'first at {self.seen[img_id]}')
+        self.seen[img_id] = where
+        # one number among the entries makes all of them ids
+        names = all(isinstance(label, str) for label in labels)
+        ids = {self.class_id(where, label, names) for label in labels}
+        return ImageRecord(img_id, tuple(sorted(ids)), path, where)
+
+    def class_id(self, where: str, label: Union[int, str], names: bool) -> int:
+        if isinstance(label, str):
+            if names and label in self.table:
+                return self.table[label]
+            hint = '' if self.classes else ' (names need metainfo.classes)'
+            raise InputError(f'{where}: {label[:80]!r} is neither a class id '
+                             f'nor the name of a class{hint}')
+        limit = self.num_classes
+        last = _MAX_CLASS if limit is None else limit - 1
+        if not 0 <= label <= last:
+            raise InputError(f'{where}: class id {label} is out of range '
+                             f'0..{last}')
+        return label

@@ -1,0 +1,283 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""The contract between class maps and everything that reads them."""
+import copy
+import io
+import zipfile
+from typing import Any, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+
+from ..utils.errors import InputError, NonFiniteError
+from ..utils.files import atomic_write, check_image_id, check_regular
+from .resize_maps import resize_maps
+
+# labels are uint8: 0 background, class id + 1, 255 unknown
+MAX_CLASS_ID = 253
+# of a file's arrays: a damaged or hostile one may unpack to anything
+MAX_BYTES = 2**30
+_KEYS = ('img_id', 'ori_shape', 'class_ids', 'maps')
+
+
+class ScoreMap:
+    """The classes known to be in an image, each with a map in [0, 1].
+
+    Classes are kept in ascending order of their id whatever order they were
+    given in, so that ties and merges do not depend on it.
+
+    Args:
+        img_id (str): Image id.
+        ori_shape (Sequence[int]): Height and width of the image in
+            pixels.
+        class_ids (Sequence[int]): The ``n`` present classes, 0-based, no
+            repeats; may be empty.
+        maps (np.ndarray): ``(n, h, w)`` in [0, 1], at image size or at a
+            smaller one (``stride`` tells).
+
+    Raises:
+        InputError: A map holds NaN, an infinity or a value outside [0, 1].
+    """
+
+    def __init__(self, img_id: str, ori_shape: Sequence[int],
+                 class_ids: Sequence[int], maps: np.ndarray) -> None:
+        self.img_id = check_image_id(img_id)
+        self.ori_shape = (int(ori_shape[0]), int(ori_shape[1]))
+        class_ids = _to_numpy(class_ids).astype(np.int64).reshape(-1)
+        maps = _to_numpy(maps).astype(np.float32, copy=False)
+        assert maps.ndim == 3 and len(maps) == len(class_ids), (
+            f'{img_id}: {len(class_ids)} classes need maps (n, h, w), got '
+            f'{maps.shape}')
+        assert min(maps.shape[1:] + self.ori_shape) > 0, (
+            f'{img_id}: empty map {maps.shape} or image {self.ori_shape}')
+        assert len(np.unique(class_ids)) == len(class_ids), (
+            f'{img_id}: repeated class ids {class_ids.tolist()}')
+        if len(class_ids) and not (0 <= class_ids.min()
+                                   and class_ids.max() <= MAX_CLASS_ID):
+            raise InputError(f'{img_id}: class ids {class_ids.tolist()} are '
+                             f'not all in 0..{MAX_CLASS_ID}')
+        # NaN fails both comparisons
+        if maps.size and not (maps.min() >= 0 and maps.max() <= 1):
+            raise InputError(f'{img_id}: class maps are not all in [0, 1]')
+        order = np.argsort(class_ids)
+        self.class_ids = class_ids[order]
+        self.maps = np.ascontiguousarray(maps[order])
+
+    @property
+    def stride(self) -> Tuple[float, float]:
+        """tuple[float, float]: Image pixels per map cell, (rows, columns)."""
+        return (self.ori_shape[0] / self.maps.shape[1],
+                self.ori_shape[1] / self.maps.shape[2])
+
+    @classmethod
+    def from_class_maps(cls, img_id: str, ori_shape: Sequence[int],
+                        class_ids: Sequence[int],
+                        class_maps: Any) -> 'ScoreMap':
+        """Divide each class map by its own maximum, as CAM does.
+
+        Negative values count as 0. A map without a positive value stays 0.
+
+        Args:
+            img_id (str): Image id.
+            ori_shape (Sequence[int]): Height and width of the image.
+            class_ids (Sequence[int]): Present classes.
+            class_maps (Tensor or np.ndarray): ``(n, h, w)``.
+
+        Returns:
+            ScoreMap: The normalised maps.
+
+        Raises:
+            NonFiniteError: A map holds NaN or an infinity; the id is named.
+        """
+        maps = _to_numpy(class_maps).astype(np.float32)
+        if not np.isfinite(maps).all():
+            raise NonFiniteError(f'{img_id}: class maps hold NaN or infinity; '
+                                 'the model has diverged')
+        maps = np.maximum(maps, 0)
+        if maps.size:
+            peak = maps.max(axis=(1, 2), keepdims=True)
+            # a subnormal peak may round x / peak up above 1
+            maps = np.minimum(maps / np.where(peak > 0, peak, 1), 1)
+        return cls(img_id, ori_shape, class_ids, maps)
+
+    @classmethod
+    def from_sample(cls, sample: Any) -> 'ScoreMap':
+        """Read what the model's ``predict`` left in a data sample.
+
+        Args:
+            sample (DataSample or dict): With ``img_id``, ``ori_shape``,
+                ``class_ids`` ``(n, )`` and ``class_maps`` ``(n, h, w)``.
+
+        Returns:
+            ScoreMap: The normalised maps.
+
+        Raises:
+            InputError: A field is missing; it is named.
+        """
+        values = {
+            key: sample.get(key, None)
+            for key in ('img_id', 'ori_shape', 'class_ids', 'class_maps')
+        }
+        for key, value in values.items():
+            if value is None:
+                raise InputError(
+                    f'data sample of image {values["img_id"]!r} has no '
+                    f'{key!r}: pack img_id and ori_shape (meta_keys of '
+                    'PackInputs) and use a model that predicts class maps, '
+                    'such as group_wsss.GroupCAM')
+        return cls.from_class_maps(**values)
+
+    def resize(self, size: Optional[Tuple[int, int]] = None) -> 'ScoreMap':
+        """Bilinear resize, ``align_corners=False``.
+
+        Args:
+            size (tuple[int, int], optional): Height and width. Defaults to
+                the image's.
+
+        Returns:
+            ScoreMap: Of that size; ``self`` if it has it already.
+        """
+        size = self.ori_shape if size is None else tuple(size)
+        if self.maps.shape[1:] == size:
+            return self
+        # all is checked and in order: maps at image size are not gone over
+        # again
+        resized = copy.copy(self)
+        resized.maps = resize_maps(self.maps, size)
+        return resized
+
+    def best(self) -> Tuple[np.ndarray, np.ndarray]:
+        """The strongest class of every cell; a tie goes to the lowest id.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: Score float32 ``(h, w)`` and label
+            uint8 ``(h, w)`` (class id + 1; 0 where no class is present).
+        """
+        if not len(self.maps):
+            size = self.maps.shape[1:]
+            return np.zeros(size, np.float32), np.zeros(size, np.uint8)
+        labels = (self.class_ids + 1).astype(np.uint8)
+        score = self.maps[0].copy()
+        label = np.full(score.shape, labels[0])
+        # map by map: argmax along the first axis strides through memory
+        for number, one in zip(labels[1:], self.maps[1:]):
+            np.copyto(label, number, where=one > score)
+            np.maximum(score, one, out=score)
+        return score, label
+
+    def merge_max(self, other: 'ScoreMap') -> 'ScoreMap':
+        """Element-wise maximum; classes of either side are kept.
+
+        Maps of different size meet on the larger height and width, so the
+        size of the result does not depend on the order of merges.
+
+        Args:
+            other (ScoreMap): Of the same image.
+
+        Returns:
+            ScoreMap: The merged maps.
+        """
+        if (self.img_id, self.ori_shape) != (other.img_id, other.ori_shape):
+            raise InputError(
+                f'{self.img_id} {self.ori_shape}: cannot merge with maps of '
+                f'{other.img_id} {other.ori_shape}')
+        size = tuple(
+            max(a, b)
+            for a, b in zip(self.maps.shape[1:], other.maps.shape[1:]))
+        class_ids = np.union1d(self.class_ids, other.class_ids)
+        maps = np.zeros((len(class_ids), *size), dtype=np.float32)
+        for part in (self.resize(size), other.resize(size)):
+            rows = np.searchsorted(class_ids, part.class_ids)
+            maps[rows] = np.maximum(maps[rows], part.maps)
+        return ScoreMap(self.img_id, self.ori_shape, class_ids, maps)
+
+    def save(self, path: str) -> None:
+        """Write an npz with float16 maps and no pickled object, atomically.
+
+        It is compressed: maps at image size are mostly flat.
+
+        Args:
+            path (str): Target file.
+        """
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            img_id=np.array(self.img_id),
+            ori_shape=np.array(self.ori_shape, dtype=np.int64),
+            class_ids=self.class_ids,
+            maps=self.maps.astype(np.float16))
+        atomic_write(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: str) -> 'ScoreMap':
+        """Read a file of :meth:`save`; never executes code from it.
+
+        Args:
+            path (str): An npz file.
+
+        Returns:
+            ScoreMap: What was saved, within float16.
+
+        Raises:
+            InputError: Missing, damaged, or not a score map.
+        """
+        check_regular(path)
+        try:
+            with open(path, 'rb') as file:
+                with zipfile.ZipFile(file) as members:
+                    size = sum(item.file_size for item in members.infolist())
+                if size > MAX_BYTES:
+                    raise ValueError(f'{size} bytes once unpacked, more than '
+                                     f'{MAX_BYTES}')
+                file.seek(0)
+                archive = np.load(file, allow_pickle=False)
+                img_id, ori_shape, class_ids, maps = (
+                    archive[key] for key in _KEYS)
+                name = str(img_id)  # of what may be no Unicode
+        except FileNotFoundError:
+            raise InputError(f'{path}: no such file') from None
+        except Exception as error:
+            # numpy and zipfile raise anything on a damaged file
+            reason = str(error).splitlines() or [type(error).__name__]
+            raise InputError(f'{path}: not a score map: {reason[0]}') from None
+        # numpy hands out members that are no arrays as bytes
+        arrays = (img_id, ori_shape, class_ids, maps)
+        if not (all(isinstance(array, np.ndarray)
+                    for array in arrays) and img_id.dtype.kind == 'U'
+                and img_id.ndim == 0 and ori_shape.shape == (2, )
+                and ori_shape.dtype.kind == 'i' and ori_shape.min() > 0
+                and class_ids.dtype.kind == 'i' and class_ids.ndim == 1
+                and maps.dtype == np.float16 and maps.ndim == 3
+                and len(maps) == len(class_ids) and min(maps.shape[1:]) > 0
+                and len(np.unique(class_ids)) == len(class_ids)):
+            raise InputError(f'{path}: not a score map: its arrays have the '
+                             'wrong type or shape')
+        return cls(name, ori_shape, class_ids, maps)
+
+    @classmethod
+    def load_of(cls, path: str, img_id: str) -> 'ScoreMap':
+        """Load a score map that must be that of ``img_id``.
+
+        Args:
+            path (str): An npz of :meth:`save`.
+            img_id (str): Image id.
+
+        Returns:
+            ScoreMap: Its score map.
+
+        Raises:
+            InputError: As :meth:`load`, or it belongs to another image.
+        """
+        score_map = cls.load(path)
+        if score_map.img_id != img_id:
+            raise InputError(f'{path}: holds the maps of image '
+                             f'{score_map.img_id!r}, not of {img_id!r}')
+        return score_map
+
+
+def _to_numpy(value: Union[Any, torch.Tensor]) -> np.ndarray:
+    """Array of a tensor on any device or of anything array-like."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        # numpy has no bfloat16
+        return (value.float() if value.is_floating_point() else value).numpy()
+    return np.asarray(value)

@@ -1,0 +1,189 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Whether the libraries below the package fit together.
+
+Two families of distributions carry the import names ``mmengine``, ``mmcv``,
+``mmseg`` and ``mmpretrain``: stock OpenMMLab and the maintained forks.
+Nothing of them is imported here.
+"""
+import importlib.util
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from ..version import __version__
+
+# import name: (lowest version, first version refused, distributions)
+REQUIRED: Dict[str, Tuple[str, str, Tuple[str, ...]]] = {
+    'torch': ('2.1.0', '3', ('torch', )),
+    'mmengine':
+    ('0.10.0', '0.12', ('mmengine', 'onedl-mmengine', 'mmengine-lite')),
+    'mmcv': ('2.0.0', '2.5', ('mmcv', 'mmcv-lite', 'onedl-mmcv')),
+    'mmseg': ('1.2.0', '1.6', ('mmsegmentation', 'onedl-mmsegmentation')),
+    'mmpretrain': ('1.2.0', '1.5', ('mmpretrain', 'onedl-mmpretrain')),
+}
+# What the tests run on, as in requirements/ and requirements/openmmlab/. mmcv
+# of the stock family is compiled for the torch that is there already.
+FORKS = ('the maintained forks', 'torch==2.11.0 torchvision==0.26.0',
+         'pip install onedl-mmcv==2.3.6 onedl-mmengine==0.10.12 '
+         'onedl-mmpretrain==1.3.6 onedl-mmsegmentation==1.4.2')
+STOCK = ('stock OpenMMLab', 'torch==2.1.2 torchvision==0.16.2 "numpy<2"',
+         'MMCV_WITH_OPS=1 pip install --no-build-isolation mmcv==2.1.0 '
+         'mmengine==0.10.7 mmpretrain==1.2.0 mmsegmentation==1.2.2 ftfy '
+         'regex "numpy<2" "opencv-python<4.12" "setuptools<81"')
+
+
+class Installed(NamedTuple):
+    """A library as it was found.
+
+    Args:
+        version (str): '' if it is not installed.
+        names (tuple[str]): Distributions that provide it; none for a source
+            checkout.
+        compiled (bool): Has operators of its own (mmcv). Defaults to True.
+    """
+    version: str
+    names: Tuple[str, ...]
+    compiled: bool = True
+
+
+def _release(version: str) -> Tuple[int, ...]:
+    """``'2.1.0rc4'`` as ``(2, 1, 0)``, padded to three numbers."""
+    numbers = re.match(r'\d+(\.\d+)*', version)
+    parts = [int(n) for n in numbers.group().split('.')] if numbers else []
+    return tuple((parts + [0, 0, 0])[:3])
+
+
+def list_installed() -> Dict[str, str]:
+    """Version of every distribution on the path, by its normalised name.
+
+    Read off the names of the folders that pip leaves: importing
+    ``importlib.metadata`` takes longer than all the rest of this module.
+    """
+    found: Dict[str, str] = {}
+    for folder in sys.path:
+        try:
+            entries = os.listdir(folder or '.')
+        except OSError:  # a zip file, or nothing
+            continue
+        for entry in entries:
+            if entry.endswith(('.dist-info', '.egg-info')):
+                name, _, rest = entry.rpartition('.')[0].partition('-')
+                name = re.sub(r'[-_.]+', '-', name).lower()
+                if rest:
+                    found.setdefault(name, rest.partition('-')[0])
+    return found
+
+
+def _versions(names: Tuple[str, ...], installed: Dict[str,
+                                                      str]) -> Dict[str, str]:
+    """Those of the distributions that are installed."""
+    found = {name: installed[name] for name in names if name in installed}
+    if found:
+        return found
+    # eggs, zip files, importers of others
+    from importlib import metadata
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def find(module: str,
+         names: Tuple[str, ...],
+         installed: Optional[Dict[str, str]] = None) -> Installed:
+    """Look for a library without importing it.
+
+    Args:
+        module (str): Import name.
+        names (tuple[str]): Distributions that may provide it.
+        installed (dict, optional): Of ``list_installed``. Defaults to None,
+            which looks.
+
+    Returns:
+        Installed: What is there.
+    """
+    if installed is None:
+        installed = list_installed()
+    found = _versions(names, installed)
+    version = next(iter(found.values()), '')
+    spec = importlib.util.find_spec(module)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    for folder in folders:
+        # a source checkout on the path, or a build for one CUDA version, has
+        # another distribution name or none
+        source = Path(folder, 'version.py')
+        if not version and source.is_file():
+            text = re.search(r'''__version__\s*=\s*['"]([^'"]+)''',
+                             source.read_text(encoding='utf-8'))
+            version = text.group(1) if text else ''
+    compiled = any(any(Path(folder).glob('_ext*')) for folder in folders)
+    return Installed(version, tuple(found), compiled)
+
+
+def find_all() -> Dict[str, Installed]:
+    """Everything in ``REQUIRED`` and NumPy, by import name."""
+    names = {name: row[2] for name, row in REQUIRED.items()}
+    names['numpy'] = ('numpy', )
+    installed = list_installed()
+    return {
+        name: find(name, value, installed)
+        for name, value in names.items()
+    }
+
+
+def _mismatches(found: Dict[str, Installed]) -> List[str]:
+    """What does not fit, each as the end of "group_wsss needs"."""
+    wrong = []
+    for module, (low, high, names) in REQUIRED.items():
+        version = found[module].version
+        if not version:
+            wrong.append(f'{names[0]}>={low},<{high} (not installed)')
+        elif not _release(low) <= _release(version) < _release(high):
+            wrong.append(f'{names[0]}>={low},<{high} (found {version})')
+        if len(found[module].names) > 1:
+            wrong.append(f'one of {" and ".join(found[module].names)}, which '
+                         'overwrite each other (uninstall them first)')
+    torch, numpy = found['torch'].version, found['numpy'].version
+    if torch and _release(torch) < (2, 3, 0) and _release(numpy) >= (2, 0, 0):
+        wrong.append(f'numpy<2 for torch {torch} (found {numpy})')
+    mmseg, mmcv = found['mmseg'], found['mmcv']
+    if 'mmsegmentation' in mmseg.names and mmcv.version:
+        # its import refuses the one, and breaks off without the other
+        if _release(mmcv.version) >= (2, 2, 0):
+            wrong.append(f'mmcv<2.2 for mmsegmentation {mmseg.version} '
+                         f'(found {mmcv.version})')
+        if not mmcv.compiled:
+            wrong.append('mmcv with compiled operators for mmsegmentation '
+                         f'{mmseg.version} ({mmcv.version} was built without; '
+                         'uninstall it first)')
+    return wrong
+
+
+def check(found: Dict[str, Installed]) -> None:
+    """Refuse libraries that do not fit.
+
+    Args:
+        found (dict): Import name to what is installed, see ``find_all``.
+
+    Raises:
+        ImportError: One line that names every mismatch and the cure.
+    """
+    wrong = _mismatches(found)
+    if not wrong:
+        return
+    names = [name for item in found.values() for name in item.names]
+    families = [
+        family for prefix, family in (('onedl-', FORKS), ('mm', STOCK)) if any(
+            name.startswith(prefix) for name in names)
+    ]
+    no_torch = any(text.startswith('torch') for text in wrong)
+    cures = []
+    for label, torch, packages in families or (FORKS, STOCK):
+        first = f'pip install {torch} && ' if no_torch else ''
+        cures.append(f'{label} by `{first}{packages}`')
+    raise ImportError(f'group_wsss {__version__} needs {", ".join(wrong)}: '
+                      f'install {" or ".join(cures)}')

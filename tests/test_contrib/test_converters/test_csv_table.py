@@ -1,0 +1,55 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import pytest
+
+from group_wsss.contrib.converters import read_table
+from group_wsss.utils.errors import InputError
+
+
+def put(folder, text, name='a.csv'):
+    (folder / name).write_text(text, encoding='utf-8')
+    return str(folder / name)
+
+
+def rows(content):
+    return [(r.img_id, r.path, [content.classes[i] for i in r.labels])
+            for r in content.records]
+
+
+@pytest.mark.parametrize('separator', [';', ',', ' ', '|'])
+def test_separators(separator, tmp_path):
+    path = put(tmp_path, f'id,tags\na,"x{separator}{separator} y"\n')
+    assert rows(read_table(path,
+                           separator=separator)) == [('a', 'a.jpg', ['x',
+                                                                     'y'])]
+
+
+def test_columns_and_delimiter(tmp_path):
+    path = put(tmp_path, ' image ;labels;file\na.png;x y;\nb;;q/b.bmp\n',
+               'a.txt')
+    found = read_table(
+        path,
+        id_column='image',
+        tags_column='labels',
+        path_column='file',
+        delimiter=';',
+        separator=' ')
+    assert rows(found) == [('a', 'a.png', ['x', 'y']), ('b', 'q/b.bmp', [])]
+    with pytest.raises(InputError, match="unknown suffix '.txt'"):
+        read_table(path)
+    with pytest.raises(InputError, match='not one character'):
+        read_table(path, delimiter='::')
+
+
+def test_suffix_and_order_of_classes(tmp_path):
+    path = put(tmp_path, 'id,tags\nv1.2,x\n')
+    found = read_table(path, ['y', 'x'], suffix='.png')
+    assert found.classes == ('y', 'x')
+    assert found.records[0][:3] == ('v1.2', (1, ), 'v1.2.png')
+
+
+def test_one_tag_a_row(tmp_path):
+    path = put(tmp_path, 'id,tags\na,x\nb,y\na,y\n')
+    with pytest.raises(InputError, match=':4: duplicate .*:2'):
+        read_table(path)
+    assert rows(read_table(path, merge=True)) == [('a', 'a.jpg', ['x', 'y']),
+                                                  ('b', 'b.jpg', ['y'])]

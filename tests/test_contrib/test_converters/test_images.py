@@ -1,0 +1,86 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import os
+
+import pytest
+
+from group_wsss.contrib.converters import find_images
+from group_wsss.contrib.converters.images import walk_files
+from group_wsss.structures import ImageList, ImageRecord
+from group_wsss.utils.errors import InputError
+
+
+def put(root, *names, data=b''):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return str(root)
+
+
+def paths(content, root):
+    return [r.path for r in find_images(content, root).records]
+
+
+def listing(*pairs):
+    return ImageList([
+        ImageRecord(img_id, (0, ), path, 'a.csv:7') for img_id, path in pairs
+    ], ('cat', ))
+
+
+def test_how_a_image_is_found(tmp_path):
+    root = put(tmp_path, 'x/a.png', 'a.webp', 'deep/b.JPG', 'x/c.jpg',
+               'y/d.jpg', 'e.jpg', 'e.xml')
+    content = listing(
+        ('x/a', 'x/a.jpg'),  # the id as a path
+        ('elsewhere/b', 'b.jpg'),  # the last part alone
+        ('named', 'x/c.jpg'),  # the path
+        ('d', None),
+        ('e', 'e.jpg'))
+    assert paths(content, root) == [
+        'x/a.png', 'deep/b.JPG', 'x/c.jpg', 'y/d.jpg', 'e.jpg'
+    ]
+    # `a` is the one without a folder, and not ambiguous
+    assert paths(listing(('a', None)), root) == ['a.webp']
+
+
+def test_copies_count_as_one(tmp_path):
+    put(tmp_path, 'b/x.jpg', 'a/x.jpg', data=b'same')
+    os.symlink(tmp_path / 'a/x.jpg', tmp_path / 'b' / 'y.jpg')
+    assert paths(listing(('x', None)), str(tmp_path)) == ['a/x.jpg']
+    put(tmp_path, 'c/x.jpg', data=b'other')
+    with pytest.raises(InputError, match='a.csv:7: .* a/x.jpg or c/x.jpg'):
+        find_images(listing(('x', None)), str(tmp_path))
+
+
+def test_missing(tmp_path):
+    root = put(tmp_path, 'x.jpg')
+    with pytest.raises(InputError, match=r"a.csv:7: no image 'y' .*\(2 of 3 "):
+        find_images(listing(('x', None), ('y', None), ('z', None)), root)
+
+
+def test_walk(tmp_path):
+    put(tmp_path, 'b.xml', 'a/c.XML', 'a/d.jpg', '.x/e.xml')
+    assert walk_files(str(tmp_path), ('.xml', )) == ['a/c.XML', 'b.xml']
+    os.symlink(tmp_path, tmp_path / 'a' / 'again')
+    with pytest.raises(InputError, match='a link to a folder around it'):
+        walk_files(str(tmp_path))
+
+
+@pytest.mark.parametrize('name, message', [
+    (b'bad\xff.jpg', 'not valid Unicode'),
+    (b'two\nlines.jpg', 'control character'),
+    (b'back\\slash.jpg', 'backslash'),
+])
+def test_names_that_cannot_be_used(name, message, tmp_path):
+    with open(os.fsencode(tmp_path) + b'/' + name, 'wb'):
+        pass
+    with pytest.raises(InputError, match=message) as caught:
+        walk_files(str(tmp_path))
+    assert '\n' not in str(caught.value)
+
+
+def test_links_without_target(tmp_path):
+    os.symlink('nowhere', tmp_path / 'a.jpg')
+    with pytest.raises(InputError, match='link without a target'):
+        walk_files(str(tmp_path))
+    with pytest.raises(InputError, match='cannot be listed'):
+        walk_files(str(tmp_path / 'none'))

@@ -1,0 +1,255 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import pytest
+import torch
+from mmengine.registry import MODELS, DefaultScope
+
+from group_wsss.contrib.seam import EquivarianceLoss
+from group_wsss.utils.errors import InputError
+
+TARGET = torch.tensor([[1., 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0]])
+
+
+def view(h, w, dtype=torch.float32, seed=0):
+    torch.manual_seed(seed)
+    maps = torch.randn(3, 4, h, w, dtype=dtype)
+    return maps, torch.randn(3, 5, h, w, dtype=dtype), None
+
+
+def unit(plane):
+    plane = plane.clamp(min=0)
+    return plane / (plane.max() + 1e-5)
+
+
+def shrink(plane, size):
+    """Mean over the cells that a cell of the smaller map covers."""
+    out = torch.zeros(size)
+    (h, w), (hs, ws) = plane.shape, size
+    for y in range(hs):
+        for x in range(ws):
+            rows = range(y * h // hs, -(-(y + 1) * h // hs))
+            columns = range(x * w // ws, -(-(x + 1) * w // ws))
+            cells = [plane[r, c].item() for r in rows for c in columns]
+            out[y, x] = sum(cells) / len(cells)
+    return out
+
+
+def hot(planes):
+    """Background and classes; only the strongest class of a position."""
+    out = torch.zeros(len(planes) + 1, *planes[0].shape)
+    for y in range(planes[0].shape[0]):
+        for x in range(planes[0].shape[1]):
+            values = [p[y, x].item() for p in planes]
+            best = max(values)
+            out[0, y, x] = 1 - best
+            for c, value in enumerate(values):
+                out[c + 1, y, x] = value if value == best else 0
+    return out
+
+
+def averaged(planes, feat, embed):
+    """Over positions that look alike, by a loop over positions."""
+    feat = feat.flatten(1)
+    if embed is not None:
+        feat = embed.weight[:, :, 0, 0] @ feat
+    feat = feat / feat.norm(dim=0)
+    out = torch.zeros_like(planes).flatten(1)
+    for j in range(feat.shape[1]):
+        weight = torch.stack([(feat[:, i] @ feat[:, j]).clamp(min=0)
+                              for i in range(feat.shape[1])])
+        out[:, j] = planes.flatten(1) @ weight / weight.sum()
+    return out.view_as(planes)
+
+
+def plain(loss, first, second, target):
+    """Both losses by loops over images, classes and positions."""
+    er, ecr = 0., 0.
+    for i in range(len(target)):
+        size = second[0].shape[2:]
+        large, small = ([
+            unit(v[0][i, c]) * bool(target[i, c])
+            for c in range(target.shape[1])
+        ] for v in (first, second))
+        shrunk = [shrink(p, size) for p in large]
+        errors = [(a - b).abs().mean() for a, b in zip(shrunk, small)]
+        er += sum(errors).item() / len(errors)
+        refined = []
+        for planes, v in ((large, first), (small, second)):
+            out = averaged(hot(planes), v[1][i], loss.correlation.embed)
+            out = torch.stack([unit(p) for p in out])
+            out[1:] *= target[i, :, None, None] > 0
+            refined.append(torch.stack([shrink(p, size) for p in out]))
+        for maps, other in zip((small, shrunk), refined):
+            error = (hot(maps) - other).abs().flatten().tolist()
+            number = max(int(loss.topk * len(error)), 1)
+            ecr += sum(sorted(error, reverse=True)[:number]) / number
+    return er / len(target), ecr / len(target)
+
+
+@pytest.mark.parametrize('options', [
+    dict(),
+    dict(topk=1.0),
+    dict(in_channels=5, embed_channels=3),
+])
+@pytest.mark.parametrize('size', [(3, 4), (4, 5)])
+def test_against_loop(options, size):
+    first, second = view(6, 8), view(*size, seed=1)
+    loss = EquivarianceLoss(er_weight=2.0, ecr_weight=3.0, **options)
+    got = loss(first, second, TARGET)
+    er, ecr = plain(loss, first, second, TARGET)
+    assert abs(got['loss_er'].item() - 2 * er) < 1e-5
+    assert abs(got['loss_ecr'].item() - 3 * ecr) < 1e-5
+
+
+def test_padding_is_cut_away():
+    first, second = view(6, 8), view(3, 4, seed=1)
+    sizes = [(6, 8), (4, 4), (5, 8)], [(3, 4), (2, 2), (3, 3)]
+    loss = EquivarianceLoss()
+    got = loss((*first[:2], sizes[0]), (*second[:2], sizes[1]), TARGET)
+    apart = []
+    for i in range(3):
+        (h, w), (hs, ws) = sizes[0][i], sizes[1][i]
+        apart.append(
+            loss((*(x[i:i + 1, :, :h, :w] for x in first[:2]), None),
+                 (*(x[i:i + 1, :, :hs, :ws] for x in second[:2]), None),
+                 TARGET[i:i + 1]))
+    for name in ('loss_er', 'loss_ecr'):
+        torch.testing.assert_close(got[name], sum(x[name] for x in apart) / 3)
+    # sizes that say that nothing is padding change nothing
+    whole = loss((*first[:2], [(6, 8)] * 3), (*second[:2], [(3, 4)] * 3),
+                 TARGET)
+    for name, value in loss(first, second, TARGET).items():
+        torch.testing.assert_close(whole[name], value)
+
+
+def test_equivariant_maps_cost_nothing():
+    """A map of single pixels commutes with a resize of whole blocks."""
+    torch.manual_seed(0)
+    loss = EquivarianceLoss(scale=0.5, ecr_weight=0)
+    small = torch.randn(3, 3, 4, 6)
+    image = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    read = torch.nn.Conv2d(3, 4, 1)
+    shrunk = loss.shrink(image)
+    torch.testing.assert_close(shrunk, small)
+    got = loss((read(image), image, None), (read(shrunk), shrunk, None),
+               TARGET)
+    assert list(got) == ['loss_er'] and got['loss_er'] < 1e-6
+    # a map that is not: its own place in it
+    moved = read(image) + torch.arange(12)
+    other = read(shrunk) + torch.arange(6)
+    got = loss((moved, image, None), (other, shrunk, None), TARGET)
+    assert got['loss_er'] > 0.01
+
+
+def test_consistent_views_cost_nothing():
+    """Two things, each alike in itself and of one class or none."""
+    loss = EquivarianceLoss(scale=0.5)
+    small = torch.zeros(1, 2, 4, 4)
+    small[:, 0, :, :2], small[:, 1, :, 2:] = 1, 1
+    image = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    got = loss((image * 5, image, None), (small * 7, small, None),
+               torch.tensor([[1., 0]]))
+    assert got['loss_er'] < 1e-4 and got['loss_ecr'] < 1e-4
+
+
+@pytest.mark.parametrize('embed', [None, 3])
+def test_absent_classes_do_not_matter(embed):
+    first, second = view(6, 8), view(3, 4, seed=1)
+    loss = EquivarianceLoss(in_channels=5, embed_channels=embed)
+    want = loss(first, second, TARGET)
+    absent = (TARGET == 0)[:, :, None, None]
+    other = [
+        torch.where(absent,
+                    torch.randn_like(v[0]) * 9, v[0]) for v in (first, second)
+    ]
+    got = loss((other[0], *first[1:]), (other[1], *second[1:]), TARGET)
+    assert got == want
+    assert loss(first, second, TARGET * 0.3) == want  # soft labels
+
+
+def test_gradcheck():
+    first, second = (view(n, n, torch.double, n) for n in (4, 2))
+    loss = EquivarianceLoss(in_channels=5, embed_channels=3).double()
+
+    def of_maps(large, small):
+        return loss((large, *first[1:]), (small, *second[1:]),
+                    TARGET)['loss_er']
+
+    maps = [v[0].clone().requires_grad_() for v in (first, second)]
+    assert torch.autograd.gradcheck(of_maps, maps)
+
+    def of_embedding(weight):
+        return torch.func.functional_call(loss,
+                                          {'correlation.embed.weight': weight},
+                                          (first, second, TARGET))['loss_ecr']
+
+    weight = loss.correlation.embed.weight.detach().requires_grad_()
+    assert torch.autograd.gradcheck(of_embedding, weight)
+
+
+def test_who_learns():
+    maps = [torch.rand(3, 4, n, n, requires_grad=True) for n in (6, 3)]
+    feats = [torch.randn(3, 5, n, n, requires_grad=True) for n in (6, 3)]
+    views = [(m, f, None) for m, f in zip(maps, feats)]
+    learned = EquivarianceLoss(in_channels=5, embed_channels=3)
+    for loss, learns in ((EquivarianceLoss(), True), (learned, False)):
+        got = loss(*views, TARGET)['loss_ecr']
+        grads = torch.autograd.grad(
+            got, maps + feats + list(loss.parameters()), allow_unused=True)
+        assert all(
+            (g is not None and g.abs().sum() > 0) == learns for g in grads[:2])
+        assert grads[2] is None and grads[3] is None
+        assert all(g.abs().sum() > 0 for g in grads[4:])
+
+
+def test_no_class_and_no_map():
+    loss = EquivarianceLoss()
+    maps = torch.zeros(1, 4, 1, 1, requires_grad=True)
+    got = loss((maps, torch.zeros(1, 5, 1, 1), None),
+               (maps, torch.zeros(1, 5, 1, 1), None), torch.zeros(1, 4))
+    sum(got.values()).backward()
+    assert torch.isfinite(maps.grad).all()
+
+
+def test_autocast_computes_in_full_precision():
+    first, second = (
+        tuple(x if x is None else x.bfloat16() for x in view(n, n))
+        for n in (6, 3))
+    loss = EquivarianceLoss(in_channels=5, embed_channels=3)
+    full = loss(first, second, TARGET)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half = loss(first, second, TARGET)
+    assert half == full and half['loss_er'].dtype == torch.float32
+
+
+def test_refined_maps():
+    torch.manual_seed(0)
+    loss = EquivarianceLoss()
+    maps, feat = torch.rand(3, 4, 5), torch.randn(5, 4, 5)
+    best = torch.stack([unit(p) for p in maps])
+    want = averaged(hot(list(best))[1:], feat, None)
+    torch.testing.assert_close(
+        loss.refine_maps(maps, feat),
+        torch.stack([unit(p) for p in want]),
+        atol=1e-5,
+        rtol=1e-5)
+    assert loss.refine_maps(maps[:0], feat).shape == (0, 4, 5)
+
+
+def test_second_view():
+    images = [torch.rand(3, 10, 20), torch.rand(3, 7, 1)]
+    out = EquivarianceLoss().shrink(images)
+    assert [tuple(x.shape) for x in out] == [(3, 3, 6), (3, 2, 1)]
+    whole = EquivarianceLoss().shrink(torch.stack(images[:1]))
+    assert torch.equal(whole[0], out[0])
+
+
+@pytest.mark.parametrize('scope', ['mmpretrain', 'mmseg', 'group_wsss'])
+def test_config(scope):
+    with DefaultScope.overwrite_default_scope(scope):
+        loss = MODELS.build(dict(type='group_wsss.EquivarianceLoss'))
+    assert not loss.state_dict()
+    for bad in (dict(scale=1.0), dict(scale=0.0), dict(topk=0.0),
+                dict(topk=1.1), dict(map_source='mean'),
+                dict(in_channels=4, embed_channels=2, ecr_weight=0)):
+        with pytest.raises(InputError, match='EquivarianceLoss'):
+            EquivarianceLoss(**bad)

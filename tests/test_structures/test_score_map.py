@@ -1,0 +1,202 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import io
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.structures import BaseDataElement
+
+from group_wsss.structures import ScoreMap
+from group_wsss.utils.errors import InputError
+
+
+def _random(seed=0, ids=(4, 1), shape=(5, 7), img_id='x', ori=(33, 50)):
+    maps = np.random.default_rng(seed).random((len(ids), *shape))
+    return ScoreMap(img_id, ori, ids, maps.astype(np.float32))
+
+
+def test_each_map_is_divided_by_its_own_maximum():
+    maps = np.array([[[-1., 2.], [4., 0.]], [[0., 0.], [0., -3.]],
+                     [[1e-40, 0.], [0., 5e-41]]], np.float32)
+    score = ScoreMap.from_class_maps('x', (4, 4), [7, 2, 9], maps)
+    assert score.class_ids.tolist() == [2, 7, 9]
+    np.testing.assert_array_equal(score.maps[1], [[0, .5], [1, 0]])
+    assert not score.maps[0].any()
+    assert score.maps[2].max() == 1 and np.isfinite(score.maps).all()
+    assert score.stride == (2, 2)
+
+
+@pytest.mark.parametrize('bad', (np.nan, np.inf))
+def test_diverged_maps_name_the_image(bad):
+    maps = np.ones((1, 2, 2), np.float32)
+    maps[0, 1, 0] = bad
+    with pytest.raises(InputError, match='photo/7'):
+        ScoreMap.from_class_maps('photo/7', (2, 2), [0], maps)
+    with pytest.raises(InputError, match='photo/7'):
+        ScoreMap('photo/7', (2, 2), [0], maps)
+
+
+def test_bad_id_or_class_is_refused():
+    maps = np.zeros((1, 2, 2), np.float32)
+    with pytest.raises(InputError, match="contains '..'"):
+        ScoreMap('../x', (2, 2), [0], maps)
+    for class_id in (-1, 254):
+        with pytest.raises(InputError, match=str(class_id)):
+            ScoreMap('x', (2, 2), [class_id], maps)
+
+
+@pytest.mark.parametrize('as_dict', (True, False))
+def test_from_sample(as_dict):
+    maps = torch.rand(2, 3, 4, dtype=torch.float64).bfloat16()
+    sample = BaseDataElement(
+        metainfo=dict(img_id='a/b', ori_shape=(30, 40, 3)))
+    sample.class_ids = torch.tensor([5, 3])
+    sample.class_maps = maps
+    score = ScoreMap.from_sample(sample.to_dict() if as_dict else sample)
+    assert score.img_id == 'a/b' and score.ori_shape == (30, 40)
+    assert score.class_ids.tolist() == [3, 5]
+    np.testing.assert_allclose(score.maps[1], (maps[0].float() /
+                                               maps[0].float().max()).numpy())
+
+
+@pytest.mark.parametrize('key',
+                         ('img_id', 'ori_shape', 'class_ids', 'class_maps'))
+def test_missing_field_is_named(key):
+    sample = dict(
+        img_id='x',
+        ori_shape=(2, 2),
+        class_ids=torch.tensor([0]),
+        class_maps=torch.ones(1, 2, 2))
+    del sample[key]
+    with pytest.raises(InputError, match=key):
+        ScoreMap.from_sample(sample)
+
+
+def test_resize_is_bilinear_without_aligned_corners():
+    score = _random()
+    full = score.resize()
+    for size in (None, (375, 500), (3, 700), (4, 5), (2, 3), (1, 1)):
+        expected = F.interpolate(
+            torch.from_numpy(score.maps)[None],
+            size or (33, 50),
+            mode='bilinear')[0]
+        got = score.resize(size).maps
+        assert got.dtype == np.float32 and got.flags.c_contiguous
+        np.testing.assert_allclose(got, expected.numpy(), atol=1e-5)
+    assert full.maps.max() <= 1 and full.resize() is full
+    empty = ScoreMap('x', (33, 50), [], np.zeros((0, 5, 7)))
+    assert empty.resize().maps.shape == (0, 33, 50)
+
+
+def test_best_takes_the_lowest_id_of_a_tie():
+    maps = np.zeros((3, 1, 3), np.float32)
+    maps[:, 0, 1] = (.5, .5, .25)
+    maps[:, 0, 2] = (.1, .2, .2)
+    score, label = ScoreMap('x', (1, 3), [9, 4, 6], maps).best()
+    # ascending ids are 4, 6, 9
+    assert label.tolist() == [[5, 5, 5]]
+    np.testing.assert_allclose(score, [[0, .5, .2]])
+    score, label = ScoreMap('x', (1, 3), [], np.zeros((0, 1, 3))).best()
+    assert not score.any() and not label.any() and label.dtype == np.uint8
+
+
+def test_merge_max_against_a_loop():
+    first, second = _random(0, (4, 1)), _random(1, (1, 8))
+    merged = first.merge_max(second)
+    assert merged.class_ids.tolist() == [1, 4, 8]
+    for class_id, got in zip(merged.class_ids, merged.maps):
+        expected = np.zeros((5, 7), np.float32)
+        for one in (first, second):
+            for other_id, values in zip(one.class_ids, one.maps):
+                if other_id == class_id:
+                    expected = np.maximum(expected, values)
+        np.testing.assert_array_equal(got, expected)
+    back = second.merge_max(first)
+    np.testing.assert_array_equal(back.maps, merged.maps)
+    again = merged.merge_max(second)
+    np.testing.assert_array_equal(again.maps, merged.maps)
+
+
+def test_merge_of_different_sizes_meets_on_the_larger_one():
+    first, second = _random(0, shape=(5, 7)), _random(1, shape=(6, 4))
+    assert first.merge_max(second).maps.shape == (2, 6, 7)
+    np.testing.assert_array_equal(
+        first.merge_max(second).maps,
+        second.merge_max(first).maps)
+    with pytest.raises(InputError, match='y'):
+        first.merge_max(_random(img_id='y'))
+
+
+@pytest.mark.parametrize('seed', range(5))
+@pytest.mark.parametrize('ids', ((), (3, ), (200, 0, 17)))
+def test_save_and_load_within_float16(seed, ids, tmp_path):
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, 9, 2))
+    score = _random(seed, ids, shape, img_id='folder/x é')
+    path = str(tmp_path / 'sub' / 'x.npz')
+    score.save(path)
+    back = ScoreMap.load(path)
+    assert (back.img_id, back.ori_shape) == (score.img_id, score.ori_shape)
+    assert back.class_ids.tolist() == sorted(ids)
+    np.testing.assert_array_equal(
+        back.maps,
+        score.maps.astype(np.float16).astype(np.float32))
+    first = open(path, 'rb').read()
+    back.save(path)
+    assert open(path, 'rb').read() == first
+
+
+class _Bomb:
+
+    def __reduce__(self):
+        return exec, ('raise SystemExit("code of the file was executed")', )
+
+
+def _pickled(path):
+    np.savez(
+        path,
+        img_id=np.array('x'),
+        ori_shape=np.array([2, 2]),
+        class_ids=np.array([0]),
+        maps=np.array([_Bomb()], dtype=object))
+
+
+def _wrong_type(path):
+    np.savez(
+        path,
+        img_id=np.array('x'),
+        ori_shape=np.array([2, 2]),
+        class_ids=np.array([0]),
+        maps=np.zeros((1, 2, 2), np.float64))
+
+
+def _missing_key(path):
+    np.savez(path, img_id=np.array('x'))
+
+
+def _npy(path):
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((1, 2, 2)))
+    path.write_bytes(buffer.getvalue())
+
+
+def _truncated(path):
+    _random().save(str(path))
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _bare_pickle(path):
+    path.write_bytes(pickle.dumps(_Bomb()))
+
+
+@pytest.mark.parametrize('make', (_pickled, _wrong_type, _missing_key, _npy,
+                                  _truncated, _bare_pickle, None))
+def test_bad_files_are_refused_by_name(make, tmp_path):
+    path = tmp_path / 'x.npz'
+    if make is not None:
+        make(path)
+    with pytest.raises(InputError, match='x.npz') as caught:
+        ScoreMap.load(str(path))
+    assert '\n' not in str(caught.value)
