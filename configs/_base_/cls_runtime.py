@@ -2,6 +2,8 @@
 # runtime of stage 1: the classifier
 default_scope = 'mmpretrain'
 # not needed to find components: a missing install fails here, by its name
+# `group_size` is written once, `num_classes='from_data'` is understood
+runner_type = 'group_wsss.DataRunner'
 custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
 
 default_hooks = dict(
@@ -11,8 +13,6 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
-    # the group size of the model is that of the sampler
-    group_check=dict(type='group_wsss.GroupCheckHook'),
     # nothing in the training data is a mask
     weak_supervision=dict(type='group_wsss.WeakSupervisionHook'),
     # class maps of the same images after every epoch

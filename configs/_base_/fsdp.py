@@ -4,7 +4,7 @@
 # the processes. Add this file to `_base_` of a config of stage 1 or 2.
 # Modules from `min_num_params` weights on are split on their own. Checkpoints
 # hold whole weights: tools/test.py reads them on one process.
-runner_type = 'FlexibleRunner'
+runner_type = 'group_wsss.DataFlexibleRunner'
 strategy = dict(
     type='FSDPStrategy',
     model_wrapper=dict(

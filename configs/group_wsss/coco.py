@@ -11,8 +11,6 @@ _base_ = [
 ]
 group_size = 4
 model = dict(
-    group_size=group_size,
-    node='feature',
     neck=dict(
         num_steps=3,
         aggregation='mean',
@@ -20,5 +18,3 @@ model = dict(
             type='group_wsss.GraphDropout', drop_prob=0.8,
             drop_threshold=0.7)),
     head=dict(num_classes=80))
-train_dataloader = dict(batch_sampler=dict(group_size=group_size))
-test_dataloader = dict(dataset=dict(group_size=group_size))

@@ -14,7 +14,6 @@ data = dict(
     ann_file='{{$TRAIN_LIST:labels.json}}',
     data_prefix='')
 # settled by our tools, and by those of mmpretrain through the runner
-runner_type = 'group_wsss.DataRunner'
 model = dict(head=dict(num_classes='from_data'))
 train_dataloader = dict(dataset=data)
 test_dataloader = dict(dataset=dict(dataset=data))

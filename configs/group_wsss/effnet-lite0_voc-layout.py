@@ -20,7 +20,6 @@ bg_threshold = 'otsu'
 max_iters = 250
 
 model = dict(
-    group_size=group_size,
     freeze_backbone=True,
     # few images, frozen weights: the same pixels give the same maps
     backbone=dict(
@@ -51,8 +50,6 @@ model = dict(
         cam_weight=1.0,
         graph_weight=1.0,
         init_cfg=dict(type='Constant', layer='Conv2d', val=0.0)))
-train_dataloader = dict(batch_sampler=dict(group_size=group_size))
-test_dataloader = dict(dataset=dict(group_size=test_group_size))
 
 # not SGD: the released head with SGD does not learn from so few images
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.01))

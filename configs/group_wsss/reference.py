@@ -10,16 +10,16 @@ _base_ = [
 group_size = 3
 num_classes = 20
 model = dict(
-    group_size=group_size,
-    # the class maps themselves are the states of the graph
-    node='logit',
     # images of one group may differ in size; the backbone sees each on
     # its own, without padding
     data_preprocessor=dict(pad_train=False),
     neck=dict(
         _delete_=True,
         type='group_wsss.CoAttentionGNN',
-        in_channels=num_classes,
+        in_channels=512,
+        # the class maps themselves are the states of the graph
+        projection=dict(
+            num_convs=3, channels=512, num_classes=num_classes),
         num_steps=3,
         # two messages in a fixed order through one 3x3 convolution
         aggregation='concat',
@@ -39,13 +39,12 @@ model = dict(
             coin='call',
             active_in_eval=True)),
     head=dict(
+        in_channels=None,
         num_classes=num_classes,
-        num_convs=3,
-        conv_channels=512,
         # (0.4 * sum + 1.0 * sum) / 6 over three images, on means
         cam_weight=0.2,
-        graph_weight=0.5),
-    test_cfg=dict(map_source='mean'))
+        graph_weight=0.5,
+        map_source='mean'))
 
 # the shorter side is 256 pixels; no crop, no flip
 train_pipeline = [
@@ -88,12 +87,11 @@ train_dataloader = dict(
     # it names maps by position in the list, so it cannot shuffle
     sampler=dict(shuffle=False),
     # the same label set, else one class in common
-    batch_sampler=dict(group_size=group_size, match='exact'),
+    batch_sampler=dict(match='exact'),
     dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(dataset=dict(pipeline=test_pipeline)))
 test_dataloader = dict(
     dataset=dict(
-        group_size=group_size,
         match='exact',
         dataset=dict(pipeline=test_pipeline)))
 auto_scale_lr = dict(base_batch_size=group_size)

@@ -19,10 +19,7 @@ bg_threshold = 0.4
 max_iters = 300
 
 model = dict(
-    group_size=group_size,
     head=dict(num_classes=6, bias=False, cam_weight=1.0, graph_weight=1.0))
-train_dataloader = dict(batch_sampler=dict(group_size=group_size))
-test_dataloader = dict(dataset=dict(group_size=test_group_size))
 test_evaluator = [
     dict(type='AveragePrecision'),
     dict(

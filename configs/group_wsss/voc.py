@@ -14,13 +14,9 @@ _base_ = [
 ]
 group_size = 4
 model = dict(
-    group_size=group_size,
-    node='feature',
     neck=dict(
         num_steps=3,
         aggregation='mean',
         dropout=dict(
             type='group_wsss.GraphDropout', drop_prob=0.8,
             drop_threshold=0.7)))
-train_dataloader = dict(batch_sampler=dict(group_size=group_size))
-test_dataloader = dict(dataset=dict(group_size=group_size))

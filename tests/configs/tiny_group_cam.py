@@ -22,8 +22,6 @@ test_pipeline = [
 ]
 model = dict(
     type='group_wsss.GroupCAM',
-    group_size=group_size,
-    node='feature',
     data_preprocessor=dict(
         type='group_wsss.GroupDataPreprocessor',
         mean=[127.0, 127.0, 127.0],
@@ -42,13 +40,12 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     persistent_workers=False,
-    batch_sampler=dict(group_size=group_size, match='any'),
+    batch_sampler=dict(match='any'),
     dataset=dict(pipeline=train_pipeline))
 test_dataloader = dict(
     num_workers=0,
     persistent_workers=False,
     dataset=dict(
-        group_size=group_size,
         match='any',
         dataset=dict(pipeline=test_pipeline)))
 optim_wrapper = dict(

@@ -68,10 +68,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(
-        type='group_wsss.GroupBatchSampler',
-        group_size=group_size,
-        match='exact'),
+    batch_sampler=dict(type='group_wsss.GroupBatchSampler', match='exact'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -106,7 +103,6 @@ test_dataloader = dict(
     collate_fn=dict(type='group_wsss.group_collate'),
     dataset=dict(
         type='group_wsss.GroupedDataset',
-        group_size=group_size,
         match='each',
         dataset=dict(
             type=dataset_type,

@@ -4,8 +4,6 @@
 
 model = dict(
     type='group_wsss.GroupCAM',
-    group_size=4,
-    node='feature',
     data_preprocessor=dict(
         type='group_wsss.GroupDataPreprocessor',
         # what the weights were trained with
@@ -22,5 +20,4 @@ model = dict(
         num_steps=3,
         coattention=dict(normalize=True, scale=10.0)),
     head=dict(
-        type='group_wsss.GroupCAMHead', in_channels=1280, num_classes=20),
-    test_cfg=dict(map_source='graph'))
+        type='group_wsss.GroupCAMHead', in_channels=1280, num_classes=20))

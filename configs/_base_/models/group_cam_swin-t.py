@@ -7,8 +7,6 @@ checkpoint = (
 
 model = dict(
     type='group_wsss.GroupCAM',
-    group_size=4,
-    node='feature',
     data_preprocessor=dict(
         type='group_wsss.GroupDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
@@ -31,5 +29,4 @@ model = dict(
         channels=64,
         num_steps=3,
         coattention=dict(normalize=True, scale=10.0)),
-    head=dict(type='group_wsss.GroupCAMHead', in_channels=768, num_classes=20),
-    test_cfg=dict(map_source='graph'))
+    head=dict(type='group_wsss.GroupCAMHead', in_channels=768, num_classes=20))

@@ -3,8 +3,6 @@
 
 model = dict(
     type='group_wsss.GroupCAM',
-    group_size=4,
-    node='feature',
     data_preprocessor=dict(
         type='group_wsss.GroupDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
@@ -35,5 +33,4 @@ model = dict(
             scale=25.0,
             softmax='group',
             gate=False)),
-    head=dict(type='group_wsss.GroupCAMHead', in_channels=128, num_classes=20),
-    test_cfg=dict(map_source='graph'))
+    head=dict(type='group_wsss.GroupCAMHead', in_channels=128, num_classes=20))

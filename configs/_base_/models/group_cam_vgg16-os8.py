@@ -6,8 +6,6 @@ checkpoint = ('https://download.openmmlab.com/mmclassification/v0/vgg/'
 
 model = dict(
     type='group_wsss.GroupCAM',
-    group_size=4,
-    node='feature',
     data_preprocessor=dict(
         type='group_wsss.GroupDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
@@ -21,14 +19,10 @@ model = dict(
     neck=dict(
         type='group_wsss.CoAttentionGNN',
         in_channels=512,
+        # those of the released head
+        projection=dict(num_convs=3, channels=512),
         # wider nodes cost more and did not help (docs/benchmarks.md)
         channels=64,
         num_steps=3,
         coattention=dict(normalize=True, scale=10.0)),
-    head=dict(
-        type='group_wsss.GroupCAMHead',
-        in_channels=512,
-        num_classes=20,
-        num_convs=3,
-        conv_channels=512),
-    test_cfg=dict(map_source='graph'))
+    head=dict(type='group_wsss.GroupCAMHead', in_channels=512, num_classes=20))

@@ -2,7 +2,8 @@
 from .coco import CocoImageLevel
 from .coco_classes import COCO_CLASSES
 from .coco_voc_style import CocoVOCStyle
-from .grouped import GroupedDataset, group_collate
+from .collate import group_collate
+from .grouped import GroupedDataset
 from .image_level import ImageLevelDataset
 from .label_index import LabelIndex
 from .pseudo_label_dataset import PseudoLabelDataset

@@ -1,11 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Groups for inference: who stands together depends on names alone."""
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Dict, List, Optional, Set, Tuple, Union
 
 import numpy as np
-from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.dataset import BaseDataset
 
-from ..registry import DATASETS, FUNCTIONS
+from ..registry import DATASETS
 from ..structures.image_list import image_id_of
 from ..utils.errors import CorruptImageError, InputError
 from .label_index import MATCHES, LabelIndex
@@ -224,22 +224,3 @@ def _names_and_labels(dataset: Any) -> Tuple[List[str], List[List[int]]]:
         raise InputError(f'duplicate image id {twice!r} in '
                          f'{type(dataset).__name__}')
     return names, labels_of_dataset(dataset)
-
-
-@FUNCTIONS.register_module()
-def group_collate(data_batch: Sequence[Sequence[dict]],
-                  inner: Optional[Any] = None) -> Any:
-    """Lay groups side by side in one flat batch.
-
-    Args:
-        data_batch (Sequence[Sequence[dict]]): Groups of packed items.
-        inner (Callable, optional): Collates the flat list. Defaults to
-            mmengine's ``pseudo_collate``.
-
-    Returns:
-        Any: What ``inner`` makes; members of a group are neighbours, the
-        anchor first. After ``TestTimeAug`` the outer list is that of the
-        augmentations, as mmengine's ``BaseTTAModel`` wants it.
-    """
-    flat = [item for group in data_batch for item in group]
-    return (inner or pseudo_collate)(flat)

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """When: hooks of mmengine's standard loops."""
-from .hooks import (AttentionAccumulationHook, GroupCheckHook, PseudoLabelHook,
+from .hooks import (AttentionAccumulationHook, PseudoLabelHook,
                     WeakSupervisionHook)
 from .loops import TTATestLoop
 from .optimizers.bfloat16_optim_wrapper import BFloat16OptimWrapper
@@ -9,7 +9,6 @@ from .runner.num_classes import settle_num_classes
 __all__ = [
     'AttentionAccumulationHook',
     'BFloat16OptimWrapper',
-    'GroupCheckHook',
     'PseudoLabelHook',
     'TTATestLoop',
     'WeakSupervisionHook',

@@ -5,7 +5,7 @@ from .classifiers import GroupCAM
 from .data_preprocessors import GroupDataPreprocessor
 from .heads import GroupCAMHead
 from .layers import (CoAttention, ConvGRU, GraphDropout, PCAWhitening,
-                     PixelAdaptiveRefinement)
+                     PixelAdaptiveRefinement, Projection)
 from .losses import (BootstrappedCrossEntropy, CollisionCrossEntropy,
                      GatedCRFLoss, ScoreWeightedCrossEntropy, SoftCrossEntropy)
 from .necks import CoAttentionGNN
@@ -17,6 +17,6 @@ __all__ = [
     'CoAttention', 'CoAttentionGNN', 'CollisionCrossEntropy', 'ConvGRU',
     'EffNetLite0', 'FeatureCache', 'GatedCRFLoss', 'GraphDropout', 'GroupCAM',
     'GroupCAMHead', 'GroupCAMTTA', 'GroupDataPreprocessor', 'PCAWhitening',
-    'PixelAdaptiveRefinement', 'ScoreWeightedCrossEntropy', 'SoftCrossEntropy',
+    'PixelAdaptiveRefinement', 'Projection', 'ScoreWeightedCrossEntropy', 'SoftCrossEntropy',
     'VGGOS8', 'build_weak_encoder_decoder'
 ]

@@ -69,7 +69,7 @@ class ClassMapGraph(_Images):
 
     def __init__(self, net: GroupCAM, group_size: int = 1) -> None:
         super().__init__(net)
-        if getattr(net.equivariance, 'refine', False):
+        if getattr(getattr(net, 'equivariance', None), 'refine', False):
             raise InputError('model.equivariance.refine depends on the tags: '
                              'export with refine=False')
         if group_size < 1:
@@ -84,15 +84,18 @@ class ClassMapGraph(_Images):
 
     def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
         """See the class."""
-        net = self.net
-        before, after = net._maps(
-            self.prepare(image), self._slots(), anchors_only=True)[:2]
-        logits, _, shown = (maps[:1] for maps in net.head.split_maps(after))
-        source = net.test_cfg['map_source']
-        if source != 'graph' and before is not after:
-            other = net.head.split_maps(before)[-1][:1]
-            shown = other if source == 'cam' else (other + shown) / 2
-        return net.head.pool(logits).sigmoid(), shown.relu()
+        net, head = self.net, self.net.head
+        feats = net.extract_feat(
+            self.prepare(image), self._slots(), anchors_only=True)
+        found = [
+            branch._replace(feat=branch.feat[:1], logits=branch.logits[:1])
+            for branch in head.branches(feats)
+        ]
+        place = 0 if head.map_source == 'cam' else -1
+        shown = head.shown_maps(found[place])
+        if head.map_source == 'mean' and len(found) > 1:
+            shown = (head.shown_maps(found[0]) + shown) / 2
+        return head.pool(found[-1].logits).sigmoid(), shown.relu()
 
     def expected(self, image: Tensor) -> Tuple[Tensor, ...]:
         """The same by ``GroupCAM.test_step``, with all classes as tags."""

@@ -2,5 +2,6 @@
 """SEAM (CVPR 2020)."""
 from .equivariance_loss import EquivarianceLoss
 from .pixel_correlation import PixelCorrelation
+from .seam_group_cam import SEAMGroupCAM
 
-__all__ = ['EquivarianceLoss', 'PixelCorrelation']
+__all__ = ['EquivarianceLoss', 'PixelCorrelation', 'SEAMGroupCAM']

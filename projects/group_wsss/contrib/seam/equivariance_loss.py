@@ -1,18 +1,18 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...models.utils import Inputs, Sizes
+from ...models.utils import Inputs
 from ...registry import MODELS
 from ...utils.errors import InputError
 from .pixel_correlation import PixelCorrelation
 
 # class maps (B, C, h, w), features (B, D, h, w), sizes without padding
-View = Tuple[Tensor, Tensor, Sizes]
+View = Tuple[Tensor, Tensor, Optional[List[Tuple[int, int]]]]
 
 
 @MODELS.register_module()

@@ -10,7 +10,6 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from ...datasets import load_image
-from ...engine.utils import unwrap_model
 from ...structures.image_list import image_id_of
 from ...utils.errors import InputError
 
@@ -91,7 +90,7 @@ def add_partners(runner: Runner, places: Sequence[int]) -> List[List[int]]:
     while hasattr(batches, 'batch_sampler'):  # the rest of a resumed epoch
         batches = batches.batch_sampler
     index = getattr(batches, 'index', None)
-    size = getattr(unwrap_model(runner.model), 'group_size', None) or 1
+    size = getattr(batches, 'group_size', None) or 1
     if index is None or size < 2:
         return [[place] for place in places]
     drawn = index.partners(

@@ -1,10 +1,9 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from .attention_accumulation_hook import AttentionAccumulationHook
-from .group_check_hook import GroupCheckHook
 from .pseudo_label_hook import PseudoLabelHook
 from .weak_supervision_hook import WeakSupervisionHook
 
 __all__ = [
-    'AttentionAccumulationHook', 'GroupCheckHook', 'PseudoLabelHook',
+    'AttentionAccumulationHook', 'PseudoLabelHook',
     'WeakSupervisionHook'
 ]

@@ -2,23 +2,44 @@
 import copy
 from typing import Any
 
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 
 from ...registry import RUNNERS
+from .group_size import settle_group_size
 from .num_classes import settle_num_classes
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
+def settle(cfg: Any) -> Any:
+    """Write what a config says once wherever it is needed.
+
+    Args:
+        cfg (mmengine.Config): Not changed.
+
+    Returns:
+        mmengine.Config: A copy, after ``settle_group_size`` and
+        ``settle_num_classes``.
+
+    Raises:
+        InputError: See these two.
+    """
+    cfg = copy.deepcopy(cfg)
+    settle_group_size(cfg)
+    settle_num_classes(cfg, _LOADERS)
+    return cfg
+
+
 @RUNNERS.register_module()
 class DataRunner(Runner):
-    """mmengine's runner, which counts the classes of the data first.
+    """mmengine's runner, which settles group size and classes first.
 
-    With ``runner_type='group_wsss.DataRunner'`` in a config,
+    With ``runner_type='group_wsss.DataRunner'`` in a config, as in
+    ``configs/_base_/*_runtime.py``, ``group_size`` is written once and
     ``num_classes='from_data'`` is understood by every tool that asks the
     registry for the runner, among them ``tools/train.py`` and
     ``tools/test.py`` of mmseg and mmpretrain, and with them ``mim train``.
-    See ``settle_num_classes`` for the rules.
+    See :func:`settle`.
     """
 
     @classmethod
@@ -32,8 +53,16 @@ class DataRunner(Runner):
             DataRunner: The runner.
 
         Raises:
-            InputError: See ``settle_num_classes``.
+            InputError: See :func:`settle`.
         """
-        cfg = copy.deepcopy(cfg)
-        settle_num_classes(cfg, _LOADERS)
-        return super().from_cfg(cfg)
+        return super().from_cfg(settle(cfg))
+
+
+@RUNNERS.register_module()
+class DataFlexibleRunner(FlexibleRunner):
+    """``DataRunner`` for configs with a ``strategy``, such as FSDP."""
+
+    @classmethod
+    def from_cfg(cls, cfg: Any) -> 'DataFlexibleRunner':
+        """Build the runner; see ``DataRunner.from_cfg``."""
+        return super().from_cfg(settle(cfg))

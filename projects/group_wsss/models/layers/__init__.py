@@ -4,8 +4,9 @@ from .conv_gru import ConvGRU
 from .graph_dropout import GraphDropout
 from .pca_whitening import PCAWhitening
 from .pixel_adaptive import PixelAdaptiveRefinement
+from .projection import Projection
 
 __all__ = [
     'CoAttention', 'ConvGRU', 'GraphDropout', 'PCAWhitening',
-    'PixelAdaptiveRefinement'
+    'PixelAdaptiveRefinement', 'Projection'
 ]

@@ -22,16 +22,20 @@ class CoAttentionGNN(BaseModule):
     """Graph of co-attention over the images of a group.
 
     T times: messages between all images (``CoAttention``), aggregation,
-    update, graph dropout. All steps share their weights. Only one map of the
-    tuple is changed, and its shape is kept, so it fits between any backbone
-    and head. Source: Group-Wise Semantic Mining (AAAI 2021), docs/method.md.
+    update, graph dropout. All steps share their weights. Source: Group-Wise
+    Semantic Mining (AAAI 2021), docs/method.md.
+
+    ``GroupCAM`` calls :meth:`project`, whose maps its head reads before the
+    graph, and :meth:`propagate`, whose maps the head reads after it. As neck
+    of another model it changes one map of the tuple.
 
     Where nothing can be exchanged (``num_steps=0``, or groups of one without
-    self edges) the input object itself is returned. In eval mode groups have
-    one image unless ``group_size`` is passed to ``forward``: what shares a
-    batch at inference is an accident. This holds for each crop of mmseg's
-    slide inference too. A segmentor that was trained in groups thus needs
-    ``self_edge=True``: its one image is then passed through the graph.
+    self edges) the input object itself is returned. In a model that does not
+    say who stands together, groups are ``group_size`` neighbours of a
+    training batch, and single images in eval mode: what shares a batch at
+    inference is an accident, each crop of mmseg's slide inference included.
+    A segmentor that was trained in groups thus needs ``self_edge=True``: its
+    one image is then passed through the graph.
 
     Under DDP a model that trains in groups of one without self edges has
     unused parameters: set ``find_unused_parameters=True``.
@@ -39,8 +43,11 @@ class CoAttentionGNN(BaseModule):
     Args:
         in_channels (int): Channels of the map that is changed.
         num_steps (int): Rounds T. Defaults to 3.
-        group_size (int): Neighbours in the batch that form a group while
-            training, K. Defaults to 1.
+        group_size (int, optional): Neighbours in the batch that form a group
+            while training, K, in a model other than ``GroupCAM`` (which
+            reads K off the samples). Defaults to None, groups of one.
+        projection (dict, optional): Options of ``group_wsss.Projection``:
+            convolutions between backbone and graph. Defaults to None, none.
         channels (int, optional): Node width. If given, a 1x1 convolution
             leads there and a second one back, added to the input: for wide
             backbones. Defaults to None, the nodes are the map itself.
@@ -67,15 +74,16 @@ class CoAttentionGNN(BaseModule):
         with_cp (bool): Gradient checkpointing of each step. Defaults to
             False.
         in_index (int): Place of the map that is changed, as a decode head of
-            mmseg counts them. All positions of a group are compared, so a
-            map of high resolution is dear. Defaults to -1, the last one.
+            mmseg counts them. All positions of a group are compared, so
+            high-resolution maps are expensive. Defaults to -1, the last one.
         init_cfg (dict, optional): Initialization config. Defaults to None.
     """
 
     def __init__(self,
                  in_channels: int,
                  num_steps: int = 3,
-                 group_size: int = 1,
+                 group_size: Optional[int] = None,
+                 projection: Optional[dict] = None,
                  channels: Optional[int] = None,
                  zero_init: bool = True,
                  aggregation: str = 'mean',
@@ -92,11 +100,20 @@ class CoAttentionGNN(BaseModule):
         super().__init__(init_cfg=init_cfg)
         _choice('aggregation', aggregation, ('mean', 'sum', 'concat'))
         _choice('update', update, ('gru', 'residual', 'mix'))
-        if group_size < 1 or num_steps < 0:
+        if (group_size is not None and group_size < 1) or num_steps < 0:
             raise InputError(
                 'CoAttentionGNN needs group_size >= 1 and num_steps >= 0, got '
                 f'{group_size} and {num_steps}')
         self.in_channels = in_channels
+        self.projection = None
+        if projection is not None:
+            self.projection = MODELS.build({
+                'type': 'group_wsss.Projection',
+                'in_channels': in_channels,
+                **projection
+            })
+            in_channels = self.projection.out_channels
+        self.out_channels = in_channels
         self.num_steps = num_steps
         self.group_size = group_size
         self.aggregation = aggregation
@@ -127,7 +144,8 @@ class CoAttentionGNN(BaseModule):
             _choice('coattention.softmax',
                     getattr(self.coattention, 'softmax', 'sender'),
                     ('sender', ))
-            senders = group_size if self_edge else group_size - 1
+            size = group_size or 1
+            senders = size if self_edge else size - 1
             if senders > 0:
                 self.merge = nn.Conv2d(senders * width, width, 3, padding=1)
         if update == 'gru':
@@ -144,40 +162,31 @@ class CoAttentionGNN(BaseModule):
             self.dropout = MODELS.build(dropout)
 
     def has_graph(self, group_size: int) -> bool:
-        """Whether groups of this size exchange anything.
+        """Tell if groups of this size exchange anything.
 
         Args:
             group_size (int): Images of a group, K.
 
         Returns:
-            bool: False if ``forward`` is the identity.
+            bool: False if :meth:`propagate` is the identity.
         """
         return self.num_steps > 0 and (group_size > 1 or self.self_edge)
 
     def forward(self,
                 feats: Sequence[Tensor],
-                group_size: Optional[int] = None,
-                key_mask: Optional[Tensor] = None,
-                anchors_only: bool = False) -> Sequence[Tensor]:
-        """Exchange messages inside each group of K neighbours.
+                group_size: Optional[int] = None) -> Sequence[Tensor]:
+        """Work as the neck of any model.
 
         Args:
             feats (Sequence[Tensor]): Stage maps; the one at ``in_index`` is
                 ``(B, C, H, W)`` with ``B = G * K``, group members side by
                 side. The others may have any shape.
             group_size (int, optional): K of this batch. Defaults to None:
-                ``self.group_size`` while training, 1 in eval mode.
-            key_mask (Tensor, optional): ``(B, H, W)``, False on the padding
-                of an image, which neither sends nor receives. Defaults to
-                None.
-            anchors_only (bool): Only the first image of each group needs its
-                final state: in the last round the others do not receive,
-                which costs K times less. Defaults to False.
+                that of the neck while training, 1 in eval mode.
 
         Returns:
             Sequence[Tensor]: The maps with that one replaced; ``feats``
-            itself where nothing is exchanged. In eval mode images beyond the
-            last whole group are groups of one.
+            itself where nothing changes.
 
         Raises:
             InputError: There is no map at ``in_index``, it has another number
@@ -186,15 +195,65 @@ class CoAttentionGNN(BaseModule):
         if not -len(feats) <= self.in_index < len(feats):
             raise InputError(f'in_index of CoAttentionGNN is {self.in_index}, '
                              f'but the backbone gives {len(feats)} map(s)')
+        size = group_size or ((self.group_size if self.training else 1) or 1)
         x = feats[self.in_index]
-        if x.dim() != 4 or x.shape[1] != self.in_channels:
+        changed = self.propagate(self.project(x), size)
+        if changed is x:
+            return feats
+        maps = list(feats)
+        maps[self.in_index] = changed
+        return tuple(maps)
+
+    def project(self, feat: Tensor) -> Tensor:
+        """Give the map that the graph, and a classifier before it, reads.
+
+        Args:
+            feat (Tensor): Map of the backbone, ``(B, in_channels, H, W)``.
+
+        Returns:
+            Tensor: ``(B, out_channels, H, W)``; ``feat`` itself without
+            ``projection``.
+
+        Raises:
+            InputError: It has another number of channels.
+        """
+        if feat.dim() != 4 or feat.shape[1] != self.in_channels:
             raise InputError(
                 f'in_channels of CoAttentionGNN is {self.in_channels}, but '
-                f'the backbone gives a map of shape {tuple(x.shape)}')
-        k = group_size or (self.group_size if self.training else 1)
+                f'the backbone gives a map of shape {tuple(feat.shape)}')
+        return feat if self.projection is None else self.projection(feat)
+
+    def propagate(self,
+                  x: Tensor,
+                  group_size: int,
+                  key_mask: Optional[Tensor] = None,
+                  anchors_only: bool = False) -> Tensor:
+        """Exchange messages inside each group of K neighbours.
+
+        Args:
+            x (Tensor): Of :meth:`project`, ``(B, out_channels, H, W)`` with
+                ``B = G * K``, group members side by side.
+            group_size (int): K of this batch.
+            key_mask (Tensor, optional): ``(B, H, W)``, False on the padding
+                of an image, which neither sends nor receives. Defaults to
+                None.
+            anchors_only (bool): Only the first image of each group needs its
+                final state: in the last round the others do not receive,
+                which costs K times less. Defaults to False.
+
+        Returns:
+            Tensor: The same shape; ``x`` itself where nothing is exchanged.
+            In eval mode images beyond the last whole group are groups of
+            one.
+
+        Raises:
+            InputError: A training batch is no whole groups, or
+                ``aggregation='concat'`` was made for another K.
+        """
+        k = group_size
         if not self.has_graph(k):
-            return feats
-        if self.aggregation == 'concat' and k != self.group_size:
+            return x
+        if self.aggregation == 'concat' and k != (self.group_size or 1):
             raise InputError("aggregation='concat' of CoAttentionGNN has "
                              f'group_size {self.group_size}, got {k}')
         rest = x.shape[0] % k
@@ -204,9 +263,7 @@ class CoAttentionGNN(BaseModule):
                 f'of group_size {k}: set the batch size, drop_last=True, or '
                 'batch_sampler.type=group_wsss.GroupBatchSampler')
         run = self._with_leftover if rest else self._propagate
-        maps = list(feats)
-        maps[self.in_index] = run(x, k, key_mask, anchors_only)
-        return tuple(maps)
+        return run(x, k, key_mask, anchors_only)
 
     def _with_leftover(self, x: Tensor, k: int, key_mask: Optional[Tensor],
                        anchors_only: bool) -> Tensor:

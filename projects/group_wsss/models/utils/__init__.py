@@ -1,9 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from .group_maps import Inputs, Sizes, group_size_of, join_maps, valid_sizes
+from .group_maps import (GroupMaps, Inputs, anchors_of, group_size_of,
+                         join_maps, own_part, record_sizes, valid_positions)
 from .pooling import pool_maps
 from .targets import multi_hot
 
 __all__ = [
-    'Inputs', 'Sizes', 'group_size_of', 'join_maps', 'multi_hot', 'pool_maps',
-    'valid_sizes'
+    'GroupMaps', 'Inputs', 'anchors_of', 'group_size_of', 'join_maps',
+    'multi_hot', 'own_part', 'pool_maps', 'record_sizes', 'valid_positions'
 ]

@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+"""Maps of groups, and what of them is padding."""
 import math
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import List, NamedTuple, Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
@@ -10,25 +11,37 @@ from torch import Tensor
 from ...utils.errors import InputError
 
 Inputs = Union[Tensor, Sequence[Tensor]]
-Sizes = Optional[List[Tuple[int, int]]]
 
 
-def group_size_of(data_samples: Optional[List[DataSample]]) -> int:
-    """Group size of a test batch.
+class GroupMaps(NamedTuple):
+    """What the head reads of a batch.
+
+    Attributes:
+        before (Tensor): Maps before the graph, ``(B, C, h, w)``.
+        after (Tensor): Maps after it, the same shape; the same object where
+            there is no graph.
+    """
+    before: Tensor
+    after: Tensor
+
+
+def group_size_of(
+        data_samples: Optional[List[DataSample]]) -> Optional[int]:
+    """Group size of a batch, in training and at test time.
 
     Args:
-        data_samples (list[DataSample], optional): Samples, ``group_slot`` of
-            each is its place in its group.
+        data_samples (list[DataSample], optional): Samples; ``group_slot`` of
+            each is its place in its group (``group_collate`` puts it there).
 
     Returns:
-        int: K; 1 if no sample has a ``group_slot``.
+        int, optional: K; None if no sample has a ``group_slot``.
 
     Raises:
-        InputError: If the slots are not whole groups of one size.
+        InputError: The slots are not whole groups of one size.
     """
     slots = [s.get('group_slot', None) for s in data_samples or []]
     if all(slot is None for slot in slots):
-        return 1
+        return None
     k = slots.index(0, 1) if 0 in slots[1:] else len(slots)
     if slots != list(range(k)) * (len(slots) // k):
         raise InputError(f'group_slot of a batch is {slots}, must be whole '
@@ -36,61 +49,101 @@ def group_size_of(data_samples: Optional[List[DataSample]]) -> int:
     return k
 
 
-def valid_sizes(inputs: Inputs, feats: List[Tensor],
-                data_samples: Optional[List[DataSample]]) -> Sizes:
-    """Height and width of each map without the padding of its image.
+def record_sizes(inputs: Inputs, feats: Sequence[Tensor],
+                 data_samples: List[DataSample]) -> None:
+    """Note in each sample which part of its map is no padding.
 
     Args:
         inputs (Tensor | Sequence[Tensor]): ``(B, 3, H, W)``, or a sequence
             of ``(3, H_i, W_i)``.
-        feats (list[Tensor]): One map ``(B, C, h, w)``, or one
+        feats (Sequence[Tensor]): One map ``(B, C, h, w)``, or one
             ``(1, C, h_i, w_i)`` for each image.
-        data_samples (list[DataSample], optional): Those of padded images
-            have a ``valid_shape``.
+        data_samples (list[DataSample]): Those of padded images have a
+            ``valid_shape`` in pixels. All get ``map_shape``, height and
+            width in cells of the map, if any image of the batch is padded or
+            of another size.
+    """
+    padded = any('valid_shape' in sample for sample in data_samples)
+    if isinstance(inputs, Tensor) and not padded:
+        return
+    for i, sample in enumerate(data_samples):
+        size = tuple(feats[i if len(feats) > 1 else 0].shape[-2:])
+        if 'valid_shape' in sample:
+            size = tuple(
+                math.ceil(valid * n / full) for valid, n, full in zip(
+                    sample.valid_shape, size, inputs[i].shape[-2:]))
+        sample.set_metainfo(dict(map_shape=size))
+
+
+def valid_positions(data_samples: Optional[List[DataSample]],
+                    maps: Tensor) -> Optional[Tensor]:
+    """Positions of a batch of maps that are no padding.
+
+    Args:
+        data_samples (list[DataSample], optional): As ``record_sizes`` leaves
+            them.
+        maps (Tensor): ``(B, C, h, w)``.
 
     Returns:
-        list[tuple[int, int]] | None: None if there is no padding.
+        Tensor, optional: Bool ``(B, h, w)``; None if there is no padding.
     """
-    valid = [s.get('valid_shape', None) for s in data_samples or []]
-    if isinstance(inputs, Tensor):
-        if all(v is None for v in valid):
-            return None
-        feats = [feats[0]] * len(inputs)
-    sizes = []
-    for i, (image, feat) in enumerate(zip(inputs, feats)):
-        size = feat.shape[-2:]
-        if valid and valid[i] is not None:
-            size = (math.ceil(v * n / full)
-                    for v, n, full in zip(valid[i], size, image.shape[-2:]))
-        sizes.append(tuple(size))
-    return sizes
+    if not data_samples or 'map_shape' not in data_samples[0]:
+        return None
+    bound = torch.tensor([sample.map_shape for sample in data_samples],
+                         device=maps.device)
+    rows = torch.arange(maps.shape[-2], device=maps.device)
+    columns = torch.arange(maps.shape[-1], device=maps.device)
+    return ((rows < bound[:, :1])[:, :, None]
+            & (columns < bound[:, 1:])[:, None])
 
 
-def join_maps(maps: List[Tensor],
-              sizes: Sizes) -> Tuple[Tensor, Optional[Tensor]]:
+def join_maps(maps: Sequence[Tensor]) -> Tensor:
     """Put the maps of all images into one tensor, padded with zeros.
 
     Args:
-        maps (list[Tensor]): One ``(B, C, h, w)``, or one ``(1, C, h_i, w_i)``
-            for each image.
-        sizes (list[tuple[int, int]], optional): See ``valid_sizes``.
+        maps (Sequence[Tensor]): One ``(B, C, h, w)``, or one
+            ``(1, C, h_i, w_i)`` for each image.
 
     Returns:
-        tuple[Tensor, Tensor | None]: Maps ``(B, C, h, w)`` and ``(B, h, w)``,
-        False on padding; None if there is none.
+        Tensor: ``(B, C, h, w)``.
     """
-    joined = maps[0]
-    if len(maps) > 1:
-        height = max(m.shape[-2] for m in maps)
-        width = max(m.shape[-1] for m in maps)
-        joined = torch.cat([
-            F.pad(m, (0, width - m.shape[-1], 0, height - m.shape[-2]))
-            for m in maps
-        ])
-    if sizes is None:
-        return joined, None
-    bound = torch.tensor(sizes, device=joined.device)
-    rows = torch.arange(joined.shape[-2], device=joined.device)
-    columns = torch.arange(joined.shape[-1], device=joined.device)
-    return joined, ((rows < bound[:, :1])[:, :, None]
-                    & (columns < bound[:, 1:])[:, None])
+    if len(maps) == 1:
+        return maps[0]
+    height = max(m.shape[-2] for m in maps)
+    width = max(m.shape[-1] for m in maps)
+    return torch.cat([
+        F.pad(m, (0, width - m.shape[-1], 0, height - m.shape[-2]))
+        for m in maps
+    ])
+
+
+def own_part(maps: Tensor, sample: DataSample) -> Tensor:
+    """Cut the padding off the maps of one image.
+
+    Args:
+        maps (Tensor): ``(..., h, w)``.
+        sample (DataSample): As ``record_sizes`` leaves it.
+
+    Returns:
+        Tensor: A view of the maps.
+    """
+    h, w = sample.get('map_shape', maps.shape[-2:])
+    return maps[..., :h, :w]
+
+
+def anchors_of(data_samples: Sequence[DataSample]) -> List[int]:
+    """Places of the images that start a group.
+
+    Args:
+        data_samples (Sequence[DataSample]): With or without ``group_slot``;
+            an image without it is a group of one.
+
+    Returns:
+        list[int]: Ascending.
+    """
+    return [
+        i for i, sample in enumerate(data_samples)
+        if sample.get('group_slot', 0) == 0
+    ]
+
+

@@ -1,0 +1,94 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""The group size of a config, written once, where it is needed."""
+from typing import Any, Iterator, Optional
+
+from ...utils.errors import InputError
+
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def _named(node: Any, name: str) -> bool:
+    """Tell if a config is of a type, with or without its scope."""
+    return (isinstance(node, dict)
+            and str(node.get('type', '')).split('.')[-1] == name)
+
+
+def _datasets(node: Any) -> Iterator[dict]:
+    """All dataset configs below one."""
+    if isinstance(node, dict):
+        yield node
+        for key in ('dataset', 'datasets', 'reference'):
+            yield from _datasets(node.get(key))
+    elif isinstance(node, (list, tuple)):
+        for item in node:
+            yield from _datasets(item)
+
+
+def _positive(cfg: Any, key: str, default: int) -> int:
+    value = cfg.get(key, default)
+    if not isinstance(value, int) or value < 1:
+        raise InputError(f'{key}={value!r} must be an integer of at least 1')
+    return value
+
+
+def _write(node: dict, size: int, old: Optional[int]) -> int:
+    """Set ``group_size`` unless the config itself names one."""
+    if node.get('group_size') in (None, old):
+        node['group_size'] = size
+    return node['group_size']
+
+
+def settle_group_size(cfg: Any) -> None:
+    """Let ``group_size`` of a config reach everything that has to know it.
+
+    ``group_size`` at the top of a config is K of the training groups: of the
+    ``GroupBatchSampler`` and the collate function of ``train_dataloader``,
+    and of a neck with ``aggregation='concat'``, which is made for one K.
+    ``test_group_size`` (default: ``group_size``) is that of every
+    ``GroupedDataset`` that names none itself; where ``group_size`` is 1, so
+    is that: a plain classifier. Configs without ``group_size`` stay as they
+    are.
+
+    What was settled is noted in the config (``settled``), so that a config
+    that a run has saved follows another ``group_size`` too.
+
+    Args:
+        cfg (mmengine.Config): Changed in place.
+
+    Raises:
+        InputError: A size is no positive integer, the sampler names another
+            one, or the batch is no multiple of it; the key is named.
+    """
+    if cfg.get('group_size', None) is None:
+        return
+    size = _positive(cfg, 'group_size', 1)
+    test_size = _positive(cfg, 'test_group_size', size)
+    if size == 1:
+        test_size = 1
+    old = cfg.get('settled', None) or {}
+    loader = cfg.get('train_dataloader', None)
+    sampler = (loader or {}).get('batch_sampler', None)
+    if _named(sampler, 'GroupBatchSampler'):
+        own = _write(sampler, size, old.get('group_size'))
+        if own != size:
+            raise InputError(
+                f'train_dataloader.batch_sampler.group_size is {own}, but '
+                f'group_size of the config is {size}: set only the latter')
+        if loader.get('batch_size', size) % size:
+            raise InputError(
+                f'train_dataloader.batch_size={loader.batch_size} is not a '
+                f'multiple of group_size={size}')
+        collate = loader.setdefault('collate_fn',
+                                    dict(type='group_wsss.group_collate'))
+        if _named(collate, 'group_collate'):
+            loader['collate_fn'] = dict(collate, group_size=size)
+    for name in _LOADERS:
+        loader = cfg.get(name, None) or {}
+        for dataset in _datasets(loader.get('dataset', None)):
+            if _named(dataset, 'GroupedDataset'):
+                _write(dataset, test_size, old.get('test_group_size'))
+    neck = (cfg.get('model', None) or {}).get('neck', None)
+    if (_named(neck, 'CoAttentionGNN')
+            and neck.get('aggregation') == 'concat'):
+        _write(neck, size, old.get('group_size'))
+    cfg.settled = dict(group_size=size, test_group_size=test_size)
