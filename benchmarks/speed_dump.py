@@ -14,11 +14,10 @@ from peer import peer_label, peer_write_maps
 from speed_common import paired, ratio, seconds
 
 from group_wsss.datasets import VOC_CLASSES
-from group_wsss.pseudo_labels import LabelDump, LabelWriter
+from group_wsss.pseudo_labels import LabelDump
 from group_wsss.pseudo_labels.labelers import ThresholdLabeler
-from group_wsss.structures import ScoreMap
-from group_wsss.structures.label_image import read_index_png
-from group_wsss.structures.palette import voc_palette
+from group_wsss.structures import DumpWriter, ScoreMap
+from group_wsss.structures.label_image import read_index_png, voc_palette
 
 REPEATS = 5
 IMAGES = 60
@@ -47,7 +46,7 @@ def make_samples(number: int, seed: int) -> List[BaseDataElement]:
 
 def ours(samples: List[BaseDataElement], folder: str) -> None:
     """As ``PseudoLabelHook`` does it, with the manifest."""
-    writer = LabelWriter(folder, VOC_CLASSES)
+    writer = DumpWriter(folder, VOC_CLASSES)
     writer.begin()
     dump = LabelDump(writer, ThresholdLabeler(THRESHOLD))
     for sample in samples:

@@ -13,9 +13,9 @@ from torch import nn
 
 from group_wsss.datasets import VOC_CLASSES
 from group_wsss.models.utils import multi_hot
-from group_wsss.pseudo_labels import LabelDump, LabelWriter
+from group_wsss.pseudo_labels import LabelDump
 from group_wsss.pseudo_labels.labelers import ThresholdLabeler
-from group_wsss.structures import ScoreMap
+from group_wsss.structures import DumpWriter, ScoreMap
 from group_wsss.utils.errors import InputError
 
 REPEATS = 10
@@ -60,7 +60,7 @@ def dump(model: nn.Module, images: torch.Tensor,
     """Predict whole groups and write a label for every image."""
 
     def call() -> None:
-        writer = LabelWriter(folder, VOC_CLASSES)
+        writer = DumpWriter(folder, VOC_CLASSES)
         labels = LabelDump(writer, ThresholdLabeler(THRESHOLD))
         samples = samples_of(len(images))
         model.eval()

@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 from group_wsss.contrib.exporters.staging import staged
 from group_wsss.contrib.reliability import use_atomic_writes
 from group_wsss.datasets import generate_toy
-from group_wsss.pseudo_labels import LabelWriter
+from group_wsss.structures import DumpWriter
 from group_wsss.utils.errors import InputError
 
 FAULTS = ('full', 'read-only', 'vanished')
@@ -86,7 +86,7 @@ def checkpoint(place, break_disk):
 def dump(place, break_disk):
     """A dump over an earlier one."""
     for number in range(2):
-        writer = LabelWriter(str(place / 'work'), ['a'])
+        writer = DumpWriter(str(place / 'work'), ['a'])
         writer.begin()
         rng = np.random.default_rng(number)
         for i in range(3):

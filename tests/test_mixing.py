@@ -24,8 +24,7 @@ from mmseg.structures import SegDataSample
 
 from group_wsss import registry as registries
 from group_wsss.datasets import TOY_CLASSES, generate_toy
-from group_wsss.pseudo_labels import LabelWriter
-from group_wsss.structures import ScoreMap, read_index_png
+from group_wsss.structures import DumpWriter, ScoreMap, read_index_png
 from group_wsss.utils.errors import InputError
 
 SCOPES = ['mmseg', 'mmpretrain', 'mmengine']
@@ -459,7 +458,7 @@ def toy(tmp_path_factory):
     """A toy set, and its masks as a finished dump of stage 1."""
     root = tmp_path_factory.mktemp('mix') / 'toy'
     generate_toy(root, num_train=16, num_val=2, size=SIZE)
-    writer = LabelWriter(str(root / 'labels'), TOY_CLASSES)
+    writer = DumpWriter(str(root / 'labels'), TOY_CLASSES)
     writer.begin()
     ids = (root / 'ImageSets/train.txt').read_text().split()
     for name in ids:

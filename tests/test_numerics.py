@@ -22,11 +22,11 @@ from group_wsss.contrib.reliability import NonFiniteHook
 from group_wsss.engine.refine import RefineJob, refine_dump
 from group_wsss.evaluation import class_scores, confusion_matrix, mean_known
 from group_wsss.models.utils import pool_maps
-from group_wsss.pseudo_labels import LabelDump, LabelWriter, Refiners
+from group_wsss.pseudo_labels import LabelDump, Refiners
 from group_wsss.pseudo_labels.refiners.base import BaseRefiner
 from group_wsss.pseudo_labels.thresholds import NUM_BINS, otsu, score_histogram
 from group_wsss.registry import MODELS, TASK_UTILS
-from group_wsss.structures import ScoreMap
+from group_wsss.structures import DumpWriter, ScoreMap
 from group_wsss.utils.errors import InputError
 
 NAMES = itertools.count()
@@ -250,7 +250,7 @@ class Spoiler(BaseRefiner):
 def test_refiners_and_dumps(value, tmp_path):
     maps = ScoreMap('sub/a', (6, 8), [1], np.full((1, 3, 4), .5))
     step = dict(type='group_wsss.Spoiler', value=value)
-    writer = LabelWriter(str(tmp_path / 'out'), ['x', 'y'])
+    writer = DumpWriter(str(tmp_path / 'out'), ['x', 'y'])
     labeler = TASK_UTILS.build(dict(type='group_wsss.ThresholdLabeler'))
     LabelDump(writer, labeler).add(maps)
     writer.finish()

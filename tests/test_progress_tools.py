@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
-from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
-from group_wsss.structures import ScoreMap, encode_index_png
+from group_wsss.pseudo_labels import ThresholdLabeler
+from group_wsss.structures import DumpWriter, ScoreMap, encode_index_png
 from group_wsss.utils.progress import VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,7 +47,7 @@ def root(tmp_path_factory):
     rng = np.random.default_rng(0)
     for name in ('photos', 'masks', 'xml'):
         (root / name).mkdir()
-    writer = LabelWriter(str(root / 'dump'), ['cat', 'dog'])
+    writer = DumpWriter(str(root / 'dump'), ['cat', 'dog'])
     for i in range(COUNT):
         score_map = ScoreMap(f'{i}', (16, 20), [0, 1], rng.random((2, 4, 5)))
         score_map.save(f'{writer.staging}/scores/{i}.npz')

@@ -35,8 +35,8 @@ from group_wsss.datasets.transforms import LoadImage, LoadSeeds
 from group_wsss.datasets.voc import read_voc_xml
 from group_wsss.engine.accumulator import ScoreAccumulator, remove_score_maps
 from group_wsss.evaluation import find_ids, open_dump, read_id_list
-from group_wsss.pseudo_labels import LabelWriter
-from group_wsss.structures import ScoreMap, read_image_list, read_index_png
+from group_wsss.structures import (DumpWriter, ScoreMap, read_image_list,
+                                   read_index_png)
 from group_wsss.utils import checkpoint, download
 from group_wsss.utils.checkpoint import load_from_file, use_safe_loading
 from group_wsss.utils.errors import InputError
@@ -264,14 +264,14 @@ def test_members_of_a_tar(voc_tool, tmp_path, outside, monkeypatch):
 @pytest.mark.parametrize('name', ['.unfinished', 'scores', 'sub'])
 def test_links_in_a_folder_of_labels(name, tmp_path, outside):
     out = tmp_path / 'out'
-    writer = LabelWriter(str(out), ['x'])
+    writer = DumpWriter(str(out), ['x'])
     writer.write('a', np.zeros((2, 2), np.uint8))
     writer.finish()
     before = (out / 'a.png').read_bytes()
     (out / name).symlink_to(outside)
 
     def dump():
-        writer = LabelWriter(str(out), ['x'])
+        writer = DumpWriter(str(out), ['x'])
         writer.begin()
         writer.write('a', np.ones((2, 2), np.uint8))
         writer.write('sub/a', np.ones((2, 2), np.uint8))
@@ -285,15 +285,15 @@ def test_links_in_a_folder_of_labels(name, tmp_path, outside):
     # the folder itself may be a link
     (tmp_path / 'other').symlink_to(tmp_path / 'target')
     (tmp_path / 'target').mkdir()
-    LabelWriter(str(tmp_path / 'other'),
-                ['x']).write('sub/a', np.ones((2, 2), np.uint8))
+    DumpWriter(str(tmp_path / 'other'), ['x']).write('sub/a',
+                                                     np.ones((2, 2), np.uint8))
 
 
 def test_a_label_that_is_a_link_is_replaced(tmp_path, outside):
     out = tmp_path / 'out'
     out.mkdir()
     (out / 'a.png').symlink_to(outside / 'a.png')
-    writer = LabelWriter(str(out), ['x'])
+    writer = DumpWriter(str(out), ['x'])
     writer.write('a', np.zeros((2, 2), np.uint8))
     writer.finish()
     assert not (out / 'a.png').is_symlink()
@@ -369,7 +369,7 @@ def write_as(tmp_path, name):
 def test_names_that_climb(name, tmp_path):
     refused('image id', check_image_id, name)
     if not name.startswith('C:'):
-        writer = LabelWriter(str(tmp_path / 'out'), ['x'])
+        writer = DumpWriter(str(tmp_path / 'out'), ['x'])
         refused('image id', writer.write, name, np.zeros((2, 2), np.uint8))
     for read, path in write_as(tmp_path, name):
         refused(os.path.basename(path), read, path)
@@ -385,7 +385,7 @@ def test_names_that_climb(name, tmp_path):
 
 
 def test_names_in_a_dump(tmp_path):
-    writer = LabelWriter(str(tmp_path), ['x'])
+    writer = DumpWriter(str(tmp_path), ['x'])
     writer.write('a', np.zeros((2, 2), np.uint8))
     writer.finish()
     (tmp_path / 'ids.txt').write_text('a\n../a\n')
@@ -608,7 +608,7 @@ def test_a_report_escapes_names(tmp_path, call_tool, capsys):
     ]
     ids = ['"><svg onload=alert(1)>', '\u202eid', '${title}', "it's"]
     dump, page = tmp_path / '<b>dump', tmp_path / 'page'
-    writer = LabelWriter(str(dump), names)
+    writer = DumpWriter(str(dump), names)
     for number, img_id in enumerate(ids):
         writer.write(img_id, np.full((4, 4), number + 1, np.uint8))
     writer.finish(config='</pre><script>alert(2)</script>')
@@ -626,7 +626,7 @@ def test_a_report_escapes_names(tmp_path, call_tool, capsys):
         data = path.read_bytes()
         assert b'<' not in data and data.isascii()
     # a class name that turns the writing round is none
-    writer = LabelWriter(str(tmp_path / 'turned'), ['\u202egpj.exe'])
+    writer = DumpWriter(str(tmp_path / 'turned'), ['\u202egpj.exe'])
     writer.write('a', np.zeros((4, 4), np.uint8))
     writer.finish()
     with pytest.raises(SystemExit):

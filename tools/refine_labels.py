@@ -1,11 +1,9 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Refine saved score maps and label them anew, without the classifier."""
 import argparse
-import json
 import os.path as osp
 import sys
 from pathlib import Path
-from typing import Any, Dict, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
@@ -68,23 +66,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def read_manifest(folder: str) -> Optional[Dict[str, Any]]:
-    """What an earlier dump says of itself, if it does."""
-    path = osp.join(folder, 'manifest.json')
-    if not osp.isfile(path):
-        return None
-    try:
-        manifest = json.loads(Path(path).read_text(encoding='utf-8'))
-        names = manifest['classes']
-        if names[0] != 'background' or not all(
-                isinstance(name, str) for name in names):
-            raise ValueError('classes do not begin with background')
-        return manifest
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise InputError(
-            f'{path}: not a manifest of a dump: {error}') from None
-
-
 def main() -> None:
     """Refine."""
     args = parse_args()
@@ -96,8 +77,9 @@ def main() -> None:
     if osp.realpath(args.out) == osp.realpath(args.dump):
         raise InputError(f'{args.out}: is the dump itself; give another '
                          'folder for the new labels')
-    manifest = read_manifest(args.dump)
-    scores = osp.join(args.dump, 'scores')
+    from group_wsss.structures.manifest import SCORES, Manifest
+    manifest = Manifest.find(args.dump)
+    scores = osp.join(args.dump, SCORES)
     if manifest is None:
         scores = scores if osp.isdir(scores) else args.dump
     elif not osp.isdir(scores):
@@ -110,7 +92,7 @@ def main() -> None:
     if args.classes is not None:
         classes = class_names(args.classes)
     elif manifest is not None:
-        classes = manifest['classes'][1:]
+        classes = tuple(manifest.classes[1:])
     else:
         raise InputError(f'{args.dump}: has no manifest.json with class '
                          'names; give --classes')
@@ -121,7 +103,6 @@ def main() -> None:
             record.img_id: record.path or record.img_id + args.suffix
             for record in read_image_list(args.image_list, classes).records
         }
-    source = manifest or {}
     job = RefineJob(
         scores_dir=scores,
         out_dir=args.out,
@@ -131,7 +112,7 @@ def main() -> None:
         image_dir=args.images,
         image_suffix=args.suffix,
         keep_scores=args.keep_scores,
-        palette=source.get('palette'),
+        palette=manifest and manifest.palette,
         image_paths=paths,
         on_non_finite=args.on_non_finite)
     done = refine_dump(
@@ -141,8 +122,8 @@ def main() -> None:
         progress=Progress(),
         say=lambda line: print(line, file=sys.stderr, flush=True),
         config=cfg.pretty_text,
-        checkpoint=source.get('checkpoint'),
-        seed=source.get('seed'))
+        checkpoint=manifest and manifest.checkpoint,
+        seed=manifest and manifest.seed)
     share = done['unknown_share'] or 0
     chosen = ''.join(f', threshold {t:.3f} chosen from the scores'
                      for t in done['chosen_thresholds'])

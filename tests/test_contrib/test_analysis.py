@@ -8,9 +8,9 @@ import pytest
 
 from group_wsss.contrib.analysis import analyze_dump, describe, report_files
 from group_wsss.evaluation import boundary_counts, evaluate_folder, open_dump
-from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
+from group_wsss.pseudo_labels import ThresholdLabeler
 from group_wsss.pseudo_labels.thresholds import otsu, score_histogram
-from group_wsss.structures import ScoreMap, encode_index_png
+from group_wsss.structures import DumpWriter, ScoreMap, encode_index_png
 from group_wsss.utils.errors import InputError
 
 CLASSES = ('cat', 'a, "b"', 'nowhere')
@@ -22,7 +22,7 @@ TAGS = {'w': (), 'x': (0, ), 'y': (0, 1), 'sub/z': (1, 0)}
 def data(tmp_path):
     """A dump with scores and its masks; label and mask by image."""
     rng = np.random.default_rng(0)
-    writer = LabelWriter(str(tmp_path / 'dump'), CLASSES)
+    writer = DumpWriter(str(tmp_path / 'dump'), CLASSES)
     labeler = ThresholdLabeler(.4, unknown_threshold=.3)
     images = {}
     for i, (img_id, tags) in enumerate(TAGS.items()):

@@ -65,7 +65,7 @@ def test_a_long_legend_has_lines(content):
     names = [f'a class with a long name {i}' for i in range(20)]
     sheet = class_map_sheet(photos, maps, ['c' * 99], names, side=64)
     colours = np.unique(sheet.reshape(-1, 3), axis=0)
-    from group_wsss.structures.palette import voc_palette
+    from group_wsss.structures.label_image import voc_palette
     for colour in voc_palette()[1:21]:
         assert (colours == colour).all(-1).any()
 

@@ -22,9 +22,9 @@ from group_wsss.contrib.report.page import spread
 from group_wsss.contrib.report.render import fit, quantize
 from group_wsss.contrib.report.svg import bars_svg, curve_svg
 from group_wsss.evaluation import open_dump
-from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
-from group_wsss.structures import ScoreMap, encode_index_png
-from group_wsss.structures.palette import voc_palette
+from group_wsss.pseudo_labels import ThresholdLabeler
+from group_wsss.structures import DumpWriter, ScoreMap, encode_index_png
+from group_wsss.structures.label_image import voc_palette
 from group_wsss.utils.errors import InputError
 
 IMG = '<img src=x onerror=alert(1)>'
@@ -39,7 +39,7 @@ SHAPE = (60, 80)
 def make_dump(folder, names=CLASSES, threshold=.5, seed=0):
     """Labels and scores of four images with hostile names."""
     rng = np.random.default_rng(seed)
-    writer = LabelWriter(str(folder), names)
+    writer = DumpWriter(str(folder), names)
     for i, img_id in enumerate(IDS):
         maps = rng.random((2, 6, 8))
         score_map = ScoreMap(img_id, SHAPE, [i % 3, (i + 1) % 3], maps)

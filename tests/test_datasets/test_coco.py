@@ -11,7 +11,7 @@ from PIL import Image
 from group_wsss.datasets import (COCO_CLASSES, CocoImageLevel, CocoVOCStyle,
                                  LabelIndex)
 from group_wsss.datasets.coco_json import index_instances, read_instances
-from group_wsss.structures.palette import voc_palette
+from group_wsss.structures.label_image import voc_palette
 from group_wsss.utils.errors import InputError
 
 # ids with gaps, not in their order

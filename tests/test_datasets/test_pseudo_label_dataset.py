@@ -8,8 +8,8 @@ from PIL import Image
 
 from group_wsss.datasets.pseudo_label_dataset import (_MANIFEST,
                                                       read_label_names)
-from group_wsss.pseudo_labels import LabelWriter
-from group_wsss.pseudo_labels.writer import MANIFEST
+from group_wsss.structures import DumpWriter
+from group_wsss.structures.manifest import MANIFEST
 from group_wsss.utils.errors import InputError
 
 PALETTE = [[0, 0, 0], [10, 20, 30], [40, 50, 60]]
@@ -19,7 +19,7 @@ LABELS = {'a b': np.full((4, 6), 1, np.uint8), 'x/c': np.eye(4, dtype='u1')}
 @pytest.fixture
 def root(tmp_path):
     """Images in two folders, an image list and a dump."""
-    writer = LabelWriter(str(tmp_path / 'dump'), ['cat', 'wet dog'], PALETTE)
+    writer = DumpWriter(str(tmp_path / 'dump'), ['cat', 'wet dog'], PALETTE)
     paths = {'a b': 'one/a b.jpg', 'x/c': 'two/c.png'}
     for img_id, label in LABELS.items():
         writer.write(img_id, label)

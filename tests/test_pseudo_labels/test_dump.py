@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 
-from group_wsss.pseudo_labels import (BaseRefiner, LabelDump, LabelWriter,
-                                      Refiners, ThresholdLabeler)
+from group_wsss.pseudo_labels import (BaseRefiner, LabelDump, Refiners,
+                                      ThresholdLabeler)
 from group_wsss.pseudo_labels.thresholds import (ThresholdRule, otsu,
                                                  score_histogram)
-from group_wsss.structures import ScoreMap, read_index_png
+from group_wsss.structures import DumpWriter, ScoreMap, read_index_png
 from group_wsss.utils.errors import InputError
 
 
@@ -43,7 +43,7 @@ def _image():
 
 
 def _dump(folder, labeler, refiners=(), maps=None, **kwargs):
-    writer = LabelWriter(str(folder), list('abcd'))
+    writer = DumpWriter(str(folder), list('abcd'))
     writer.begin()
     dump = LabelDump(writer, labeler, Refiners(refiners), **kwargs)
     for score_map in maps or _score_maps():

@@ -5,10 +5,10 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from group_wsss.pseudo_labels import LabelDump, LabelWriter, ThresholdLabeler
+from group_wsss.pseudo_labels import LabelDump, ThresholdLabeler
 from group_wsss.pseudo_labels.score_size import (SAMPLE, ScoreSize,
                                                  human_bytes, score_disk)
-from group_wsss.structures import ScoreMap
+from group_wsss.structures import DumpWriter, ScoreMap
 from group_wsss.utils.errors import InputError
 
 
@@ -25,7 +25,7 @@ def test_human_bytes(count, text):
 def test_what_a_dump_stores(tmp_path, bg_threshold, keep, monkeypatch):
     rng = np.random.default_rng(0)
     dump = LabelDump(
-        LabelWriter(str(tmp_path), ['cat']),
+        DumpWriter(str(tmp_path), ['cat']),
         ThresholdLabeler(bg_threshold),
         keep_scores=keep)
     images = 2 * SAMPLE + 1

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from group_wsss.structures import encode_index_png, read_index_png
-from group_wsss.structures.palette import voc_palette
+from group_wsss.structures.label_image import voc_palette
 from group_wsss.utils.errors import InputError
 
 

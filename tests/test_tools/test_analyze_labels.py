@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
-from group_wsss.structures import ScoreMap, encode_index_png
+from group_wsss.pseudo_labels import ThresholdLabeler
+from group_wsss.structures import DumpWriter, ScoreMap, encode_index_png
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analyze_labels.py'
 TEXT = {'analysis.json', 'per_class.csv', 'images.csv'}
@@ -24,7 +24,7 @@ ALL = TEXT | {
 def folders(tmp_path):
     """Three images with scores, and masks."""
     rng = np.random.default_rng(0)
-    writer = LabelWriter(str(tmp_path / 'dump'), ['cat', 'sea lion'])
+    writer = DumpWriter(str(tmp_path / 'dump'), ['cat', 'sea lion'])
     (tmp_path / 'masks').mkdir()
     for i in range(3):
         score_map = ScoreMap(f'{i}', (20, 24), [0, 1], rng.random((2, 5, 6)))

@@ -17,7 +17,7 @@ from pycocotools.coco import COCO
 from group_wsss.contrib.converters.coco_render import (decode_segmentation,
                                                        paint_instances)
 from group_wsss.datasets import COCO_CLASSES, CocoImageLevel, ImageLevelDataset
-from group_wsss.structures.palette import voc_palette
+from group_wsss.structures.label_image import voc_palette
 from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
 

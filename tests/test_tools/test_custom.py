@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from group_wsss.structures.palette import voc_palette
+from group_wsss.structures.label_image import voc_palette
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE1 = ROOT / 'configs/group_wsss/custom.py'

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
-from group_wsss.structures import ScoreMap
+from group_wsss.pseudo_labels import ThresholdLabeler
+from group_wsss.structures import DumpWriter, ScoreMap
 
 FORMATS = ('coco-instances', 'coco-semantic', 'yolo-seg', 'npz')
 
@@ -17,7 +17,7 @@ FORMATS = ('coco-instances', 'coco-semantic', 'yolo-seg', 'npz')
 def dump(tmp_path):
     """Three images with scores."""
     rng = np.random.default_rng(0)
-    writer = LabelWriter(str(tmp_path / 'dump'), ['cat', 'sea lion'])
+    writer = DumpWriter(str(tmp_path / 'dump'), ['cat', 'sea lion'])
     for i in range(3):
         score_map = ScoreMap(f's/{i}', (20, 24), [0, 1], rng.random((2, 5, 6)))
         score_map.save(f'{writer.staging}/scores/s/{i}.npz')

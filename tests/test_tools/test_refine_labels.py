@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
+from group_wsss.pseudo_labels import ThresholdLabeler
 from group_wsss.pseudo_labels.refiners import PixelAdaptive
 from group_wsss.pseudo_labels.thresholds import otsu, score_histogram
-from group_wsss.structures import ScoreMap, read_index_png
+from group_wsss.structures import DumpWriter, ScoreMap, read_index_png
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = '''
@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
     """A dump of 11 images with scores, its images and configs."""
     root = tmp_path_factory.mktemp('refine')
     rng = np.random.default_rng(0)
-    writer = LabelWriter(str(root / 'dump'), ['cat', 'dog'])
+    writer = DumpWriter(str(root / 'dump'), ['cat', 'dog'])
     for i in range(11):
         maps = rng.random((2, 4, 5), dtype=np.float32)**2
         score_map = ScoreMap(f's/{i}', (16, 20), [0, 1], maps)

@@ -5,8 +5,8 @@ from PIL import Image
 
 from group_wsss.contrib.analysis import analyze_dump
 from group_wsss.contrib.report import page
-from group_wsss.pseudo_labels import LabelWriter, ThresholdLabeler
-from group_wsss.structures import ScoreMap, encode_index_png
+from group_wsss.pseudo_labels import ThresholdLabeler
+from group_wsss.structures import DumpWriter, ScoreMap, encode_index_png
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def folders(tmp_path):
     for name in ('photos', 'masks'):
         (tmp_path / name).mkdir()
     for name in ('dump', 'seeds'):
-        writer = LabelWriter(str(tmp_path / name), ['cat', 'sea lion'])
+        writer = DumpWriter(str(tmp_path / name), ['cat', 'sea lion'])
         for i in range(9):
             score_map = ScoreMap(f'{i}', (20, 24), [0, 1], rng.random(
                 (2, 5, 6)))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from group_wsss.models import CoAttentionGNN
-from group_wsss.structures.palette import voc_palette
+from group_wsss.structures.label_image import voc_palette
 
 BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 

@@ -166,7 +166,7 @@ def test_training_reads_the_dump_and_testing_the_masks(path, monkeypatch):
 
 def test_toy_classes_are_those_of_the_toy_set():
     from group_wsss.datasets.toy import TOY_CLASSES
-    from group_wsss.structures.palette import voc_palette
+    from group_wsss.structures.label_image import voc_palette
     for name in ('deeplabv3_tiny_toy', 'deeplabv3_effnet-lite0_toy'):
         cfg = Config.fromfile(ROOT / 'configs' / 'deeplabv3' / f'{name}.py')
         classes = tuple(cfg.metainfo.classes)

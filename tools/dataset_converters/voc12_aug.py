@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
 from group_wsss.datasets import VOC_CLASSES
 from group_wsss.structures import read_image_list
-from group_wsss.structures.palette import voc_palette
+from group_wsss.structures.label_image import voc_palette
 from group_wsss.utils.cli import run
 from group_wsss.utils.download import check_scheme, open_url, verify
 from group_wsss.utils.errors import InputError

@@ -13,10 +13,10 @@ from mmengine.registry import DefaultScope
 from ..engine.runner.num_classes import FROM_DATA, class_names_of
 from ..evaluation import class_names
 from ..registry import MODELS
+from ..structures.manifest import MANIFEST, Manifest
 from ..utils.checkpoint import (StateDictCheckHook, load_from_file,
                                 load_from_url)
 from ..utils.errors import InputError, one_line
-from ..utils.files import read_json
 
 
 def read_config(config: Union[str, dict, Config]) -> Config:
@@ -99,7 +99,7 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
     if names:
         return _checked(weights, names)
     beside = osp.join(osp.dirname(weights), 'pseudo_labels')
-    if osp.isfile(osp.join(beside, 'manifest.json')):
+    if osp.isfile(osp.join(beside, MANIFEST)):
         return _manifest_classes(beside)
     data = cfg.get('test_dataloader', None) or cfg.get('train_dataloader')
     while isinstance(data, dict) and 'dataset' in data:
@@ -114,17 +114,7 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
 
 def _manifest_classes(path: str) -> Tuple[str, ...]:
     """Those of a dump, less the background."""
-    if not path.endswith('.json'):
-        path = osp.join(path, 'manifest.json')
-    try:
-        manifest = read_json(path)
-    except FileNotFoundError:
-        raise InputError(f'{path}: no such file') from None
-    names = manifest.get('classes') if isinstance(manifest, dict) else None
-    if not isinstance(names, list) or names[:1] != ['background']:
-        raise InputError(f'{path}: not a manifest of a dump: classes do not '
-                         'begin with background')
-    return _checked(path, names[1:])
+    return tuple(Manifest.read(path).classes[1:])
 
 
 def _checked(where: str, names: Any) -> Tuple[str, ...]:

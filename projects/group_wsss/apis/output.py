@@ -8,9 +8,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from ..engine.utils import describe_checkpoint
-from ..pseudo_labels import LabelWriter
-from ..pseudo_labels.writer import SCORES
-from ..structures import ScoreMap
+from ..structures import DumpWriter, ScoreMap
+from ..structures.manifest import SCORES
 from ..utils.errors import InputError
 from ..utils.files import atomic_write, output_path
 from .images import Photo
@@ -44,7 +43,7 @@ class ResultWriter:
                  palette: Optional[Sequence] = None,
                  keep_scores: bool = False) -> None:
         self.keep_scores = keep_scores
-        self.writer: Optional[LabelWriter] = None
+        self.writer: Optional[DumpWriter] = None
         if out_dir is None:
             return
         for photo in photos:
@@ -53,7 +52,7 @@ class ResultWriter:
                     photo.source) == osp.realpath(path):
                 raise InputError(f'{path}: is an image, its label would '
                                  'replace it; give another out_dir')
-        self.writer = LabelWriter(out_dir, classes, palette)
+        self.writer = DumpWriter(out_dir, classes, palette)
 
     def __enter__(self) -> 'ResultWriter':
         if self.writer is not None:
@@ -93,7 +92,7 @@ class ResultWriter:
         Args:
             cfg (Config): Config, for the manifest.
             weights (str): Checkpoint, for the manifest.
-            **manifest: Of ``LabelWriter.finish``.
+            **manifest: Of ``DumpWriter.finish``.
         """
         if self.writer is not None:
             self.writer.finish(

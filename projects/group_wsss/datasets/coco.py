@@ -6,7 +6,7 @@ from typing import Any, List, Sequence, Tuple, Union
 from mmengine.logging import print_log
 
 from ..registry import DATASETS
-from ..structures.palette import voc_palette
+from ..structures.label_image import voc_palette
 from ..utils.errors import InputError
 from .coco_json import find_images, index_instances, read_instances
 from .image_level import ImageLevelDataset

@@ -2,7 +2,7 @@
 from mmseg.datasets import BaseSegDataset
 
 from ..registry import DATASETS
-from ..structures.palette import voc_palette
+from ..structures.label_image import voc_palette
 from .coco_classes import COCO_CLASSES
 
 

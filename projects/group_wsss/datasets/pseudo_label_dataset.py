@@ -1,51 +1,15 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import os
 import os.path as osp
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Set
 
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from ..registry import DATASETS
 from ..structures.image_list import read_image_list
+from ..structures.manifest import MANIFEST, Manifest
 from ..utils.errors import InputError
-from ..utils.files import read_json
-
-# as `pseudo_labels.writer` writes it
-_MANIFEST = 'manifest.json'
-
-
-def read_label_names(path: str) -> Tuple[Tuple[str, ...], List[List[int]]]:
-    """Names and colours of the labels of a dump.
-
-    Args:
-        path (str): ``manifest.json``.
-
-    Returns:
-        tuple: The names, the background first, and as many RGB triples.
-
-    Raises:
-        InputError: Missing, or no manifest of a dump.
-    """
-    try:
-        content = read_json(path)
-    except FileNotFoundError:
-        raise InputError(f'{path}: no such file: a finished dump of stage 1 '
-                         'has it') from None
-    content = content if isinstance(content, dict) else {}
-    names, palette = content.get('classes'), content.get('palette')
-    if (not isinstance(names, list) or len(set(map(str, names))) < len(names)
-            or not all(isinstance(name, str) and name for name in names)
-            or not 2 <= len(names) <= 255):
-        raise InputError(f"{path}: 'classes' is no list of a background and 1 "
-                         'to 254 classes')
-    if not isinstance(palette, list) or len(palette) != len(names) or not all(
-            isinstance(color, list) and len(color) == 3 and all(
-                type(value) is int and 0 <= value <= 255 for value in color)
-            for color in palette):
-        raise InputError(f"{path}: 'palette' is not one [red, green, blue] "
-                         'for each class')
-    return tuple(names), palette
 
 
 @DATASETS.register_module()
@@ -92,8 +56,9 @@ class PseudoLabelDataset(BaseDataset):
         self.seg_map_suffix = seg_map_suffix
         self.check_files = check_files
         folder = data_prefix.get('seg_map_path') or ''
-        self.manifest = manifest or osp.join(data_root, folder, _MANIFEST)
-        names, palette = read_label_names(self.manifest)
+        self.manifest = manifest or osp.join(data_root, folder, MANIFEST)
+        content = Manifest.read(self.manifest)
+        names = tuple(content.classes)
         given = (metainfo or {}).get('classes')
         if given is not None and tuple(given) != names:
             raise InputError(f'metainfo.classes differs from {self.manifest}')
@@ -104,7 +69,7 @@ class PseudoLabelDataset(BaseDataset):
             metainfo=dict(
                 metainfo or {},
                 classes=names,
-                palette=palette,
+                palette=content.palette,
                 label_map=None,
                 reduce_zero_label=False),
             **kwargs)

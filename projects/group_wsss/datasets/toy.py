@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from ..registry import DATASETS
-from ..structures.palette import voc_palette
+from ..structures.label_image import voc_palette
 from ..utils.errors import InputError
 from ..utils.files import SameFolder, atomic_write
 from ..utils.progress import Progress

@@ -10,7 +10,7 @@ from mmengine.utils import is_abs
 
 from ..registry import DATASETS
 from ..structures.image_list import ImageRecord
-from ..structures.palette import voc_palette
+from ..structures.label_image import voc_palette
 from ..utils.errors import InputError
 from .image_level import ImageLevelDataset
 

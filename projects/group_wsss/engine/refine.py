@@ -14,10 +14,10 @@ import torch
 
 from ..datasets import load_image
 from ..evaluation import find_ids
-from ..pseudo_labels import LabelDump, LabelWriter, Refiners
+from ..pseudo_labels import LabelDump, Refiners
 from ..pseudo_labels.score_size import ScoreSize
 from ..registry import TASK_UTILS
-from ..structures import ScoreMap
+from ..structures import DumpWriter, ScoreMap
 from ..utils.errors import InputError
 from ..utils.files import output_path
 
@@ -91,7 +91,7 @@ def job_dump(job: RefineJob, rank: int) -> LabelDump:
         job (RefineJob): The job.
         rank (int): Number of the process.
     """
-    writer = LabelWriter(job.out_dir, job.classes, job.palette, rank)
+    writer = DumpWriter(job.out_dir, job.classes, job.palette, rank)
     return LabelDump(writer, TASK_UTILS.build(dict(job.labeler)),
                      Refiners([dict(step) for step in job.refiners]),
                      job.keep_scores, job.on_non_finite)
@@ -140,7 +140,7 @@ def refine_dump(job: RefineJob,
         progress (Callable): Told the images done and their number.
         say (Callable): Told how much disk the score maps will need, if any
             are stored, when the first are there.
-        **manifest: Passed to ``LabelWriter.finish``.
+        **manifest: Passed to ``DumpWriter.finish``.
 
     Returns:
         dict: The manifest.

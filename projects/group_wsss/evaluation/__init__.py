@@ -1,18 +1,17 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """How good class maps and label images are."""
+from ..structures.folders import find_ids, read_id_list
 from .boundary_iou import boundary_band, boundary_counts
-from .class_names import class_names
+from .class_names import class_names, dump_classes, open_dump
 from .confusion import (SweepCounts, class_scores, confusion_matrix,
                         mean_known, sweep_areas, sweep_counts)
-from .label_dump import DumpInfo, dump_classes, open_dump
-from .label_folder import evaluate_folder, find_ids, read_id_list
+from .label_folder import evaluate_folder
 from .masks import read_mask
 from .metrics import CAMIoU
 from .table import format_table
 
 __all__ = [
     'CAMIoU',
-    'DumpInfo',
     'SweepCounts',
     'boundary_band',
     'boundary_counts',

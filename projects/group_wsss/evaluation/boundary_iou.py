@@ -5,6 +5,8 @@ from typing import Tuple
 import numpy as np
 from scipy import ndimage
 
+from ..structures.label_image import IGNORE_INDEX
+
 
 def boundary_band(label: np.ndarray, distance: int) -> np.ndarray:
     """Pixels near the contour of the region they belong to.
@@ -33,11 +35,12 @@ def boundary_band(label: np.ndarray, distance: int) -> np.ndarray:
     return band
 
 
-def boundary_counts(pred: np.ndarray,
-                    mask: np.ndarray,
-                    num_classes: int,
-                    dilation_ratio: float = 0.02,
-                    ignore_index: int = 255) -> Tuple[np.ndarray, np.ndarray]:
+def boundary_counts(
+        pred: np.ndarray,
+        mask: np.ndarray,
+        num_classes: int,
+        dilation_ratio: float = 0.02,
+        ignore_index: int = IGNORE_INDEX) -> Tuple[np.ndarray, np.ndarray]:
     """Numerator and denominator of the boundary IoU of each class.
 
     With ``G`` and ``P`` a class's region in the mask and in the prediction

@@ -1,7 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Class names for command lines."""
-from typing import Tuple
+"""Class names on a command line, and the dump they belong to."""
+from typing import Optional, Tuple
 
+from ..structures.dump import Dump
+from ..structures.folders import read_lines
+from ..structures.manifest import MANIFEST, MAX_CLASSES, Manifest
 from ..utils.errors import InputError
 
 
@@ -29,25 +32,56 @@ def class_names(spec: str) -> Tuple[str, ...]:
                       if line.strip())
         if names[:1] == ('background', ):
             names = names[1:]
-    if not 1 <= len(names) <= 254:
-        raise InputError(f'--classes {spec}: {len(names)} classes; 1 to 254 '
-                         'are possible')
+    if not 1 <= len(names) <= MAX_CLASSES:
+        raise InputError(f'--classes {spec}: {len(names)} classes; 1 to '
+                         f'{MAX_CLASSES} are possible')
     return names
 
 
-def read_lines(path: str) -> Tuple[str, ...]:
-    """Lines of a text file.
+def dump_classes(folder: str, spec: Optional[str] = None) -> Tuple[str, ...]:
+    """Names of the classes of a folder of label images, no background.
 
     Args:
-        path (str): UTF-8 file.
+        folder (str): A dump, or a foreign folder of label PNGs.
+        spec (str, optional): As :func:`class_names` takes it. Defaults to
+            the manifest's classes and, without a manifest, ``'voc'``.
 
     Returns:
-        tuple[str]: Without line ends.
+        tuple[str]: The names.
+
+    Raises:
+        InputError: A manifest that is damaged, or none of these.
     """
-    try:
-        with open(path, encoding='utf-8-sig') as file:
-            return tuple(file.read().splitlines())
-    except UnicodeDecodeError:
-        raise InputError(f'{path}: not a text file in UTF-8') from None
-    except OSError as error:
-        raise InputError(f'{path}: {error.strerror or error}') from None
+    manifest = Manifest.find(folder) if spec is None else None
+    if manifest is not None:
+        return tuple(manifest.classes[1:])
+    return class_names(spec or 'voc')
+
+
+def open_dump(folder: str,
+              classes: Optional[str] = None,
+              image_list: Optional[str] = None,
+              scores: Optional[str] = None,
+              use_scores: bool = True) -> Dump:
+    """:meth:`Dump.open` for a command line.
+
+    Args:
+        folder (str): A dump, or a foreign folder of label PNGs.
+        classes (str, optional): As :func:`dump_classes` takes it.
+        image_list (str, optional): As in :meth:`Dump.open`.
+        scores (str, optional): As in :meth:`Dump.open`.
+        use_scores (bool): As in :meth:`Dump.open`. Defaults to True.
+
+    Returns:
+        Dump: Checked; a note says so where VOC's classes are assumed.
+
+    Raises:
+        InputError: A folder or file is missing or damaged; it is named.
+    """
+    dump = Dump.open(folder, dump_classes(folder, classes), image_list, scores,
+                     use_scores)
+    if classes is None and dump.manifest is None:
+        note = (f'no {MANIFEST}: taken to be the classes of VOC, --classes '
+                'names others')
+        return dump._replace(notes=(note, *dump.notes))
+    return dump

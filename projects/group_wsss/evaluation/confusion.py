@@ -4,14 +4,15 @@ from typing import Dict, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-UNKNOWN = 255
+from ..structures.label_image import IGNORE_INDEX
+
 UNKNOWN_MODES = ('wrong', 'ignored', 'background')
 
 
 def confusion_matrix(pred: np.ndarray,
                      mask: np.ndarray,
                      num_classes: int,
-                     ignore_index: int = 255) -> np.ndarray:
+                     ignore_index: int = IGNORE_INDEX) -> np.ndarray:
     """Count pixels by mask class and predicted class.
 
     Args:
@@ -28,7 +29,7 @@ def confusion_matrix(pred: np.ndarray,
     valid = mask != ignore_index
     row = mask[valid].astype(np.int64)
     column = pred[valid].astype(np.int64)
-    column[column == UNKNOWN] = num_classes
+    column[column == IGNORE_INDEX] = num_classes
     assert not row.size or (row.max() < num_classes
                             and column.max() <= num_classes), (
                                 f'label outside 0..{num_classes - 1}')
@@ -100,7 +101,7 @@ def sweep_counts(score: np.ndarray,
                  mask: np.ndarray,
                  thresholds: Sequence[float],
                  num_classes: int,
-                 ignore_index: int = 255) -> SweepCounts:
+                 ignore_index: int = IGNORE_INDEX) -> SweepCounts:
     """Sort an image's pixels into the bins between thresholds.
 
     A pixel has its strongest class where ``score > threshold`` (float32)

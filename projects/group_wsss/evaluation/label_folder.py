@@ -1,8 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Compare a folder of label PNGs with a folder of masks."""
 import multiprocessing
-import os
-import os.path as osp
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -10,81 +8,14 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from ..structures.folders import find_ids, require_files
 from ..utils.errors import InputError
-from ..utils.files import check_image_id, output_path
-from .class_names import read_lines
+from ..utils.files import output_path
 from .confusion import class_scores, confusion_matrix, mean_known
 from .masks import read_mask
 
 # images that a process takes at a time
 _CHUNK = 32
-
-
-def find_ids(folder: str, suffix: str = '.png') -> List[str]:
-    """Image ids of all PNGs below a folder.
-
-    Hidden folders, such as that of an unfinished dump, and files that some
-    systems put beside others (``._name``) are left out.
-
-    Args:
-        folder (str): Searched with its subfolders.
-        suffix (str): Ending of the files. Defaults to ``'.png'``.
-
-    Returns:
-        list[str]: Sorted ids, ``/`` between folders.
-    """
-    if not osp.isdir(folder):
-        raise InputError(f'{folder}: no such folder')
-    ids, todo = [], ['']
-    while todo:
-        where = todo.pop()
-        with os.scandir(osp.join(folder, where)) as entries:
-            for entry in entries:
-                name = f'{where}{entry.name}'
-                if entry.is_dir(follow_symlinks=False):
-                    if not entry.name.startswith('.'):
-                        todo.append(f'{name}/')
-                elif name.endswith(suffix) and not (entry.name.startswith('._')
-                                                    or entry.is_dir()):
-                    if not entry.is_file():
-                        raise InputError(f'{entry.path}: no file, or a link '
-                                         'without a target')
-                    ids.append(name[:-len(suffix)])
-    return sorted(ids)
-
-
-def read_id_list(path: str, whole_lines: bool = False) -> List[str]:
-    """Image ids of a list: the first word of each line.
-
-    Args:
-        path (str): Text file; class ids may follow the image id.
-        whole_lines (bool): Nothing follows, and ids may hold spaces, as in
-            the ``ids.txt`` of a dump. Defaults to False.
-
-    Returns:
-        list[str]: Ids in the order of the file.
-
-    Raises:
-        InputError: Empty list, a repeated or impossible id; the line is
-            named.
-    """
-    ids, lines = [], {}
-    for number, line in enumerate(read_lines(path), 1):
-        words = [line] if whole_lines and line.strip() else line.split()
-        if not words:
-            continue
-        try:
-            check_image_id(words[0])
-        except InputError as error:
-            raise InputError(f'{path}:{number}: {error}') from None
-        if words[0] in lines:
-            raise InputError(f'{path}:{number}: image id {words[0]!r} is '
-                             f'already on line {lines[words[0]]}')
-        lines[words[0]] = number
-        ids.append(words[0])
-    if not ids:
-        raise InputError(f'{path}: the list is empty')
-    return ids
 
 
 def _count(ids: Sequence[str], pred_dir: str, mask_dir: str,
@@ -104,18 +35,6 @@ def _count(ids: Sequence[str], pred_dir: str, mask_dir: str,
         confusion += one
         images += one.any(axis=1)
     return confusion, images
-
-
-def _require(ids: Sequence[str], folder: str, what: str) -> None:
-    """All images have a file in ``folder``."""
-    missing = [
-        img_id for img_id in ids
-        if not osp.isfile(output_path(folder, img_id, '.png'))
-    ]
-    if missing:
-        names = ', '.join(missing[:3]) + (', ...' if len(missing) > 3 else '')
-        raise InputError(f'{folder}: {len(missing)} of {len(ids)} images '
-                         f'have no {what}: {names}')
 
 
 def evaluate_folder(
@@ -173,21 +92,19 @@ def evaluate_folder(
         classes = [f'class {i}' for i in range(1, num_classes + 1)]
     names = ('background', *classes)
     spare = None
-    if not osp.isdir(mask_dir):
-        raise InputError(f'{mask_dir}: no such folder')
     if ids is None:
         ids = find_ids(pred_dir)
         spare = len(set(find_ids(mask_dir)) - set(ids))
-    if not osp.isdir(pred_dir):
-        raise InputError(f'{pred_dir}: no such folder')
     if not ids:
         raise InputError(f'{pred_dir}: no label PNG found')
-    _require(ids, pred_dir, 'prediction')
-    _require(ids, mask_dir, 'mask')
+    require_files(ids, pred_dir, '.png', 'prediction')
+    require_files(ids, mask_dir, '.png', 'mask')
     count = partial(
         _count, pred_dir=pred_dir, mask_dir=mask_dir, num_classes=len(names))
     chunks = [ids[i:i + _CHUNK] for i in range(0, len(ids), _CHUNK)]
-    confusion, images, done = 0, 0, 0
+    done = 0
+    confusion = np.zeros((len(names), len(names) + 1), dtype=np.int64)
+    images = np.zeros(len(names), dtype=np.int64)
     with ExitStack() as stack:
         run: Callable = map
         if nproc > 1:
@@ -199,7 +116,8 @@ def evaluate_folder(
             stack.callback(pool.shutdown, cancel_futures=True)
             run = pool.map
         for chunk, (own, counted) in zip(chunks, run(count, chunks)):
-            confusion, images = confusion + own, images + counted
+            confusion += own
+            images += counted
             done += len(chunk)
             progress(done, len(ids))
     return _summary(confusion, images, names, len(ids), spare)

@@ -3,14 +3,14 @@ from typing import Optional, Tuple
 
 import numpy as np
 
-from ..structures import read_index_png
+from ..structures.label_image import IGNORE_INDEX, read_index_png
 from ..utils.errors import InputError
 
 
 def read_mask(path: str,
               num_classes: int,
               shape: Optional[Tuple[int, int]] = None,
-              ignore_index: int = 255,
+              ignore_index: int = IGNORE_INDEX,
               other: str = 'image') -> np.ndarray:
     """Read a mask and check that it fits.
 

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Plain text tables for logs and terminals."""
-from typing import Sequence
+from typing import Any, Sequence
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence]) -> str:
@@ -22,7 +22,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence]) -> str:
                      for line in lines)
 
 
-def _cell(value) -> str:
+def _cell(value: Any) -> str:
     """Text of one cell."""
     if isinstance(value, float):
         return '-' if value != value else f'{value:.2f}'

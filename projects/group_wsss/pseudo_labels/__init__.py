@@ -5,13 +5,11 @@ from .labelers import SaliencyLabeler, ThresholdLabeler
 from .refiners import (BaseRefiner, PixelAdaptive, RandomWalk, Refiners,
                        Saliency, Segmentor)
 from .refiners.crf import DenseCRF, dense_crf
-from .writer import LabelWriter
 
 __all__ = [
     'BaseRefiner',
     'DenseCRF',
     'LabelDump',
-    'LabelWriter',
     'PixelAdaptive',
     'RandomWalk',
     'Refiners',

@@ -7,12 +7,13 @@ from typing import (Any, Callable, Dict, Iterable, Iterator, List, Optional,
 
 import numpy as np
 
+from ..structures.dump_writer import DumpWriter
+from ..structures.manifest import SCORES
 from ..structures.score_map import ScoreMap
 from ..utils.errors import InputError, NonFiniteError
 from ..utils.files import output_path
 from .refiners import Refiners
 from .thresholds import NUM_BINS, score_histogram
-from .writer import SCORES, LabelWriter
 
 # where score maps wait for the threshold of the next step
 WAITING = 'waiting'
@@ -29,7 +30,7 @@ class LabelDump:
     that waited are float16.
 
     Args:
-        writer (LabelWriter): Where labels go.
+        writer (DumpWriter): Where labels go.
         labeler (Callable): Score map to label, such as a
             ``ThresholdLabeler``.
         refiners (Refiners, optional): Defaults to None.
@@ -45,7 +46,7 @@ class LabelDump:
     """
 
     def __init__(self,
-                 writer: LabelWriter,
+                 writer: DumpWriter,
                  labeler: Callable[[ScoreMap], np.ndarray],
                  refiners: Optional[Refiners] = None,
                  keep_scores: bool = False,

@@ -1,12 +1,16 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """What lies on disk between the stages."""
+from .dump import Dump
+from .dump_writer import DumpWriter
 from .image_list import (ImageList, ImageRecord, read_image_list,
                          write_image_list)
-from .label_image import encode_index_png, open_image, read_index_png
-from .palette import voc_palette
+from .label_image import (IGNORE_INDEX, encode_index_png, open_image,
+                          read_index_png, voc_palette)
+from .manifest import Manifest
 from .score_map import ScoreMap
 
 __all__ = [
-    'ImageList', 'ImageRecord', 'ScoreMap', 'encode_index_png', 'open_image',
+    'Dump', 'DumpWriter', 'IGNORE_INDEX', 'ImageList', 'ImageRecord',
+    'Manifest', 'ScoreMap', 'encode_index_png', 'open_image',
     'read_image_list', 'read_index_png', 'voc_palette', 'write_image_list'
 ]

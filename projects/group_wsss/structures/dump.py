@@ -1,27 +1,196 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What a folder of label images says about itself."""
-from typing import Optional
+"""A dump: a folder of label images that says what it is."""
+import dataclasses
+import os.path as osp
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ..utils.errors import InputError
+from ..utils.files import output_path
+from .folders import find_ids, read_id_list, require_files
+from .image_list import read_image_list
+from .label_image import IGNORE_INDEX, read_index_png, voc_palette
+from .manifest import ID_LIST, MANIFEST, SCORES, Manifest
+from .score_map import ScoreMap
 
 
-def labeler_threshold(manifest: dict) -> Optional[float]:
-    """Background threshold by which the labels of a dump were made.
+class Dump(NamedTuple):
+    """A folder of label images that has what it promises.
 
-    Args:
-        manifest (dict): ``manifest.json`` of the dump.
-
-    Returns:
-        float, optional: In [0, 1]; None unless a ``ThresholdLabeler`` made
-        the labels.
+    Attributes:
+        folder (str): Holds ``<img_id>.png``.
+        ids (list[str]): Sorted image ids.
+        names (tuple[str]): Name of each label, background first.
+        tags (dict, optional): Labels (class id + 1) of the tags by image id.
+        scores (str, optional): Folder of the score maps.
+        manifest (Manifest, optional): None in a foreign folder.
+        notes (tuple[str]): Sentences about what is not there.
     """
-    labeler = manifest.get('labeler')
-    labeler = labeler if isinstance(labeler, dict) else {}
-    value = labeler.get('bg_threshold')
-    if str(labeler.get('type')).split('.')[-1] != 'ThresholdLabeler':
-        return None
-    chosen = manifest.get('chosen_thresholds')
-    if isinstance(value, str) and isinstance(chosen, list) and chosen:
-        # a rule; the labeler is the last step that may have one
-        value = chosen[-1]
-    if isinstance(value, (int, float)) and 0 <= value <= 1:
-        return float(value)
-    return None
+    folder: str
+    ids: List[str]
+    names: Tuple[str, ...]
+    tags: Optional[Dict[str, Tuple[int, ...]]] = None
+    scores: Optional[str] = None
+    manifest: Optional[Manifest] = None
+    notes: Tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls,
+             folder: str,
+             classes: Optional[Sequence[str]] = None,
+             image_list: Optional[str] = None,
+             scores: Optional[str] = None,
+             use_scores: bool = True) -> 'Dump':
+        """Find out what a dump holds; the images themselves are not opened.
+
+        Args:
+            folder (str): A dump of :class:`DumpWriter`, or a foreign folder
+                of label PNGs.
+            classes (Sequence[str], optional): Names without background.
+                Defaults to those of the manifest; a foreign folder needs
+                them.
+            image_list (str, optional): List of the images to look at; its
+                class ids are the tags. Defaults to the ids of the dump,
+                and to all PNGs of a foreign folder.
+            scores (str, optional): Folder of score maps. Defaults to
+                ``scores`` in ``folder`` if it is there.
+            use_scores (bool): False looks at no scores. Defaults to True.
+
+        Returns:
+            Dump: Checked: each image has a label and, if there are scores,
+            a score map.
+
+        Raises:
+            InputError: A folder or file is missing or damaged; it is named.
+        """
+        if not osp.isdir(folder):
+            raise InputError(f'{folder}: no such folder')
+        manifest = Manifest.find(folder)
+        if classes is None and manifest is None:
+            raise InputError(
+                f'{folder}: has no {MANIFEST}, so it is no finished dump; if '
+                'it is a folder of other label images, name their classes by '
+                '--classes')
+        if classes is None and manifest is not None:
+            classes = manifest.classes[1:]
+        names = ('background', *(classes or ()))
+        if not all(name.isprintable() for name in names):
+            raise InputError(f'{folder}: a class name holds a control '
+                             'character')
+        tags = None
+        if image_list is not None:
+            records = read_image_list(image_list, names[1:]).records
+            ids = [record.img_id for record in records]
+            if any(record.labels for record in records):
+                tags = {
+                    record.img_id: tuple(label + 1 for label in record.labels)
+                    for record in records
+                }
+        elif manifest is not None:
+            ids = read_id_list(osp.join(folder, ID_LIST), whole_lines=True)
+        else:
+            ids = find_ids(folder)
+        if not ids:
+            raise InputError(f'{folder}: no label PNG found')
+        require_files(ids, folder, '.png', 'label')
+        notes = []
+        inside = osp.join(folder, SCORES)
+        if scores is None and osp.isdir(inside):
+            scores = inside
+        if not use_scores:
+            scores = None
+        if scores is None:
+            notes.append('no scores: the threshold curve and the score '
+                         'histogram are left out (keep_scores=True of the '
+                         'hook saves them)')
+        else:
+            require_files(ids, scores, '.npz',
+                          'scores (--no-scores does without)')
+        return cls(folder, sorted(ids), names, tags, scores, manifest,
+                   tuple(notes))
+
+    @property
+    def bg_threshold(self) -> Optional[float]:
+        """float, optional: :attr:`Manifest.bg_threshold`."""
+        return None if self.manifest is None else self.manifest.bg_threshold
+
+    @property
+    def palette(self) -> np.ndarray:
+        """np.ndarray: uint8 ``(256, 3)``, the manifest's colours, then VOC's.
+        """
+        colours = voc_palette()
+        if self.manifest is not None:
+            colours[:len(self.manifest.palette)] = self.manifest.palette
+        return colours
+
+    @property
+    def bare(self) -> 'Dump':
+        """Dump: Without what grows with the number of images, as a process
+        of a pool is sent it with every piece of work.
+        """
+        manifest = self.manifest
+        if manifest is not None:
+            manifest = dataclasses.replace(
+                manifest, image_paths={}, config=None)
+        return self._replace(ids=[], tags=None, manifest=manifest)
+
+    def tags_from(self, mask_dir: Optional[str]) -> Optional[str]:
+        """Say where tags come from.
+
+        Args:
+            mask_dir (str, optional): Folder of masks.
+
+        Returns:
+            str, optional: ``'list'``, else ``'scores'``, else ``'masks'``,
+            else None: no tags.
+        """
+        if self.tags is not None:
+            return 'list'
+        if self.scores is not None:
+            return 'scores'
+        return None if mask_dir is None else 'masks'
+
+    def read_label(self, img_id: str) -> np.ndarray:
+        """Read a label image.
+
+        Args:
+            img_id (str): Image id.
+
+        Returns:
+            np.ndarray: uint8 ``(H, W)`` with labels of ``names`` and 255.
+
+        Raises:
+            InputError: Missing, damaged, or with a value that is no label;
+                names the file.
+        """
+        path = output_path(self.folder, img_id, '.png')
+        label = read_index_png(path)
+        wrong = label[(label >= len(self.names)) & (label != IGNORE_INDEX)]
+        if wrong.size:
+            raise InputError(
+                f'{path}: value {int(wrong[0])} is neither one of '
+                f'{len(self.names)} classes nor {IGNORE_INDEX}')
+        return label
+
+    def read_scores(self, img_id: str) -> ScoreMap:
+        """Read the score map of an image.
+
+        Args:
+            img_id (str): Image id.
+
+        Returns:
+            ScoreMap: Of classes of the dump.
+
+        Raises:
+            InputError: Missing, damaged, of another image or with a class
+                beyond ``names``; names the file.
+        """
+        assert self.scores is not None, f'{self.folder}: no scores'
+        path = output_path(self.scores, img_id, '.npz')
+        score_map = ScoreMap.load_of(path, img_id)
+        ids = score_map.class_ids
+        if len(ids) and ids[-1] + 1 >= len(self.names):
+            raise InputError(f'{path}: class id {ids[-1]} with '
+                             f'{len(self.names) - 1} classes')
+        return score_map

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Index PNGs: one byte a pixel, the class index, with a palette."""
+"""Label images: index PNGs, one byte a pixel, with a palette."""
 import io
 import zlib
 from typing import Optional
@@ -7,13 +7,37 @@ from typing import Optional
 import numpy as np
 from PIL import Image
 
-from ..utils.errors import InputError
+from ..utils.errors import InputError, one_line
 from ..utils.files import check_regular
-from .palette import voc_palette
+
+# a label of unknown pixels: losses and metrics leave them out
+IGNORE_INDEX = 255
 
 # what Pillow raises for a truncated, foreign or oversized file
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError,
            Image.DecompressionBombError)
+
+
+def voc_palette(num_colors: int = 256) -> np.ndarray:
+    """Colour map of PASCAL VOC's index PNGs.
+
+    Bit ``3 * i + c`` of the index is bit ``7 - i`` of channel ``c``, as in
+    the VOC development kit; index 255 is the off-white of its borders.
+
+    Args:
+        num_colors (int): The first so many, the background included.
+            Defaults to 256.
+
+    Returns:
+        np.ndarray: uint8 ``(num_colors, 3)``, RGB.
+    """
+    index = np.arange(num_colors)
+    palette = np.zeros((num_colors, 3), dtype=np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            value = (index >> (3 * bit + channel)) & 1
+            palette[:, channel] |= (value << (7 - bit)).astype(np.uint8)
+    return palette
 
 
 def encode_index_png(label: np.ndarray,
@@ -80,6 +104,5 @@ def open_image(path: str) -> Image.Image:
     except FileNotFoundError:
         raise InputError(f'{path}: no such file') from None
     except _BROKEN as error:
-        reason = str(error).splitlines() or [type(error).__name__]
-        raise InputError(
-            f'{path}: cannot be read as an image: {reason[0]}') from None
+        raise InputError(f'{path}: cannot be read as an image: '
+                         f'{one_line(error)}') from None

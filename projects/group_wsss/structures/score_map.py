@@ -3,20 +3,43 @@
 import copy
 import io
 import zipfile
-from typing import Any, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Sequence, Tuple
 
+import cv2
 import numpy as np
 import torch
 
-from ..utils.errors import InputError, NonFiniteError
+from ..utils.errors import InputError, NonFiniteError, one_line
 from ..utils.files import atomic_write, check_image_id, check_regular
-from .resize_maps import resize_maps
+from .label_image import IGNORE_INDEX
 
-# labels are uint8: 0 background, class id + 1, 255 unknown
-MAX_CLASS_ID = 253
+# labels are uint8: 0 background, class id + 1, IGNORE_INDEX
+MAX_CLASS_ID = IGNORE_INDEX - 2
 # of a file's arrays: a damaged or hostile one may unpack to anything
 MAX_BYTES = 2**30
 _KEYS = ('img_id', 'ori_shape', 'class_ids', 'maps')
+
+
+def resize_maps(maps: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """Resize bilinearly, ``align_corners=False``, not antialiased.
+
+    OpenCV agrees with ``torch.nn.functional.interpolate`` within 1e-5 and
+    is faster on a CPU for a few maps (docs/performance.md, label images).
+
+    Args:
+        maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1].
+        size (tuple[int, int]): Height and width.
+
+    Returns:
+        np.ndarray: float32 ``(n, *size)`` in [0, 1].
+    """
+    # OpenCV would silently write elsewhere if the types were not the same
+    maps = np.asarray(maps, dtype=np.float32)
+    resized = np.empty((len(maps), *size), dtype=np.float32)
+    for small, large in zip(maps, resized):
+        cv2.resize(
+            small, size[::-1], dst=large, interpolation=cv2.INTER_LINEAR)
+    return np.clip(resized, 0, 1, out=resized)
 
 
 class ScoreMap:
@@ -29,17 +52,17 @@ class ScoreMap:
         img_id (str): Image id.
         ori_shape (Sequence[int]): Height and width of the image in
             pixels.
-        class_ids (Sequence[int]): The ``n`` present classes, 0-based, no
-            repeats; may be empty.
-        maps (np.ndarray): ``(n, h, w)`` in [0, 1], at image size or at a
-            smaller one (``stride`` tells).
+        class_ids (Sequence[int] | np.ndarray | Tensor): The ``n`` present
+            classes, 0-based, no repeats; may be empty.
+        maps (np.ndarray | Tensor): ``(n, h, w)`` in [0, 1], at image size
+            or at a smaller one.
 
     Raises:
         InputError: A map holds NaN, an infinity or a value outside [0, 1].
     """
 
-    def __init__(self, img_id: str, ori_shape: Sequence[int],
-                 class_ids: Sequence[int], maps: np.ndarray) -> None:
+    def __init__(self, img_id: str, ori_shape: Sequence[int], class_ids: Any,
+                 maps: Any) -> None:
         self.img_id = check_image_id(img_id)
         self.ori_shape = (int(ori_shape[0]), int(ori_shape[1]))
         class_ids = _to_numpy(class_ids).astype(np.int64).reshape(-1)
@@ -62,16 +85,9 @@ class ScoreMap:
         self.class_ids = class_ids[order]
         self.maps = np.ascontiguousarray(maps[order])
 
-    @property
-    def stride(self) -> Tuple[float, float]:
-        """tuple[float, float]: Image pixels per map cell, (rows, columns)."""
-        return (self.ori_shape[0] / self.maps.shape[1],
-                self.ori_shape[1] / self.maps.shape[2])
-
     @classmethod
     def from_class_maps(cls, img_id: str, ori_shape: Sequence[int],
-                        class_ids: Sequence[int],
-                        class_maps: Any) -> 'ScoreMap':
+                        class_ids: Any, class_maps: Any) -> 'ScoreMap':
         """Divide each class map by its own maximum, as CAM does.
 
         Negative values count as 0. A map without a positive value stays 0.
@@ -136,7 +152,7 @@ class ScoreMap:
         Returns:
             ScoreMap: Of that size; ``self`` if it has it already.
         """
-        size = self.ori_shape if size is None else tuple(size)
+        size = self.ori_shape if size is None else (size[0], size[1])
         if self.maps.shape[1:] == size:
             return self
         # all is checked and in order: maps at image size are not gone over
@@ -180,9 +196,8 @@ class ScoreMap:
             raise InputError(
                 f'{self.img_id} {self.ori_shape}: cannot merge with maps of '
                 f'{other.img_id} {other.ori_shape}')
-        size = tuple(
-            max(a, b)
-            for a, b in zip(self.maps.shape[1:], other.maps.shape[1:]))
+        size = (max(self.maps.shape[1], other.maps.shape[1]),
+                max(self.maps.shape[2], other.maps.shape[2]))
         class_ids = np.union1d(self.class_ids, other.class_ids)
         maps = np.zeros((len(class_ids), *size), dtype=np.float32)
         for part in (self.resize(size), other.resize(size)):
@@ -237,8 +252,8 @@ class ScoreMap:
             raise InputError(f'{path}: no such file') from None
         except Exception as error:
             # numpy and zipfile raise anything on a damaged file
-            reason = str(error).splitlines() or [type(error).__name__]
-            raise InputError(f'{path}: not a score map: {reason[0]}') from None
+            raise InputError(f'{path}: not a score map: '
+                             f'{one_line(error)}') from None
         # numpy hands out members that are no arrays as bytes
         arrays = (img_id, ori_shape, class_ids, maps)
         if not (all(isinstance(array, np.ndarray)
@@ -274,7 +289,7 @@ class ScoreMap:
         return score_map
 
 
-def _to_numpy(value: Union[Any, torch.Tensor]) -> np.ndarray:
+def _to_numpy(value: Any) -> np.ndarray:
     """Array of a tensor on any device or of anything array-like."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()

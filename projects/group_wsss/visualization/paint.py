@@ -5,7 +5,7 @@ from typing import Optional, Sequence
 import numpy as np
 
 from ..structures import ScoreMap
-from ..structures.palette import voc_palette
+from ..structures.label_image import voc_palette
 
 _UNKNOWN_RGB = np.array([255, 255, 255], dtype=np.float64)
 

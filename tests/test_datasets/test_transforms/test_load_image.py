@@ -10,7 +10,7 @@ from PIL import Image
 
 from group_wsss.datasets import LoadImage
 from group_wsss.registry import TRANSFORMS
-from group_wsss.structures.palette import voc_palette
+from group_wsss.structures.label_image import voc_palette
 from group_wsss.utils.errors import InputError
 
 GRAY = np.clip(np.add.outer(np.arange(40) * 3,

@@ -8,8 +8,9 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 import numpy as np
 
-from ...evaluation.label_dump import DumpInfo, require_files
 from ...pseudo_labels.thresholds import THRESHOLDS
+from ...structures import Dump
+from ...structures.folders import require_files
 from .dump_counts import DumpCounts, count_images, count_scores
 from .report_sections import (curve_section, errors_section, labels_section,
                               per_class_section, scores_section, tags_section)
@@ -21,7 +22,7 @@ _PARTS = 100
 
 
 def analyze_dump(
-    dump: DumpInfo,
+    dump: Dump,
     mask_dir: Optional[str] = None,
     nproc: int = 1,
     progress: Callable[[int, int],
@@ -32,7 +33,7 @@ def analyze_dump(
     oracle threshold, says so.
 
     Args:
-        dump (DumpInfo): Of :func:`open_dump`.
+        dump (Dump): The dump.
         mask_dir (str, optional): Folder of masks, PNGs of the same names.
             Defaults to None: nothing is judged.
         nproc (int): Number of processes; the report does not depend on it.
@@ -105,7 +106,7 @@ def analyze_dump(
             masks=mask_dir,
             scores=dump.scores,
             classes=list(dump.names),
-            labeler=dump.manifest.get('labeler'),
+            labeler=dump.manifest and dump.manifest.labeler,
             bg_threshold=fixed,
             tags_from=dump.tags_from(mask_dir),
             notes=list(dump.notes)),

@@ -1,16 +1,16 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """One pass over the images of a dump: all that a report needs, as counts."""
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from ...evaluation.boundary_iou import boundary_counts
-from ...evaluation.confusion import (UNKNOWN, class_scores, confusion_matrix,
-                                     mean_known, sweep_areas, sweep_counts)
-from ...evaluation.label_dump import DumpInfo
+from ...evaluation.confusion import (SweepCounts, class_scores,
+                                     confusion_matrix, mean_known, sweep_areas,
+                                     sweep_counts)
 from ...evaluation.masks import read_mask
 from ...pseudo_labels.thresholds import score_histogram
-from ...structures import ScoreMap
+from ...structures import IGNORE_INDEX, Dump
 from ...utils.errors import InputError
 from ...utils.files import output_path
 from .activation import total_shares
@@ -32,7 +32,7 @@ class DumpCounts(NamedTuple):
 
 
 def count_images(ids: Sequence[str],
-                 dump: DumpInfo,
+                 dump: Dump,
                  mask_dir: Optional[str],
                  thresholds: Sequence[float],
                  fixed: Optional[float] = None) -> DumpCounts:
@@ -40,7 +40,7 @@ def count_images(ids: Sequence[str],
 
     Args:
         ids (Sequence[str]): Their ids, at least one.
-        dump (DumpInfo): The dump.
+        dump (Dump): The dump.
         mask_dir (str, optional): Folder of masks.
         thresholds (Sequence[float]): ``T`` ascending ones, of the curve.
         fixed (float, optional): Threshold that is said to have made the
@@ -58,21 +58,29 @@ def count_images(ids: Sequence[str],
     Raises:
         InputError: A file is unreadable or misfits; it is named.
     """
-    counts, sweeps = DumpCounts({}, []), []
+    counts = DumpCounts({}, [])
+    sweeps: List[SweepCounts] = []
     size = len(dump.names)
     for img_id in ids:
-        label = read_mask(output_path(dump.folder, img_id, '.png'), size)
+        label = dump.read_label(img_id)
         totals: Dict[str, np.ndarray] = {}
         row: Dict[str, Any] = dict(
             id=img_id, height=label.shape[0], width=label.shape[1])
-        mask = best = tags = None
+        mask = best = None
+        tags: Optional[List[int]] = None
         if mask_dir is not None:
             mask = read_mask(
                 output_path(mask_dir, img_id, '.png'), size, label.shape,
                 other='label')  # yapf: disable
-            tags = np.unique(mask[(mask > 0) & (mask != UNKNOWN)]).tolist()
+            tags = np.unique(mask[(mask > 0)
+                                  & (mask != IGNORE_INDEX)]).tolist()
         if dump.scores is not None:
-            score_map = _load_scores(dump, img_id, label.shape)
+            score_map = dump.read_scores(img_id)
+            if score_map.ori_shape != label.shape:
+                raise InputError(
+                    f'{dump.scores}: scores of {img_id!r} are of '
+                    f'{score_map.ori_shape} pixels (height, width), its '
+                    f'label has {label.shape}')
             tags = (score_map.class_ids + 1).tolist()
             best = score_map.resize().best()
             totals['agreement'] = _agreement(*best, label, fixed)
@@ -90,12 +98,12 @@ def count_images(ids: Sequence[str],
     return counts
 
 
-def count_scores(ids: Sequence[str], dump: DumpInfo) -> np.ndarray:
+def count_scores(ids: Sequence[str], dump: Dump) -> np.ndarray:
     """Histogram of the best scores of some images.
 
     Args:
         ids (Sequence[str]): Their ids, at least one.
-        dump (DumpInfo): A dump with scores.
+        dump (Dump): A dump with scores.
 
     Returns:
         np.ndarray: Sum of
@@ -104,26 +112,7 @@ def count_scores(ids: Sequence[str], dump: DumpInfo) -> np.ndarray:
     Raises:
         InputError: A score map is damaged or misfits; it is named.
     """
-    return sum(score_histogram(_load_scores(dump, img_id)) for img_id in ids)
-
-
-def _load_scores(dump: DumpInfo,
-                 img_id: str,
-                 shape: Optional[Tuple[int, ...]] = None) -> ScoreMap:
-    """Score map of an image, checked against its label if that is known."""
-    path = output_path(dump.scores, img_id, '.npz')
-    score_map = ScoreMap.load(path)
-    if score_map.img_id != img_id:
-        raise InputError(f'{path}: scores of image {score_map.img_id!r}')
-    if shape is not None and score_map.ori_shape != shape:
-        raise InputError(f'{path}: scores of an image of '
-                         f'{score_map.ori_shape} pixels (height, width), '
-                         f'its label has {shape}')
-    ids = score_map.class_ids
-    if len(ids) and ids[-1] + 1 >= len(dump.names):
-        raise InputError(f'{path}: class id {ids[-1]} with '
-                         f'{len(dump.names) - 1} classes')
-    return score_map
+    return np.sum([score_histogram(dump.read_scores(i)) for i in ids], axis=0)
 
 
 def _agreement(score: np.ndarray, best: np.ndarray, label: np.ndarray,
@@ -136,12 +125,11 @@ def _agreement(score: np.ndarray, best: np.ndarray, label: np.ndarray,
     if threshold is None:
         return np.zeros(2, dtype=np.int64)
     plain = np.where(score > np.float32(threshold), best, 0)
-    return np.array([(label != UNKNOWN).sum(), (plain == label).sum()])
+    return np.array([(label != IGNORE_INDEX).sum(), (plain == label).sum()])
 
 
-def _count_label(label: np.ndarray, tags: Optional[Sequence[int]],
-                 dump: DumpInfo, totals: Dict[str, np.ndarray],
-                 row: Dict[str, Any]) -> None:
+def _count_label(label: np.ndarray, tags: Optional[Sequence[int]], dump: Dump,
+                 totals: Dict[str, np.ndarray], row: Dict[str, Any]) -> None:
     """What needs no mask."""
     stats = label_stats(label, len(dump.names))
     found = stats.pixels[:-1] > 0
@@ -167,7 +155,7 @@ def _count_label(label: np.ndarray, tags: Optional[Sequence[int]],
 
 
 def _count_errors(label: np.ndarray, mask: np.ndarray, tags: Sequence[int],
-                  dump: DumpInfo, totals: Dict[str, np.ndarray],
+                  dump: Dump, totals: Dict[str, np.ndarray],
                   row: Dict[str, Any]) -> None:
     """What the mask says."""
     size = len(dump.names)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from ...evaluation.confusion import UNKNOWN
+from ...structures.label_image import IGNORE_INDEX
 
 # a region smaller than this share of the image's pixels is a speck
 SPECK = 0.001
@@ -29,15 +29,16 @@ def label_stats(label: np.ndarray, num_classes: int) -> LabelStats:
     Returns:
         LabelStats: int64 counts.
     """
-    pixels = np.bincount(label.reshape(-1), minlength=UNKNOWN + 1)
+    pixels = np.bincount(label.reshape(-1), minlength=IGNORE_INDEX + 1)
     components = np.zeros(num_classes, dtype=np.int64)
     specks = np.zeros_like(components)
     # the box around a class: the rest of the image need not be searched
-    boxes = ndimage.find_objects(np.where(label == UNKNOWN, 0, label))
+    boxes = ndimage.find_objects(np.where(label == IGNORE_INDEX, 0, label))
     for i, box in enumerate(boxes, 1):
         if box is not None:
             regions, components[i] = ndimage.label(label[box] == i)
             sizes = np.bincount(regions.reshape(-1))[1:]
             specks[i] = np.count_nonzero(sizes < SPECK * label.size)
     return LabelStats(
-        np.append(pixels[:num_classes], pixels[UNKNOWN]), components, specks)
+        np.append(pixels[:num_classes], pixels[IGNORE_INDEX]), components,
+        specks)

@@ -4,11 +4,11 @@ from typing import Any, Sequence, Tuple
 
 import numpy as np
 
+from ...structures.label_image import IGNORE_INDEX
 from ...utils.errors import InputError
 
 OVERLAPS = ('small-over-large', 'annotation-order')
 CROWD_PIXELS = ('unknown', 'class', 'background')
-UNKNOWN = 255
 # of the larger side, in which a polygon may leave its image
 _SLACK = 1
 
@@ -125,6 +125,6 @@ def paint_instances(shape: Tuple[int, int],
         if crowds[place] and crowd != 'class':
             if crowd == 'background':
                 continue
-            value = UNKNOWN
+            value = IGNORE_INDEX
         label[covers[place]] = value
     return label

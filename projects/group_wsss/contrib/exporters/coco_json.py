@@ -10,7 +10,7 @@ from typing import (Any, Callable, Dict, Iterator, List, NamedTuple, Optional,
 
 import numpy as np
 
-from ...pseudo_labels.writer import UNKNOWN
+from ...structures.label_image import IGNORE_INDEX
 from ...utils.errors import InputError
 from .pool import ordered
 from .regions import Region, region_runs
@@ -81,7 +81,7 @@ def image_parts(img_id: str,
     """
     regions = region_runs(index)
     kept = [number for number in regions if regions[number].area >= min_area]
-    unknown = region_runs(label == UNKNOWN).get(True)
+    unknown = region_runs(label == IGNORE_INDEX).get(True)
     return ImageParts(
         img_id, label.shape,
         [(labels[number - 1], encode_region(regions[number], label.shape,

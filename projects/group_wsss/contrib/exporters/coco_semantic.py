@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
-from ...pseudo_labels.writer import UNKNOWN
+from ...structures.label_image import IGNORE_INDEX
 from .coco_json import ImageParts, image_parts, write_coco
 from .source import LabelSource
 
@@ -39,7 +39,7 @@ def _classes(ids: Sequence[str], source: LabelSource) -> List[ImageParts]:
     found = []
     for img_id in ids:
         label = source.read(img_id)
-        index = np.where(label == UNKNOWN, 0, label)
+        index = np.where(label == IGNORE_INDEX, 0, label)
         found.append(
             image_parts(img_id, label, index, range(1, len(source.names))))
     return found

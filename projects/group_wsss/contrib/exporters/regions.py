@@ -5,7 +5,7 @@ from typing import Dict, List, NamedTuple, Tuple
 import numpy as np
 from scipy import ndimage
 
-from ...pseudo_labels.writer import UNKNOWN
+from ...structures.label_image import IGNORE_INDEX
 
 # pixels that share an edge, and those that share an edge or a corner
 _NEIGHBOURS = {
@@ -41,7 +41,7 @@ def connected_regions(label: np.ndarray,
     regions = np.zeros(label.shape, dtype=np.int32)
     labels: List[int] = []
     # the box around a class: the rest of the image need not be searched
-    boxes = ndimage.find_objects(np.where(label == UNKNOWN, 0, label))
+    boxes = ndimage.find_objects(np.where(label == IGNORE_INDEX, 0, label))
     for value, box in enumerate(boxes, 1):
         if box is None:
             continue

@@ -4,10 +4,8 @@ from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ...pseudo_labels.writer import UNKNOWN
-from ...structures.label_image import read_index_png
+from ...structures import Dump
 from ...utils.errors import InputError
-from ...utils.files import output_path
 
 
 class LabelSource(NamedTuple):
@@ -48,14 +46,7 @@ class LabelSource(NamedTuple):
             InputError: Missing, damaged, or with a value that is no label;
                 names the file.
         """
-        path = output_path(self.folder, img_id, '.png')
-        label = read_index_png(path)
-        wrong = label[(label >= len(self.names)) & (label != UNKNOWN)]
-        if wrong.size:
-            raise InputError(
-                f'{path}: value {int(wrong[0])} is neither one of '
-                f'{len(self.names)} classes nor {UNKNOWN}')
-        return label
+        return Dump(self.folder, [], self.names).read_label(img_id)
 
 
 def check_suffix(suffix: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from scipy import ndimage
 
-from ...pseudo_labels.writer import UNKNOWN
+from ...structures.label_image import IGNORE_INDEX
 from ...utils.errors import InputError
 from ...utils.files import atomic_write, output_path
 from .polygons import region_polygon
@@ -138,7 +138,6 @@ def _write_rows(ids: Sequence[str], source: LabelSource, folder: str,
                                  [f'{value:.6f}' for value in values]) + '\n')
         atomic_write(
             output_path(folder, img_id, '.txt'), ''.join(rows).encode())
-        counts.append(
-            (len(rows), len(labels) - len(rows), int(
-                (label == UNKNOWN).sum())))
+        counts.append((len(rows), len(labels) - len(rows),
+                       int((label == IGNORE_INDEX).sum())))
     return counts

@@ -7,8 +7,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...engine.utils import gather_dicts
-from ...pseudo_labels.writer import write_skipped
 from ...registry import HOOKS
+from ...structures.dump_writer import write_skipped
 
 
 @HOOKS.register_module()

@@ -47,8 +47,8 @@ def html_page(report: Mapping[str, Any], source: PageSource,
         bars=_bars(report),
         table=class_table(report['per_class']),
         labels=definitions(_label_rows(report), 'facts'),
-        run=definitions(run_rows(source.dump.manifest), 'facts run'),
-        config=config_block(source.dump.manifest))
+        run=definitions(run_rows(source.facts), 'facts run'),
+        config=config_block(source.facts))
     return text.encode()
 
 

@@ -5,9 +5,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ...evaluation import DumpInfo, open_dump
-from ...evaluation.label_dump import require_files
-from ...structures.palette import voc_palette
+from ...evaluation import open_dump
+from ...structures import IGNORE_INDEX, Dump
+from ...structures.folders import require_files
 from ...utils.errors import InputError
 
 _UNKNOWN_RGB = (255, 255, 255)
@@ -24,7 +24,7 @@ class PageSource(NamedTuple):
     """Everything that a report page shows.
 
     Args:
-        dump (DumpInfo): The dump; its tags and ids are those of the page.
+        dump (Dump): The dump; its tags and ids are those of the page.
         steps (tuple[Step]): Earlier steps, of :func:`open_steps`. Defaults
             to none.
         photos (str, optional): Folder of the images. Defaults to None:
@@ -32,10 +32,10 @@ class PageSource(NamedTuple):
         suffix (str): Ending of the images. Defaults to ``'.jpg'``.
         masks (str, optional): Folder of masks, to judge and to look at; they
             reach nothing else. Defaults to None.
-        side (int): Longer side of the pictures in pixels; smaller ones are
+        side (int): Longer side of the images in pixels; smaller ones are
             not enlarged. Defaults to 512.
     """
-    dump: DumpInfo
+    dump: Dump
     steps: Tuple[Step, ...] = ()
     photos: Optional[str] = None
     suffix: str = '.jpg'
@@ -54,12 +54,17 @@ class PageSource(NamedTuple):
                                   self.dump.scores))
 
     @property
+    def facts(self) -> Dict[str, Any]:
+        """dict[str, Any]: What the manifest says; empty without one."""
+        return {} if self.dump.manifest is None else vars(self.dump.manifest)
+
+    @property
     def bare(self) -> 'PageSource':
         """PageSource: Without what grows with the number of images.
 
         What a process of a pool is sent with every piece of work.
         """
-        return self._replace(dump=self.dump._replace(ids=[], tags=None))
+        return self._replace(dump=self.dump.bare)
 
     def check(self) -> None:
         """See that every image has its image and labels.
@@ -81,19 +86,9 @@ class PageSource(NamedTuple):
 
         Returns:
             np.ndarray: uint8 ``(256, 3)`` RGB; 255 is white.
-
-        Raises:
-            InputError: The manifest's palette is no list of colours.
         """
-        colours = voc_palette()
-        given = self.dump.manifest.get('palette')
-        if given is not None:
-            if not _is_palette(given):
-                raise InputError(
-                    f'{osp.join(self.dump.folder, "manifest.json")}: '
-                    "'palette' must be a list of RGB colours, 0 to 255")
-            colours[:len(given)] = given
-        colours[255] = _UNKNOWN_RGB
+        colours = self.dump.palette
+        colours[IGNORE_INDEX] = _UNKNOWN_RGB
         return colours
 
 
@@ -102,13 +97,13 @@ def step_name(folder: str) -> str:
     return osp.basename(osp.abspath(folder)) or folder
 
 
-def open_steps(specs: Sequence[str], dump: DumpInfo) -> Tuple[Step, ...]:
+def open_steps(specs: Sequence[str], dump: Dump) -> Tuple[Step, ...]:
     """Find out what the earlier steps of a dump hold.
 
     Args:
         specs (Sequence[str]): Folders of label PNGs, each alone or as
             ``NAME=FOLDER``. Without a name it is that of the folder.
-        dump (DumpInfo): The dump that they led to.
+        dump (Dump): The dump that they led to.
 
     Returns:
         tuple[Step]: In the order given.
@@ -132,16 +127,8 @@ def open_steps(specs: Sequence[str], dump: DumpInfo) -> Tuple[Step, ...]:
         names[name] = None
         # names the fault of a folder that holds no labels
         info = open_dump(folder)
-        if info.manifest and info.names != dump.names:
+        if info.manifest is not None and info.names != dump.names:
             raise InputError(f'{folder}: its classes are not those of '
                              f'{dump.folder}')
         steps.append(Step(name, folder, info.scores))
     return tuple(steps)
-
-
-def _is_palette(value: Any) -> bool:
-    """Whether foreign JSON is a list of at most 255 colours."""
-    return isinstance(value, list) and len(value) <= 255 and all(
-        isinstance(colour, list) and len(colour) == 3 and all(
-            isinstance(part, int) and 0 <= part <= 255 for part in colour)
-        for colour in value)

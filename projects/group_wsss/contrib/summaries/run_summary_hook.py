@@ -15,6 +15,7 @@ from ...engine.hooks.attention_accumulation_hook import \
 from ...engine.hooks.pseudo_label_hook import PseudoLabelHook
 from ...pseudo_labels.score_size import human_bytes
 from ...registry import HOOKS
+from ...structures.manifest import ID_LIST, MANIFEST
 from ...utils.home import spell
 
 _TEST = 'python tools/test.py {dumped} {checkpoint}'
@@ -62,7 +63,7 @@ class RunSummaryHook(Hook):
         for name, path in places.items():
             text = f'{shown(path)} ({human_bytes(disk_size(path))}'
             if name == 'pseudo labels':
-                text += ', with manifest.json and ids.txt'
+                text += f', with {MANIFEST} and {ID_LIST}'
             rows.append((name, f'{text})'))
         width = max(len(name) for name, _ in rows)
         lines = [f'Written to {shown(runner.work_dir)}:']
@@ -84,7 +85,7 @@ class RunSummaryHook(Hook):
                 found.append(('best checkpoint', best))
             elif isinstance(hook, PseudoLabelHook) and hook.writer:
                 folder = hook.writer.out_dir
-                if self._new(osp.join(folder, 'manifest.json')):
+                if self._new(osp.join(folder, MANIFEST)):
                     found.append(('pseudo labels', folder))
             elif isinstance(hook, AttentionAccumulationHook):
                 found.append(
@@ -95,7 +96,7 @@ class RunSummaryHook(Hook):
                 labels = hook.label_dir or osp.join(
                     runner.work_dir, 'pseudo_labels_accumulated')
                 if hook.labeler is not None and self._new(
-                        osp.join(labels, 'manifest.json')):
+                        osp.join(labels, MANIFEST)):
                     found.append(('accumulated labels', labels))
         curves = osp.join(runner.log_dir, 'vis_data')
         log = osp.join(runner.log_dir, f'{runner.timestamp}.log')

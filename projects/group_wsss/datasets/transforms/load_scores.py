@@ -5,12 +5,10 @@ from typing import Dict, Optional
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from ...pseudo_labels.writer import MANIFEST, SCORES
 from ...registry import TRANSFORMS
-from ...structures.dump import labeler_threshold
+from ...structures.manifest import SCORES, Manifest
 from ...structures.score_map import ScoreMap
 from ...utils.errors import InputError
-from ...utils.files import read_json
 
 # a score in 254 steps; 255 is unknown, as mmseg's transforms fill label maps
 STEPS = 254
@@ -84,7 +82,7 @@ class LoadScores(BaseTransform):
         label = Path(seg_map_path).with_suffix('.npz')
         places = []
         for folder in label.parents:
-            scores = Path(self.scores_dir or folder / 'scores')
+            scores = Path(self.scores_dir or folder / SCORES)
             places.append(scores / label.relative_to(folder))
             if places[-1].is_file():
                 return places[-1]
@@ -110,13 +108,8 @@ class LoadScores(BaseTransform):
         else:
             return None
         if folder not in self._thresholds:
-            try:
-                manifest = read_json(str(folder.parent / MANIFEST))
-            except FileNotFoundError:
-                manifest = None
-            self._thresholds[folder] = (
-                labeler_threshold(manifest)
-                if isinstance(manifest, dict) else None)
+            manifest = Manifest.find(str(folder.parent))
+            self._thresholds[folder] = manifest and manifest.bg_threshold
         return self._thresholds[folder]
 
     def transform(self, results: dict) -> dict:

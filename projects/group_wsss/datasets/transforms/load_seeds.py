@@ -1,13 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import os.path as osp
+from typing import Optional
 
-import numpy as np
 from mmcv.transforms import BaseTransform
-from PIL import Image
 
 from ...registry import TRANSFORMS
-from ...utils.errors import InputError, one_line
-from ...utils.files import check_regular, output_path
+from ...structures import Dump
+from ...structures.manifest import MANIFEST, Manifest
+from ...utils.errors import InputError
 
 
 @TRANSFORMS.register_module()
@@ -33,14 +32,17 @@ class LoadSeeds(BaseTransform):
 
     def __init__(self, seed_dir: str) -> None:
         self.seed_dir = seed_dir
+        self._dump: Optional[Dump] = None
 
     def transform(self, results: dict) -> dict:
         """Add the seeds, before anything changes the size."""
-        if not osp.isfile(osp.join(self.seed_dir, 'manifest.json')):
-            raise InputError(f'{self.seed_dir}: no manifest.json: not a dump '
-                             'of label images')
-        seeds = self.load(
-            output_path(self.seed_dir, results['img_id'], '.png'))
+        if self._dump is None:  # once in each process
+            manifest = Manifest.find(self.seed_dir)
+            if manifest is None:
+                raise InputError(f'{self.seed_dir}: no {MANIFEST}: not a '
+                                 'dump of label images')
+            self._dump = Dump(self.seed_dir, [], tuple(manifest.classes))
+        seeds = self._dump.read_label(results['img_id'])
         if seeds.shape != results['img'].shape[:2]:
             raise InputError(
                 f'{results["img_id"]}: seeds of {seeds.shape} pixels for a '
@@ -49,32 +51,6 @@ class LoadSeeds(BaseTransform):
         results['gt_seg_map'] = seeds
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
-
-    @staticmethod
-    def load(path: str) -> np.ndarray:
-        """Read one label.
-
-        Args:
-            path (str): An index PNG.
-
-        Returns:
-            np.ndarray: uint8 ``(H, W)``.
-        """
-        check_regular(path)
-        try:
-            with Image.open(path) as image:
-                if image.mode not in ('P', 'L'):
-                    raise InputError(f'{path}: seeds are an index PNG, not '
-                                     f'mode {image.mode}')
-                return np.array(image)
-        except FileNotFoundError:
-            raise InputError(f'{path}: no such seeds') from None
-        except InputError:
-            raise
-        except (OSError, SyntaxError, ValueError, EOFError,
-                Image.DecompressionBombError) as error:  # PIL raises all
-            raise InputError(f'{path}: damaged seeds: '
-                             f'{one_line(error)}') from None
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(seed_dir={self.seed_dir!r})'

@@ -10,9 +10,9 @@ from mmengine.dist import (all_gather_object, barrier, get_rank,
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from ...pseudo_labels import LabelDump, LabelWriter
+from ...pseudo_labels import LabelDump
 from ...registry import HOOKS, TASK_UTILS
-from ...structures import ScoreMap
+from ...structures import DumpWriter, ScoreMap
 from ...utils.errors import InputError
 from ...utils.files import make_folder, output_path, remove_leftovers
 from ...utils.progress import Progress
@@ -148,11 +148,11 @@ class AttentionAccumulationHook(Hook):
         self._handle = model.register_forward_hook(
             self._remember, with_kwargs=True)
 
-    def _label_writer(self, runner: Runner) -> LabelWriter:
+    def _label_writer(self, runner: Runner) -> DumpWriter:
         out_dir = self.label_dir or osp.join(runner.work_dir,
                                              'pseudo_labels_accumulated')
         dataset = runner.train_loop.dataloader.dataset
-        return LabelWriter(out_dir, dataset_classes(dataset))
+        return DumpWriter(out_dir, dataset_classes(dataset))
 
     def _remember(self, module: Any, args: tuple, kwargs: Dict[str, Any],
                   output: Any) -> None:

@@ -10,12 +10,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...datasets import load_image
-from ...evaluation import find_ids
-from ...pseudo_labels import LabelDump, LabelWriter, Refiners
+from ...pseudo_labels import LabelDump, Refiners
 from ...pseudo_labels.dump import ON_NON_FINITE
 from ...pseudo_labels.score_size import ScoreSize
 from ...registry import HOOKS, TASK_UTILS
-from ...structures import ScoreMap
+from ...structures import DumpWriter, ScoreMap
 from ...utils.errors import InputError
 from ...utils.progress import Progress
 from ..utils import (dataset_classes, describe_checkpoint, gather_dicts,
@@ -88,7 +87,7 @@ class PseudoLabelHook(Hook):
         self.keep_scores = keep_scores
         self._dump_after_train = after_train
         self.palette = palette
-        self.writer: Optional[LabelWriter] = None
+        self.writer: Optional[DumpWriter] = None
         self.dump: Optional[LabelDump] = None
         self.score_size: Optional[ScoreSize] = None
         self._trained = False
@@ -123,8 +122,8 @@ class PseudoLabelHook(Hook):
     def _make_writer(self, runner: Runner) -> None:
         out_dir = self.out_dir or osp.join(runner.work_dir, 'pseudo_labels')
         dataset = runner.test_loop.dataloader.dataset
-        self.writer = LabelWriter(out_dir, dataset_classes(dataset),
-                                  self.palette)
+        self.writer = DumpWriter(out_dir, dataset_classes(dataset),
+                                 self.palette)
         if self.refiners is None:
             self.refiners = Refiners(self.refiners_cfg)
 
@@ -191,9 +190,4 @@ class PseudoLabelHook(Hook):
                 f'{len(counts)} label images in {self.writer.out_dir}' +
                 ('' if share is
                  None else f', {100 * share:.2f} % of their pixels unknown'))
-            others = set(find_ids(self.writer.out_dir)) - set(counts)
-            if others:
-                runner.logger.warning(
-                    f'{self.writer.out_dir} also holds {len(others)} label '
-                    f'images of an earlier run, such as {min(others)}')
         barrier()

@@ -94,7 +94,7 @@ class CAMIoU(BaseMetric):
         """Compare the predicted class maps of a batch with their masks.
 
         Args:
-            data_batch (Any): Not used.
+            data_batch (Any): As the runner hands it over.
             data_samples (Sequence[dict]): Predictions with ``img_id``,
                 ``ori_shape``, ``class_ids`` and ``class_maps``.
         """

@@ -6,9 +6,9 @@ import torch.nn as nn
 from torch import Tensor
 
 from ...registry import MODELS
+from ...structures.label_image import IGNORE_INDEX
 from .pairs import Offset, pair_windows
 
-UNKNOWN = 255
 _TERMS = ('background', 'foreground', 'different')
 
 
@@ -63,7 +63,7 @@ class AffinityLoss(nn.Module):
         for offset in offsets:
             first, second = pair_windows(labels.shape[-2:], offset)
             one, other = labels[(..., *first)], labels[(..., *second)]
-            known = (one != UNKNOWN) & (other != UNKNOWN)
+            known = (one != IGNORE_INDEX) & (other != IGNORE_INDEX)
             same = known & (one == other)
             log_a = log_affinity(offset)
             kinds = (same & (one == 0), same & (one != 0), known & ~same)

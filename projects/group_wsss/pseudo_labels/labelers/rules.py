@@ -4,7 +4,7 @@ from typing import Optional
 
 import numpy as np
 
-from ..writer import UNKNOWN
+from ...structures.label_image import IGNORE_INDEX
 
 
 def mark_conflicts(label: np.ndarray, scores: np.ndarray,
@@ -17,7 +17,7 @@ def mark_conflicts(label: np.ndarray, scores: np.ndarray,
         threshold (float, optional): None switches the rule off.
     """
     if threshold is not None:
-        label[(scores > np.float32(threshold)).sum(axis=0) > 1] = UNKNOWN
+        label[(scores > np.float32(threshold)).sum(axis=0) > 1] = IGNORE_INDEX
 
 
 def blank_without_foreground(label: np.ndarray, min_foreground: float) -> None:
@@ -29,9 +29,9 @@ def blank_without_foreground(label: np.ndarray, min_foreground: float) -> None:
             foreground (unknown pixels are none) blanks the image. 0
             switches the rule off.
     """
-    foreground = np.count_nonzero((label > 0) & (label < UNKNOWN))
+    foreground = np.count_nonzero((label > 0) & (label < IGNORE_INDEX))
     if foreground / label.size < min_foreground:
-        label[...] = UNKNOWN
+        label[...] = IGNORE_INDEX
 
 
 def check_share(name: str, value: Optional[float]) -> None:

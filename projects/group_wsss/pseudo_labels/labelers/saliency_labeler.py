@@ -4,9 +4,9 @@ from typing import Optional
 import numpy as np
 
 from ...registry import TASK_UTILS
+from ...structures.label_image import IGNORE_INDEX
 from ...structures.score_map import ScoreMap
 from ..saliency import min_max, read_saliency
-from ..writer import UNKNOWN
 from .rules import blank_without_foreground, check_share, mark_conflicts
 
 
@@ -107,6 +107,6 @@ class SaliencyLabeler:
             strong = (maps > np.float32(self.attention_threshold)).any(axis=0)
             evidence = np.where(strong, np.float32(1), evidence)
             known = evidence >= np.float32(self.evidence_threshold)
-            label[(label == 0) & known] = UNKNOWN
+            label[(label == 0) & known] = IGNORE_INDEX
         blank_without_foreground(label, self.min_foreground)
         return label

@@ -4,9 +4,9 @@ from typing import Optional, Union
 import numpy as np
 
 from ...registry import TASK_UTILS
+from ...structures.label_image import IGNORE_INDEX
 from ...structures.score_map import ScoreMap
 from ..thresholds import ThresholdRule
-from ..writer import UNKNOWN
 from .rules import blank_without_foreground, check_share, mark_conflicts
 
 
@@ -83,7 +83,7 @@ class ThresholdLabeler(ThresholdRule):
         background = score <= np.float32(high)
         np.copyto(label, 0, where=background)
         if low < high:
-            label[background & (score > np.float32(low))] = UNKNOWN
+            label[background & (score > np.float32(low))] = IGNORE_INDEX
         mark_conflicts(label, score_map.maps, self.conflict_threshold)
         if self.min_foreground > 0:
             blank_without_foreground(label, self.min_foreground)

@@ -8,8 +8,7 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
 from ...registry import TASK_UTILS
-from ...structures.resize_maps import resize_maps
-from ...structures.score_map import ScoreMap
+from ...structures.score_map import ScoreMap, resize_maps
 from ...utils.errors import InputError
 from .background import remove_background
 from .background_refiner import BackgroundRefiner

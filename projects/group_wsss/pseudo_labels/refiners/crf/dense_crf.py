@@ -4,7 +4,7 @@ from typing import Optional, Union
 import numpy as np
 
 from ....registry import TASK_UTILS
-from ....structures.resize_maps import resize_maps
+from ....structures.score_map import resize_maps
 from ..background import remove_background
 from ..background_refiner import BackgroundRefiner
 from .mean_field import check_options, dense_crf

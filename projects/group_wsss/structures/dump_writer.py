@@ -4,37 +4,33 @@ import json
 import os
 import os.path as osp
 import shutil
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Iterable, Optional, Sequence, Set
 
 import numpy as np
 from mmengine.dist import get_rank
 from PIL import Image
 
-from ..structures.label_image import encode_index_png
-from ..structures.palette import voc_palette
 from ..utils.errors import InputError
 from ..utils.files import (SameFolder, atomic_write, check_inside, make_folder,
                            output_path, remove_leftovers)
 from ..utils.versions import software_versions
+from .folders import read_id_list
+from .label_image import IGNORE_INDEX, encode_index_png, voc_palette
+from .manifest import ID_LIST, MANIFEST, MAX_CLASSES, SCORES, SKIPPED, Manifest
 
-UNKNOWN = 255
-MANIFEST = 'manifest.json'
-# one image id a line: what mmseg's `ann_file` of stage 2 wants
-ID_LIST = 'ids.txt'
-# images without a label because their file is corrupt, and why
-SKIPPED = 'skipped.txt'
 # where a dump grows; hidden, so that nobody takes it for labels
 STAGING = '.unfinished'
-# score maps that were kept
-SCORES = 'scores'
+# ids of dumps that are being replaced, should that be interrupted
+REPLACED = '.replaced-ids.txt'
 
 
-class LabelWriter:
+class DumpWriter:
     """Write label images as index PNGs, the whole dump or none of it.
 
     A dump grows in a hidden folder inside ``out_dir`` and takes the place of
     an earlier one in :meth:`finish`: until then the old labels are as they
-    were, whatever ends the run.
+    were, whatever ends the run. Labels and scores of the earlier dump that
+    the new one does not name are removed then; other files stay.
 
     Equal labels give byte-identical files: no time or host enters them.
     Several processes may write the same folder, and even the same image.
@@ -58,8 +54,8 @@ class LabelWriter:
                  classes: Sequence[str],
                  palette: Optional[Sequence] = None,
                  rank: Optional[int] = None) -> None:
-        assert not isinstance(classes, str) and len(classes) < UNKNOWN, (
-            'classes is a list of at most 254 names')
+        assert not isinstance(classes, str) and len(classes) <= MAX_CLASSES, (
+            f'classes is a list of at most {MAX_CLASSES} names')
         self.out_dir = osp.abspath(out_dir)
         self.staging = osp.join(self.out_dir, STAGING)
         self.classes = tuple(str(name) for name in classes)
@@ -70,6 +66,8 @@ class LabelWriter:
         self.rank = get_rank() if rank is None else rank
         # image id -> pixels of labels 0..C and of 255
         self.counts: Dict[str, np.ndarray] = {}
+        # image id -> path of the image, where it is known
+        self.image_paths: Dict[str, str] = {}
         make_folder(self.out_dir)
         self._place = SameFolder(self.out_dir)
         for name in (STAGING, SCORES):
@@ -83,12 +81,16 @@ class LabelWriter:
         atomic_write(probe, b'x', self.rank)
         os.remove(probe)
 
-    def write(self, img_id: str, label: np.ndarray) -> str:
+    def write(self,
+              img_id: str,
+              label: np.ndarray,
+              img_path: Optional[str] = None) -> str:
         """Write one label image.
 
         Args:
             img_id (str): Image id; may hold ``/``, never leaves ``out_dir``.
             label (np.ndarray): uint8 ``(H, W)`` with 0..C and 255.
+            img_path (str, optional): Path of the image, for the manifest.
 
         Returns:
             str: Path of the PNG, in ``staging`` until :meth:`finish`.
@@ -103,55 +105,84 @@ class LabelWriter:
         # faster than np.bincount, which makes eight bytes of each
         counts = np.array(Image.fromarray(label).histogram())
         limit = len(self.classes) + 1
-        assert not counts[limit:UNKNOWN].any(), (
-            f'{img_id}: label {int(label[label < UNKNOWN].max())} with '
+        assert not counts[limit:IGNORE_INDEX].any(), (
+            f'{img_id}: label {int(label[label < IGNORE_INDEX].max())} with '
             f'{limit - 1} classes')
         self._place.check()
         atomic_write(path, encode_index_png(label, self.palette), self.rank)
-        self.counts[img_id] = np.append(counts[:limit], counts[UNKNOWN])
+        self.counts[img_id] = np.append(counts[:limit], counts[IGNORE_INDEX])
+        if img_path is not None:
+            self.image_paths[img_id] = str(img_path)
         return path
 
     def begin(self) -> None:
         """Forget what a dump that never finished left; one process does."""
         shutil.rmtree(self.staging, ignore_errors=True)
 
-    def _publish(self) -> None:
-        """Put all that was written in its place."""
+    def _publish(self, ids: Iterable[str]) -> None:
+        """Put all that was written in place of the earlier dump."""
         moves = []
         for root, _, names in os.walk(self.staging):
-            where = osp.relpath(root, self.staging)
-            folder = osp.normpath(osp.join(self.out_dir, where))
+            folder = osp.normpath(
+                osp.join(self.out_dir, osp.relpath(root, self.staging)))
             check_inside(folder, self.out_dir)
-            moves.append((root, folder, names))
-        self._clear_manifest()
+            moves += [(osp.join(root, name), osp.join(folder, name))
+                      for name in names]
+        before = self._ids_before()
+        labels = self._files_of(before, '', '.png')
+        # scores that only the earlier labels had explain no new ones
+        scores = self._files_of({*before, *ids}, SCORES, '.npz')
+        # a manifest vouches for a finished dump only
+        for name in (MANIFEST, ID_LIST, SKIPPED):
+            self._remove(osp.join(self.out_dir, name))
         try:
-            self._remove_scores()
-            for root, folder, names in moves:
-                make_folder(folder)
-                for name in names:
-                    os.replace(osp.join(root, name), osp.join(folder, name))
+            for source, target in moves:
+                make_folder(osp.dirname(target))
+                os.replace(source, target)
         except OSError as error:
             raise InputError(f'{self.out_dir}: cannot put the labels in '
                              f'place: {error.strerror or error}') from None
+        new = {target for _, target in moves}
+        for path in sorted((labels | scores) - new):
+            self._remove(path)
+        self._remove(osp.join(self.out_dir, REPLACED))
         self.begin()
 
-    def _remove_scores(self) -> None:
-        """Remove score maps of earlier labels: they explain no new ones."""
-        for root, _, names in os.walk(osp.join(self.out_dir, SCORES)):
-            for name in names:
-                if name.endswith('.npz'):
-                    os.remove(osp.join(root, name))
+    def _ids_before(self) -> Set[str]:
+        """Ids that earlier dumps name; on disk until they are replaced."""
+        replaced = osp.join(self.out_dir, REPLACED)
+        found: Set[str] = set()
+        try:
+            if Manifest.find(self.out_dir) is not None:
+                found.update(
+                    read_id_list(
+                        osp.join(self.out_dir, ID_LIST), whole_lines=True))
+        except InputError:  # damaged: it names nothing
+            pass
+        if osp.exists(replaced):
+            found.update(read_id_list(replaced, whole_lines=True))
+        if found:
+            atomic_write(replaced, _id_lines(found), self.rank)
+        return found
 
-    def _clear_manifest(self) -> None:
-        """Remove an old manifest: it vouches for a finished dump only."""
-        for name in (MANIFEST, ID_LIST, SKIPPED):
-            path = osp.join(self.out_dir, name)
-            try:
-                if osp.exists(path):
-                    os.remove(path)
-            except OSError as error:
-                raise InputError(f'{self.out_dir}: cannot remove {name}: '
-                                 f'{error.strerror or error}') from None
+    def _files_of(self, ids: Iterable[str], folder: str,
+                  suffix: str) -> Set[str]:
+        """Existing files of images; none is reached through a link."""
+        root = osp.join(self.out_dir, folder) if folder else self.out_dir
+        paths = {output_path(root, img_id, suffix) for img_id in ids}
+        for place in {osp.dirname(path) for path in paths}:
+            check_inside(place, self.out_dir)
+        return {path for path in paths if osp.lexists(path)}
+
+    @staticmethod
+    def _remove(path: str) -> None:
+        """Remove a file if it is there."""
+        try:
+            if osp.lexists(path):
+                os.remove(path)
+        except OSError as error:
+            raise InputError(f'{path}: cannot be removed: '
+                             f'{error.strerror or error}') from None
 
     def finish(self,
                counts: Optional[Dict[str, np.ndarray]] = None,
@@ -162,6 +193,8 @@ class LabelWriter:
                refiners: Sequence[dict] = (),
                chosen_thresholds: Sequence[float] = (),
                skipped: Optional[Dict[str, str]] = None,
+               supervision: Sequence[str] = ('I', ),
+               image_paths: Optional[Dict[str, str]] = None,
                seed: Optional[int] = None,
                duration: Optional[float] = None) -> Dict[str, Any]:
         """Put the labels in place, with ``manifest.json`` and ``ids.txt``.
@@ -182,6 +215,10 @@ class LabelWriter:
             skipped (dict[str, str], optional): Image id and reason of those
                 that have no label; written to ``skipped.txt``. Defaults to
                 none.
+            supervision (Sequence[str]): Letters of what was used, see
+                :class:`Manifest`. Defaults to ``('I', )``.
+            image_paths (dict[str, str], optional): Path of the image by id,
+                of all ranks. Defaults to what :meth:`write` was told.
             seed (int, optional): Seed of the run.
             duration (float, optional): Seconds.
 
@@ -189,42 +226,50 @@ class LabelWriter:
             dict: What was written.
         """
         counts = self.counts if counts is None else counts
+        paths = self.image_paths if image_paths is None else image_paths
         self._place.check()
-        self._publish()
-        names = ('background', *self.classes)
+        self._publish(counts)
+        names = ['background', *self.classes]
         total = np.zeros(len(names) + 1, dtype=np.int64)
         for row in counts.values():
             total += row
         pixels = int(total.sum())
-        manifest = dict(
-            images=len(counts),
-            classes=list(names),
-            pixels={
-                name: int(count)
-                for name, count in zip(names, total)
-            },
-            unknown_pixels=int(total[-1]),
-            unknown_share=float(total[-1] / pixels) if pixels else None,
-            unknown_label=UNKNOWN,
-            palette=self.palette[:len(names)].tolist(),
-            labeler=labeler,
-            refiners=list(refiners),
-            chosen_thresholds=list(chosen_thresholds),
-            skipped=sorted(skipped or ()),
-            checkpoint=checkpoint or dict(name=None, sha256=None),
-            seed=seed,
-            duration_seconds=duration,
-            versions=software_versions(),
-            config=config)
+        manifest = vars(
+            Manifest(
+                images=len(counts),
+                classes=names,
+                pixels=dict(zip(names, total[:-1].tolist())),
+                unknown_pixels=int(total[-1]),
+                unknown_share=float(total[-1] / pixels) if pixels else None,
+                palette=self.palette[:len(names)].tolist(),
+                supervision=list(supervision),
+                labeler=labeler,
+                refiners=list(refiners),
+                chosen_thresholds=list(chosen_thresholds),
+                skipped=sorted(skipped or ()),
+                checkpoint=checkpoint or dict(name=None, sha256=None),
+                seed=seed,
+                duration_seconds=duration,
+                versions=software_versions(),
+                image_paths={
+                    key: paths[key]
+                    for key in sorted(counts) if key in paths
+                },
+                config=config))
         # arrays and tuples of a config become lists, the rest its repr
         text = json.dumps(manifest, indent=2, default=_plain) + '\n'
-        ids = ''.join(f'{img_id}\n' for img_id in sorted(counts))
-        atomic_write(osp.join(self.out_dir, ID_LIST), ids.encode(), self.rank)
+        atomic_write(
+            osp.join(self.out_dir, ID_LIST), _id_lines(counts), self.rank)
         if skipped:
             write_skipped(osp.join(self.out_dir, SKIPPED), skipped)
         atomic_write(
             osp.join(self.out_dir, MANIFEST), text.encode(), self.rank)
         return manifest
+
+
+def _id_lines(ids: Iterable[str]) -> bytes:
+    """Contents of a list of ids."""
+    return ''.join(f'{img_id}\n' for img_id in sorted(ids)).encode()
 
 
 def write_skipped(path: str, skipped: Dict[str, str]) -> None:

@@ -7,9 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from group_wsss.pseudo_labels import LabelWriter
-from group_wsss.structures import read_index_png
-from group_wsss.structures.palette import voc_palette
+from group_wsss.structures import DumpWriter, read_index_png
+from group_wsss.structures.label_image import voc_palette
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.versions import sha256_of
 
@@ -19,7 +18,7 @@ LABEL = np.array([[0, 1, 255], [2, 2, 0]], dtype=np.uint8)
 def test_same_label_same_bytes_on_any_rank(tmp_path):
     paths = []
     for rank in (0, 1):
-        writer = LabelWriter(str(tmp_path / str(rank)), ['a', 'b'], rank=rank)
+        writer = DumpWriter(str(tmp_path / str(rank)), ['a', 'b'], rank=rank)
         paths.append(writer.write('sub/x', LABEL))
     first, second = (open(path, 'rb').read() for path in paths)
     assert first == second
@@ -29,7 +28,7 @@ def test_same_label_same_bytes_on_any_rank(tmp_path):
 
 
 def test_manifest(tmp_path):
-    writer = LabelWriter(str(tmp_path), ['a', 'b'])
+    writer = DumpWriter(str(tmp_path), ['a', 'b'])
     writer.write('x', LABEL)
     writer.write('y', np.ones((1, 4), np.uint8))
     writer.write('y', np.full((1, 4), 2, np.uint8))  # a repeated sample
@@ -61,14 +60,14 @@ def test_manifest(tmp_path):
 
 
 def test_an_unfinished_dump_leaves_the_old_one_alone(tmp_path):
-    writer = LabelWriter(str(tmp_path), ['a', 'b'])
+    writer = DumpWriter(str(tmp_path), ['a', 'b'])
     writer.write('sub/x', LABEL)
     writer.finish()
     old = {
         p.relative_to(tmp_path): p.read_bytes()
         for p in tmp_path.rglob('*') if p.is_file()
     }
-    second = LabelWriter(str(tmp_path), ['a', 'b'])
+    second = DumpWriter(str(tmp_path), ['a', 'b'])
     second.begin()
     second.write('sub/x', np.zeros((1, 4), np.uint8))
     second.write('z', LABEL)
@@ -76,7 +75,7 @@ def test_an_unfinished_dump_leaves_the_old_one_alone(tmp_path):
         assert (tmp_path / path).read_bytes() == data
     assert not (tmp_path / 'z.png').exists()
     # what died is no part of the next dump
-    third = LabelWriter(str(tmp_path), ['a', 'b'])
+    third = DumpWriter(str(tmp_path), ['a', 'b'])
     third.begin()
     third.write('y', LABEL)
     third.finish()
@@ -86,7 +85,7 @@ def test_an_unfinished_dump_leaves_the_old_one_alone(tmp_path):
 
 
 def test_own_palette(tmp_path):
-    writer = LabelWriter(str(tmp_path), ['a'], palette=[[1, 2, 3], [4, 5, 6]])
+    writer = DumpWriter(str(tmp_path), ['a'], palette=[[1, 2, 3], [4, 5, 6]])
     assert writer.palette[:2].tolist() == [[1, 2, 3], [4, 5, 6]]
     np.testing.assert_array_equal(writer.palette[2:], voc_palette()[2:])
 
@@ -94,7 +93,7 @@ def test_own_palette(tmp_path):
 @pytest.mark.parametrize('img_id', ('../x', '/x', 'c:\\x', 'a\0'))
 def test_ids_that_escape_are_refused(img_id, tmp_path):
     out = tmp_path / 'out'
-    writer = LabelWriter(str(out), ['a', 'b'])
+    writer = DumpWriter(str(out), ['a', 'b'])
     with pytest.raises(InputError):
         writer.write(img_id, LABEL)
     assert list(tmp_path.rglob('*.png')) == [] and not writer.counts
@@ -103,12 +102,12 @@ def test_ids_that_escape_are_refused(img_id, tmp_path):
 def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / 'file').write_text('x')
     with pytest.raises(InputError, match='file') as caught:
-        LabelWriter(str(tmp_path / 'file' / 'out'), ['a'])
+        DumpWriter(str(tmp_path / 'file' / 'out'), ['a'])
     assert '\n' not in str(caught.value)
 
 
 def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
-    writer = LabelWriter(str(tmp_path), ['a', 'b'])
+    writer = DumpWriter(str(tmp_path), ['a', 'b'])
 
     def full(*args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -121,11 +120,11 @@ def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
     assert not writer.counts
     # and a new writer notices before any work is done
     with pytest.raises(InputError, match='No space left'):
-        LabelWriter(str(tmp_path), ['a', 'b'])
+        DumpWriter(str(tmp_path), ['a', 'b'])
 
 
 def test_a_label_beyond_the_classes_is_a_bug(tmp_path):
-    writer = LabelWriter(str(tmp_path), ['a'])
+    writer = DumpWriter(str(tmp_path), ['a'])
     with pytest.raises(AssertionError, match='label 2 with 1 classes'):
         writer.write('x', LABEL)
     assert list(tmp_path.iterdir()) == []

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from group_wsss.evaluation import dump_classes, open_dump
-from group_wsss.pseudo_labels import LabelWriter
-from group_wsss.structures import ScoreMap, encode_index_png
+from group_wsss.structures import DumpWriter, ScoreMap, encode_index_png
 from group_wsss.utils.errors import InputError
 
 OTSU = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
@@ -16,7 +15,7 @@ OTSU = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
 def dump(tmp_path):
     """Two images of the classes cat and dog, with scores."""
     folder = tmp_path / 'dump'
-    writer = LabelWriter(str(folder), ['cat', 'dog'])
+    writer = DumpWriter(str(folder), ['cat', 'dog'])
     for img_id in ('b', 'sub/a'):
         writer.write(img_id, np.zeros((3, 4), np.uint8))
         score_map = ScoreMap(img_id, (3, 4), [1], np.ones((1, 1, 1)))
@@ -117,7 +116,7 @@ def test_bad_manifests_are_one_line(dump, text, match):
 
 
 def test_ids_with_spaces(tmp_path):
-    writer = LabelWriter(str(tmp_path), ['cat'])
+    writer = DumpWriter(str(tmp_path), ['cat'])
     for img_id in ('IMG 1', 'IMG 2'):
         writer.write(img_id, np.zeros((3, 4), np.uint8))
     writer.finish()
