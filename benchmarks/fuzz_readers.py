@@ -40,10 +40,11 @@ from group_wsss.contrib.converters import (read_cls_labels,
                                            read_voc_folder)
 from group_wsss.datasets import LabelIndex
 from group_wsss.datasets.coco_json import index_instances, read_instances
-from group_wsss.datasets.transforms import LoadImage, LoadSeeds
+from group_wsss.datasets.transforms import LoadImage
 from group_wsss.datasets.voc import VOC_CLASSES, read_voc_xml
 from group_wsss.evaluation import read_id_list
 from group_wsss.structures import ScoreMap, read_image_list, read_index_png
+from group_wsss.structures.manifest import Manifest
 from group_wsss.utils import cli
 from group_wsss.utils.checkpoint import load_from_file
 from group_wsss.utils.errors import InputError
@@ -233,7 +234,7 @@ def formats(folder: str) -> Dict[str, Format]:
         ids=Format('ids.txt', b'a\nb c\nd/e\n', read_id_list),
         manifest=Format('manifest.json',
                         dump(dict(images=2, classes=['background', 'cat'])),
-                        read_json),
+                        Manifest.read),
         coco=Format(
             'a.json', coco, lambda path: index_instances(
                 read_instances(path, True), path, True)),
@@ -259,7 +260,6 @@ def formats(folder: str) -> Dict[str, Format]:
         photo_tiff=Format('a.tif', image_bytes('TIFF', 'RGB'), photo),
         photo_bmp=Format('a.bmp', image_bytes('BMP', 'RGB'), photo),
         label_png=Format('a.png', image_bytes('PNG', 'P'), read_index_png),
-        seeds_png=Format('a.png', image_bytes('PNG', 'P'), LoadSeeds.load),
         checkpoint=Format('a.pth', checkpoint_bytes(True), load_from_file),
         checkpoint_old=Format('a.pth', checkpoint_bytes(False),
                               load_from_file))

@@ -38,7 +38,8 @@ def data(tiny_voc, tmp_path, monkeypatch):
     root, dump = tmp_path / 'voc', tmp_path / 'seeds'
     shutil.copytree(tiny_voc, root)
     dump.mkdir()
-    (dump / 'manifest.json').write_text('{}')
+    (dump / 'manifest.json').write_text(
+        json.dumps(dict(classes=['background', *'abcd'])))
     for path in (root / 'SegmentationClass').iterdir():
         shutil.copy(path, dump)
         path.write_bytes(b'this is no mask')

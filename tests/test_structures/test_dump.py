@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from group_wsss.evaluation import dump_classes, open_dump
-from group_wsss.structures import DumpWriter, ScoreMap, encode_index_png
+from group_wsss.structures import (Dump, DumpWriter, Manifest, ScoreMap,
+                                   encode_index_png, voc_palette)
 from group_wsss.utils.errors import InputError
 
 OTSU = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
@@ -47,7 +48,7 @@ def test_all_of_a_dump(dump):
 
 
 @pytest.mark.parametrize('labeler', [
-    None, 'ThresholdLabeler',
+    None,
     dict(type='SaliencyLabeler', bg_threshold=.4),
     dict(type='ThresholdLabeler', bg_threshold=[1]),
     dict(type='ThresholdLabeler', bg_threshold=7), OTSU
@@ -104,7 +105,20 @@ def test_bad_dumps_are_named(dump, tmp_path):
     ('{"classes": "cat"}', "'classes' must be"),
     ('{"classes": ["background"]}', "'classes' must be"),
     ('{"classes": ["background", 3]}', "'classes' must be"),
-    (json.dumps(dict(classes=['x'] * 256)), "'classes' must be"),
+    ('{"classes": ["background", "a", "a"]}', "'classes' must be"),
+    ('{"classes": ["a", "b"]}', "'classes' must be"),
+    ('{}', "'classes' must be"),
+    ('{"classes": ["background", "a"], "palette": [[0, 0, 0]]}', "'palette'"),
+    ('{"classes": ["background", "a"], "palette": [[0, 0], [0, 0, 0]]}',
+     "'palette'"),
+    ('{"classes": ["background", "a"], "palette": [[0, 0, 256], [0, 0, 0]]}',
+     "'palette'"),
+    ('{"classes": ["background", "a"], "labeler": "ThresholdLabeler"}',
+     "'labeler' is a str"),
+    ('{"classes": ["background", "a"], "refiners": {}}', "'refiners' is a"),
+    ('{"classes": ["background", "a"], "seed": "3"}', "'seed' is a str"),
+    (json.dumps(dict(classes=['background', *map(str, range(255))])),
+     "'classes' must be"),
     ('{"classes": ["background", "a\\u001b[31m"]}', 'control character'),
     ('{"classes": ["background", "\\ud800"]}', 'control character'),
 ])
@@ -130,3 +144,49 @@ def test_classes_of_a_folder(dump, tmp_path):
     (dump / 'manifest.json').write_text('{}')
     with pytest.raises(InputError, match="manifest.json: 'classes' must be"):
         dump_classes(str(dump))
+
+
+def test_a_bare_manifest_has_the_defaults(tmp_path):
+    (tmp_path / 'manifest.json'
+     ).write_text('{"classes": ["background", "a"], "of a later version": 1}')
+    manifest = Manifest.read(str(tmp_path))
+    assert manifest.palette == voc_palette(2).tolist()
+    assert manifest.supervision == ['I'] and manifest.unknown_label == 255
+    assert manifest.checkpoint == dict(name=None, sha256=None)
+    assert Manifest.read(str(tmp_path / 'manifest.json')) == manifest
+    with pytest.raises(InputError, match='none/manifest.json: no such file'):
+        Manifest.read(str(tmp_path / 'none'))
+    assert Manifest.find(str(tmp_path / 'none')) is None
+
+
+def test_ids_and_manifest_alone_are_trusted(dump):
+    (dump / 'plot.png').write_bytes(
+        encode_index_png(np.zeros((2, 2), np.uint8)))
+    assert Dump.open(str(dump)).ids == ['b', 'sub/a']
+    (dump / 'ids.txt').unlink()
+    with pytest.raises(InputError, match='ids.txt: '):
+        Dump.open(str(dump))
+    (dump / 'manifest.json').unlink()
+    with pytest.raises(InputError, match='has no manifest.json'):
+        Dump.open(str(dump))
+    assert Dump.open(
+        str(dump), ['x'], use_scores=False).ids == ['b', 'plot', 'sub/a']
+
+
+def test_labels_and_scores_are_read_and_checked(dump):
+    found = Dump.open(str(dump))
+    assert not found.read_label('b').any()
+    assert found.read_scores('sub/a').class_ids.tolist() == [1]
+    assert (found.palette == voc_palette()).all()
+    assert found.bare.ids == [] and found.bare.names == found.names
+    one = found._replace(names=('background', 'cat'))
+    with pytest.raises(InputError, match='a.npz: class id 1 with 1 classes'):
+        one.read_scores('sub/a')
+    for value, fits in ((1, True), (2, False), (255, True)):
+        label = np.full((1, 2), value, np.uint8)
+        (dump / 'b.png').write_bytes(encode_index_png(label))
+        if fits:
+            assert (one.read_label('b') == label).all()
+        else:
+            with pytest.raises(InputError, match='b.png: value 2 is neither'):
+                one.read_label('b')

@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from group_wsss.structures import DumpWriter, read_index_png
-from group_wsss.structures.label_image import voc_palette
+from group_wsss.structures import (Dump, DumpWriter, Manifest, ScoreMap,
+                                   read_index_png, voc_palette)
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.versions import sha256_of
 
@@ -82,6 +82,88 @@ def test_an_unfinished_dump_leaves_the_old_one_alone(tmp_path):
     assert (tmp_path / 'ids.txt').read_text() == 'y\n'
     assert not (tmp_path / 'z.png').exists()
     assert not (tmp_path / '.unfinished').exists()
+
+
+def _dump(folder, ids, scores=()):
+    writer = DumpWriter(str(folder), ['a', 'b'])
+    writer.begin()
+    for img_id in ids:
+        writer.write(img_id, LABEL, img_path=f'images/{img_id}.jpg')
+    for img_id in scores:
+        ScoreMap(img_id, (2, 3), [0], np.ones(
+            (1, 1, 1))).save(f'{writer.staging}/scores/{img_id}.npz')
+    return writer
+
+
+def _files(folder):
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob('*') if path.is_file()
+    }
+
+
+def test_a_new_dump_removes_what_it_does_not_name(tmp_path):
+    out = tmp_path / 'out'
+    _dump(out, ['x', 'sub/y', 'z'],
+          ['x', 'sub/y', 'z']).finish(skipped={'w': 'corrupt'})
+    for name in ('foreign.png', 'sub/foreign.png', 'scores/foreign.npz',
+                 'scores/n.npz', 'notes.txt'):
+        (out / name).write_bytes(b'mine')
+    manifest = _dump(out, ['x', 'n'], ['x']).finish()
+    assert _files(out) == {
+        'x.png', 'n.png', 'scores/x.npz', 'ids.txt', 'manifest.json',
+        'foreign.png', 'sub/foreign.png', 'scores/foreign.npz', 'notes.txt'
+    }
+    assert manifest['image_paths'] == {
+        'n': 'images/n.jpg',
+        'x': 'images/x.jpg'
+    }
+    assert Dump.open(str(out), use_scores=False).ids == ['n', 'x']
+
+
+def test_masks_of_others_are_never_removed(tmp_path):
+    """Without a manifest, or with a damaged one, nothing was ours."""
+    for text in (None, '{}'):
+        (tmp_path / 'm.png').write_bytes(b'mask')
+        (tmp_path / 'ids.txt').write_text('m\n')
+        if text:
+            (tmp_path / 'manifest.json').write_text(text)
+        _dump(tmp_path, ['x']).finish()
+        assert (tmp_path / 'm.png').read_bytes() == b'mask'
+        (tmp_path / 'manifest.json').unlink()
+
+
+@pytest.mark.parametrize('fail_at', range(8))
+def test_an_interrupted_replacement_is_completed_later(tmp_path, monkeypatch,
+                                                       fail_at):
+    _dump(tmp_path, ['x', 'y', 'z'], ['x', 'y']).finish()
+    writer = _dump(tmp_path, ['n', 'x'])
+    remove, calls = os.remove, []
+
+    def stop(path):
+        calls.append(path)
+        if len(calls) > fail_at:
+            raise KeyboardInterrupt
+        remove(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'remove', stop)
+        with pytest.raises(KeyboardInterrupt):
+            writer.finish()
+    # nothing vouches for a mixture
+    if (tmp_path / 'manifest.json').exists():
+        assert Dump.open(str(tmp_path), use_scores=False).ids == list('xyz')
+        assert not (tmp_path / 'n.png').exists()
+    _dump(tmp_path, ['n']).finish()
+    assert _files(tmp_path) == {'n.png', 'ids.txt', 'manifest.json'}
+
+
+def test_supervision_and_paths(tmp_path):
+    writer = _dump(tmp_path, ['x'])
+    writer.finish(supervision=['I', 'S'], image_paths={'x': '/a', 'q': '/b'})
+    manifest = Manifest.read(str(tmp_path))
+    assert manifest.supervision == ['I', 'S']
+    assert manifest.image_paths == {'x': '/a'}
 
 
 def test_own_palette(tmp_path):

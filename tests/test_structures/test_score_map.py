@@ -2,6 +2,7 @@
 import io
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from mmengine.structures import BaseDataElement
 
 from group_wsss.structures import ScoreMap
+from group_wsss.structures.score_map import resize_maps
 from group_wsss.utils.errors import InputError
 
 
@@ -25,17 +27,16 @@ def test_each_map_is_divided_by_its_own_maximum():
     np.testing.assert_array_equal(score.maps[1], [[0, .5], [1, 0]])
     assert not score.maps[0].any()
     assert score.maps[2].max() == 1 and np.isfinite(score.maps).all()
-    assert score.stride == (2, 2)
 
 
 @pytest.mark.parametrize('bad', (np.nan, np.inf))
 def test_diverged_maps_name_the_image(bad):
     maps = np.ones((1, 2, 2), np.float32)
     maps[0, 1, 0] = bad
-    with pytest.raises(InputError, match='photo/7'):
-        ScoreMap.from_class_maps('photo/7', (2, 2), [0], maps)
-    with pytest.raises(InputError, match='photo/7'):
-        ScoreMap('photo/7', (2, 2), [0], maps)
+    with pytest.raises(InputError, match='image/7'):
+        ScoreMap.from_class_maps('image/7', (2, 2), [0], maps)
+    with pytest.raises(InputError, match='image/7'):
+        ScoreMap('image/7', (2, 2), [0], maps)
 
 
 def test_bad_id_or_class_is_refused():
@@ -88,6 +89,21 @@ def test_resize_is_bilinear_without_aligned_corners():
     assert full.maps.max() <= 1 and full.resize() is full
     empty = ScoreMap('x', (33, 50), [], np.zeros((0, 5, 7)))
     assert empty.resize().maps.shape == (0, 33, 50)
+
+
+def test_resized_views_and_ends():
+    maps = np.random.default_rng(0).random((6, 9, 8))
+    view = maps[::2, :, ::2].transpose(0, 2, 1)
+    np.testing.assert_array_equal(
+        resize_maps(view, (30, 20)), resize_maps(view.copy(), (30, 20)))
+    ones = resize_maps(np.ones((2, 7, 3), np.float32), (333, 501))
+    assert ones.max() <= 1 and ones.min() > 1 - 1e-6
+    # threads do not change a bit
+    before = cv2.getNumThreads()
+    many = resize_maps(maps, (1200, 1600))
+    cv2.setNumThreads(1)
+    np.testing.assert_array_equal(resize_maps(maps, (1200, 1600)), many)
+    cv2.setNumThreads(before)
 
 
 def test_best_takes_the_lowest_id_of_a_tie():

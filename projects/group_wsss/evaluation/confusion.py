@@ -1,11 +1,13 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Counting pixels: confusion matrices and threshold sweeps, numpy only."""
-from typing import Dict, NamedTuple, Sequence, Tuple
+from typing import Dict, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 
 from ..structures.label_image import IGNORE_INDEX
 
+# thresholds of a sweep unless told otherwise
+SWEEP = np.round(np.linspace(0, 0.95, 96), 2)
 UNKNOWN_MODES = ('wrong', 'ignored', 'background')
 
 
@@ -99,7 +101,7 @@ class SweepCounts(NamedTuple):
 def sweep_counts(score: np.ndarray,
                  label: np.ndarray,
                  mask: np.ndarray,
-                 thresholds: Sequence[float],
+                 thresholds: Union[Sequence[float], np.ndarray],
                  num_classes: int,
                  ignore_index: int = IGNORE_INDEX) -> SweepCounts:
     """Sort an image's pixels into the bins between thresholds.

@@ -61,8 +61,8 @@ class DumpWriter:
         self.classes = tuple(str(name) for name in classes)
         self.palette = voc_palette()
         if palette is not None:
-            palette = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
-            self.palette[:len(palette)] = palette
+            given = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
+            self.palette[:len(given)] = given
         self.rank = get_rank() if rank is None else rank
         # image id -> pixels of labels 0..C and of 255
         self.counts: Dict[str, np.ndarray] = {}

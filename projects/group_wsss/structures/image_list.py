@@ -145,7 +145,7 @@ def write_image_list(path: Union[str, Path],
     # what is written can be read: the reader is the judge
     if not _Reader(str(path), None, None).read_json(text):
         raise InputError(f'{path}: the image list is empty')
-    atomic_write(path, text.encode('utf-8'))
+    atomic_write(str(path), text.encode('utf-8'))
 
 
 class _Reader:

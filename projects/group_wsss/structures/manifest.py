@@ -109,7 +109,7 @@ class Manifest:
         for name, default in vars(manifest).items():
             value = content.get(name, default)
             kinds = _OPTIONAL.get(name, type(default))
-            if not isinstance(value, kinds) and not value is default is None:
+            if not isinstance(value, kinds) and value is not default:
                 raise InputError(f'{path}: {name!r} is a '
                                  f'{type(value).__name__}')
             setattr(manifest, name, value)

@@ -1,4 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +12,8 @@ from group_wsss.utils.errors import InputError
 @pytest.fixture
 def dump(tmp_path):
     """A dump of two labels, one in a folder of its own."""
-    (tmp_path / 'manifest.json').write_text('{}')
+    names = ['background', *map(str, range(20))]
+    (tmp_path / 'manifest.json').write_text(json.dumps(dict(classes=names)))
     (tmp_path / 'sub').mkdir()
     label = np.array([[0, 3, 255], [1, 20, 7]], np.uint8)
     for name in ('a', 'sub/b'):
@@ -37,21 +40,24 @@ def test_indices_not_colours(dump, img_id):
 
 
 def test_refused(dump, tmp_path):
-    with pytest.raises(InputError, match='c.png: no such seeds'):
+    with pytest.raises(InputError, match='c.png: no such file'):
         load(dump, 'c')
     with pytest.raises(InputError, match=r'a: seeds of \(2, 3\) .*\(3, 3\)'):
         load(dump, 'a', (3, 3))
     with pytest.raises(InputError, match="'../a' contains"):
         load(dump, '../a')
     Image.new('RGB', (3, 2)).save(dump / 'rgb.png')
-    with pytest.raises(InputError, match='rgb.png: .*not mode RGB'):
+    with pytest.raises(InputError, match='rgb.png: not an index PNG'):
         load(dump, 'rgb')
     (dump / 'bad.png').write_bytes((dump / 'a.png').read_bytes()[:60])
-    with pytest.raises(InputError, match='bad.png: damaged seeds'):
+    with pytest.raises(InputError, match='bad.png: cannot be read'):
         load(dump, 'bad')
 
 
 def test_a_folder_of_masks_is_refused(dump):
     (dump / 'manifest.json').unlink()
     with pytest.raises(InputError, match='no manifest.json: not a dump'):
+        load(dump)
+    (dump / 'manifest.json').write_text('{}')
+    with pytest.raises(InputError, match="manifest.json: 'classes' must be"):
         load(dump)

@@ -169,7 +169,11 @@ def test_threshold_of_the_manifest(dump):
     folder, _ = dump
     assert run(dump)['data_samples'].score_threshold is None
     labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
-    text = json.dumps(dict(labeler=labeler, chosen_thresholds=[0.1, 0.375]))
+    text = json.dumps(
+        dict(
+            classes=['background', 'x'],
+            labeler=labeler,
+            chosen_thresholds=[0.1, 0.375]))
     (folder / 'manifest.json').write_text(text)
     assert run(dump)['data_samples'].score_threshold == 0.375
     (folder / 'scores').rename(folder / 'elsewhere')

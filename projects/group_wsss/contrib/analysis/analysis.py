@@ -9,14 +9,13 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 import numpy as np
 
 from ...pseudo_labels.thresholds import THRESHOLDS
+from ...evaluation.confusion import SWEEP
 from ...structures import Dump
 from ...structures.folders import require_files
 from .dump_counts import DumpCounts, count_images, count_scores
 from .report_sections import (curve_section, errors_section, labels_section,
                               per_class_section, scores_section, tags_section)
 
-# as in CAMIoU
-SWEEP = np.round(np.linspace(0, 0.95, 96), 2)
 # parts of the work; each takes the list of images along
 _PARTS = 100
 

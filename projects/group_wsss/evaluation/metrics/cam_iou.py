@@ -9,7 +9,7 @@ from ...registry import METRICS
 from ...structures import ScoreMap
 from ...utils.errors import InputError
 from ...utils.files import output_path
-from ..confusion import (SweepCounts, divide, mean_known, sweep_areas,
+from ..confusion import (SWEEP, SweepCounts, divide, mean_known, sweep_areas,
                          sweep_counts)
 from ..masks import read_mask
 from ..table import format_table
@@ -68,10 +68,9 @@ class CAMIoU(BaseMetric):
         self.ann_dir = ann_dir
         self.seg_suffix = seg_suffix
         self.bg_threshold = float(bg_threshold)
-        if thresholds is None:
-            thresholds = np.round(np.linspace(0, 0.95, 96), 2)
-        self.thresholds = np.unique(
-            np.append(np.asarray(thresholds, np.float64), self.bg_threshold))
+        sweep = SWEEP if thresholds is None else np.asarray(
+            thresholds, np.float64)
+        self.thresholds = np.unique(np.append(sweep, self.bg_threshold))
         assert self.thresholds[0] >= 0 and self.thresholds[-1] <= 1, (
             'thresholds must be in [0, 1]')
         self._num_classes = num_classes
