@@ -47,8 +47,8 @@ def test_where_class_names_come_from(tmp_path):
     ([1, 2], 'class names must be'),
     ('no.json', 'no.json: no such file'),
     ('no.txt', 'no.txt: No such file'),
-    ('bad.json', 'bad.json: not a manifest of a dump'),
-    ('list.json', 'list.json: not a manifest of a dump'),
+    ('bad.json', "bad.json: 'classes' must be"),
+    ('list.json', "list.json: 'classes' must be"),
 ])
 def test_no_class_names(tmp_path, monkeypatch, classes, words):
     monkeypatch.chdir(tmp_path)

@@ -262,7 +262,7 @@ def test_bad_input_is_named(data, tmp_path):
     dump, masks, images = data
     other = images['w'][2]
     other.save(f'{dump}/scores/x.npz')
-    with pytest.raises(InputError, match="x.npz: scores of image 'w'"):
+    with pytest.raises(InputError, match="x.npz: holds the maps of image 'w'"):
         analyze_dump(open_dump(dump))
     x = images['x'][2]
     ScoreMap('x', (3, 3), x.class_ids, x.maps).save(f'{dump}/scores/x.npz')

@@ -331,12 +331,6 @@ def test_bad_input_is_named(source, folders, tmp_path):
             write_report(source._replace(**changes), out)
         assert not Path(out).exists()
 
-    manifest = dict(source.dump.manifest)
-    for palette in ([[0, 0]], [[0, 0, 256]], 'red', [[0, 0, 0]] * 256):
-        manifest['palette'] = palette
-        refuse(
-            "manifest.json: 'palette'",
-            dump=source.dump._replace(manifest=manifest))
     refuse('4 of 4 images have no image', suffix='.png')
     Image.new('RGB', (80, 61)).save(folders / 'photos' / 'a.jpg')
     refuse(r'a.jpg: \(61, 80\) pixels')

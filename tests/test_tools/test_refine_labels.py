@@ -130,7 +130,7 @@ CASES = [
     ('no labeler', ['empty.py', 'labeler']),
     ('no scores', ['bare', 'keep_scores']),
     ('no classes', ['manifest.json', '--classes']),
-    ('bad manifest', ['manifest.json', 'not a manifest']),
+    ('bad manifest', ['manifest.json', "'classes' must be"]),
     ('in place', ['is the dump itself']),
     ('no images', ['s/0', 'needs the image']),
     ('missing image', ['s/0.jpg', 'no such image']),

@@ -8,8 +8,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 import numpy as np
 
-from ...pseudo_labels.thresholds import THRESHOLDS
 from ...evaluation.confusion import SWEEP
+from ...pseudo_labels.thresholds import NUM_BINS, THRESHOLDS
 from ...structures import Dump
 from ...structures.folders import require_files
 from .dump_counts import DumpCounts, count_images, count_scores
@@ -63,12 +63,13 @@ def analyze_dump(
     shares = [dump.ids[i::parts] for i in range(parts)]
     done, total = 0, len(dump.ids) * (1 if dump.scores is None else 2)
     counts = DumpCounts({}, [])
-    histogram, proposals = None, {}
+    histogram = np.zeros(NUM_BINS, dtype=np.int64)
+    proposals: Dict[str, float] = {}
     with _processes(min(nproc, parts)) as each:
         if dump.scores is not None:
-            count = partial(count_scores, dump=dump)
-            for share, part in zip(shares, each(count, shares)):
-                histogram = part if histogram is None else histogram + part
+            score = partial(count_scores, dump=dump)
+            for share, part in zip(shares, each(score, shares)):
+                histogram += part
                 done += len(share)
                 progress(done, total)
             proposals = {

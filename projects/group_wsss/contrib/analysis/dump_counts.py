@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """One pass over the images of a dump: all that a report needs, as counts."""
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class DumpCounts(NamedTuple):
 def count_images(ids: Sequence[str],
                  dump: Dump,
                  mask_dir: Optional[str],
-                 thresholds: Sequence[float],
+                 thresholds: Union[Sequence[float], np.ndarray],
                  fixed: Optional[float] = None) -> DumpCounts:
     """Read some images of a dump.
 
@@ -87,7 +87,7 @@ def count_images(ids: Sequence[str],
         if dump.tags is not None:
             tags = list(dump.tags[img_id])
         _count_label(label, tags, dump, totals, row)
-        if mask is not None:
+        if mask is not None and tags is not None:
             _count_errors(label, mask, tags, dump, totals, row)
             if best is not None:
                 sweeps.append(sweep_counts(*best, mask, thresholds, size))
@@ -162,7 +162,7 @@ def _count_errors(label: np.ndarray, mask: np.ndarray, tags: Sequence[int],
     confusion = confusion_matrix(label, mask, size)
     totals.update(
         confusion=confusion,
-        mask_images=confusion.any(axis=1).astype(np.int64),
+        mask_images=np.any(confusion, axis=1).astype(np.int64),
         boundary=np.stack(boundary_counts(label, mask, size)),
         pairs=pair_counts(confusion, tags))
     wrong = confusion.copy()

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Sections of a report, from counts; :func:`analyze_dump` names them."""
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -78,8 +78,9 @@ def errors_section(totals: Dict[str, np.ndarray], rows: Sequence[Dict[str,
         worst=[row['id'] for row in judged[:WORST]])
 
 
-def curve_section(totals: Dict[str, np.ndarray], thresholds: Sequence[float],
-                  fixed: Optional[float],
+def curve_section(totals: Dict[str, np.ndarray],
+                  thresholds: Union[Sequence[float],
+                                    np.ndarray], fixed: Optional[float],
                   proposals: Dict[str, float]) -> Dict[str, Any]:
     """The curve, and its points that somebody chose."""
     points = threshold_curve(totals['hit'], totals['pred'], totals['truth'],

@@ -1,14 +1,16 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Sequence, Union
 
 import numpy as np
 
 from ...evaluation.confusion import divide, mean_known
 
 
-def threshold_curve(hit: np.ndarray, pred: np.ndarray, truth: np.ndarray,
-                    thresholds: Sequence[float]) -> List[Dict[str, float]]:
-    """What the labels would be worth at each background threshold.
+def threshold_curve(
+        hit: np.ndarray, pred: np.ndarray, truth: np.ndarray,
+        thresholds: Union[Sequence[float],
+                          np.ndarray]) -> List[Dict[str, float]]:
+    """Quality of the labels at each background threshold.
 
     Args:
         hit (np.ndarray): ``(T, N)`` of
