@@ -78,7 +78,7 @@ def count_images(ids: Sequence[str],
             score_map = dump.read_scores(img_id)
             if score_map.ori_shape != label.shape:
                 raise InputError(
-                    f'{dump.scores}: scores of {img_id!r} are of '
+                    f'{dump.scores}/{img_id}.npz: scores of '
                     f'{score_map.ori_shape} pixels (height, width), its '
                     f'label has {label.shape}')
             tags = (score_map.class_ids + 1).tolist()
