@@ -289,6 +289,20 @@ def test_links_in_a_folder_of_labels(name, tmp_path, outside):
                                                      np.ones((2, 2), np.uint8))
 
 
+def test_nothing_is_removed_through_a_link(tmp_path, outside):
+    out = tmp_path / 'out'
+    writer = DumpWriter(str(out), ['x'])
+    writer.write('sub/a', np.zeros((2, 2), np.uint8))
+    writer.finish()
+    shutil.rmtree(out / 'sub')
+    (out / 'sub').symlink_to(outside)
+    writer = DumpWriter(str(out), ['x'])
+    writer.begin()
+    writer.write('b', np.zeros((2, 2), np.uint8))
+    refused('a link to', writer.finish)
+    assert (outside / 'a.png').exists()
+
+
 def test_a_label_that_is_a_link_is_replaced(tmp_path, outside):
     out = tmp_path / 'out'
     out.mkdir()

@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--list',
         help='text file with the image ids to compare, first word of each '
-        'line (default: all PNGs in PRED)')
+        'line (default: ids.txt of a dump, else all PNGs in PRED)')
     parser.add_argument('--out', help='write all figures to this JSON file')
     parser.add_argument(
         '--nproc', type=int, default=1, help='processes (default: 1)')

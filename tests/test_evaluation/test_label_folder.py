@@ -1,4 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -31,7 +34,8 @@ def folders(tmp_path):
         _write(tmp_path / 'pred', img_id, pred)
         _write(tmp_path / 'mask', img_id, mask)
     _write(tmp_path / 'mask', 'spare', mask)
-    (tmp_path / 'pred' / 'manifest.json').write_text('{}')
+    # of an unfinished dump
+    _write(tmp_path / 'pred' / '.unfinished', 'w', pred)
     (tmp_path / 'pred' / '.part-r0-p1-0').write_text('half')
     return str(tmp_path / 'pred'), str(tmp_path / 'mask'), data
 
@@ -51,8 +55,10 @@ def _naive(data, how):
     return 100 * sum(iou) / len(iou)
 
 
-def test_figures_against_a_naive_count(folders):
+@pytest.mark.parametrize('chunk', (1, 2, 32))
+def test_figures_against_a_naive_count(folders, chunk, monkeypatch):
     pred_dir, mask_dir, data = folders
+    monkeypatch.setattr('group_wsss.evaluation.label_folder._CHUNK', chunk)
     result = evaluate_folder(pred_dir, mask_dir, CLASSES)
     assert result['mIoU'] == pytest.approx(_naive(data, 'wrong'))
     assert result['mIoU_known'] == pytest.approx(_naive(data, 'ignored'))
@@ -141,3 +147,11 @@ def test_table():
         'class        IoU   n', '---------  -----  --', 'a          12.50   3',
         'long name      -  10'
     ]
+
+
+def test_a_dump_is_compared_by_its_own_list(folders):
+    pred_dir, mask_dir, _ = folders
+    Path(pred_dir, 'manifest.json').write_text(
+        json.dumps(dict(classes=['background', *CLASSES])))
+    Path(pred_dir, 'ids.txt').write_text('x\nsub/z\n')
+    assert evaluate_folder(pred_dir, mask_dir, CLASSES)['images'] == 2

@@ -54,6 +54,8 @@ def test_classes_of_the_manifest(folders):
     pred, mask = folders
     text = json.dumps(dict(classes=['background', 'lynx', 'owl']))
     (pred / 'manifest.json').write_text(text)
+    (pred / 'ids.txt').write_text('\n'.join(
+        p.stem for p in pred.glob('*.png')))
     done = _run(pred, mask)
     assert done.returncode == 0, done.stderr
     assert 'lynx' in done.stdout and 'aeroplane' not in done.stdout

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from ..structures.dump import label_ids
 from ..structures.folders import find_ids, require_files
 from ..utils.errors import InputError
 from ..utils.files import output_path
@@ -69,8 +70,8 @@ def evaluate_folder(
         classes (Sequence[str], optional): Class names without background.
         num_classes (int, optional): Number of classes without background;
             needed if ``classes`` is not given.
-        ids (Sequence[str], optional): Images to compare. Defaults to all in
-            ``pred_dir``.
+        ids (Sequence[str], optional): Images to compare. Defaults to
+            those of the dump in ``pred_dir``, or all of a foreign folder.
         nproc (int): Number of processes. Defaults to 1.
         progress (Callable): Told the images done and their number.
 
@@ -93,7 +94,7 @@ def evaluate_folder(
     names = ('background', *classes)
     spare = None
     if ids is None:
-        ids = find_ids(pred_dir)
+        ids = label_ids(pred_dir)
         spare = len(set(find_ids(mask_dir)) - set(ids))
     if not ids:
         raise InputError(f'{pred_dir}: no label PNG found')

@@ -15,6 +15,24 @@ from .manifest import ID_LIST, MANIFEST, SCORES, Manifest
 from .score_map import ScoreMap
 
 
+def label_ids(folder: str) -> List[str]:
+    """Find the ids of a folder of label images.
+
+    Args:
+        folder (str): A dump, whose own list is trusted alone, or a foreign
+            folder, of which all PNGs are taken.
+
+    Returns:
+        list[str]: Sorted ids.
+
+    Raises:
+        InputError: No such folder, or a damaged manifest or list.
+    """
+    if Manifest.find(folder) is None:
+        return find_ids(folder)
+    return sorted(read_id_list(osp.join(folder, ID_LIST), whole_lines=True))
+
+
 class Dump(NamedTuple):
     """A folder of label images that has what it promises.
 
@@ -87,10 +105,8 @@ class Dump(NamedTuple):
                     record.img_id: tuple(label + 1 for label in record.labels)
                     for record in records
                 }
-        elif manifest is not None:
-            ids = read_id_list(osp.join(folder, ID_LIST), whole_lines=True)
         else:
-            ids = find_ids(folder)
+            ids = label_ids(folder)
         if not ids:
             raise InputError(f'{folder}: no label PNG found')
         require_files(ids, folder, '.png', 'label')

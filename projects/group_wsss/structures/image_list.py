@@ -186,23 +186,20 @@ class _Reader:
             line = text.count('\n', 0, text.index('\0')) + 1
             raise InputError(f'{self.path}:{line}: contains a NUL character')
         reader = csv.reader(io.StringIO(text, newline=''), strict=True)
+        try:
+            return self.csv_records(reader)
+        except csv.Error as error:
+            raise InputError(
+                f'{self.path}:{reader.line_num}: {error}') from None
+
+    def csv_records(self, reader: Any) -> List[ImageRecord]:
         records: List[ImageRecord] = []
-        header: Optional[List[str]] = None
-        while True:
-            try:
-                row = next(reader)
-            except StopIteration:
-                return records
-            except csv.Error as error:
-                raise InputError(
-                    f'{self.path}:{reader.line_num}: {error}') from None
+        header: List[str] = []
+        for row in filter(None, reader):
             where = f'{self.path}:{reader.line_num}'
-            if not row:
-                continue
-            if header is None:
+            if not header:
                 header = [name.strip().lower() for name in row]
-                if (not {'id', 'labels'
-                         } <= set(header) <= {'id', 'path', 'labels'}
+                if ({'path', *header} != {'id', 'labels', 'path'}
                         or len(set(header)) < len(header)):
                     raise InputError(f'{where}: the header must be '
                                      f"'id,path,labels' (path optional)")
@@ -215,6 +212,7 @@ class _Reader:
                 self.record(where, cells['id'],
                             self.numbers(self.split_labels(cells['labels'])),
                             cells.get('path') or None))
+        return records
 
     def split_labels(self, cell: str) -> List[str]:
         """``;`` splits names that contain spaces."""
