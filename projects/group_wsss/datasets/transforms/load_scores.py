@@ -109,8 +109,8 @@ class LoadScores(BaseTransform):
             return None
         if folder not in self._thresholds:
             manifest = Manifest.find(str(folder.parent))
-            self._thresholds[folder] = (
-                None if manifest is None else manifest.bg_threshold)
+            self._thresholds[folder] = (None if manifest is None else
+                                        manifest.bg_threshold)
         return self._thresholds[folder]
 
     def transform(self, results: dict) -> dict:
