@@ -248,7 +248,6 @@ def build_cam(cached):
     model = MODELS.build(
         dict(
             type='group_wsss.GroupCAM',
-            group_size=2,
             freeze_backbone=True,
             backbone=backbone,
             neck=dict(type='group_wsss.CoAttentionGNN', in_channels=5),

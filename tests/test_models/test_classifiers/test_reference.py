@@ -16,13 +16,13 @@ def build_model() -> nn.Module:
     model = MODELS.build(
         dict(
             type='group_wsss.GroupCAM',
-            group_size=K,
-            node='logit',
             backbone=nn.Sequential(
                 nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.ReLU()),
             neck=dict(
                 type='group_wsss.CoAttentionGNN',
-                in_channels=CLASSES,
+                in_channels=6,
+                group_size=K,
+                projection=dict(num_convs=3, channels=8, num_classes=CLASSES),
                 num_steps=T,
                 aggregation='concat',
                 dropout=dict(
@@ -31,29 +31,28 @@ def build_model() -> nn.Module:
                     drop_threshold=0.7)),
             head=dict(
                 type='group_wsss.GroupCAMHead',
-                in_channels=6,
+                in_channels=None,
                 num_classes=CLASSES,
-                num_convs=3,
-                conv_channels=8,
                 # the sum over both branches and three images, divided by 6
                 cam_weight=0.2,
                 graph_weight=0.5)))
-    model.head.init_weights()
+    model.neck.projection.init_weights()
     # maps of some size, so that gate, softmax and tanh have work to do
-    nn.init.normal_(model.head.classifier.weight, std=1.0)
+    nn.init.normal_(model.neck.projection.classifier.weight, std=1.0)
     return model.double().train()
 
 
 def plain_forward(model, images, coins):
     """Image by image, pair by pair, step by step."""
-    neck, head = model.neck, model.head
+    neck = model.neck
+    read = neck.projection
     layer = neck.coattention
     cams = []
     for image in images:
         x = model.backbone(image[None])
-        for conv in (head.convs[0], head.convs[2], head.convs[4]):
+        for conv in (read.convs[0], read.convs[2], read.convs[4]):
             x = torch.relu(conv(x))
-        cams.append(head.classifier(x)[0])
+        cams.append(read.classifier(x)[0])
     states, (h, w) = list(cams), cams[0].shape[1:]
     for coin in coins:
         new = []
@@ -151,5 +150,6 @@ def test_maps_loss_and_gradients(monkeypatch, coins):
 def test_weights_are_shared_over_steps():
     model = build_model()
     count = len(list(model.neck.parameters()))
-    # query, key, gate; merge; three convolutions of the GRU, with biases
-    assert count == 3 + 2 + 6
+    # query, key, gate; merge; three convolutions of the GRU, with biases;
+    # the projection and its classifier
+    assert count == 3 + 2 + 6 + 8

@@ -2,12 +2,12 @@
 import pytest
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import load_state_dict
 from mmpretrain.structures import DataSample
 
 from group_wsss.models import GroupCAMHead
+from group_wsss.models.utils import GroupMaps
 from group_wsss.utils.errors import InputError
 
 LABELS = [[1, 3], [], [0], [4, 4]]
@@ -18,6 +18,11 @@ def samples(labels=LABELS):
         DataSample(metainfo=dict(img_id=f'im{i}')).set_gt_label(x)
         for i, x in enumerate(labels)
     ]
+
+
+def maps_head(**options):
+    """A head that pools class maps as they are."""
+    return GroupCAMHead(None, 5, **options)
 
 
 def targets():
@@ -36,17 +41,17 @@ def test_loss_is_mmpretrains_in_every_scope(scope):
 
 
 def test_equals_soft_margin_loss():
-    head = GroupCAMHead(4, 5)
+    head = maps_head()
     maps, group_maps = torch.randn(2, 4, 5, 6, 7)
     margin = nn.MultiLabelSoftMarginLoss()
-    losses = head.loss_by_maps(maps, group_maps, samples())
+    losses = head.loss(GroupMaps(maps, group_maps), samples())
     assert set(losses) == {'loss_cam', 'loss_graph'}
     torch.testing.assert_close(losses['loss_cam'],
                                0.4 * margin(maps.mean((2, 3)), targets()))
     torch.testing.assert_close(losses['loss_graph'],
                                margin(group_maps.mean((2, 3)), targets()))
     # no graph: one term, of weight 1
-    alone = head.loss_by_maps(maps, maps, samples())
+    alone = head.loss(GroupMaps(maps, maps), samples())
     assert list(alone) == ['loss_cam']
     torch.testing.assert_close(alone['loss_cam'],
                                margin(maps.mean((2, 3)), targets()))
@@ -64,7 +69,7 @@ def test_in_a_stock_classifier():
                     in_channels=4,
                     num_classes=5)))
     x = torch.randn(4, 3, 8, 8)
-    loss = model(x, samples(), mode='loss')['loss']
+    loss = model(x, samples(), mode='loss')['loss_cam']
     score = model.head.classifier(model.backbone(x)[-1]).mean((2, 3))
     torch.testing.assert_close(loss,
                                nn.MultiLabelSoftMarginLoss()(score, targets()))
@@ -99,16 +104,20 @@ def test_pooling_against_loop(pooling, masked):
 
 @pytest.mark.parametrize('source', ['graph', 'cam', 'mean'])
 def test_predict(source):
-    head = GroupCAMHead(4, 5)
+    head = maps_head(map_source=source)
     maps, group_maps = torch.randn(2, 3, 5, 4, 4)
     data = samples([[3, 1], [], [2]])
     del data[2].gt_label
-    sizes = [(4, 4), (2, 3), (1, 4)]
-    out = head.predict_by_maps(
-        maps, group_maps, data, sizes=sizes, map_source=source)
+    for sample, size in zip(data, [(4, 4), (2, 3), (1, 4)]):
+        sample.set_metainfo(dict(map_shape=size))
+    out = head.predict(GroupMaps(maps, group_maps), data)
     chosen = dict(graph=group_maps, cam=maps, mean=(maps + group_maps) / 2)
-    score = group_maps.mean((2, 3)).sigmoid()
-    torch.testing.assert_close(out[0].pred_score, score[0])
+    score = torch.stack([
+        one[:, :h, :w].mean((1, 2)).sigmoid()
+        for one, (h, w) in zip(group_maps, [(4, 4), (2, 3), (1, 4)])
+    ])
+    for i in range(3):
+        torch.testing.assert_close(out[i].pred_score, score[i])
     assert out[0].class_ids.tolist() == [1, 3]  # sorted
     torch.testing.assert_close(out[0].class_maps,
                                chosen[source][0, [1, 3]].clamp(min=0))
@@ -118,35 +127,37 @@ def test_predict(source):
         c for c in range(5) if score[2, c] >= 0.5
     ]
     assert out[2].class_maps.shape[1:] == (1, 4)
+    # the argument wins
+    again = head.predict(
+        GroupMaps(maps, group_maps), samples([[4]] * 3), map_source='cam')
+    torch.testing.assert_close(again[1].class_maps, maps[1, [4]].clamp(min=0))
 
 
 def test_layers():
     plain = GroupCAMHead(4, 5, bias=False)
     assert [n for n, _ in plain.named_parameters()] == ['classifier.weight']
-    head = GroupCAMHead(
-        4, 5, num_convs=3, conv_channels=6, share_classifier=False)
+    assert not list(maps_head().parameters())
+    head = GroupCAMHead(4, 5, share_classifier=False)
     head.init_weights()
-    assert head.convs[0].weight.shape == (6, 4, 3, 3)
-    assert head.classifier.weight.std() < 0.03 < head.convs[2].weight.std()
+    for part in (head.classifier, head.graph_classifier):
+        assert part.weight.shape == (5, 4, 1, 1)
+        assert 0 < part.weight.std() < 0.03
     x = torch.randn(2, 4, 5, 5)
-    read = head.embed(x)
-    assert read.shape[1] == head.embed_channels == 6
-    want = x
-    for conv in head.convs[::2]:
-        want = F.conv2d(want, conv.weight, conv.bias, padding=1).relu()
-    torch.testing.assert_close(read, want)
-    assert not torch.allclose(head.class_maps(read), head.graph_maps(read))
-    assert plain.embed(x) is x and plain.embed_channels == 4
-    assert torch.equal(plain.class_maps(x), plain.graph_maps(x))
+    for one, same in ((plain, True), (head, False)):
+        first, second = one.branches(GroupMaps(x, x.clone()))
+        torch.testing.assert_close(first.logits, one.classifier(x))
+        assert torch.allclose(first.logits, second.logits) == same
+    one, = plain.branches(GroupMaps(x, x))
+    assert one.name == 'loss_cam' and one.weight == 1
 
 
 def test_gt_score():
-    head = GroupCAMHead(4, 5)
+    head = maps_head()
     maps = torch.randn(4, 5, 3, 3)
     soft = torch.rand(4, 5)
     data = [DataSample().set_gt_score(s) for s in soft]
     torch.testing.assert_close(
-        head.loss_by_maps(maps, maps, data)['loss_cam'],
+        head.loss(GroupMaps(maps, maps), data)['loss_cam'],
         nn.functional.binary_cross_entropy_with_logits(
             maps.mean((2, 3)), soft))
 
@@ -156,20 +167,21 @@ def test_gt_score():
     ([[-1], [2]], r'im0: class ids \[-1\]'),
 ])
 def test_labels_out_of_range(labels, message):
-    head = GroupCAMHead(4, 5)
+    head = maps_head()
     maps = torch.randn(2, 5, 3, 3)
     with pytest.raises(InputError, match=message):
-        head.loss_by_maps(maps, maps, samples(labels))
+        head.loss(GroupMaps(maps, maps), samples(labels))
 
 
 def test_missing_labels():
-    head = GroupCAMHead(4, 5)
+    head = maps_head()
     maps = torch.randn(1, 5, 3, 3)
     with pytest.raises(InputError, match='im0: no gt_label'):
-        head.loss_by_maps(maps, maps,
-                          [DataSample(metainfo=dict(img_id='im0'))])
+        head.loss(
+            GroupMaps(maps, maps), [DataSample(metainfo=dict(img_id='im0'))])
     with pytest.raises(InputError, match='3 class scores'):
-        head.loss_by_maps(maps, maps, [DataSample().set_gt_score([0, 1, 0])])
+        head.loss(
+            GroupMaps(maps, maps), [DataSample().set_gt_score([0, 1, 0])])
 
 
 @pytest.mark.parametrize('how', ['torch', 'mmengine'])
@@ -187,104 +199,8 @@ def test_checkpoint_of_other_class_count(how):
 
 def test_config_errors():
     with pytest.raises(InputError, match=r'in_channels .* 4.*\(2, 3, 5, 5\)'):
-        GroupCAMHead(4, 5).embed(torch.rand(2, 3, 5, 5))
+        GroupCAMHead(4, 5)((torch.rand(2, 3, 5, 5), ))
     with pytest.raises(InputError, match='pooling'):
         GroupCAMHead(4, 5, pooling='median')
     with pytest.raises(InputError, match='num_classes'):
         GroupCAMHead(4, 0)
-
-
-def recam_head(source='product', **options):
-    torch.manual_seed(0)
-    return GroupCAMHead(
-        4, 5, recam=dict(loss_weight=0.5, map_source=source), **options)
-
-
-def test_recam_is_off_by_default():
-    torch.manual_seed(0)
-    off = GroupCAMHead(4, 5)
-    assert set(off.state_dict()) == {'classifier.weight', 'classifier.bias'}
-    x = torch.randn(2, 4, 3, 3)
-    maps = off.class_maps(x)
-    assert torch.equal(maps, off.classifier(x))
-    assert all(part is maps for part in off.split_maps(maps))
-
-
-@pytest.mark.parametrize('source', ['product', 'sum', 'softmax', 'cam'])
-@pytest.mark.parametrize('share', [True, False])
-def test_recam_maps(source, share):
-    head = recam_head(source, share_classifier=share, num_convs=1)
-    added = {n for n, _ in head.named_parameters() if 'recam' in n}
-    assert added == {'recam_classifier.weight'}
-    x = torch.randn(4, 4, 3, 6)
-    read = head.convs(x)
-    second = head.recam_classifier.weight[:, :, 0, 0]
-    after = head.classifier if share else head.graph_classifier
-    shown = []
-    assert torch.equal(head.embed(x), read)
-    for maps, first in ((head.class_maps(read), head.classifier),
-                        (head.graph_maps(read), after)):
-        logits, softmax, show = head.split_maps(maps)
-        torch.testing.assert_close(logits, first(read))
-        torch.testing.assert_close(softmax,
-                                   torch.einsum('kd,bdhw->bkhw', second, read))
-        weight = first.weight[:, :, 0, 0]
-        weight = dict(
-            product=weight * second, sum=weight + second,
-            softmax=second).get(source)
-        want = first(read) if weight is None else torch.einsum(
-            'kd,bdhw->bkhw', weight, read)
-        torch.testing.assert_close(show, want)
-        shown.append(want)
-    maps, group_maps = head.class_maps(read), head.graph_maps(read)
-    for name, want in (('cam', shown[0]), ('graph', shown[1]),
-                       ('mean', (shown[0] + shown[1]) / 2)):
-        out = head.predict_by_maps(
-            maps, group_maps, samples(), map_source=name)
-        torch.testing.assert_close(out[0].class_maps,
-                                   want[0, [1, 3]].clamp(min=0))
-        # scores are those of the first classifier
-        torch.testing.assert_close(out[0].pred_score,
-                                   after(read)[0].mean((1, 2)).sigmoid())
-
-
-def test_recam_losses():
-    head = recam_head(cam_weight=0.3, graph_weight=0.7)
-    x, node = torch.randn(2, 4, 4, 6, 7)
-    maps, group_maps = head.class_maps(x), head.graph_maps(node)
-    valid = torch.ones(4, 6, 7, dtype=torch.bool)
-    valid[:, 4:] = False
-    losses = head.loss_by_maps(maps, group_maps, samples(), valid)
-    alone = head.loss_by_maps(maps, maps, samples(), valid)
-    assert set(alone) == {'loss_cam', 'loss_cam_recam'}
-    plain = GroupCAMHead(4, 5, cam_weight=0.3, graph_weight=0.7)
-    want = plain.loss_by_maps(maps[:, :5], group_maps[:, :5], samples(), valid)
-    for name, feat, first in (('cam', x, maps), ('graph', node, group_maps)):
-        weight = dict(cam=0.3, graph=0.7)[name]
-        assert torch.equal(losses[f'loss_{name}'], want[f'loss_{name}'])
-        recam = weight * head.recam(first[:, :5], head.recam_classifier(feat),
-                                    targets(), valid)
-        torch.testing.assert_close(losses[f'loss_{name}_recam'], recam)
-    torch.testing.assert_close(alone['loss_cam_recam'],
-                               losses['loss_cam_recam'] / 0.3)
-    sum(losses.values()).backward()
-    assert all(p.grad is not None for p in head.parameters())
-
-
-def test_recam_in_a_stock_classifier():
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(
-            dict(
-                type='mmpretrain.ImageClassifier',
-                backbone=nn.Sequential(nn.Conv2d(3, 4, 3), Tuple()),
-                head=dict(
-                    type='group_wsss.GroupCAMHead',
-                    in_channels=4,
-                    num_classes=5,
-                    recam=dict())))
-    x = torch.randn(4, 3, 8, 8)
-    losses = model(x, samples(), mode='loss')
-    assert set(losses) == {'loss_cam', 'loss_cam_recam'}
-    score = model.head.classifier(model.backbone(x)[-1]).mean((2, 3))
-    out = model(x, samples(), mode='predict')
-    torch.testing.assert_close(out[0].pred_score, score[0].sigmoid())

@@ -25,8 +25,8 @@ def test_anchors_are_those_of_a_full_pass(name, padded):
     if padded:
         mask = torch.ones(6, 5, 4, dtype=torch.bool)
         mask[1, 3:] = False
-    full, = neck((x, ), 3, mask)
-    cheap, = neck((x, ), 3, mask, anchors_only=True)
+    full = neck.propagate(x, 3, mask)
+    cheap = neck.propagate(x, 3, mask, anchors_only=True)
     assert cheap.shape == full.shape
     torch.testing.assert_close(cheap[::3], full[::3])
     # the others skip the last round, or nothing would be saved
@@ -44,6 +44,6 @@ def test_last_round_has_one_receiver_a_group(monkeypatch):
 
     monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention',
                         spy)
-    neck((torch.randn(8, 8, 3, 3), ), 4, anchors_only=True)
+    neck.propagate(torch.randn(8, 8, 3, 3), 4, anchors_only=True)
     # receivers of both groups, senders
     assert asked == [(2 * 4, 3), (2 * 1, 3)]
