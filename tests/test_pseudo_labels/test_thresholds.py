@@ -5,7 +5,6 @@ import pytest
 from group_wsss.pseudo_labels.thresholds import (IMAGE_WEIGHT, NUM_BINS, otsu,
                                                  score_histogram)
 from group_wsss.structures import ScoreMap
-from group_wsss.structures.dump import labeler_threshold
 
 
 def _score_map(maps, size=None):
@@ -80,18 +79,3 @@ def test_otsu_of_nothing_to_part(bins):
     histogram = np.zeros(NUM_BINS, dtype=np.int64)
     histogram[list(bins)] = 5
     assert otsu(histogram) == .5
-
-
-@pytest.mark.parametrize('manifest, want', [
-    (dict(labeler=dict(type='ThresholdLabeler', bg_threshold=0.3)), 0.3),
-    (dict(
-        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu'),
-        chosen_thresholds=[0.1, 0.4]), 0.4),
-    (dict(labeler=dict(type='ThresholdLabeler', bg_threshold='otsu')), None),
-    (dict(labeler=dict(type='SaliencyLabeler', bg_threshold=0.3)), None),
-    (dict(labeler=dict(type='ThresholdLabeler', bg_threshold=3)), None),
-    (dict(labeler=None), None),
-    ({}, None),
-])
-def test_threshold_that_a_manifest_names(manifest, want):
-    assert labeler_threshold(manifest) == want

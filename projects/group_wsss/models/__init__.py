@@ -17,6 +17,6 @@ __all__ = [
     'CoAttention', 'CoAttentionGNN', 'CollisionCrossEntropy', 'ConvGRU',
     'EffNetLite0', 'FeatureCache', 'GatedCRFLoss', 'GraphDropout', 'GroupCAM',
     'GroupCAMHead', 'GroupCAMTTA', 'GroupDataPreprocessor', 'PCAWhitening',
-    'PixelAdaptiveRefinement', 'Projection', 'ScoreWeightedCrossEntropy', 'SoftCrossEntropy',
-    'VGGOS8', 'build_weak_encoder_decoder'
+    'PixelAdaptiveRefinement', 'Projection', 'ScoreWeightedCrossEntropy',
+    'SoftCrossEntropy', 'VGGOS8', 'build_weak_encoder_decoder'
 ]

@@ -165,7 +165,8 @@ def test_projection_is_between_backbone_and_graph():
     feats = model.extract_feat(x, samples(2))
     torch.testing.assert_close(feats.before, want)
     assert feats.after.shape == feats.before.shape == (4, 6, 8, 8)
-    logit = build(logit=True, neck=dict(projection=dict(num_convs=1, channels=8)))
+    logit = build(
+        logit=True, neck=dict(projection=dict(num_convs=1, channels=8)))
     logit.init_weights()
     part = logit.neck.projection
     assert part.classifier.weight.std() < 0.03 < part.convs[0].weight.std()

@@ -145,5 +145,3 @@ def anchors_of(data_samples: Sequence[DataSample]) -> List[int]:
         i for i, sample in enumerate(data_samples)
         if sample.get('group_slot', 0) == 0
     ]
-
-
