@@ -71,7 +71,7 @@ def dump(model: nn.Module, images: torch.Tensor,
         for i, sample in enumerate(done):
             sample.set_metainfo(
                 dict(img_id=f'image_{i}', ori_shape=images.shape[2:]))
-            labels.add(ScoreMap.from_sample(sample))
+            labels.take(ScoreMap.from_sample(sample))
 
     return call
 

@@ -252,21 +252,21 @@ def test_refiners_and_dumps(value, tmp_path):
     step = dict(type='group_wsss.Spoiler', value=value)
     writer = LabelWriter(str(tmp_path / 'out'), ['x', 'y'])
     labeler = TASK_UTILS.build(dict(type='group_wsss.ThresholdLabeler'))
-    LabelDump(writer, labeler).add(maps)
+    LabelDump(writer, labeler).take(maps)
     writer.finish()
     before = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
     assert len(before) == 3
     writer.begin()
     dump = LabelDump(writer, labeler, Refiners([step]), keep_scores=True)
     with pytest.raises(InputError, match='sub/a: Spoiler made NaN or inf'):
-        dump.add(maps)
+        dump.take(maps)
     sample = DataSample()
     sample.set_field('sub/a', 'img_id', field_type='metainfo')
     sample.set_field((6, 8), 'ori_shape', field_type='metainfo')
     sample.class_ids = torch.tensor([1])
     sample.class_maps = torch.full((1, 3, 4), value)
     with pytest.raises(InputError, match='sub/a: class maps hold NaN or inf'):
-        dump.add(ScoreMap.from_sample(sample))
+        dump.take(ScoreMap.from_sample(sample))
     after = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
     assert after == before
 

@@ -243,12 +243,12 @@ class AttentionAccumulationHook(Hook):
         ids = score_map.class_ids
         strong = scores[ids] >= self.min_score
         if strong.any():
-            self._maps.add(
+            self._maps.merge(
                 self._sized(
                     ScoreMap(score_map.img_id, score_map.ori_shape,
                              ids[strong], maps[strong])))
         if last and not strong.all():
-            self._last.add(
+            self._last.merge(
                 self._sized(
                     ScoreMap(score_map.img_id, score_map.ori_shape,
                              ids[~strong], maps[~strong])))
@@ -288,7 +288,7 @@ class AttentionAccumulationHook(Hook):
         for score_map in found:
             score_map.save(output_path(merged_dir, score_map.img_id, '.npz'))
             if dump is not None:
-                dump.add(score_map)
+                dump.take(score_map)
         counts = {}
         if dump is not None:
             # the first process speaks for all
