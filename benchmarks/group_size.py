@@ -153,7 +153,7 @@ def run_row(name: str, extra: List[str], seed: int, work_dir: str,
     command = [
         'python', 'tools/train.py', CONFIG, '--work-dir', work_dir,
         '--cfg-options', f'randomness.seed={seed}',
-        f'custom_hooks.0.labeler.bg_threshold={THRESHOLD}', *extra
+        f'default_hooks.pseudo_labels.labeler.bg_threshold={THRESHOLD}', *extra
     ]
     print(f'{name}, seed {seed}: {" ".join(command)}', flush=True)
     start = time.time()

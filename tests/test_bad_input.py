@@ -203,7 +203,7 @@ def test_a_failed_dump_leaves_the_old_one_alone(data, tool, tmp_path):
     old = labels_in(work_dir)
     truncated(data / 'JPEGImages' / 'tiny_6.jpg')
     # everything is background now
-    line = tool('test', 'custom_hooks.0.labeler.bg_threshold=1.0')
+    line = tool('test', 'default_hooks.pseudo_labels.labeler.bg_threshold=1.0')
     assert 'tiny_6.jpg: truncated' in line
     assert labels_in(work_dir) == old
 
@@ -314,7 +314,7 @@ def test_work_dir_in_a_file(command, data, tool, tmp_path):
 def test_output_folder_is_a_file(command, data, tool, tmp_path):
     target = tmp_path / 'taken'
     target.write_text('precious')
-    line = tool(command, f'custom_hooks.0.out_dir={target}')
+    line = tool(command, f'default_hooks.pseudo_labels.out_dir={target}')
     assert line.startswith(f'{target}: cannot create the folder')
     assert target.read_text() == 'precious'
     assert not (tmp_path / 'work' / 'iter_2.pth').exists()
@@ -432,8 +432,8 @@ def test_missing_config(command, tool, tmp_path):
     ('model.head.type', 'group_wsss.GroupCamHead'),
     ('{}_dataloader.dataset.type', 'VOCImageLevl'),
     ('{}_dataloader.dataset.pipeline.0.type', 'group_wsss.LoadFoto'),
-    ('custom_hooks.0.type', 'group_wsss.PseudoLabelsHook'),
-    ('custom_hooks.0.labeler.type', 'ThresholdLabeller'),
+    ('default_hooks.pseudo_labels.type', 'group_wsss.PseudoLabelsHook'),
+    ('default_hooks.pseudo_labels.labeler.type', 'ThresholdLabeller'),
     ('optim_wrapper.optimizer.type', 'SDG'),
 ])
 def test_misspelt_type(command, key, value, data, tool, tmp_path):

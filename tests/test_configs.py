@@ -279,7 +279,7 @@ def test_stage1_sees_no_masks(path):
     assert 'group_check' in cfg.default_hooks
     assert cfg.custom_imports.imports == ['group_wsss']
     assert not cfg.custom_imports.allow_failed_imports
-    hooks = [hook.type for hook in cfg.custom_hooks]
+    hooks = [hook.type for hook in cfg.default_hooks.values()]
     assert {
         'group_wsss.PseudoLabelHook', 'group_wsss.AttentionAccumulationHook'
     } & set(hooks)
@@ -326,7 +326,8 @@ def test_stage2_names(path):
 
 def test_stage2_looks_where_stage1_writes(monkeypatch):
     monkeypatch.delenv('PSEUDO_DIR', raising=False)
-    hook, = Config.fromfile(ROOT / 'configs/group_wsss/voc.py').custom_hooks
+    cfg = Config.fromfile(ROOT / 'configs/group_wsss/voc.py')
+    hook = cfg.default_hooks.pseudo_labels
     assert hook.get('out_dir') is None  # <work_dir>/pseudo_labels
     for path in STAGE2:
         cfg = Config.fromfile(path)
@@ -477,7 +478,7 @@ def test_reference_choices():
             optimizer.nesterov, optimizer.weight_decay) == ('SGD', 1e-3, 0.9,
                                                             True, 5e-4)
     assert cfg.param_scheduler[0].milestones == [5, 10]
-    hook, = cfg.custom_hooks
+    hook = cfg.default_hooks.pseudo_labels
     assert hook.type == 'group_wsss.AttentionAccumulationHook'
     assert (hook.begin_epoch, hook.anchors_only, hook.min_score) == (1, True,
                                                                      0.1)

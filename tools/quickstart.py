@@ -110,7 +110,7 @@ def plan(args: argparse.Namespace) -> List[Stage]:
         last = f'{{last:{work / (key + "-train")}}}'
         add(f'{key}-maps', f'stage 1, {title}: class maps for the sheet',
             'test', STAGE1, [last],
-            own + ['custom_hooks.0.keep_scores=True',
+            own + ['default_hooks.pseudo_labels.keep_scores=True',
                    'test_dataloader.dataset.dataset.ann_file='
                    'ImageSets/val_cls.txt'], {}, [f'{key}-train'],
             ['pseudo_labels/manifest.json'])  # yapf: disable

@@ -59,8 +59,3 @@ default_hooks = dict(
     logger=dict(interval=1, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=2))
 log_processor = dict(by_epoch=False)
-custom_hooks = [
-    dict(
-        type='group_wsss.PseudoLabelHook',
-        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.35))
-]
