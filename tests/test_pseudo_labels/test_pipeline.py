@@ -2,7 +2,8 @@
 """The steps of a pipeline against a plain loop over all images."""
 import numpy as np
 
-from group_wsss.pseudo_labels import LabelPipeline, Refiners, ThresholdLabeler
+from group_wsss.pseudo_labels import (LabelDump, LabelPipeline, LabelWriter,
+                                      Refiners, ThresholdLabeler)
 from group_wsss.pseudo_labels.thresholds import otsu, score_histogram
 from group_wsss.structures import ScoreMap
 
@@ -48,3 +49,17 @@ def test_a_rule_waits_for_all():
         np.testing.assert_array_equal(again.maps, score_map.maps / 2)
         np.testing.assert_array_equal(
             label, np.where(score_map.maps[0] / 2 > np.float32(want), 2, 0))
+
+
+def test_a_dump_counts_the_scores_that_it_stores(tmp_path):
+    writer = LabelWriter(str(tmp_path / 'out'), ('a', 'b'))
+    writer.begin()
+    dump = LabelDump(writer, ThresholdLabeler('otsu'))
+    # float16 rounds it down to an edge between two bins
+    score_map = ScoreMap('x', (1, 1), [1],
+                         np.full((1, 1, 1), 0.5 + 1e-5, np.float32))
+    dump.take(score_map)
+    before = score_histogram(score_map)
+    assert dump.histogram.argmax() == before.argmax() - 1
+    dump.leave_out(['x'])
+    assert not dump.histogram.any()
