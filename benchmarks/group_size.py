@@ -32,11 +32,7 @@ THRESHOLD = 0.4
 
 def options(train_k: int, test_k: int, *more: str) -> List[str]:
     """``--cfg-options`` that set the group sizes of training and test."""
-    return [
-        f'model.group_size={train_k}',
-        f'train_dataloader.batch_sampler.group_size={train_k}',
-        f'test_dataloader.dataset.group_size={test_k}', *more
-    ]
+    return [f'group_size={train_k}', f'test_group_size={test_k}', *more]
 
 
 COATTENTION = 'model.neck.coattention'
@@ -80,17 +76,17 @@ ABLATIONS: Dict[str, List[str]] = {
     options(4, 16, 'model.neck.dropout._delete_=True',
             'model.neck.dropout.type=group_wsss.GraphDropout'),
     'the released graph on the same features, K=3, T=3':
-    options(3, 3, 'train_dataloader.batch_size=15', 'model.node=logit',
-            'model.head.cam_weight=0.2', 'model.head.graph_weight=0.5',
-            'model.neck.in_channels=20', 'model.neck.num_steps=3',
-            'model.neck.update=gru', 'model.neck.aggregation=concat',
-            'model.neck.dropout._delete_=True',
-            'model.neck.dropout.type=group_wsss.GraphDropout',
-            f'{COATTENTION}.key=learned', f'{COATTENTION}.key_channels=10',
-            f'{COATTENTION}.normalize=False', f'{COATTENTION}.scale=1.0',
-            f'{COATTENTION}.softmax=sender', f'{COATTENTION}.gate=True',
-            'test_dataloader.dataset.match=exact',
-            'model.test_cfg.map_source=mean'),
+    options(
+        3, 3, 'train_dataloader.batch_size=15', 'model.head.cam_weight=0.2',
+        'model.head.graph_weight=0.5', 'model.neck.projection.num_convs=0',
+        'model.neck.projection.num_classes=20', 'model.head.in_channels=None',
+        'model.neck.num_steps=3', 'model.neck.update=gru',
+        'model.neck.aggregation=concat', 'model.neck.dropout._delete_=True',
+        'model.neck.dropout.type=group_wsss.GraphDropout',
+        f'{COATTENTION}.key=learned', f'{COATTENTION}.key_channels=10',
+        f'{COATTENTION}.normalize=False', f'{COATTENTION}.scale=1.0',
+        f'{COATTENTION}.softmax=sender', f'{COATTENTION}.gate=True',
+        'test_dataloader.dataset.match=exact', 'model.head.map_source=mean'),
     'K=4, 16 pooled tokens a sender':
     options(4, 16, f'{COATTENTION}.pool_size=4'),
     'K=4, trained in bfloat16, channels last':
@@ -153,7 +149,7 @@ def run_row(name: str, extra: List[str], seed: int, work_dir: str,
     command = [
         'python', 'tools/train.py', CONFIG, '--work-dir', work_dir,
         '--cfg-options', f'randomness.seed={seed}',
-        f'custom_hooks.0.labeler.bg_threshold={THRESHOLD}', *extra
+        f'default_hooks.pseudo_labels.labeler.bg_threshold={THRESHOLD}', *extra
     ]
     print(f'{name}, seed {seed}: {" ".join(command)}', flush=True)
     start = time.time()

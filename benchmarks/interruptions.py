@@ -43,11 +43,6 @@ from group_wsss.utils.files import atomic_write, make_folder
 STAGE1 = '''
 _base_ = '{root}/configs/group_wsss/toy.py'
 labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.4)
-custom_hooks = [
-    dict(type='group_wsss.AttentionAccumulationHook', labeler=labeler),
-    dict(type='group_wsss.PseudoLabelHook', labeler=labeler,
-         keep_scores=True)
-]
 train_dataloader = dict(
     batch_size=4, num_workers=2, persistent_workers=True,
     sampler=dict(type='DefaultSampler'))
@@ -62,7 +57,10 @@ param_scheduler = [
 ]
 default_hooks = dict(
     logger=dict(interval=1, log_metric_by_epoch=True),
-    checkpoint=dict(by_epoch=True, interval=1, max_keep_ckpts=1))
+    checkpoint=dict(by_epoch=True, interval=1, max_keep_ckpts=1),
+    accumulation=dict(
+        type='group_wsss.AttentionAccumulationHook', labeler=labeler),
+    pseudo_labels=dict(labeler=labeler, keep_scores=True))
 log_processor = dict(by_epoch=True)
 '''
 STAGE2 = '''

@@ -106,12 +106,11 @@ def peer_maps(model: nn.Module, images: Sequence[Tensor]) -> tuple:
         tuple[list[Tensor], list[Tensor]]: Logits ``(1, C, h, w)``.
     """
     feats = [model.backbone(image)[-1] for image in images]
-    read = [model.head.embed(feat) for feat in feats]
-    before = [model.head.class_maps(one) for one in read]
-    if model.node == 'logit':
-        return before, peer_graph(model.neck, before)
-    after = peer_graph(model.neck, read)
-    return before, [model.head.graph_maps(state) for state in after]
+    before = [model.neck.project(feat) for feat in feats]
+    after = peer_graph(model.neck, before)
+    own = model.head.graph_classifier or model.head.classifier
+    return ([model.head.classifier(state)
+             for state in before], [own(state) for state in after])
 
 
 def peer_loss(model: nn.Module, before: Sequence[Tensor],

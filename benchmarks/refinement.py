@@ -33,15 +33,13 @@ STAGE2 = 'configs/deeplabv3/deeplabv3_effnet-lite0_voc-layout.py'
 # table of group sizes. Refined scores are equal with background at 0.5.
 RAW, REFINED = 0.4, 0.5
 HOOKS = '''_base_ = {base!r}
-custom_hooks = [
-    dict(type='group_wsss.PseudoLabelHook', keep_scores=True,
-         labeler=dict(type='group_wsss.ThresholdLabeler',
-                      bg_threshold='otsu')),
-    {more}
-]
+default_hooks = dict(
+    pseudo_labels=dict(
+        keep_scores=True, labeler=dict(bg_threshold='otsu')),
+    {more})
 '''
-ACCUMULATE = (
-    "dict(type='group_wsss.AttentionAccumulationHook', begin_iter=125)")
+ACCUMULATE = ("accumulation=dict(type='group_wsss.AttentionAccumulationHook', "
+              'begin_iter=125)')
 
 
 class Step(NamedTuple):

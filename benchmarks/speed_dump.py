@@ -50,7 +50,7 @@ def ours(samples: List[BaseDataElement], folder: str) -> None:
     writer.begin()
     dump = LabelDump(writer, ThresholdLabeler(THRESHOLD))
     for sample in samples:
-        dump.add(ScoreMap.from_sample(sample))
+        dump.take(ScoreMap.from_sample(sample))
     writer.finish()
 
 

@@ -10,13 +10,14 @@ import copy
 import os.path as osp
 import random
 import tempfile
+from functools import partial
 from itertools import islice
 from typing import Dict, List, Optional
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import DefaultSampler, pseudo_collate
+from mmengine.dataset import DefaultSampler
 from mmengine.registry import init_default_scope
 from peer import peer_loss, peer_maps, peer_partners, peer_write_maps
 from PIL import Image
@@ -24,7 +25,7 @@ from speed_common import ROOT, paired, ratio, seconds
 from torch import nn
 from torch.utils.data import DataLoader
 
-from group_wsss.datasets import GroupBatchSampler, VOCImageLevel
+from group_wsss.datasets import GroupBatchSampler, VOCImageLevel, group_collate
 from group_wsss.registry import MODELS
 from group_wsss.structures import ScoreMap
 from group_wsss.utils.errors import InputError
@@ -41,12 +42,13 @@ def build(name: str, cached: bool) -> nn.Module:
         osp.join(CONFIGS, 'group_wsss', 'reference.py')).model
     model = Config.fromfile(
         osp.join(CONFIGS, '_base_', 'models', f'{name}.py')).model
+    width = model.neck.in_channels
     model.neck = released.neck
+    model.neck.update(in_channels=width, group_size=GROUP_SIZE)
+    model.neck.projection.num_convs = 0
     model.update(
-        group_size=GROUP_SIZE,
-        node='logit',
         data_preprocessor=dict(mean=[127.] * 3, std=[128.] * 3, to_rgb=True))
-    model.head.update(cam_weight=0.2, graph_weight=0.5)
+    model.head.update(in_channels=None, cam_weight=0.2, graph_weight=0.5)
     model.backbone.init_cfg = None
     if 'weights' in model.backbone:
         model.backbone.weights = None
@@ -72,8 +74,9 @@ class Ours:
             data,
             batch_sampler=GroupBatchSampler(
                 sampler, GROUPS_A_BATCH * GROUP_SIZE, group_size=GROUP_SIZE),
-            collate_fn=pseudo_collate)
+            collate_fn=partial(group_collate, group_size=GROUP_SIZE))
         self.model = model
+        self.model.attach_class_maps = True
         self.bfloat16 = bfloat16
         self.optimizer = torch.optim.SGD(model.parameters(), 1e-5)
         self.maps: Dict[str, ScoreMap] = {}

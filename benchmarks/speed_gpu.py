@@ -27,7 +27,7 @@ def train(model: nn.Module, images: torch.Tensor,
           dtype: torch.dtype) -> Callable[[], None]:
     """A step of ours under autocast."""
     optimizer = torch.optim.SGD(model.parameters(), 1e-6)
-    samples = samples_of(len(images))
+    samples = samples_of(len(images), GROUP_SIZE)
 
     def call() -> None:
         with torch.autocast(images.device.type, dtype):
@@ -43,7 +43,8 @@ def peer_train(model: nn.Module, images: torch.Tensor) -> Callable[[], None]:
     """Steps of the peer, one for each group, in fp32."""
     optimizer = torch.optim.SGD(model.parameters(), 1e-6)
     targets = multi_hot(
-        samples_of(GROUP_SIZE), model.head.num_classes, images.device)
+        samples_of(GROUP_SIZE, GROUP_SIZE), model.head.num_classes,
+        images.device)
 
     def call() -> None:
         for group in images.split(GROUP_SIZE):
@@ -62,7 +63,7 @@ def dump(model: nn.Module, images: torch.Tensor,
     def call() -> None:
         writer = DumpWriter(folder, VOC_CLASSES)
         labels = LabelDump(writer, ThresholdLabeler(THRESHOLD))
-        samples = samples_of(len(images))
+        samples = samples_of(len(images), GROUP_SIZE)
         model.eval()
         with torch.inference_mode(), torch.autocast(images.device.type,
                                                     torch.bfloat16):
@@ -71,7 +72,7 @@ def dump(model: nn.Module, images: torch.Tensor,
         for i, sample in enumerate(done):
             sample.set_metainfo(
                 dict(img_id=f'image_{i}', ori_shape=images.shape[2:]))
-            labels.add(ScoreMap.from_sample(sample))
+            labels.take(ScoreMap.from_sample(sample))
 
     return call
 

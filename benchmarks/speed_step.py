@@ -43,7 +43,6 @@ def build(name: str,
     init_default_scope('group_wsss')
     path = osp.join(ROOT, 'configs', '_base_', 'models', f'{name}.py')
     cfg = Config.fromfile(path).model
-    cfg.group_size = group_size
     if 'weights' in cfg.backbone:
         cfg.backbone.weights = None
     cfg.backbone.init_cfg = None
@@ -57,17 +56,23 @@ def build(name: str,
     return model.train()
 
 
-def samples_of(number: int) -> List[DataSample]:
+def samples_of(number: int, group_size: int) -> List[DataSample]:
     """Labels of made-up images: two classes each, one for all."""
-    return [DataSample().set_gt_label([0, 1 + i % 19]) for i in range(number)]
+    return [
+        DataSample(metainfo=dict(group_slot=i % group_size)).set_gt_label(
+            [0, 1 + i % 19]) for i in range(number)
+    ]
 
 
-def step(model: nn.Module, images: torch.Tensor,
-         optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+def step(model: nn.Module,
+         images: torch.Tensor,
+         optimizer: torch.optim.Optimizer,
+         group_size: int = 4) -> Callable[[], None]:
     """Loss, gradients and update."""
 
     def call() -> None:
-        losses = model(images, samples_of(len(images)), mode='loss')
+        losses = model(
+            images, samples_of(len(images), group_size), mode='loss')
         optimizer.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
         optimizer.step()
@@ -101,7 +106,8 @@ def measure_row(title: str, name: str, side: int, images: int,
     for key, model in models.items():
         model = model.to(args.device)
         calls[key] = step(model, batch,
-                          torch.optim.SGD(model.parameters(), 1e-6))
+                          torch.optim.SGD(model.parameters(), 1e-6),
+                          1 if key == 'K=1' else 4)
     times = paired(calls, args.repeats, args.device)
     peak = {key: peak_bytes(call, args.device) for key, call in calls.items()}
     return {

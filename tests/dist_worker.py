@@ -119,6 +119,7 @@ def train(root, world, name, **options):
     cfg = config(root / name, world, **options)
     cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
     cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    cfg.default_hooks.pop('pseudo_labels', None)
     cfg.custom_hooks = options.get('custom_hooks', [])
     cfg.auto_scale_lr = dict(base_batch_size=4, enable=True)
     runner = build_runner(cfg)

@@ -203,23 +203,22 @@ def test_a_failed_dump_leaves_the_old_one_alone(data, tool, tmp_path):
     old = labels_in(work_dir)
     truncated(data / 'JPEGImages' / 'tiny_6.jpg')
     # everything is background now
-    line = tool('test', 'custom_hooks.0.labeler.bg_threshold=1.0')
+    line = tool('test', 'default_hooks.pseudo_labels.labeler.bg_threshold=1.0')
     assert 'tiny_6.jpg: truncated' in line
     assert labels_in(work_dir) == old
 
 
 def test_group_larger_than_any_class(data, tool, tmp_path):
     # two images of each class
-    line = tool('train', 'group_size=4', 'model.group_size=4',
-                'train_dataloader.batch_sampler.group_size=4')
+    line = tool('train', 'group_size=4')
     assert line == 'group_size=4 is larger than the largest class (2 images)'
     assert not labels_in(tmp_path / 'work')
 
 
 def test_group_sizes_differ(data, tool, tmp_path):
-    line = tool('train', 'model.group_size=4')
-    assert 'train_dataloader.batch_sampler.group_size is 2' in line
-    assert 'model.group_size is 4' in line
+    line = tool('train', 'train_dataloader.batch_sampler.group_size=4')
+    assert 'train_dataloader.batch_sampler.group_size is 4' in line
+    assert 'group_size of the config is 2' in line
     line = tool('train', 'train_dataloader.batch_size=5')
     assert line == 'batch_size=5 is not a multiple of group_size=2'
     assert not labels_in(tmp_path / 'work')
@@ -314,7 +313,7 @@ def test_work_dir_in_a_file(command, data, tool, tmp_path):
 def test_output_folder_is_a_file(command, data, tool, tmp_path):
     target = tmp_path / 'taken'
     target.write_text('precious')
-    line = tool(command, f'custom_hooks.0.out_dir={target}')
+    line = tool(command, f'default_hooks.pseudo_labels.out_dir={target}')
     assert line.startswith(f'{target}: cannot create the folder')
     assert target.read_text() == 'precious'
     assert not (tmp_path / 'work' / 'iter_2.pth').exists()
@@ -432,8 +431,8 @@ def test_missing_config(command, tool, tmp_path):
     ('model.head.type', 'group_wsss.GroupCamHead'),
     ('{}_dataloader.dataset.type', 'VOCImageLevl'),
     ('{}_dataloader.dataset.pipeline.0.type', 'group_wsss.LoadFoto'),
-    ('custom_hooks.0.type', 'group_wsss.PseudoLabelsHook'),
-    ('custom_hooks.0.labeler.type', 'ThresholdLabeller'),
+    ('default_hooks.pseudo_labels.type', 'group_wsss.PseudoLabelsHook'),
+    ('default_hooks.pseudo_labels.labeler.type', 'ThresholdLabeller'),
     ('optim_wrapper.optimizer.type', 'SDG'),
 ])
 def test_misspelt_type(command, key, value, data, tool, tmp_path):

@@ -14,13 +14,13 @@ import torch
 import torch.nn as nn
 import yaml
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, RUNNERS
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from PIL import Image
 
 from group_wsss.datasets import COCO_CLASSES, generate_toy
-from group_wsss.engine.runner import settle_num_classes
+from group_wsss.engine.runner import settle_group_size, settle_num_classes
 from group_wsss.structures import ScoreMap
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,8 +159,8 @@ def small(cfg):
         loader = cfg.get(f'{name}_dataloader')
         if loader is not None:
             loader.update(num_workers=0, persistent_workers=False)
-    if 'group_size' in cfg.model:
-        cfg.train_dataloader.batch_size = cfg.model.group_size
+    if 'group_size' in cfg:
+        cfg.train_dataloader.batch_size = cfg.group_size
     for node in walk(cfg._cfg_dict):
         if node.get('type') == 'Resize' and 'keep_ratio' in node and (
                 cfg.default_scope == 'mmpretrain'):
@@ -174,7 +174,7 @@ def small(cfg):
 
 def build(cfg):
     """A runner that has built all that training would build."""
-    runner = Runner.from_cfg(cfg)
+    runner = RUNNERS.get(cfg.get('runner_type', 'Runner')).from_cfg(cfg)
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     if runner.param_schedulers:
@@ -195,12 +195,13 @@ def test_stage1(path, load):
     torch.manual_seed(0)
     cfg = load(path)
     runner = build(cfg)
-    k = cfg.model.group_size
+    k = cfg.group_size
     model, loader = runner.model, runner.train_loop.dataloader
     assert loader.batch_sampler.group_size == k
     batch = next(iter(loader))
     assert len(batch['inputs']) == k
-    weight = model.head.classifier.weight
+    weight = next(value for name, value in model.named_parameters()
+                  if name.endswith('classifier.weight'))
     before = weight.detach().clone()
     model.train()
     losses = model.train_step(batch, runner.optim_wrapper)
@@ -279,7 +280,7 @@ def test_stage1_sees_no_masks(path):
     assert 'group_check' in cfg.default_hooks
     assert cfg.custom_imports.imports == ['group_wsss']
     assert not cfg.custom_imports.allow_failed_imports
-    hooks = [hook.type for hook in cfg.custom_hooks]
+    hooks = [hook.type for hook in cfg.default_hooks.values()]
     assert {
         'group_wsss.PseudoLabelHook', 'group_wsss.AttentionAccumulationHook'
     } & set(hooks)
@@ -293,9 +294,8 @@ def test_stage1_names(path):
     if path.stem.startswith('voc_'):
         assert f'group_cam_{backbone}' in bases and 'voc12_cls' in bases
     cfg = Config.fromfile(path)
-    assert cfg.model.group_size == (
-        cfg.train_dataloader.batch_sampler.group_size)
-    assert cfg.train_dataloader.batch_size % cfg.model.group_size == 0
+    assert 'group_size' not in cfg.train_dataloader.batch_sampler
+    assert cfg.train_dataloader.batch_size % cfg.group_size == 0
     if 'auto_scale_lr' in cfg:
         assert cfg.auto_scale_lr.base_batch_size == (
             cfg.train_dataloader.batch_size)
@@ -326,7 +326,8 @@ def test_stage2_names(path):
 
 def test_stage2_looks_where_stage1_writes(monkeypatch):
     monkeypatch.delenv('PSEUDO_DIR', raising=False)
-    hook, = Config.fromfile(ROOT / 'configs/group_wsss/voc.py').custom_hooks
+    cfg = Config.fromfile(ROOT / 'configs/group_wsss/voc.py')
+    hook = cfg.default_hooks.pseudo_labels
     assert hook.get('out_dir') is None  # <work_dir>/pseudo_labels
     for path in STAGE2:
         cfg = Config.fromfile(path)
@@ -350,8 +351,9 @@ def test_optimizer_fits_backbone(backbone):
     assert cfg.optim_wrapper.optimizer.type == ('AdamW' if modern else 'SGD')
     assert cfg.train_cfg.max_epochs == 15
     assert cfg.param_scheduler[-1].end == 15
-    assert cfg.model.group_size == 4 and cfg.model.node == 'feature'
     neck = cfg.model.neck
+    assert cfg.group_size == 4
+    assert 'num_classes' not in neck.get('projection', {})
     assert neck.num_steps == 3 and neck.get('dropout', True)
     assert neck.get('update', 'gru') == 'gru'
 
@@ -403,15 +405,16 @@ def test_reference_equals_plain_loops(coins, monkeypatch):
     cfg = released()
     torch.manual_seed(0)
     cfg.model.backbone = None
+    settle_group_size(cfg)
     model_cfg = cfg.model.to_dict()
     model_cfg['backbone'] = nn.Sequential(
         nn.Conv2d(3, 512, 3, stride=2, padding=1), nn.ReLU())
     model = MODELS.build(model_cfg)
-    assert (model.group_size, model.neck.num_steps,
+    assert (model.neck.group_size, model.neck.num_steps,
             model.head.num_classes) == (plain.K, plain.T, plain.CLASSES)
-    model.head.init_weights()
+    model.neck.projection.init_weights()
     # maps of some size, so that gate, softmax and tanh have work to do
-    nn.init.normal_(model.head.classifier.weight, std=0.1)
+    nn.init.normal_(model.neck.projection.classifier.weight, std=0.1)
     model = model.double().train()
     images = torch.randn(
         plain.K, 3, 12, 14, dtype=torch.double, requires_grad=True)
@@ -455,7 +458,9 @@ def test_reference_choices():
     cfg = released()
     model = cfg.model
     assert model.backbone.type == 'group_wsss.VGGOS8'
-    assert (model.head.num_convs, model.head.conv_channels) == (3, 512)
+    assert model.neck.projection == dict(
+        num_convs=3, channels=512, num_classes=20)
+    assert model.head.in_channels is None
     assert model.neck.coattention.key_channels == 10
     assert model.neck.dropout == dict(
         type='group_wsss.GraphDropout',
@@ -469,7 +474,7 @@ def test_reference_choices():
     assert (cfg.train_pipeline[1].scale,
             cfg.train_pipeline[1].edge) == (256, 'short')
     loader = cfg.train_dataloader
-    assert loader.batch_size == loader.batch_sampler.group_size == 3
+    assert loader.batch_size == cfg.group_size == 3
     assert loader.batch_sampler.match == 'exact'
     assert loader.dataset.pipeline == cfg.train_pipeline
     optimizer = cfg.optim_wrapper.optimizer
@@ -477,7 +482,7 @@ def test_reference_choices():
             optimizer.nesterov, optimizer.weight_decay) == ('SGD', 1e-3, 0.9,
                                                             True, 5e-4)
     assert cfg.param_scheduler[0].milestones == [5, 10]
-    hook, = cfg.custom_hooks
+    hook = cfg.default_hooks.pseudo_labels
     assert hook.type == 'group_wsss.AttentionAccumulationHook'
     assert (hook.begin_epoch, hook.anchors_only, hook.min_score) == (1, True,
                                                                      0.1)

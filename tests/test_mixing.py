@@ -94,9 +94,9 @@ MMPRETRAIN = {
         neck=dict(_delete_=True, type='group_wsss.CoAttentionGNN',
         in_channels=2048, group_size=2))""", 'CoAttentionGNN'),
     'recam': (RESNET, """model = dict(type='group_wsss.GroupCAM', neck=None,
-        head=dict(_delete_=True, type='group_wsss.GroupCAMHead',
-        in_channels=2048, num_classes=1000, recam=dict()))""", 'ReCAMLoss'),
-    'equivariance': (RESNET, """model = dict(type='group_wsss.GroupCAM',
+        head=dict(_delete_=True, type='group_wsss.ReCAMHead',
+        in_channels=2048, num_classes=1000))""", 'ReCAMLoss'),
+    'equivariance': (RESNET, """model = dict(type='group_wsss.SEAMGroupCAM',
         equivariance=dict(scale=0.5))""", 'EquivarianceLoss'),
     'cam-head': (CSRA, """model = dict(head=dict(_delete_=True,
         type='group_wsss.GroupCAMHead', in_channels=2048, num_classes=20))""",
@@ -537,8 +537,7 @@ def test_small_parts(scope, toy):
     """What a config names by its type is found from every scope."""
     with DefaultScope.overwrite_default_scope(scope):
         for name in ('PseudoLabelHook', 'AttentionAccumulationHook',
-                     'GroupCheckHook', 'GroupResumeHook',
-                     'WeakSupervisionHook'):
+                     'GroupResumeHook', 'WeakSupervisionHook'):
             hook = HOOKS.build(dict(type=f'group_wsss.{name}'))
             assert type(hook).__name__ == name
         METRICS.build(dict(type='group_wsss.CAMIoU', ann_dir=str(toy)))
@@ -641,9 +640,10 @@ def test_mmpretrain_runs(load, toy, tmp_path):
     line = image_level(toy) + f"""
 model = dict(type='group_wsss.GroupCAM', head=dict(num_classes=6),
     neck=dict(_delete_=True, type='group_wsss.CoAttentionGNN',
-              in_channels=2048, group_size=2))
+              in_channels=2048))
 train_dataloader.update(batch_sampler=dict(
-    type='group_wsss.GroupBatchSampler', group_size=2, match='any'))
+    type='group_wsss.GroupBatchSampler', group_size=2, match='any'),
+    collate_fn=dict(type='group_wsss.group_collate', group_size=2))
 val_dataloader = val_cfg = val_evaluator = None
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip',
              'flip_direction')
@@ -665,7 +665,6 @@ test_cfg = dict(type='group_wsss.TTATestLoop')
 test_evaluator = dict(_delete_=True, type='group_wsss.CAMIoU',
                       ann_dir='{toy}/SegmentationClass')
 custom_hooks = [dict(type='group_wsss.PseudoLabelHook'),
-                dict(type='group_wsss.GroupCheckHook'),
                 dict(type='group_wsss.WeakSupervisionHook')]"""
     cfg = short(load('mmpretrain', RESNET, line), tmp_path)
     cfg.train_cfg = dict(by_epoch=True, max_epochs=1)

@@ -97,7 +97,7 @@ def test_the_runner_counts_the_classes(tool, toy, tmp_path, monkeypatch):
     one.write_text(
         FROM_DATA.format(str(STAGE1)) + 'model = dict(head=dict('
         "num_classes='from_data'))\ntest_cfg = test_dataloader = None\n"
-        'test_evaluator = custom_hooks = None\n')
+        'test_evaluator = None\n')
     tool('mmpretrain', 'train', one, '--work-dir', tmp_path / 'work1',
          '--cfg-options', *SMALL1[:-1])
     weights = Config.fromfile(tmp_path / 'work1/one.py').model.head

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from group_wsss.contrib.reliability import NonFiniteHook
 from group_wsss.engine.refine import RefineJob, refine_dump
 from group_wsss.evaluation import class_scores, confusion_matrix, mean_known
-from group_wsss.models.utils import pool_maps
+from group_wsss.models.utils import GroupMaps, pool_maps
 from group_wsss.pseudo_labels import LabelDump, Refiners
 from group_wsss.pseudo_labels.refiners.base import BaseRefiner
 from group_wsss.pseudo_labels.thresholds import NUM_BINS, otsu, score_histogram
@@ -252,21 +252,21 @@ def test_refiners_and_dumps(value, tmp_path):
     step = dict(type='group_wsss.Spoiler', value=value)
     writer = DumpWriter(str(tmp_path / 'out'), ['x', 'y'])
     labeler = TASK_UTILS.build(dict(type='group_wsss.ThresholdLabeler'))
-    LabelDump(writer, labeler).add(maps)
+    LabelDump(writer, labeler).take(maps)
     writer.finish()
     before = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
     assert len(before) == 3
     writer.begin()
     dump = LabelDump(writer, labeler, Refiners([step]), keep_scores=True)
     with pytest.raises(InputError, match='sub/a: Spoiler made NaN or inf'):
-        dump.add(maps)
+        dump.take(maps)
     sample = DataSample()
     sample.set_field('sub/a', 'img_id', field_type='metainfo')
     sample.set_field((6, 8), 'ori_shape', field_type='metainfo')
     sample.class_ids = torch.tensor([1])
     sample.class_maps = torch.full((1, 3, 4), value)
     with pytest.raises(InputError, match='sub/a: class maps hold NaN or inf'):
-        dump.add(ScoreMap.from_sample(sample))
+        dump.take(ScoreMap.from_sample(sample))
     after = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
     assert after == before
 
@@ -394,13 +394,9 @@ def test_classifier_losses(present, fill):
     for value in pair(*views, target).values():
         finite_gradient(value, maps)
     head = MODELS.build(
-        dict(
-            type='group_wsss.GroupCAMHead',
-            in_channels=5,
-            num_classes=3,
-            num_convs=0))
+        dict(type='group_wsss.GroupCAMHead', in_channels=None, num_classes=3))
     samples = [DataSample().set_gt_label(list(present)) for _ in range(2)]
-    for value in head.loss_by_maps(maps, maps * 1, samples).values():
+    for value in head.loss(GroupMaps(maps, maps * 1), samples).values():
         finite_gradient(value, maps)
     for mode in ('avg', 'max', 'topk'):
         finite_gradient(pool_maps(maps, mode=mode), maps)

@@ -238,7 +238,7 @@ def test_merging(one, two, three):
         for number, order in enumerate(((0, 1, 2), (2, 1, 0))):
             maps = ScoreAccumulator(f'{folder}/{number}/rank0')
             for i in order:
-                maps.add(parts[i])
+                maps.merge(parts[i])
                 if i == 1:
                     maps.flush()
             maps.flush()

@@ -21,16 +21,12 @@ def test_paper_learning_rates():
     model.neck = MODELS.build(
         dict(
             type='group_wsss.CoAttentionGNN',
-            in_channels=20,
+            in_channels=8,
             group_size=3,
+            projection=dict(num_convs=3, channels=8),
             aggregation='concat'))
     model.head = MODELS.build(
-        dict(
-            type='group_wsss.GroupCAMHead',
-            in_channels=8,
-            num_classes=20,
-            num_convs=3,
-            conv_channels=8))
+        dict(type='group_wsss.GroupCAMHead', in_channels=8, num_classes=20))
     optim = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     rates = {id(g['params'][0]): g['lr'] for g in optim.param_groups}
     seen = set()

@@ -319,7 +319,7 @@ def test_links_in_a_folder_of_attention(tmp_path, outside):
     folder = str(tmp_path / 'attention' / 'rank0')
     refused('a link to', remove_score_maps, [folder])
     maps = ScoreAccumulator(folder)
-    maps.add(ScoreMap('a', (2, 2), [0], np.ones((1, 1, 1))))
+    maps.merge(ScoreMap('a', (2, 2), [0], np.ones((1, 1, 1))))
     refused('a link to', maps.flush)
 
 

@@ -207,7 +207,9 @@ def main() -> None:
     from group_wsss.contrib.groups.label_plots import (plot_class_sizes,
                                                        plot_set_sizes)
     from group_wsss.contrib.groups.label_statistics import label_statistics
+    from group_wsss.engine.runner import settle_group_size
     from group_wsss.utils.files import atomic_write
+    settle_group_size(cfg)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     out = args.out or osp.join(cfg.work_dir,
                                'groups_test' if args.test else 'groups')

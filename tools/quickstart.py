@@ -30,8 +30,7 @@ CLASSES = ('ring', 'cross', 'wedge', 'checker', 'dots', 'bars')
 COLOURS = ((0, 0, 0), (235, 87, 87), (72, 187, 108), (244, 196, 62),
            (84, 126, 240), (198, 96, 214), (64, 196, 200))
 # K = 1 is the plain classifier; the same config otherwise
-PLAIN = ('model.group_size=1', 'train_dataloader.batch_sampler.group_size=1',
-         'test_dataloader.dataset.group_size=1')
+PLAIN = ('group_size=1', )
 WEAK = {'group': 'groups', 'k1': 'K = 1'}
 SHEET_ROWS = 8
 
@@ -110,7 +109,7 @@ def plan(args: argparse.Namespace) -> List[Stage]:
         last = f'{{last:{work / (key + "-train")}}}'
         add(f'{key}-maps', f'stage 1, {title}: class maps for the sheet',
             'test', STAGE1, [last],
-            own + ['custom_hooks.0.keep_scores=True',
+            own + ['default_hooks.pseudo_labels.keep_scores=True',
                    'test_dataloader.dataset.dataset.ann_file='
                    'ImageSets/val_cls.txt'], {}, [f'{key}-train'],
             ['pseudo_labels/manifest.json'])  # yapf: disable

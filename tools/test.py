@@ -72,12 +72,14 @@ def enable_tta(cfg, args: argparse.Namespace) -> None:
 def keep_scores(cfg, args: argparse.Namespace) -> None:
     """Make the hook that writes labels keep their scores."""
     hooks = [
-        hook for hook in cfg.get('custom_hooks', None) or []
-        if str(hook.get('type')).split('.')[-1] == 'PseudoLabelHook'
+        hook for hook in [
+            *(cfg.get('default_hooks', None) or {}).values(), *(
+                cfg.get('custom_hooks', None) or [])
+        ] if hook and str(hook.get('type')).split('.')[-1] == 'PseudoLabelHook'
     ]
     if not hooks:
         raise InputError(f'{args.config}: --keep-scores needs a '
-                         'PseudoLabelHook in custom_hooks')
+                         'PseudoLabelHook among its hooks')
     for hook in hooks:
         hook['keep_scores'] = True
 

@@ -19,7 +19,11 @@ default_hooks = dict(
     class_maps=dict(type='group_wsss.ClassMapVisualizationHook'),
     # a line an epoch; at the end what was written and what to type next
     epoch_summary=dict(type='group_wsss.EpochSummaryHook'),
-    run_summary=dict(type='group_wsss.RunSummaryHook'))
+    run_summary=dict(type='group_wsss.RunSummaryHook'),
+    # label images after training and in every test
+    pseudo_labels=dict(
+        type='group_wsss.PseudoLabelHook',
+        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.35)))
 
 env_cfg = dict(
     cudnn_benchmark=False,

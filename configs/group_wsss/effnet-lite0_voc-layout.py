@@ -67,14 +67,9 @@ train_cfg = dict(
 test_cfg = dict()
 default_hooks = dict(
     logger=dict(interval=25, log_metric_by_epoch=False),
-    checkpoint=dict(by_epoch=False, interval=50))
+    checkpoint=dict(by_epoch=False, interval=50),
+    pseudo_labels=dict(labeler=dict(bg_threshold=bg_threshold)))
 log_processor = dict(by_epoch=False)
-custom_hooks = [
-    dict(
-        type='group_wsss.PseudoLabelHook',
-        labeler=dict(
-            type='group_wsss.ThresholdLabeler', bg_threshold=bg_threshold))
-]
 next_step = ('DATA_ROOT={{$DATA_ROOT:data/voc-layout}} '
              'PSEUDO_DIR={pseudo_labels} python tools/train.py '
              'configs/deeplabv3/deeplabv3_effnet-lite0_voc-layout.py')

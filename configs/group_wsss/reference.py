@@ -18,8 +18,7 @@ model = dict(
         type='group_wsss.CoAttentionGNN',
         in_channels=512,
         # the class maps themselves are the states of the graph
-        projection=dict(
-            num_convs=3, channels=512, num_classes=num_classes),
+        projection=dict(num_convs=3, channels=512, num_classes=num_classes),
         num_steps=3,
         # two messages in a fixed order through one 3x3 convolution
         aggregation='concat',
@@ -91,22 +90,21 @@ train_dataloader = dict(
     dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(dataset=dict(pipeline=test_pipeline)))
 test_dataloader = dict(
-    dataset=dict(
-        match='exact',
-        dataset=dict(pipeline=test_pipeline)))
+    dataset=dict(match='exact', dataset=dict(pipeline=test_pipeline)))
 auto_scale_lr = dict(base_batch_size=group_size)
 
 # maps are gathered while training and labelled without saliency; give
 # `saliency_dir` to have the released rules as a whole
-custom_hooks = [
-    dict(
+default_hooks = dict(
+    # labels are made of the maps of training alone
+    pseudo_labels=dict(
+        _delete_=True,
         type='group_wsss.AttentionAccumulationHook',
         begin_epoch=1,
         anchors_only=True,
         min_score=0.1,
         keep_last=True,
-        labeler=dict(type='group_wsss.SaliencyLabeler'))
-]
+        labeler=dict(type='group_wsss.SaliencyLabeler')))
 next_step = ('PSEUDO_DIR={work_dir}/pseudo_labels_accumulated '
              'python tools/train.py configs/deeplabv3/'
              'deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py')

@@ -17,7 +17,7 @@ stages = [
         tool='train',
         config='../group_wsss/effnet-lite0_voc-layout.py',
         options={
-            'custom_hooks.0.keep_scores': True,
+            'default_hooks.pseudo_labels.keep_scores': True,
             'test_cfg.type': 'group_wsss.TTATestLoop'
         },
         leaves='pseudo_labels/manifest.json'),

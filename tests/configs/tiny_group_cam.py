@@ -45,9 +45,7 @@ train_dataloader = dict(
 test_dataloader = dict(
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(
-        match='any',
-        dataset=dict(pipeline=test_pipeline)))
+    dataset=dict(match='any', dataset=dict(pipeline=test_pipeline)))
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
@@ -56,8 +54,3 @@ default_hooks = dict(
     logger=dict(interval=1, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=2))
 log_processor = dict(by_epoch=False)
-custom_hooks = [
-    dict(
-        type='group_wsss.PseudoLabelHook',
-        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.35))
-]

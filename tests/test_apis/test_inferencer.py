@@ -62,8 +62,8 @@ def run(*parts):
     images = torch.stack([pixels(path) for path in paths])
     with torch.no_grad():
         feats = model.backbone(images)[-1]
-        nodes = model.neck((feats, ), group_size=len(paths))[-1]
-        return model.head.graph_maps(nodes)[0].numpy()
+        nodes = model.neck.propagate(feats, len(paths))
+        return model.head.classifier(nodes)[0].numpy()
 
 
 def unit(maps):
@@ -216,7 +216,7 @@ def test_steps(build, photos, weights):
                                   ThresholdLabeler(margin=0.3)(want))
     # without a word, those of the config's PseudoLabelHook
     cfg = Config.fromfile(CONFIG)
-    cfg.custom_hooks[0].update(
+    cfg.default_hooks.pseudo_labels.update(
         refiners=[dict(type='group_wsss.PixelAdaptive', bg_threshold=0.4)])
     other = GroupCAMInferencer(cfg, str(weights), show_progress=False)
     result = other(str(photos / 'n1.jpg'), tags=TAGS[1])[0]

@@ -22,10 +22,12 @@ BACKBONE = dict(
 
 
 def stage1(neck=None, head=None, data=None, backbone=BACKBONE, **changes):
+    kind = 'SEAMGroupCAM' if 'equivariance' in changes else 'GroupCAM'
+    head = dict(head or {})
     torch.manual_seed(0)
     net = MODELS.build(
         dict(
-            type='group_wsss.GroupCAM',
+            type=f'group_wsss.{kind}',
             backbone=backbone,
             neck=dict(
                 dict(
@@ -33,16 +35,19 @@ def stage1(neck=None, head=None, data=None, backbone=BACKBONE, **changes):
                     in_channels=32,
                     num_steps=2,
                     group_size=3), **(neck or {})),
-            head=dict(
-                type='group_wsss.GroupCAMHead',
-                in_channels=32,
-                num_classes=4,
-                **(head or {})),
+            head={
+                'type': 'group_wsss.GroupCAMHead',
+                'in_channels': 32,
+                'num_classes': 4,
+                **head
+            },
             data_preprocessor=dict(
                 mean=[120., 110., 100.], std=[50., 60., 70.], to_rgb=True)
             if data is None else data,
             **changes))
-    torch.nn.init.normal_(net.head.classifier.weight)
+    for name, value in net.named_parameters():
+        if name.endswith('.classifier.weight'):
+            torch.nn.init.normal_(value)
     return net.eval()
 
 
@@ -52,8 +57,8 @@ def by_hand(net, image):
     std = torch.tensor([50., 60., 70.])[:, None, None]
     with torch.no_grad():
         feats = net.backbone((image - mean) / std)[-1]
-        nodes = net.neck((feats, ), group_size=len(image))[-1]
-        maps = net.head.graph_maps(nodes)[:1]
+        nodes = net.neck.propagate(feats, len(image))
+        maps = net.head.classifier(nodes)[:1]
     return maps.mean((2, 3)).sigmoid().numpy(), maps.relu().numpy()
 
 
@@ -81,9 +86,11 @@ def test_stage1(group_size):
 
 @pytest.mark.parametrize(
     'options', [
-        dict(node='logit', neck=dict(in_channels=4)),
-        dict(test_cfg=dict(map_source='mean')),
-        dict(head=dict(recam=dict())),
+        dict(
+            neck=dict(projection=dict(num_convs=0, num_classes=4)),
+            head=dict(in_channels=None)),
+        dict(head=dict(map_source='mean')),
+        dict(head=dict(type='group_wsss.ReCAMHead')),
         dict(head=dict(pooling='topk', share_classifier=False)),
         dict(
             neck=dict(

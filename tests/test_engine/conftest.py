@@ -73,6 +73,8 @@ class ToyModel(BaseModel):
             if self.step == self.stop_after:
                 raise KeyboardInterrupt
             self.step += 1
+            for i, sample in enumerate(data_samples):
+                sample.set_metainfo(dict(group_slot=i % self.group_size))
         for slot, (image, sample) in enumerate(zip(inputs, data_samples)):
             # on the CPU wherever the runner has put them
             image, ids = image.cpu(), sample.gt_label.cpu().sort()[0]

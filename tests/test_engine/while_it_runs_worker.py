@@ -31,7 +31,7 @@ def main(root: Path, rank: int, interval: int) -> None:
         world_size=2)
     cfg = Config.fromfile(CONFIG)
     cfg.launcher = 'pytorch'
-    cfg.custom_hooks = []
+    cfg.default_hooks.pop('pseudo_labels', None)
     cfg.model_wrapper_cfg = dict(
         type='MMDistributedDataParallel',
         device_ids=None,

@@ -47,7 +47,7 @@ def _dump(folder, labeler, refiners=(), maps=None, **kwargs):
     writer.begin()
     dump = LabelDump(writer, labeler, Refiners(refiners), **kwargs)
     for score_map in maps or _score_maps():
-        dump.add(score_map, _image)
+        dump.take(score_map, _image)
     return dump
 
 

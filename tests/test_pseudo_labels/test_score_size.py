@@ -35,13 +35,13 @@ def test_what_a_dump_stores(tmp_path, bg_threshold, keep, monkeypatch):
     monkeypatch.setattr(shutil, 'disk_usage',
                         lambda _: namedtuple('usage', 'free')(7e6))
     for i in range(images):
-        dump.add(ScoreMap(f'{i}', (90, 90), [0], rng.random((1, 40 + i, 50))))
+        dump.take(ScoreMap(f'{i}', (90, 90), [0], rng.random((1, 40 + i, 50))))
         # before the scores of all are there, a map is stored once
         folder = 'waiting' if bg_threshold == 'otsu' else 'scores'
         path = tmp_path / '.unfinished' / folder / f'{i}.npz'
         stored = path.stat().st_size if copies else 0
         assert dump.stored_bytes(f'{i}') == stored
-        lines.append(size.add(f'{i}'))
+        lines.append(size.measure(f'{i}'))
         blocks += -(-stored // 4096) if i < SAMPLE else 0
     line = lines.pop(SAMPLE - 1)
     assert lines == [None] * (images - 1)

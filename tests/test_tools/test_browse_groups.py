@@ -18,8 +18,7 @@ TEXT = {
     'groups.csv', 'labels.md', 'labels.json', 'classes.csv', 'label_sets.csv',
     'class_sizes.png', 'set_sizes.png'
 }
-SMALL = ['--cfg-options', 'train_dataloader.batch_sampler.group_size=2',
-         'test_dataloader.dataset.group_size=2']  # yapf: disable
+SMALL = ['--cfg-options', 'group_size=2']  # yapf: disable
 
 
 @pytest.fixture
@@ -108,15 +107,14 @@ def test_without_images(root, tmp_path, call_tool, monkeypatch):
 
 
 @pytest.mark.parametrize('words, message', [
-    ([CONFIG, '--cfg-options', 'train_dataloader.batch_sampler.group_size=1',
-      ], 'makes no groups'),
+    ([CONFIG, '--cfg-options', 'group_size=1'], 'makes no groups'),
     ([CONFIG, '--test', '--cfg-options', 'test_dataloader.dataset.'
       'group_size=1'], 'group_size is 1'),
     ([CONFIG, '--cfg-options', 'train_dataloader.batch_sampler=None'],
      'no batch_sampler'),
     ([CONFIG, '--cfg-options', 'test_dataloader.dataset.type=ImageFolder',
       '--test'], 'no GroupedDataset'),
-    ([CONFIG, '--cfg-options', 'train_dataloader.batch_sampler.group_size=8',
+    ([CONFIG, '--cfg-options', 'group_size=8',
       'train_dataloader.batch_size=8'], 'largest class'),
     ([PLAIN, '--list-only'], 'no batch_sampler'),
     (['nowhere.py'], 'no such config'),

@@ -68,9 +68,12 @@ def test_step():
     torch.nn.init.normal_(model.neck.expand.weight, std=0.01)
     images = torch.randn(3, 3, 48, 64)
     labels = [[0], [3, 5], [19]]
-    samples = [DataSample().set_gt_label(ids) for ids in labels]
+    samples = [
+        DataSample(metainfo=dict(group_slot=i)).set_gt_label(ids)
+        for i, ids in enumerate(labels)
+    ]
     losses = model(images, samples, mode='loss')
-    maps, group_maps = model(images, mode='tensor')
+    maps, group_maps = model(images, samples)
     before, after = peer_maps(model, images.split(1))
     close = dict(atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(torch.cat(before), maps, **close)

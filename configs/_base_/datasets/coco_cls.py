@@ -114,11 +114,6 @@ test_dataloader = dict(
 val_evaluator = dict(type='AveragePrecision')
 test_evaluator = val_evaluator
 # ends with <work-dir>/pseudo_labels; that of coco.py is where stage 2 looks
-custom_hooks = [
-    dict(
-        type='group_wsss.PseudoLabelHook',
-        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.35))
-]
 next_step = ('PSEUDO_DIR={pseudo_labels} python tools/train.py '
              'configs/deeplabv3/'
              'deeplabv3_r101-d8_4xb4-80k_coco-pseudo-512x512.py')

@@ -113,11 +113,6 @@ test_dataloader = dict(
 val_evaluator = dict(type='AveragePrecision')
 test_evaluator = val_evaluator
 # ends with <work-dir>/pseudo_labels; that of voc.py is where stage 2 looks
-custom_hooks = [
-    dict(
-        type='group_wsss.PseudoLabelHook',
-        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.35))
-]
 next_step = ('PSEUDO_DIR={pseudo_labels} python tools/train.py '
              'configs/deeplabv3/'
              'deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py')

@@ -265,7 +265,7 @@ class GroupCAMInferencer(BaseInferencer):
                 # one painting serves the caller and the dump
                 vis = self.visualize([item.photo], [item.label])[0] if (
                     return_vis or out_dir) else None
-                writer.add(item.score_map, item.label, vis)
+                writer.write(item.score_map, item.label, vis)
                 yield self.postprocess([item], [vis] if return_vis else [],
                                        return_datasamples, scores
                                        and scores[i:i + 1])[0]

@@ -1,12 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import Iterable, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
 from mmengine.config import Config
 from mmpretrain.structures import DataSample
 
-from ..pseudo_labels import Refiners
-from ..pseudo_labels.thresholds import NUM_BINS, score_histogram
+from ..pseudo_labels import LabelPipeline, Refiners
 from ..registry import TASK_UTILS
 from ..structures import ScoreMap
 from .images import Photo
@@ -55,10 +54,14 @@ class Labelling:
         if refiners is None:
             refiners = hook.get('refiners') or ()
         self.refiners_cfg = [dict(step) for step in refiners]
-        self.labeler = TASK_UTILS.build(dict(self.labeler_cfg))
-        self.refiners = Refiners([dict(step) for step in refiners])
-        # those that rules chose in the last run
-        self.thresholds: List[float] = []
+        self.pipeline = LabelPipeline(
+            TASK_UTILS.build(dict(self.labeler_cfg)),
+            Refiners(self.refiners_cfg))
+
+    @property
+    def thresholds(self) -> List[float]:
+        """list[float]: Those that rules chose in the last run."""
+        return self.pipeline.thresholds
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Item]:
         """Refine and label.
@@ -69,33 +72,26 @@ class Labelling:
         Yields:
             Item: Refined, with ``label``, uint8 ``(H, W)``.
         """
-        self.thresholds = []
-        for step in self.refiners.steps:
-            items = self._refined(step, items)
-        for item in self._fitted(self.labeler, items):
-            item.label = self.labeler(item.score_map)
-            yield item
-
-    def _refined(self, step: Any, items: Iterable[Item]) -> Iterator[Item]:
-        run = Refiners([step])
-        for item in self._fitted(step, items):
-            item.score_map = run(item.score_map, item.photo.rgb)
-            yield item
-
-    def _fitted(self, step: Any, items: Iterable[Item]) -> Iterator[Item]:
-        """Show a step with a rule the scores of all images first."""
-        if getattr(step, 'rule', None) is not None:
-            items = list(items)
-            histogram = np.zeros(NUM_BINS, dtype=np.int64)
+        self.pipeline.resume([])
+        while self.pipeline.waits:
+            items = [self._advanced(item) for item in items]
             for item in items:
-                histogram += score_histogram(item.score_map)
-            self.thresholds.append(step.fit(histogram))
-        yield from items
+                self.pipeline.count(item.score_map)
+            self.pipeline.fit(self.pipeline.histogram)
+        yield from map(self._advanced, items)
+
+    def _advanced(self, item: Item) -> Item:
+        item.score_map, item.label = self.pipeline.advance(
+            item.score_map, item.photo.rgb)
+        return item
 
 
 def hook_config(cfg: Config) -> dict:
     """Settings of the config's ``PseudoLabelHook``, {} without one."""
-    for hook in cfg.get('custom_hooks', None) or []:
-        if str(hook.get('type')).split('.')[-1] == 'PseudoLabelHook':
+    for hook in [
+            *(cfg.get('default_hooks', None) or {}).values(),
+            *(cfg.get('custom_hooks', None) or [])
+    ]:
+        if hook and str(hook.get('type')).split('.')[-1] == 'PseudoLabelHook':
             return hook
     return {}

@@ -63,8 +63,8 @@ class ResultWriter:
         if self.writer is not None:
             self.writer.begin()
 
-    def add(self, score_map: ScoreMap, label: np.ndarray,
-            overlay: Optional[np.ndarray]) -> None:
+    def write(self, score_map: ScoreMap, label: np.ndarray,
+              overlay: Optional[np.ndarray]) -> None:
         """Take an image's results.
 
         Args:

@@ -34,7 +34,7 @@ class ScoreAccumulator:
     def __len__(self) -> int:
         return len(self._maps)
 
-    def add(self, score_map: ScoreMap) -> None:
+    def merge(self, score_map: ScoreMap) -> None:
         """Merge the maps of an image into those in memory.
 
         Args:

@@ -115,10 +115,10 @@ def _advance(ids: Sequence[str], job: RefineJob,
         if job.image_dir is not None:
             image = partial(load_image, job.image_path(img_id))
         if thresholds:
-            dump.add_waiting(img_id, image)
+            dump.take_waiting(img_id, image)
         else:
             path = output_path(job.scores_dir, img_id, '.npz')
-            dump.add(ScoreMap.load_of(path, img_id), image)
+            dump.take(ScoreMap.load_of(path, img_id), image)
     return dump.histogram, dict(dump.writer.counts), dict(dump.left_out)
 
 
@@ -188,14 +188,15 @@ def refine_dump(job: RefineJob,
                 histogram += own
                 counts.update(labelled)
                 left_out.update(bad)
-                for line in map(score_size.add, chunk):
+                for line in map(score_size.measure, chunk):
                     if line is not None:
                         say(line)
                 done += len(chunk)
                 progress(done, total)
             if part + 1 < len(dump.parts):
-                step = dump.parts[part + 1][0]
-                thresholds.append(step.fit(histogram))
+                dump.resume(thresholds)
+                dump.fit(histogram)
+                thresholds = dump.thresholds
                 chunks = [[i for i in chunk if i not in left_out]
                           for chunk in chunks]
                 total = done + sum(map(len, chunks)) * (

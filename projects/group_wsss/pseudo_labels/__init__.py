@@ -2,6 +2,7 @@
 """Class maps in, label images out; no runner."""
 from .dump import LabelDump
 from .labelers import SaliencyLabeler, ThresholdLabeler
+from .pipeline import LabelPipeline
 from .refiners import (BaseRefiner, PixelAdaptive, RandomWalk, Refiners,
                        Saliency, Segmentor)
 from .refiners.crf import DenseCRF, dense_crf
@@ -10,6 +11,7 @@ __all__ = [
     'BaseRefiner',
     'DenseCRF',
     'LabelDump',
+    'LabelPipeline',
     'PixelAdaptive',
     'RandomWalk',
     'Refiners',

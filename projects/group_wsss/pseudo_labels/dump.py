@@ -2,8 +2,7 @@
 import os.path as osp
 import shutil
 from contextlib import contextmanager
-from typing import (Any, Callable, Dict, Iterable, Iterator, List, Optional,
-                    Sequence, Sized)
+from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Sized
 
 import numpy as np
 
@@ -12,22 +11,21 @@ from ..structures.manifest import SCORES
 from ..structures.score_map import ScoreMap
 from ..utils.errors import InputError, NonFiniteError
 from ..utils.files import output_path
+from .pipeline import LabelPipeline
 from .refiners import Refiners
-from .thresholds import NUM_BINS, score_histogram
+from .thresholds import score_histogram
 
 # where score maps wait for the threshold of the next step
 WAITING = 'waiting'
 ON_NON_FINITE = ('error', 'skip')
 
 
-class LabelDump:
-    """Score maps in, label images out, one image at a time.
+class LabelDump(LabelPipeline):
+    """A pipeline that writes what it labels.
 
-    A score map passes all refiners and the labeler as it comes. A step whose
-    threshold follows from the scores of all images (its ``rule`` is
-    not None) is a stop: the maps that have come so far wait in the staging
-    folder until every process is there, and :meth:`finish` goes on. Maps
-    that waited are float16.
+    Score maps in front of a stop wait in the staging folder until every
+    process is there, and :meth:`finish` goes on. Maps that waited are
+    float16.
 
     Args:
         writer (DumpWriter): Where labels go.
@@ -51,6 +49,7 @@ class LabelDump:
                  refiners: Optional[Refiners] = None,
                  keep_scores: bool = False,
                  on_non_finite: str = 'error') -> None:
+        super().__init__(labeler, refiners)
         if on_non_finite not in ON_NON_FINITE:
             raise InputError(f'on_non_finite={on_non_finite!r} is not one of '
                              f'{ON_NON_FINITE}')
@@ -58,23 +57,9 @@ class LabelDump:
         # image id -> why it has no label
         self.left_out: Dict[str, str] = {}
         self.writer = writer
-        self.labeler = labeler
         self.keep_scores = keep_scores
-        # every part but the first begins with a step that has to wait
-        self.parts: List[list] = [[]]
-        for step in [*(refiners.steps if refiners else ()), labeler]:
-            if getattr(step, 'rule', None) is not None:
-                self.parts.append([])
-            self.parts[-1].append(step)
-        self.thresholds: List[float] = []
-        self.histogram = np.zeros(NUM_BINS, dtype=np.int64)
         # image id -> image; in the order they came in
         self.waiting: Dict[str, Any] = {}
-
-    @property
-    def waits(self) -> bool:
-        """bool: Whether a step is left that needs the scores of all."""
-        return len(self.thresholds) + 1 < len(self.parts)
 
     @contextmanager
     def guard(self, img_id: str) -> Iterator[None]:
@@ -93,7 +78,7 @@ class LabelDump:
                 raise
             self.left_out[img_id] = str(error)
 
-    def add(self, score_map: ScoreMap, image: Any = None) -> None:
+    def take(self, score_map: ScoreMap, image: Any = None) -> None:
         """Refine a score map, and label it if that is possible now.
 
         Args:
@@ -129,31 +114,18 @@ class LabelDump:
                 each stop to the next.
         """
         while self.waits:
-            histogram = total(self)
-            step = self.parts[len(self.thresholds) + 1][0]
-            self.resume([*self.thresholds, step.fit(histogram)])
+            self.fit(total(self))
             waiting, self.waiting = self.waiting, {}
             for done, (img_id, image) in enumerate(waiting.items(), 1):
-                self.add_waiting(img_id, image)
+                self.take_waiting(img_id, image)
                 progress(done, len(waiting))
 
-    def resume(self, thresholds: Sequence[float]) -> None:
-        """Go on behind as many stops as there are thresholds.
-
-        Args:
-            thresholds (Sequence[float]): In the order of the steps.
-        """
-        self.thresholds = list(thresholds)
-        self.histogram = np.zeros_like(self.histogram)
-        for threshold, part in zip(self.thresholds, self.parts[1:]):
-            part[0].bg_threshold = threshold
-
-    def add_waiting(self, img_id: str, image: Any = None) -> None:
+    def take_waiting(self, img_id: str, image: Any = None) -> None:
         """Take up an image that waited at the stop before.
 
         Args:
             img_id (str): Its id.
-            image (np.ndarray | Callable, optional): As in :meth:`add`.
+            image (np.ndarray | Callable, optional): As in :meth:`take`.
         """
         with self.guard(img_id):
             self._pass(ScoreMap.load(self._path(WAITING, img_id)), image)
@@ -166,7 +138,8 @@ class LabelDump:
         """
         for img_id in img_ids:
             if img_id in self.waiting:
-                self.histogram -= self._histogram_of(img_id)
+                path = self._path(WAITING, img_id)
+                self.histogram -= score_histogram(ScoreMap.load(path))
 
     def stored_bytes(self, img_id: str) -> int:
         """Size of an image's score maps on disk, at this moment.
@@ -203,21 +176,22 @@ class LabelDump:
     def _pass(self, score_map: ScoreMap, image: Any) -> None:
         """Through the steps up to the next stop."""
         img_id = score_map.img_id
-        steps = self.parts[len(self.thresholds)]
-        last = not self.waits
-        score_map = Refiners(steps[:-1] if last else steps)(score_map, image)
-        if last:
+        score_map, label = self.advance(score_map, image)
+        if label is not None:
             if self.keep_scores:
                 score_map.save(self._path(SCORES, img_id))
-            self.writer.write(img_id, self.labeler(score_map))
+            self.writer.write(img_id, label)
         elif img_id not in self.waiting:
             score_map.save(self._path(WAITING, img_id))
             self.waiting[img_id] = image
-            self.histogram += self._histogram_of(img_id)
-
-    def _histogram_of(self, img_id: str) -> np.ndarray:
-        return score_histogram(ScoreMap.load(self._path(WAITING, img_id)))
+            self.count(_as_stored(score_map))
 
     def _path(self, folder: str, img_id: str) -> str:
         return output_path(
             osp.join(self.writer.staging, folder), img_id, '.npz')
+
+
+def _as_stored(score_map: ScoreMap) -> ScoreMap:
+    """Round maps as :meth:`ScoreMap.save` does; saves reading them back."""
+    return ScoreMap(score_map.img_id, score_map.ori_shape, score_map.class_ids,
+                    score_map.maps.astype(np.float16))

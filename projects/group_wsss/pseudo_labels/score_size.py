@@ -77,7 +77,7 @@ class ScoreSize:
         self.copies = int(dump.waits) + int(dump.keep_scores)
         self.sizes: List[int] = []
 
-    def add(self, img_id: str) -> Optional[str]:
+    def measure(self, img_id: str) -> Optional[str]:
         """Look at the stored map of an image.
 
         Args:

@@ -125,7 +125,6 @@ class AttentionAccumulationHook(Hook):
             raise InputError(
                 'model.data_preprocessor.batch_augments mixes images: class '
                 'maps of a mixture cannot be accumulated')
-        self._group_size = getattr(model, 'group_size', None) or 1
         self._folder = osp.abspath(
             self.out_dir or osp.join(runner.work_dir, 'attention'))
         self._own = osp.join(self._folder, f'rank{get_rank()}')
@@ -145,6 +144,8 @@ class AttentionAccumulationHook(Hook):
             self._label_writer(runner)  # fails now if it has to
         self._maps = ScoreAccumulator(self._own)
         self._last = ScoreAccumulator(self._own + '_last')
+        # the model prepares them for whoever asks
+        model.attach_class_maps = True
         self._handle = model.register_forward_hook(
             self._remember, with_kwargs=True)
 
@@ -176,8 +177,10 @@ class AttentionAccumulationHook(Hook):
             outputs (dict, optional): Not used.
         """
         samples, self._samples = self._samples, ()
-        step = self._group_size if self.anchors_only else 1
-        samples = list(samples or ())[::step]
+        samples = [
+            sample for sample in samples or ()
+            if not self.anchors_only or sample.get('group_slot', 0) == 0
+        ]
         if samples and self._begun(runner, len(samples)):
             last = self.keep_last and self._in_last_pass(runner, len(samples))
             for sample in samples:
@@ -243,12 +246,12 @@ class AttentionAccumulationHook(Hook):
         ids = score_map.class_ids
         strong = scores[ids] >= self.min_score
         if strong.any():
-            self._maps.add(
+            self._maps.merge(
                 self._sized(
                     ScoreMap(score_map.img_id, score_map.ori_shape,
                              ids[strong], maps[strong])))
         if last and not strong.all():
-            self._last.add(
+            self._last.merge(
                 self._sized(
                     ScoreMap(score_map.img_id, score_map.ori_shape,
                              ids[~strong], maps[~strong])))
@@ -288,7 +291,7 @@ class AttentionAccumulationHook(Hook):
         for score_map in found:
             score_map.save(output_path(merged_dir, score_map.img_id, '.npz'))
             if dump is not None:
-                dump.add(score_map)
+                dump.take(score_map)
         counts = {}
         if dump is not None:
             # the first process speaks for all

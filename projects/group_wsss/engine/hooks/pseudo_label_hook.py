@@ -143,10 +143,10 @@ class PseudoLabelHook(Hook):
         for sample in outputs or []:
             path = sample.get('img_path', None)
             with self.dump.guard(sample.get('img_id')):
-                self.dump.add(
+                self.dump.take(
                     ScoreMap.from_sample(sample),
                     image=None if path is None else partial(load_image, path))
-            line = self.score_size.add(sample.get('img_id'))
+            line = self.score_size.measure(sample.get('img_id'))
             if line is not None:
                 runner.logger.info(line)
 
