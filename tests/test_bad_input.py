@@ -220,18 +220,19 @@ def test_group_sizes_differ(data, tool, tmp_path):
     assert 'train_dataloader.batch_sampler.group_size is 4' in line
     assert 'group_size of the config is 2' in line
     line = tool('train', 'train_dataloader.batch_size=5')
-    assert line == 'batch_size=5 is not a multiple of group_size=2'
+    assert line == ('train_dataloader.batch_size=5 is not a multiple of '
+                    'group_size=2')
     assert not labels_in(tmp_path / 'work')
 
 
 @pytest.mark.parametrize(
     'options, words', [
-        (['model.neck.in_channels=512'],
-         ['in_channels of the neck is 512', 'in_channels of the head is 64']),
-        (['model.head.in_channels=32'],
-         ['in_channels of the neck is 64', 'in_channels of the head is 32']),
+        (['model.neck.in_channels=512'
+          ], ['maps of 512 channels', 'in_channels of the head is 64']),
+        (['model.head.in_channels=32'
+          ], ['maps of 64 channels', 'in_channels of the head is 32']),
         (['model.head.in_channels=32', 'model.neck.in_channels=32'
-          ], ['in_channels of GroupCAMHead is 32', '(4, 64,']),
+          ], ['in_channels of CoAttentionGNN is 32', '(4, 64,']),
         ([
             'model.backbone._delete_=True', 'model.backbone.img_size=64',
             'model.backbone.type=mmpretrain.VisionTransformer'

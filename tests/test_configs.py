@@ -277,7 +277,7 @@ def test_stage1_sees_no_masks(path):
     for text in ('SegmentationClass', 'Annotations', 'save_best', 'seg_map'):
         assert text not in cfg.dump(), text
     assert 'weak_supervision' in cfg.default_hooks
-    assert 'group_check' in cfg.default_hooks
+    assert cfg.runner_type == 'group_wsss.DataRunner'
     assert cfg.custom_imports.imports == ['group_wsss']
     assert not cfg.custom_imports.allow_failed_imports
     hooks = [hook.type for hook in cfg.default_hooks.values()]

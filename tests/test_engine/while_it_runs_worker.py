@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from torch import distributed as dist
+
+from group_wsss.engine.runner import DataRunner
 
 CONFIG = Path(__file__).parents[1] / 'configs' / 'tiny_group_cam.py'
 
@@ -42,7 +43,7 @@ def main(root: Path, rank: int, interval: int) -> None:
     cfg.train_cfg = dict(by_epoch=True, max_epochs=2)
     cfg.log_processor = dict(by_epoch=True)
     cfg.work_dir = str(root / f'work{interval}')
-    runner = Runner.from_cfg(cfg)
+    runner = DataRunner.from_cfg(cfg)
     losses = Losses()
     runner.register_hook(losses)
     runner.train()

@@ -18,7 +18,7 @@ TEXT = {
     'groups.csv', 'labels.md', 'labels.json', 'classes.csv', 'label_sets.csv',
     'class_sizes.png', 'set_sizes.png'
 }
-SMALL = ['--cfg-options', 'group_size=2']  # yapf: disable
+SMALL = ['--cfg-options', 'group_size=2', 'test_group_size=2']  # yapf: disable
 
 
 @pytest.fixture
@@ -108,8 +108,8 @@ def test_without_images(root, tmp_path, call_tool, monkeypatch):
 
 @pytest.mark.parametrize('words, message', [
     ([CONFIG, '--cfg-options', 'group_size=1'], 'makes no groups'),
-    ([CONFIG, '--test', '--cfg-options', 'test_dataloader.dataset.'
-      'group_size=1'], 'group_size is 1'),
+    ([CONFIG, '--test', '--cfg-options', 'test_group_size=1'],
+     'group_size is 1'),
     ([CONFIG, '--cfg-options', 'train_dataloader.batch_sampler=None'],
      'no batch_sampler'),
     ([CONFIG, '--cfg-options', 'test_dataloader.dataset.type=ImageFolder',

@@ -14,9 +14,10 @@ optim_wrapper = dict(
             'head.': dict(lr_mult=10.),
             # a part of the backbone of EfficientNets
             'conv_head.': dict(lr_mult=1.),
-            'head.convs.0.bias': dict(lr_mult=20.),
-            'head.convs.2.bias': dict(lr_mult=20.),
-            'head.convs.4.bias': dict(lr_mult=20.),
+            'neck.projection.convs.0.bias': dict(lr_mult=20.),
+            'neck.projection.convs.2.bias': dict(lr_mult=20.),
+            'neck.projection.convs.4.bias': dict(lr_mult=20.),
+            'neck.projection.classifier.bias': dict(lr_mult=20.),
             'head.classifier.bias': dict(lr_mult=20.),
             'head.graph_classifier.bias': dict(lr_mult=20.),
             'neck.merge.bias': dict(lr_mult=20.),

@@ -127,8 +127,7 @@ class GroupCAMInferencer(BaseInferencer):
         """How partners are found, and among which images."""
         data = (self.cfg.get('test_dataloader', None) or {}).get('dataset')
         data = data if isinstance(data, dict) else {}
-        net = self.model.module if self.tta else self.model
-        self.group_size = group_size or data.get('group_size', net.group_size)
+        self.group_size = group_size or data.get('group_size', 1)
         self.match = match or data.get('match', 'any')
         self.seed = data.get('seed', 0) if seed is None else seed
         self.reference = None

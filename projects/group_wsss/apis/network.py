@@ -10,6 +10,7 @@ import torch.nn as nn
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from ..engine.runner.group_size import settle_group_size
 from ..engine.runner.num_classes import FROM_DATA, class_names_of
 from ..evaluation import class_names
 from ..registry import MODELS
@@ -46,6 +47,7 @@ def read_config(config: Union[str, dict, Config]) -> Config:
             raise InputError(f'{name}: {one_line(error)}') from error
     if config.get('model', None) is None:
         raise InputError(f'{name}: has no model')
+    settle_group_size(config)
     return config
 
 

@@ -19,6 +19,7 @@ from group_wsss.contrib.summaries.fixed_groups import (eval_pipeline,
                                                        find_places)
 from group_wsss.contrib.summaries.intervals import report_interval
 from group_wsss.contrib.summaries.undisturbed import undisturbed
+from group_wsss.engine.runner import DataRunner
 from group_wsss.models import FeatureCache, GraphDropout
 from group_wsss.utils.errors import InputError
 
@@ -86,7 +87,7 @@ def make(root, tmp_path):
         cfg.experiment_name = cfg.visualizer.name = f'{name}_{tmp_path.name}'
         cfg.default_hooks.checkpoint.interval = 1000
         cfg.merge_from_dict(cfg_options)
-        runner = Runner.from_cfg(cfg)
+        runner = DataRunner.from_cfg(cfg)
         watch = Watch()
         runner.register_hook(watch)
         return runner, watch
