@@ -33,7 +33,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from group_wsss.contrib.big_lists.label_index_files import HEADER
+from group_wsss.datasets.label_index_files import HEADER
 from group_wsss.contrib.converters import (read_cls_labels,
                                            read_coco_instances, read_cvat,
                                            read_label_studio, read_table,

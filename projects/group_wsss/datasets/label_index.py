@@ -4,10 +4,9 @@ from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ..contrib.big_lists.label_index_files import (fingerprint_of, load_index,
-                                                   save_index)
 from ..utils.errors import InputError
 from .label_draws import MATCHES, Classes, PartnerDraws
+from .label_index_files import fingerprint_of, load_index, save_index
 from .label_sets import (flatten_labels, label_set_ids, ranges, segments,
                          smallest_int, tidy_labels)
 

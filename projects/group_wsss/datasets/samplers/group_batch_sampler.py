@@ -8,11 +8,11 @@ import numpy as np
 from mmengine.dataset import InfiniteSampler
 from torch.utils.data import BatchSampler, Sampler
 
-from ...contrib.big_lists.label_index_files import HEADER
 from ...registry import DATA_SAMPLERS
 from ...structures.image_list import image_id_of, read_image_list
 from ...utils.errors import InputError
 from ..label_index import MATCHES, LabelIndex
+from ..label_index_files import HEADER
 
 # groups drawn at a time
 _CHUNK = 256

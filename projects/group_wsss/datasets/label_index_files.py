@@ -10,8 +10,8 @@ from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from ...utils.errors import InputError
-from ...utils.files import atomic_write
+from ..utils.errors import InputError
+from ..utils.files import atomic_write
 
 HEADER = 'label_index.json'
 _FORMAT, _VERSION = 'group_wsss label index', 1

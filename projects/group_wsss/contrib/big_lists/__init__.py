@@ -1,2 +1,0 @@
-# Copyright (c) group_wsss contributors. All rights reserved.
-"""Label index that is mapped into memory, for millions of images."""
