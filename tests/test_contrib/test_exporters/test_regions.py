@@ -1,9 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
-from group_wsss.contrib.exporters.regions import connected_regions, region_runs
+from group_wsss.contrib.exporters.regions import connected_regions
 
 
 @pytest.mark.parametrize('connectivity', (4, 8))
@@ -29,28 +28,6 @@ def test_diagonal_pixels():
     assert connected_regions(label, 4)[1] == [1, 1]
 
 
-def test_runs_against_pycocotools(source):
-    for img_id in source.ids:
-        label = source.read(img_id)
-        found = region_runs(label)
-        values = np.unique(label[label > 0]).tolist()
-        assert list(found) == values
-        for value in values:
-            mask = np.asfortranarray(label == value, dtype=np.uint8)
-            wanted = coco_mask.encode(mask)
-            region = found[value]
-            runs = dict(size=list(mask.shape), counts=region.counts.tolist())
-            assert coco_mask.frPyObjects(runs, *mask.shape) == wanted
-            assert region.area == int(coco_mask.area(wanted)) == mask.sum()
-            rows, columns = np.nonzero(mask)
-            box = (columns.min(), rows.min(), np.ptp(columns) + 1,
-                   np.ptp(rows) + 1)
-            assert region.box == box
-            assert list(region.box) == coco_mask.toBbox(wanted).tolist()
-            assert all(type(side) is int for side in region.box)
-
-
 def test_no_region():
-    assert region_runs(np.zeros((3, 4), np.int32)) == {}
     index, labels = connected_regions(np.full((3, 4), 255, np.uint8))
     assert labels == [] and not index.any()

@@ -13,7 +13,6 @@ import numpy as np
 from ...structures.label_image import IGNORE_INDEX
 from ...utils.errors import InputError
 from .pool import ordered
-from .regions import Region, region_runs
 from .source import LabelSource, check_suffix
 from .staging import staged
 
@@ -32,16 +31,15 @@ class ImageParts(NamedTuple):
     dropped: int = 0  # regions below the smallest area
 
 
-def encode_region(region: Region, size: Tuple[int, int], crowd: bool) -> str:
-    """Fields of an annotation: RLE, area, box, crowd flag.
+def encode_region(pixels: np.ndarray, crowd: bool) -> str:
+    """Encode a region as the fields of an annotation.
 
     Args:
-        region (Region): The pixels.
-        size (tuple[int, int]): Height and width of the image.
+        pixels (np.ndarray): bool ``(H, W)``.
         crowd (bool): Whether it is an ignore region.
 
     Returns:
-        str: JSON, without braces.
+        str: RLE, area, box and crowd flag as JSON, without braces.
 
     Raises:
         InputError: pycocotools is not installed.
@@ -51,13 +49,13 @@ def encode_region(region: Region, size: Tuple[int, int], crowd: bool) -> str:
     except ImportError:
         raise InputError('COCO files need pycocotools: pip install -r '
                          'requirements/optional.txt') from None
-    runs = dict(size=list(size), counts=region.counts.tolist())
-    runs['counts'] = mask.frPyObjects(runs, *size)['counts'].decode()
+    runs = mask.encode(np.asfortranarray(pixels, dtype=np.uint8))
     text = json.dumps(
         dict(
-            segmentation=runs,
-            area=region.area,
-            bbox=list(region.box),
+            segmentation=dict(
+                size=list(pixels.shape), counts=runs['counts'].decode()),
+            area=int(mask.area(runs)),
+            bbox=[int(side) for side in mask.toBbox(runs)],
             iscrowd=int(crowd)))
     return text[1:-1]
 
@@ -79,16 +77,19 @@ def image_parts(img_id: str,
     Returns:
         ImageParts: In the order of the regions.
     """
-    regions = region_runs(index)
-    kept = [number for number in regions if regions[number].area >= min_area]
-    unknown = region_runs(label == IGNORE_INDEX).get(True)
-    return ImageParts(
-        img_id, label.shape,
-        [(labels[number - 1], encode_region(regions[number], label.shape,
-                                            False)) for number in kept],
-        None if unknown is None else encode_region(unknown, label.shape, True),
-        0 if unknown is None else unknown.area,
-        len(regions) - len(kept))
+    parts, dropped = [], 0
+    areas = np.bincount(index.ravel())
+    for number in np.flatnonzero(areas[1:]) + 1:
+        if areas[number] < min_area:
+            dropped += 1
+            continue
+        parts.append(
+            (labels[number - 1], encode_region(index == number, False)))
+    unknown, pixels = None, label == IGNORE_INDEX
+    count = int(pixels.sum())
+    if count:
+        unknown = encode_region(pixels, True)
+    return ImageParts(img_id, label.shape, parts, unknown, count, dropped)
 
 
 def write_coco(
