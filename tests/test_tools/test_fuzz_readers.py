@@ -12,7 +12,6 @@ import pytest
 from group_wsss.utils.errors import InputError
 
 PATH = Path(__file__).parents[2] / 'benchmarks' / 'fuzz_readers.py'
-RESULTS = PATH.parents[1] / 'docs' / 'benchmarks' / 'fuzz_readers.json'
 
 
 @pytest.fixture(scope='module')
@@ -83,14 +82,3 @@ def test_a_process_that_dies(tool, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tool, 'formats', lambda folder: dict(dies=dies))
     row = tool.run_format('dies', 5, 0, str(tmp_path))
     assert row['failures'] == {'the process ended with 9': str(tmp_path)}
-
-
-def test_published_figures():
-    result = json.loads(RESULTS.read_text())
-    rows = result['formats'].values()
-    assert result['cases'] == sum(row['cases'] for row in rows) >= 100_000
-    assert result['failed'] == 0 == sum(row['failed'] for row in rows)
-    assert result['slowest_seconds'] < 5
-    assert result['memory_growth_mib'] < 1024
-    # the changes are neither harmless nor fatal
-    assert all(row['read'] > 100 and row['refused'] > 100 for row in rows)
