@@ -25,6 +25,7 @@ from mmengine.registry import HOOKS, MODELS, DefaultScope
 from mmengine.runner import FlexibleRunner, Runner
 
 import group_wsss.engine  # noqa: F401
+from group_wsss.engine.runner import settle_group_size
 from group_wsss.utils import cli
 from group_wsss.utils.launch import build_runner, torch_is_at_least
 
@@ -67,6 +68,7 @@ def config(work_dir, world, images='list.txt', workers=0, **options):
         'test_dataloader.num_workers': workers,
         **options
     })
+    settle_group_size(cfg)
     cfg.val_dataloader, cfg.val_cfg = cfg.test_dataloader, dict()
     cfg.val_evaluator = cfg.test_evaluator = [
         dict(type='AveragePrecision'),

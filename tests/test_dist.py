@@ -22,7 +22,7 @@ NUM_IMAGES = 7  # odd: one of two ranks repeats an image
 # images keep their shape: a group holds different sizes
 OPTIONS = [
     '--cfg-options', 'test_dataloader.dataset.dataset.pipeline.1.keep_ratio='
-    'True', 'group_size=3'
+    'True', 'group_size=3', 'train_dataloader.batch_size=6'
 ]
 
 pytestmark = [

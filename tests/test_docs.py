@@ -157,7 +157,7 @@ def check_keys(args):
                 node = node[int(name) if isinstance(node, list) else name]
             except (KeyError, IndexError):
                 raise AssertionError(f'{config} has no {key}')
-        assert isinstance(node, (dict, list)), f'{config}: {key}'
+        assert isinstance(node, (dict, list, Config)), f'{config}: {key}'
 
 
 @pages('bash')

@@ -131,6 +131,7 @@ test_cfg = test_dataloader = test_evaluator = None
 def test_without_the_runner_one_line_says_what_to_do(tool, tmp_path):
     config = tmp_path / 'plain.py'
     config.write_text(f'_base_ = {str(STAGE1)!r}\n'
+                      "runner_type = 'Runner'\n"
                       "model = dict(head=dict(num_classes='from_data'))\n")
     with pytest.raises(InputError) as error:
         tool('mmpretrain', 'train', config, '--work-dir', tmp_path,

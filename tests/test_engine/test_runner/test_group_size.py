@@ -72,6 +72,18 @@ def test_a_saved_config_follows_another_size():
     assert sizes(saved) == (1, 1, 1, 1)
 
 
+@pytest.mark.parametrize('collate, want', [
+    (dict(type='default_collate'), 'group_wsss.group_collate'),
+    (dict(type='pseudo_collate'), 'group_wsss.group_collate'),
+    (dict(type='my_collate'), 'my_collate'),
+])
+def test_collate_functions_of_others(collate, want):
+    cfg = config()
+    cfg.train_dataloader.collate_fn = collate
+    settle_group_size(cfg)
+    assert cfg.train_dataloader.collate_fn.type == want
+
+
 def test_concat_is_made_for_one_size():
     cfg = config(**{'model.neck.aggregation': 'concat'})
     settle_group_size(cfg)

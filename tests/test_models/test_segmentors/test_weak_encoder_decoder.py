@@ -106,7 +106,7 @@ def toy(tmp_path):
                  maps).save(str(tmp_path / f'pseudo/scores/{i}.npz'))
     labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.35)
     (tmp_path / 'pseudo/manifest.json').write_text(
-        json.dumps(dict(labeler=labeler)))
+        json.dumps(dict(classes=list(CLASSES), labeler=labeler)))
     return tmp_path
 
 

@@ -78,8 +78,12 @@ def settle_group_size(cfg: Any) -> None:
             raise InputError(
                 f'train_dataloader.batch_size={loader.batch_size} is not a '
                 f'multiple of group_size={size}')
-        collate = loader.setdefault('collate_fn',
-                                    dict(type='group_wsss.group_collate'))
+        collate = loader.get('collate_fn', None)
+        # mmpretrain's train.py names the second one where a config names none
+        if collate is None or any(
+                _named(collate, name)
+                for name in ('pseudo_collate', 'default_collate')):
+            collate = dict(type='group_wsss.group_collate')
         if _named(collate, 'group_collate'):
             loader['collate_fn'] = dict(collate, group_size=size)
     for name in _LOADERS:
