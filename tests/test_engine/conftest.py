@@ -62,6 +62,7 @@ class ToyModel(BaseModel):
     def __init__(self, group_size=1):
         super().__init__()
         self.group_size = group_size
+        self.attach_class_maps = False
         self.weight = torch.nn.Parameter(torch.ones(1))
         self.rng = np.random.default_rng(3)
         self.stop_after = None
@@ -93,6 +94,8 @@ class ToyModel(BaseModel):
             if mode == 'loss':
                 copied = copy.deepcopy(sample).to('cpu')
                 self.seen.append((self.step - 1, slot, copied))
+                if not self.attach_class_maps:  # nobody has asked
+                    del sample.class_maps
         if mode == 'loss':
             return dict(loss=(self.weight**2).sum())
         return list(data_samples)
