@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from group_wsss.contrib.big_lists import label_index_files
-from group_wsss.datasets import LabelIndex
+from group_wsss.datasets import LabelIndex, label_index_files
 from group_wsss.structures import read_image_list
 from group_wsss.utils import files
 from group_wsss.utils.errors import InputError
