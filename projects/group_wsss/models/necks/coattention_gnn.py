@@ -197,11 +197,11 @@ class CoAttentionGNN(BaseModule):
                              f'but the backbone gives {len(feats)} map(s)')
         size = group_size or ((self.group_size if self.training else 1) or 1)
         x = feats[self.in_index]
-        changed = self.propagate(self.project(x), size)
-        if changed is x:
+        x = self.project(x)
+        if self.projection is None and not self.has_graph(size):
             return feats
         maps = list(feats)
-        maps[self.in_index] = changed
+        maps[self.in_index] = self.propagate(x, size)
         return tuple(maps)
 
     def project(self, feat: Tensor) -> Tensor:
