@@ -33,8 +33,10 @@ class ClassMapVisualizationHook(Hook):
     no mask is. Captions are the tags with the scores of the network.
 
     The training is the same with and without this hook, bit for bit: see
-    :func:`~.undisturbed.undisturbed`. The first process
-    draws; others need not wait for it, as no process talks to another here.
+    :func:`~.undisturbed.undisturbed`. Not so with ``PCAWhitening``, which
+    computes its directions anew when it is used in eval mode: buffers are
+    not put back yet. The first process draws; others need not wait for it,
+    as no process talks to another here.
 
     Args:
         interval (int): Epochs from one sheet to the next; the last epoch has
