@@ -211,7 +211,7 @@ def test_npz(tmp_path, monkeypatch):
 def test_npy(tmp_path):
     target = tmp_path / 'executed'
     np.save(tmp_path / 'a.npy', dict(a=Call(os.mkdir, str(target))))
-    refused('a.npy: it asks for', read_cls_labels, str(tmp_path / 'a.npy'),
+    refused('a.npy: refused: it asks', read_cls_labels, str(tmp_path / 'a.npy'),
             ['x'])
     folder = tmp_path / 'index'
     LabelIndex([[0], [0]], 1).save(str(folder))

@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Trained networks that refiners ask."""
-from types import SimpleNamespace
 from typing import Tuple, Union
 
 import torch.nn as nn
@@ -8,7 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ...registry import MODELS
-from ...utils.checkpoint import StateDictCheckHook, load_from_file
+from ...utils.checkpoint import load_from_file, load_weights
 from ...utils.errors import InputError, one_line
 
 
@@ -38,6 +37,5 @@ def load_network(config: Union[str, dict], checkpoint: str,
     scope = config.get('default_scope', 'group_wsss')
     with DefaultScope.overwrite_default_scope(scope):
         net = MODELS.build(config['model'])
-    hook = StateDictCheckHook(checkpoint)
-    hook.after_load_checkpoint(SimpleNamespace(model=net), weights)
+    load_weights(net, weights, checkpoint)
     return net.eval(), config
