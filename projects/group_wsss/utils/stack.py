@@ -1,24 +1,25 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Whether the libraries below the package fit together.
+"""A check that the libraries below the package fit together.
 
 Two families of distributions carry the import names ``mmengine``, ``mmcv``,
 ``mmseg`` and ``mmpretrain``: stock OpenMMLab and the maintained forks.
 Nothing of them is imported here.
 """
 import importlib.util
-import os
 import re
-import sys
+from importlib import metadata
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Tuple
+
+from packaging.version import InvalidVersion, Version
 
 from ..version import __version__
 
-# import name: (lowest version, first version refused, distributions)
+# import name: (lowest version, first one refused, distributions)
 REQUIRED: Dict[str, Tuple[str, str, Tuple[str, ...]]] = {
     'torch': ('2.1.0', '3', ('torch', )),
     'mmengine':
-    ('0.10.0', '0.12', ('mmengine', 'onedl-mmengine', 'mmengine-lite')),
+    ('0.10.0', '0.12', ('mmengine', 'mmengine-lite', 'onedl-mmengine')),
     'mmcv': ('2.0.0', '2.5', ('mmcv', 'mmcv-lite', 'onedl-mmcv')),
     'mmseg': ('1.2.0', '1.6', ('mmsegmentation', 'onedl-mmsegmentation')),
     'mmpretrain': ('1.2.0', '1.5', ('mmpretrain', 'onedl-mmpretrain')),
@@ -48,67 +49,30 @@ class Installed(NamedTuple):
     compiled: bool = True
 
 
-def _release(version: str) -> Tuple[int, ...]:
-    """``'2.1.0rc4'`` as ``(2, 1, 0)``, padded to three numbers."""
-    numbers = re.match(r'\d+(\.\d+)*', version)
-    parts = [int(n) for n in numbers.group().split('.')] if numbers else []
-    return tuple((parts + [0, 0, 0])[:3])
+def _release(version: str) -> Version:
+    """The release that a version is, or comes before; 0 of what is none."""
+    try:
+        return Version(Version(version).base_version)
+    except InvalidVersion:
+        return Version('0')
 
 
-def list_installed() -> Dict[str, str]:
-    """Version of every distribution on the path, by its normalised name.
-
-    Read off the names of the folders that pip leaves: importing
-    ``importlib.metadata`` takes longer than all the rest of this module.
-    """
-    found: Dict[str, str] = {}
-    for folder in sys.path:
-        try:
-            entries = os.listdir(folder or '.')
-        except OSError:  # a zip file, or nothing
-            continue
-        for entry in entries:
-            if entry.endswith(('.dist-info', '.egg-info')):
-                name, _, rest = entry.rpartition('.')[0].partition('-')
-                name = re.sub(r'[-_.]+', '-', name).lower()
-                if rest:
-                    found.setdefault(name, rest.partition('-')[0])
-    return found
-
-
-def _versions(names: Tuple[str, ...], installed: Dict[str,
-                                                      str]) -> Dict[str, str]:
-    """Those of the distributions that are installed."""
-    found = {name: installed[name] for name in names if name in installed}
-    if found:
-        return found
-    # eggs, zip files, importers of others
-    from importlib import metadata
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def find(module: str,
-         names: Tuple[str, ...],
-         installed: Optional[Dict[str, str]] = None) -> Installed:
+def find(module: str, names: Tuple[str, ...]) -> Installed:
     """Look for a library without importing it.
 
     Args:
         module (str): Import name.
         names (tuple[str]): Distributions that may provide it.
-        installed (dict, optional): Of ``list_installed``. Defaults to None,
-            which looks.
 
     Returns:
         Installed: What is there.
     """
-    if installed is None:
-        installed = list_installed()
-    found = _versions(names, installed)
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
     version = next(iter(found.values()), '')
     spec = importlib.util.find_spec(module)
     folders = list(spec.submodule_search_locations or ()) if spec else []
@@ -128,11 +92,7 @@ def find_all() -> Dict[str, Installed]:
     """Everything in ``REQUIRED`` and NumPy, by import name."""
     names = {name: row[2] for name, row in REQUIRED.items()}
     names['numpy'] = ('numpy', )
-    installed = list_installed()
-    return {
-        name: find(name, value, installed)
-        for name, value in names.items()
-    }
+    return {name: find(name, value) for name, value in names.items()}
 
 
 def _mismatches(found: Dict[str, Installed]) -> List[str]:
@@ -142,18 +102,19 @@ def _mismatches(found: Dict[str, Installed]) -> List[str]:
         version = found[module].version
         if not version:
             wrong.append(f'{names[0]}>={low},<{high} (not installed)')
-        elif not _release(low) <= _release(version) < _release(high):
+        elif not Version(low) <= _release(version) < Version(high):
             wrong.append(f'{names[0]}>={low},<{high} (found {version})')
         if len(found[module].names) > 1:
             wrong.append(f'one of {" and ".join(found[module].names)}, which '
                          'overwrite each other (uninstall them first)')
     torch, numpy = found['torch'].version, found['numpy'].version
-    if torch and _release(torch) < (2, 3, 0) and _release(numpy) >= (2, 0, 0):
+    if torch and _release(torch) < Version('2.3') and _release(
+            numpy) >= Version('2'):
         wrong.append(f'numpy<2 for torch {torch} (found {numpy})')
     mmseg, mmcv = found['mmseg'], found['mmcv']
     if 'mmsegmentation' in mmseg.names and mmcv.version:
         # its import refuses the one, and breaks off without the other
-        if _release(mmcv.version) >= (2, 2, 0):
+        if _release(mmcv.version) >= Version('2.2'):
             wrong.append(f'mmcv<2.2 for mmsegmentation {mmseg.version} '
                          f'(found {mmcv.version})')
         if not mmcv.compiled:

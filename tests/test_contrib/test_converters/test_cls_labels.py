@@ -157,8 +157,8 @@ def test_hostile_pickles_do_nothing(call, protocol, tmp_path):
         # a state that would be set on a function of ours
         (b'\x80\x02c_codecs\nencode\n}X\1\0\0\0aK\1sb.', 'of a function'),
         (b'\x80\x02cnumpy\ndtype\nX\x02\0\0\0U9\x85R.', None),
-        (b'\x80\x02cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nX\x02\0\0\0O8'
-         b'\x85RC\x08' + b'\xff' * 8 + b'\x86R.', 'without a type'),
+        (b'\x80\x02cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nX\x02\0\0\0'
+         b'O8\x85RC\x08' + b'\xff' * 8 + b'\x86R.', 'without a type'),
     ])
 def test_broken_pickles(data, message):
     if message is None:
