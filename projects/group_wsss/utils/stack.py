@@ -74,6 +74,8 @@ def find(module: str, names: Tuple[str, ...]) -> Installed:
         except metadata.PackageNotFoundError:
             continue
     version = next(iter(found.values()), '')
+    if version and module != 'mmcv':
+        return Installed(version, tuple(found))
     spec = importlib.util.find_spec(module)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     for folder in folders:
