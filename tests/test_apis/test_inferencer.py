@@ -9,6 +9,7 @@ from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
 from group_wsss.apis import GroupCAMInferencer
+from group_wsss.apis.images import list_images
 from group_wsss.datasets import VOC_CLASSES, LabelIndex, load_image
 from group_wsss.datasets.grouped import id_key
 from group_wsss.pseudo_labels import PixelAdaptive, ThresholdLabeler
@@ -178,7 +179,7 @@ def test_partners_come_from_the_reference(net, build, photos, photo_root):
 
 def test_a_folder_as_reference(build, photos, tmp_path):
     inferencer = build(reference=str(photos), tag_threshold=0.6)
-    known = inferencer._predict_tags(inferencer._inputs_to_list(photos), 1)[0]
+    known = inferencer._predict_tags(list_images(photos), 1)[0]
     records = [
         dict(id=name, path=f'{name}.jpg', labels=ids)
         for name, ids in zip(IDS, known)

@@ -1,10 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What a user may call images, as a list and as a data set."""
+"""Images that a user names, as a list and as a data set."""
 import glob
 import os
 import os.path as osp
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Union
+from typing import (Any, Callable, Dict, Iterable, List, NamedTuple, Sequence,
+                    Union)
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ..utils.files import check_image_id
 Input = Union[str, Path, np.ndarray]
 
 
-class Photo(NamedTuple):
+class InputImage(NamedTuple):
     """One image.
 
     Attributes:
@@ -34,7 +35,7 @@ class Photo(NamedTuple):
         return np.ascontiguousarray(self.source[:, :, ::-1])
 
 
-def list_photos(inputs: Union[Input, Sequence[Input]]) -> List[Photo]:
+def list_images(inputs: Union[Input, Sequence[Input]]) -> List[InputImage]:
     """The images that a user means.
 
     A file is named by its name without suffix; one that a glob finds in a
@@ -48,31 +49,31 @@ def list_photos(inputs: Union[Input, Sequence[Input]]) -> List[Photo]:
             these.
 
     Returns:
-        list[Photo]: In the order of the list; folders and globs sorted.
+        list[InputImage]: In the order of the list; folders and globs sorted.
 
     Raises:
         InputError: No such file, nothing found, an array of another kind,
             or two images of one name.
     """
-    many = isinstance(inputs, (list, tuple))
-    photos: List[Photo] = []
-    for place, item in enumerate(inputs if many else [inputs]):
+    items: Iterable = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    images: List[InputImage] = []
+    for place, item in enumerate(items):
         if isinstance(item, (str, Path)):
-            photos += _by_name(str(item))
+            images += _by_name(str(item))
         else:
-            photos.append(Photo(f'image_{place:05d}', _array(item)))
-    if not photos:
+            images.append(InputImage(f'image_{place:05d}', _array(item)))
+    if not images:
         raise InputError('the list of images is empty')
-    seen: Dict[str, Photo] = {}
-    for photo in photos:
-        check_image_id(photo.img_id)
-        other = seen.setdefault(photo.img_id, photo)
-        if other is not photo:
+    seen: Dict[str, InputImage] = {}
+    for image in images:
+        check_image_id(image.img_id)
+        other = seen.setdefault(image.img_id, image)
+        if other is not image:
             raise InputError(
-                f'{photo.source}: has the name {photo.img_id!r} of '
+                f'{image.source}: has the name {image.img_id!r} of '
                 f'{other.source}; images of one call need names of '
                 'their own')
-    return photos
+    return images
 
 
 def _array(item: Any) -> np.ndarray:
@@ -86,63 +87,53 @@ def _array(item: Any) -> np.ndarray:
     return item
 
 
-def _by_name(path: str) -> List[Photo]:
+def _by_name(path: str) -> List[InputImage]:
     if '://' in path or osp.isfile(path):
-        return [Photo(id_of_file(osp.basename(path)), path)]
+        return [InputImage(id_of_file(osp.basename(path)), path)]
+    base = path
     if osp.isdir(path):
-        base, found = path, _in_folder(path)
+        found = [
+            osp.join(path, name) for name in os.listdir(path)
+            if not name.startswith('.')
+        ]
     elif glob.has_magic(path):
-        base = path
+        found = glob.glob(path, recursive=True)
         while glob.has_magic(base):
             base = osp.dirname(base)
-        found = [
-            name for name in glob.glob(path, recursive=True) if _is_photo(name)
-        ]
     else:
         raise InputError(f'{path}: no such file or folder')
+    found = [
+        name for name in found
+        if name.lower().endswith(IMAGE_SUFFIXES) and osp.isfile(name)
+    ]
     if not found:
         raise InputError(f'{path}: no images found '
                          f'({", ".join(IMAGE_SUFFIXES)})')
     return [
-        Photo(
+        InputImage(
             id_of_file(osp.relpath(name, base or '.').replace(os.sep, '/')),
             name) for name in sorted(found)
     ]
 
 
-def _in_folder(folder: str) -> List[str]:
-    try:
-        names = os.listdir(folder)
-    except OSError as error:
-        raise InputError(f'{folder}: cannot be listed: '
-                         f'{error.strerror or error}') from None
-    paths = [osp.join(folder, n) for n in names if not n.startswith('.')]
-    return [path for path in paths if _is_photo(path)]
-
-
-def _is_photo(path: str) -> bool:
-    suffix = osp.splitext(path)[1].lower()
-    return suffix in IMAGE_SUFFIXES and osp.isfile(path)
-
-
-class PhotoSet:
+class ImageSet:
     """Images with tags as a data set for ``GroupedDataset``.
 
     Args:
-        photos (Sequence[Photo]): The images.
+        images (Sequence[InputImage]): The images.
         labels (Sequence[Sequence[int]]): Class ids of each.
         classes (Sequence[str]): Class names.
         loader (Callable): Transform that reads ``img_path``.
         pipeline (Callable): All transforms behind it.
     """
 
-    def __init__(self, photos: Sequence[Photo],
+    def __init__(self, images: Sequence[InputImage],
                  labels: Sequence[Sequence[int]], classes: Sequence[str],
                  loader: Callable[[dict],
                                   dict], pipeline: Callable[[dict],
                                                             Any]) -> None:
-        assert len(photos) == len(labels), 'one list of class ids a photo'
-        self.photos = list(photos)
+        assert len(images) == len(labels), 'one list of class ids an image'
+        self.images = list(images)
         self.labels = [sorted(ids) for ids in labels]
         self.metainfo = dict(classes=tuple(classes))
         self.loader = loader
@@ -152,16 +143,15 @@ class PhotoSet:
         """Nothing is left to read."""
 
     def __len__(self) -> int:
-        return len(self.photos)
+        return len(self.images)
 
     def get_data_info(self, idx: int) -> Dict[str, Any]:
         """Id, class ids and, of a file, ``img_path``."""
-        photo = self.photos[idx]
-        info = dict(
-            img_id=photo.img_id,
-            gt_label=np.array(self.labels[idx], dtype=np.int64))
-        if isinstance(photo.source, str):
-            info['img_path'] = photo.source
+        img_id, source = self.images[idx]
+        info: Dict[str, Any] = dict(
+            img_id=img_id, gt_label=np.array(self.labels[idx], dtype=np.int64))
+        if isinstance(source, str):
+            info['img_path'] = source
         return info
 
     def get_cat_ids(self, idx: int) -> List[int]:
@@ -170,10 +160,9 @@ class PhotoSet:
 
     def __getitem__(self, idx: int) -> Any:
         """One image through the pipeline."""
-        info = self.get_data_info(idx)
-        if 'img_path' in info:
+        info, source = self.get_data_info(idx), self.images[idx].source
+        if isinstance(source, str):
             return self.pipeline(self.loader(info))
-        image = self.photos[idx].source
-        shape = image.shape[:2]
+        shape = source.shape[:2]
         return self.pipeline(
-            dict(info, img=image.copy(), img_shape=shape, ori_shape=shape))
+            dict(info, img=source.copy(), img_shape=shape, ori_shape=shape))

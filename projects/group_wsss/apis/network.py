@@ -2,7 +2,7 @@
 """A trained network with its class names, for inference."""
 import copy
 import os.path as osp
-from typing import Any, Iterator, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ..engine.runner.group_size import settle_group_size
-from ..engine.runner.num_classes import FROM_DATA, class_names_of
+from ..engine.runner.num_classes import (FROM_DATA, class_names_of,
+                                         num_classes_settings)
 from ..evaluation import class_names
 from ..registry import MODELS
 from ..structures.manifest import MANIFEST, Manifest
@@ -105,7 +106,7 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
     while isinstance(data, dict) and 'dataset' in data:
         data = data['dataset']
     try:
-        with DefaultScope.overwrite_default_scope(_scope(cfg)):
+        with DefaultScope.overwrite_default_scope(scope_of(cfg)):
             return _checked('config', class_names_of(data))
     except (InputError, TypeError):
         raise InputError(f'{weights}: holds no class names; give classes '
@@ -126,19 +127,9 @@ def _checked(where: str, names: Any) -> Tuple[str, ...]:
     return names
 
 
-def _scope(cfg: Config) -> str:
+def scope_of(cfg: Config) -> str:
+    """Default scope of a config, ``'group_wsss'`` without one."""
     return cfg.get('default_scope', None) or 'group_wsss'
-
-
-def _open_numbers(node: Any) -> Iterator[dict]:
-    """Parts of a model config whose number of classes follows the data."""
-    if isinstance(node, dict):
-        if node.get('num_classes') == FROM_DATA:
-            yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _open_numbers(child)
 
 
 def build_network(cfg: Config, checkpoint: dict, weights: str,
@@ -159,9 +150,10 @@ def build_network(cfg: Config, checkpoint: dict, weights: str,
         InputError: The weights do not fit.
     """
     model = copy.deepcopy(cfg.model)
-    for node in _open_numbers(model):
-        node['num_classes'] = num_classes
-    with DefaultScope.overwrite_default_scope(_scope(cfg)):
+    for node, _ in num_classes_settings(model):
+        if node['num_classes'] == FROM_DATA:
+            node['num_classes'] = num_classes
+    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
         net = MODELS.build(model)
     load_weights(net, checkpoint, weights)
     return net.eval()

@@ -4,15 +4,13 @@ import os.path as osp
 from typing import Any, Optional, Sequence
 
 import numpy as np
-from mmengine.config import Config
 from PIL import Image
 
-from ..engine.utils import describe_checkpoint
 from ..structures import DumpWriter, ScoreMap
 from ..structures.manifest import SCORES
 from ..utils.errors import InputError
 from ..utils.files import atomic_write, output_path
-from .images import Photo
+from .images import InputImage
 
 # labels painted over images, inside a dump; JPEG, so that no tool
 # takes them for labels
@@ -26,7 +24,7 @@ class ResultWriter:
 
     Args:
         out_dir (str, optional): The folder; None writes nothing.
-        photos (Sequence[Photo]): What will be labelled.
+        images (Sequence[InputImage]): All that will be labelled.
         classes (Sequence[str]): Class names, without background.
         palette (Sequence, optional): RGB of the labels.
         keep_scores (bool): Keep score maps too. Defaults to False.
@@ -38,7 +36,7 @@ class ResultWriter:
 
     def __init__(self,
                  out_dir: Optional[str],
-                 photos: Sequence[Photo],
+                 images: Sequence[InputImage],
                  classes: Sequence[str],
                  palette: Optional[Sequence] = None,
                  keep_scores: bool = False) -> None:
@@ -46,10 +44,10 @@ class ResultWriter:
         self.writer: Optional[DumpWriter] = None
         if out_dir is None:
             return
-        for photo in photos:
-            path = output_path(out_dir, photo.img_id, '.png')
-            if isinstance(photo.source, str) and osp.realpath(
-                    photo.source) == osp.realpath(path):
+        for img_id, source in images:
+            path = output_path(out_dir, img_id, '.png')
+            if isinstance(source,
+                          str) and osp.realpath(source) == osp.realpath(path):
                 raise InputError(f'{path}: is an image, its label would '
                                  'replace it; give another out_dir')
         self.writer = DumpWriter(out_dir, classes, palette)
@@ -86,16 +84,11 @@ class ResultWriter:
                 output_path(osp.join(staging, OVERLAYS), img_id, '.jpg'),
                 buffer.getvalue())
 
-    def finish(self, cfg: Config, weights: str, **manifest: Any) -> None:
+    def finish(self, **manifest: Any) -> None:
         """Put everything in its place.
 
         Args:
-            cfg (Config): Config, for the manifest.
-            weights (str): Checkpoint, for the manifest.
-            **manifest: Of ``DumpWriter.finish``.
+            **manifest: As in ``DumpWriter.finish``.
         """
         if self.writer is not None:
-            self.writer.finish(
-                config=cfg.pretty_text,
-                checkpoint=describe_checkpoint(weights),
-                **manifest)
+            self.writer.finish(**manifest)
