@@ -229,7 +229,8 @@ def test_scales_and_flips(build, photos, weights, call_tool, tmp_path):
     call_tool('test', config, weights, '--work-dir', tmp_path)
     data = Config.fromfile(config).test_dataloader.dataset
     inferencer = build(config, tta=True, reference=data)
-    for result in inferencer(str(photos), tags=TAGS):
+    out = tmp_path / 'out'
+    for result in inferencer(str(photos), tags=TAGS, out_dir=str(out)):
         want = read_index_png(
             str(tmp_path / 'pseudo_labels' / f'{result["img_id"]}.png'))
         np.testing.assert_array_equal(result['label'], want)

@@ -1,20 +1,20 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import copy
 import time
 from typing import (Any, Callable, Iterator, List, Optional, Sequence, Tuple,
                     Union)
 
 import numpy as np
 import torch
-import torch.nn as nn
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.device import get_device
+from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
 
 from ..datasets import GroupedDataset, LoadImage, group_collate
-from ..engine.utils import describe_checkpoint
 from ..models import GroupCAM
 from ..pseudo_labels import LabelPipeline, Refiners
 from ..registry import MODELS, TASK_UTILS, TRANSFORMS
@@ -103,8 +103,7 @@ class GroupCAMInferencer:
         self.weights = str(weights)
         self.tag_threshold = tag_threshold
         self.show_progress = show_progress
-        self.classes, self.model = self._build_model(classes, tta)
-        self.model.to(device)
+        self.classes, self.model = self._build_model(classes, tta, device)
 
         hook = hook_config(cfg)
         self.palette = hook.get('palette') if palette is None else palette
@@ -138,8 +137,8 @@ class GroupCAMInferencer:
             [self.loader, *self.pipeline.transforms], scope_of(cfg),
             lambda images: self._predict_tags(images, 1, 'Reference')[0])
 
-    def _build_model(self, classes: Union[str, Sequence[str], None],
-                     tta: bool) -> Tuple[Tuple[str, ...], nn.Module]:
+    def _build_model(self, classes: Union[str, Sequence[str], None], tta: bool,
+                     device: str) -> Tuple[Tuple[str, ...], BaseModel]:
         """Class names and trained network."""
         cfg, name = self.cfg, self.cfg.filename or 'config'
         checkpoint = read_checkpoint(self.weights)
@@ -153,10 +152,11 @@ class GroupCAMInferencer:
             raise InputError(f'{len(names)} class names for a network of '
                              f'{net.head.num_classes} classes')
         if not tta:
-            return names, net
+            return names, net.to(device)
         if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
             raise InputError(f'{name}: tta needs tta_model and tta_pipeline')
-        return names, MODELS.build(dict(cfg.tta_model, module=net)).eval()
+        net = MODELS.build(dict(cfg.tta_model, module=net)).eval()
+        return names, net.to(device)
 
     def _build_pipeline(self, data: dict,
                         tta: bool) -> Tuple[Callable, Compose]:
@@ -168,7 +168,8 @@ class GroupCAMInferencer:
             raise InputError(f'{self.cfg.filename or "config"}: has no test '
                              'pipeline (test_dataloader.dataset.pipeline)')
         with DefaultScope.overwrite_default_scope(scope_of(self.cfg)):
-            steps = [TRANSFORMS.build(dict(step)) for step in steps]
+            # building changes what it is given, and the manifest has it
+            steps = [TRANSFORMS.build(copy.deepcopy(step)) for step in steps]
         loads = [s for s in steps if type(s).__name__.startswith('Load')]
         return loads[0] if loads else LoadImage(), Compose(
             [step for step in steps if step not in loads])
@@ -253,8 +254,8 @@ class GroupCAMInferencer:
                     result['visualization'] = painted
                 yield result
             writer.finish(
-                config=self.cfg.pretty_text,
-                checkpoint=describe_checkpoint(self.weights),
+                self.cfg,
+                self.weights,
                 labeler=self.labeler,
                 refiners=self.refiners,
                 chosen_thresholds=self.labelling.thresholds,

@@ -4,8 +4,10 @@ import os.path as osp
 from typing import Any, Optional, Sequence
 
 import numpy as np
+from mmengine.config import Config
 from PIL import Image
 
+from ..engine.utils import describe_checkpoint
 from ..structures import DumpWriter, ScoreMap
 from ..structures.manifest import SCORES
 from ..utils.errors import InputError
@@ -84,11 +86,16 @@ class ResultWriter:
                 output_path(osp.join(staging, OVERLAYS), img_id, '.jpg'),
                 buffer.getvalue())
 
-    def finish(self, **manifest: Any) -> None:
+    def finish(self, cfg: Config, weights: str, **manifest: Any) -> None:
         """Put everything in its place.
 
         Args:
+            cfg (Config): Config, for the manifest.
+            weights (str): Checkpoint, for the manifest.
             **manifest: As in ``DumpWriter.finish``.
         """
         if self.writer is not None:
-            self.writer.finish(**manifest)
+            self.writer.finish(
+                config=cfg.pretty_text,
+                checkpoint=describe_checkpoint(weights),
+                **manifest)

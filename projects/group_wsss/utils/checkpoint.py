@@ -221,14 +221,15 @@ def load_weights(model: nn.Module, checkpoint: dict, filename: str) -> None:
     Raises:
         InputError: One line with the first weight that does not fit.
     """
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+    net: Any = model
+    while is_model_wrapper(net) or isinstance(net, BaseTTAModel):
+        net = net.module
     weights = {
         re.sub(r'^module\.', '', key): value
         for key, value in checkpoint.get('state_dict', checkpoint).items()
     }
     try:
-        missing = model.load_state_dict(weights, strict=False).missing_keys
+        missing = net.load_state_dict(weights, strict=False).missing_keys
     except InputError as error:  # a module refuses by itself
         raise InputError(f'{filename}: {error}') from error
     except RuntimeError as error:

@@ -10,10 +10,8 @@ import numpy as np
 
 from .errors import InputError
 
-try:
-    from numpy._core import multiarray, numeric
-except ImportError:  # numpy < 2
-    from numpy.core import multiarray, numeric  # type: ignore
+# numpy 1 and 2 call it differently
+_core: Any = getattr(np, 'core' if np.__version__ < '2' else '_core')
 
 # types of numbers and texts of fixed length; records hold pointers
 _DTYPE = re.compile(r'[biufcSU]\d{1,9}|O8?')
@@ -72,28 +70,30 @@ def _new_array(kind: Any, *_: Any) -> np.ndarray:
     """An empty array, which its state will fill."""
     if kind is not _ARRAY:
         raise InputError('refused: an array of another class')
-    return multiarray._reconstruct(np.ndarray, (0, ), b'b')
+    return _core.multiarray._reconstruct(np.ndarray, (0, ), b'b')
 
 
 def _scalar(kind: Any, *data: Any) -> Any:
     """A number or text of numpy."""
     if not isinstance(kind, np.dtype) or kind.hasobject:
         raise InputError('refused: a number without a type')
-    return multiarray.scalar(kind, *data)
+    return _core.multiarray.scalar(kind, *data)
 
 
 def _frombuffer(data: Any, kind: Any, *layout: Any) -> np.ndarray:
     """An array as protocol 5 writes it."""
     if not isinstance(kind, np.dtype):
         raise InputError('refused: an array without a type')
-    return numeric._frombuffer(data, kind, *layout)
+    return _core.numeric._frombuffer(data, kind, *layout)
 
 
-class PlainUnpickler(pickle._Unpickler):  # type: ignore
+# the pure Python one of the standard library, whose states can be looked at
+# before they are set; it carries no usable types
+_Unpickler: Any = pickle._Unpickler
+
+
+class PlainUnpickler(_Unpickler):
     """An unpickler of containers, numbers, texts and numpy arrays.
-
-    The pure Python one of the standard library, because its states can be
-    looked at before they are set.
 
     Attributes:
         names (dict[str, Any]): What the names in a pickle stand for; all
@@ -108,7 +108,7 @@ class PlainUnpickler(pickle._Unpickler):  # type: ignore
         'numpy._core.multiarray.scalar': _scalar,
         'numpy._core.numeric._frombuffer': _frombuffer,
     }
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch = dict(_Unpickler.dispatch)
 
     def load_build(self) -> None:
         """Set the state of an object, if it can do no harm."""
