@@ -2,8 +2,8 @@
 """What the command lines in ``tools/`` share."""
 import argparse
 import errno
-import gc
 import logging
+import multiprocessing
 import os
 import os.path as osp
 import re
@@ -106,12 +106,8 @@ def _message(error: BaseException) -> Optional[str]:
 
 def _stop_workers() -> None:
     """End loader workers: at exit each would be waited for five seconds."""
-    if 'torch' not in sys.modules:
-        return
-    from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
-    for item in gc.get_objects():
-        if type(item) is _MultiProcessingDataLoaderIter:
-            item._shutdown_workers()
+    for worker in multiprocessing.active_children():
+        worker.terminate()
 
 
 def _fail(text: str) -> None:

@@ -167,7 +167,9 @@ class GroupBatchSampler(BatchSampler):
                              'batches, InfiniteSampler can')
         count = num_batches * (self.batch_size // self.group_size)
         base = self.sampler
-        base.indices = islice(base._indices_of_rank(), count, None)
+        again = InfiniteSampler(
+            range(base.size), shuffle=base.shuffle, seed=base.seed)
+        base.indices = islice(again.indices, count, None)
         self._stream = self._infinite(count)
 
     def _finite(self) -> Iterator[List[int]]:

@@ -162,7 +162,7 @@ class PseudoLabelHook(Hook):
             self.dump.clean_up()
             checkpoint = (
                 trained_checkpoint(runner)
-                if self._trained else runner._load_from)
+                if self._trained else runner.cfg.get('load_from'))
             dataset = runner.test_loop.dataloader.dataset
             corrupt = getattr(dataset, 'skipped', {})
             manifest = self.writer.finish(

@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.runner import FlexibleRunner, Runner
 
 from ...registry import RUNNERS
+from ...utils.launch import check_sync_bn
 from .group_size import settle_group_size
 from .num_classes import settle_num_classes
 
@@ -43,19 +44,26 @@ class DataRunner(Runner):
     """
 
     @classmethod
-    def from_cfg(cls, cfg: Any) -> 'DataRunner':
+    def from_cfg(cls, cfg: Any) -> Any:
         """Build the runner.
 
         Args:
             cfg (mmengine.Config): Not changed.
 
         Returns:
-            DataRunner: The runner.
+            Runner: A ``DataRunner``; a ``DataFlexibleRunner`` for a config
+            with a ``strategy``, such as ``configs/_base_/fsdp.py``.
 
         Raises:
-            InputError: See :func:`settle`.
+            InputError: See :func:`settle`; or ``sync_bn`` does not fit the
+                network.
         """
-        return super().from_cfg(settle(cfg))
+        if cfg.get('strategy', None):
+            return DataFlexibleRunner.from_cfg(cfg)
+        runner = super().from_cfg(settle(cfg))
+        if cfg.get('sync_bn', None) is not None:
+            check_sync_bn(runner.model)
+        return runner
 
 
 @RUNNERS.register_module()
@@ -63,6 +71,6 @@ class DataFlexibleRunner(FlexibleRunner):
     """``DataRunner`` for configs with a ``strategy``, such as FSDP."""
 
     @classmethod
-    def from_cfg(cls, cfg: Any) -> 'DataFlexibleRunner':
+    def from_cfg(cls, cfg: Any) -> Any:
         """Build the runner; see ``DataRunner.from_cfg``."""
         return super().from_cfg(settle(cfg))
