@@ -105,7 +105,7 @@ def main() -> None:
     """Test."""
     args = parse_args()
     cfg = cli.load_config(args)
-    cli.check_checkpoint(args.checkpoint)
+    cli.check_checkpoint(args.checkpoint, cfg)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
         enable_drawing(cfg, args)

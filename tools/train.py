@@ -67,10 +67,9 @@ def main() -> None:
     if args.resume is not None:
         cfg.resume = True
         if args.resume != 'auto':
-            cli.check_checkpoint(args.resume)
             cfg.load_from = args.resume
     if cfg.get('load_from', None):
-        cli.check_checkpoint(cfg.load_from)
+        cli.check_checkpoint(cfg.load_from, cfg)
     if args.amp:
         enable_amp(cfg)
     if args.auto_scale_lr:

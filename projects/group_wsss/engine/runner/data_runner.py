@@ -9,6 +9,8 @@ from ...utils.launch import check_sync_bn
 from .group_size import settle_group_size
 from .num_classes import settle_num_classes
 
+_STOCK_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
+                'param_scheduler', 'checkpoint')
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -20,12 +22,16 @@ def settle(cfg: Any) -> Any:
 
     Returns:
         mmengine.Config: A copy, after ``settle_group_size`` and
-        ``settle_num_classes``.
+        ``settle_num_classes``; without the default hooks that are None,
+        which mmengine allows for its own six alone.
 
     Raises:
         InputError: See these two.
     """
     cfg = copy.deepcopy(cfg)
+    for name, hook in list((cfg.get('default_hooks', None) or {}).items()):
+        if hook is None and name not in _STOCK_HOOKS:
+            del cfg.default_hooks[name]
     settle_group_size(cfg)
     settle_num_classes(cfg, _LOADERS)
     return cfg
