@@ -17,9 +17,10 @@ from ..utils.versions import sha256_of
 
 def unwrap_model(model: nn.Module) -> nn.Module:
     """The model inside DistributedDataParallel and its like."""
-    while is_model_wrapper(model):
-        model = model.module
-    return model
+    inner: Any = model
+    while is_model_wrapper(inner):
+        inner = inner.module
+    return inner
 
 
 def walk_datasets(dataset: Any) -> Iterator[Any]:

@@ -32,7 +32,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         if (self.backend_args is None and self.file_client_args is None
                 and '://' not in (self.out_dir or runner.work_dir)):
-            self.backend_args = dict(backend=ATOMIC)
+            self.backend_args: Optional[dict] = dict(backend=ATOMIC)
         super().before_train(runner)
         self._place = SameFolder(runner.work_dir)
 

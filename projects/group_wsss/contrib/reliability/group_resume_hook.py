@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from itertools import islice
-from typing import Any, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import torch
 from mmengine.dataset import InfiniteSampler
@@ -145,14 +145,15 @@ def _start_again(loop: IterBasedTrainLoop, early: bool) -> Iterator:
 
 def _rest_of_epoch(loader: DataLoader, done: int) -> DataLoader:
     """A DataLoader of what an epoch has left."""
-    options = {}
+    options: Dict[str, Any] = {}
+    batches: Any = loader.batch_sampler
     if loader.num_workers:
         options = dict(
             prefetch_factor=loader.prefetch_factor,
             multiprocessing_context=loader.multiprocessing_context)
     return DataLoader(
         loader.dataset,
-        batch_sampler=_Rest(loader.batch_sampler, done),
+        batch_sampler=_Rest(batches, done),
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
         pin_memory=loader.pin_memory,

@@ -104,7 +104,7 @@ class PreemptionHook(Hook):
         self._old: Dict[int, Any] = {}
         self._group: Any = None
         self._trained = False
-        self._runner: Optional[Runner] = None
+        self._runner: Any = None
         self._old_file = ''
 
     # ---- signals -------------------------------------------------------
@@ -188,7 +188,7 @@ class PreemptionHook(Hook):
             told = torch.tensor(int(self.received or 0))
             dist.all_reduce(told, dist.ReduceOp.MAX, group=self._group)
             if told.item():
-                self.received = signal.Signals(told.item())
+                self.received = signal.Signals(int(told.item()))
         if self.received is None:
             return
         path = self._regular(runner, runner.epoch, runner.iter + 1)
@@ -278,6 +278,7 @@ class PreemptionHook(Hook):
 
     def _leave(self, state: str) -> None:
         """Say how to go on, and end the process."""
+        name = self.received.name if self.received else 'a signal'
         command = shlex.join(['python', *sys.argv])
         if '--resume' not in sys.argv:
             command += ' --resume'
@@ -285,5 +286,5 @@ class PreemptionHook(Hook):
             command = 'the same command with --resume'
         if is_main_process():
             self._runner.logger.warning(
-                f'{self.received.name}: {state}; to go on: {command}')
+                f'{name}: {state}; to go on: {command}')
         raise SystemExit(PREEMPTED)
