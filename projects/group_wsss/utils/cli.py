@@ -325,7 +325,7 @@ def prepare_work_dir(path: str) -> None:
             file.write(b'0')
     except OSError as error:
         raise InputError(f'{path}: cannot be written '
-                         f'({os.strerror(error.errno)})') from error
+                         f'({error.strerror or error})') from error
 
 
 def _plain_batch_norm(node) -> bool:

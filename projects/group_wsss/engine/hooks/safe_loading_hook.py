@@ -4,7 +4,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...registry import HOOKS
-from ...utils.checkpoint import StateDictCheckHook, use_safe_loading
+from ...utils.checkpoint import load_weights, use_safe_loading
 from ..utils import is_resumed
 
 
@@ -26,7 +26,7 @@ class SafeLoadingHook(Hook):
         use_safe_loading()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare the checkpoint with the model.
+        """Fill the model again, with every weight from the checkpoint.
 
         Args:
             runner (Runner): With the model.
@@ -42,4 +42,4 @@ class SafeLoadingHook(Hook):
         name = (
             runner.cfg.get('load_from', None)
             or find_latest_checkpoint(runner.work_dir))
-        StateDictCheckHook(name).after_load_checkpoint(runner, checkpoint)
+        load_weights(runner.model, checkpoint, str(name))

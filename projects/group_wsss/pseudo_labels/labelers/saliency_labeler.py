@@ -80,7 +80,7 @@ class SaliencyLabeler:
             InputError: The file is missing, unreadable, of another size or
                 neither grey nor RGB.
         """
-        return read_saliency(self.saliency_dir, score_map, self.suffix)
+        return read_saliency(self.saliency_dir or '', score_map, self.suffix)
 
     def __call__(self, score_map: ScoreMap) -> np.ndarray:
         """Label an image.

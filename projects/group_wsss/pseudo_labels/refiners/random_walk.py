@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ class RandomWalk(BackgroundRefiner):
         self.max_bytes = int(max_bytes)
         self.max_pixels = max_pixels
         self.device = torch.device(device or get_device())
-        self.net, _ = load_network(config, checkpoint, 'RandomWalk')
+        self.net: Any = load_network(config, checkpoint, 'RandomWalk')[0]
         if not hasattr(getattr(self.net, 'head', None), 'log_affinity'):
             raise InputError('config of RandomWalk builds '
                              f'{type(self.net).__name__}, not an AffinityNet')
@@ -111,17 +111,15 @@ class RandomWalk(BackgroundRefiner):
         size = pixels.shape[-2:]
         shrink = (self.max_pixels / (size[0] * size[1]))**0.5
         if shrink < 1:
-            size = [max(int(side * shrink), 1) for side in size]
+            shrunk = [max(int(side * shrink), 1) for side in size]
             pixels = F.interpolate(
-                pixels[None].float(), size=size, mode='area')[0]
+                pixels[None].float(), size=shrunk, mode='area')[0]
         data = dict(inputs=[pixels], data_samples=None)
         inputs = self.net.data_preprocessor(data, False)['inputs']
         return self.net(inputs)[0]
 
     @torch.no_grad()
-    def refine(self,
-               maps: np.ndarray,
-               image: Optional[np.ndarray] = None) -> np.ndarray:
+    def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
         """See :class:`BaseRefiner`; the result has the network's grid."""
         from .walk import random_walk
         embedding = self.embed(image)
@@ -132,8 +130,8 @@ class RandomWalk(BackgroundRefiner):
             align_corners=False)[0].clamp_(0, 1).numpy()
         probs = self.probabilities(maps)**self.power
         probs /= probs.sum(axis=0)
-        probs = random_walk(
+        walked = random_walk(
             torch.from_numpy(probs).to(self.device), embedding,
             self.net.head.log_affinity, self.offsets, self.beta,
             self.num_steps, self.max_bytes)
-        return remove_background(probs.cpu().numpy())
+        return remove_background(walked.cpu().numpy())

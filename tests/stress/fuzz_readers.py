@@ -26,20 +26,20 @@ import zipfile
 import zlib
 from typing import Any, Callable, Dict, NamedTuple
 
-ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..'))
+ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..', '..'))
 sys.path.insert(0, osp.join(ROOT, 'projects'))
 
 import numpy as np
 import torch
 from PIL import Image
 
-from group_wsss.datasets.label_index_files import HEADER
 from group_wsss.contrib.converters import (read_cls_labels,
                                            read_coco_instances, read_cvat,
                                            read_label_studio, read_table,
                                            read_voc_folder)
 from group_wsss.datasets import LabelIndex
 from group_wsss.datasets.coco_json import index_instances, read_instances
+from group_wsss.datasets.label_index_files import HEADER
 from group_wsss.datasets.transforms import LoadImage
 from group_wsss.datasets.voc import VOC_CLASSES, read_voc_xml
 from group_wsss.evaluation import read_id_list
