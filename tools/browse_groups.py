@@ -116,7 +116,7 @@ def train_groups(cfg: Any, args: argparse.Namespace) -> Tuple[Any, ...]:
     count = -(-args.num * size // batches.batch_size)
     flat = [i for batch in islice(batches, count) for i in batch]
     flat = flat[:args.num * size]
-    members = [member(dataset, i, index.labels_of(i).tolist()) for i in flat]
+    members = [member(dataset, i, index.labels_of(i)) for i in flat]
     groups = [members[i:i + size] for i in range(0, len(members), size)]
     names = class_names(dataset, index.num_classes)
     return groups, index, names, size, batches.match

@@ -57,7 +57,7 @@ def test_poses_the_problem(toy):
     data = ToyImageLevel(data_root=str(toy))
     labels = [data.get_cat_ids(i) for i in range(len(data))]
     index = LabelIndex(labels, NUM_CLASSES)
-    assert index.class_counts.min() >= 8
+    assert index.class_images.sizes.min() >= 8
     assert np.mean([len(ids) > 1 for ids in labels]) > 0.3
     share = np.mean([(mask_of(toy, f'train_{i:05d}') > 0).mean()
                      for i in range(48)])

@@ -200,6 +200,7 @@ class GroupedDataset:
         pool_names, pool_labels = names, labels
         if self.reference is not self.dataset:
             pool_names, pool_labels = _names_and_labels(self.reference)
+        # images to label may have classes that no partner has
         num_classes = 1 + max(
             (max(ids) for ids in labels + pool_labels if ids), default=0)
         order = sorted(range(len(pool_names)), key=pool_names.__getitem__)

@@ -287,32 +287,3 @@ def test_a_long_epoch_is_drawn_in_chunks(monkeypatch):
     assert next(batches) == expected[0].tolist() and asked == [259]
     assert list(batches) == expected[1:].tolist()
     assert len(sampler) == len(expected) and asked == [259, 259, 259, 223]
-
-
-def test_index_folder(tmp_path):
-    base = DefaultSampler(Data(), shuffle=True, seed=5)
-    folder = str(tmp_path / 'index')
-    plain = list(GroupBatchSampler(base, 12, group_size=3))
-    first = GroupBatchSampler(base, 12, group_size=3, index_dir=folder)
-    assert list(first) == plain
-    again = GroupBatchSampler(base, 12, group_size=3, index_dir=folder)
-    assert list(again) == plain
-    for sampler in (first, again):
-        assert isinstance(sampler.index._pool.base, np.memmap)
-    # the labels of a dataset without them are not asked for again
-    bare = DefaultSampler(Bare(), shuffle=True, seed=5)
-    assert list(GroupBatchSampler(bare, 12, group_size=3,
-                                  index_dir=folder)) == plain
-    for labels, message in ((LABELS[:-1], '48 images, the dataset has 47'),
-                            (LABELS[:-1] + [[0]], 'image 47 has other')):
-        with pytest.raises(InputError, match=message):
-            GroupBatchSampler(
-                DefaultSampler(Data(labels), seed=5),
-                12,
-                group_size=3,
-                index_dir=folder)
-    with pytest.raises(InputError, match='image 0 has other labels'):
-        GroupBatchSampler(
-            bare, 12, group_size=3, index_dir=folder, labels=[[1]] * 48)
-    with pytest.raises(InputError, match='largest class'):
-        GroupBatchSampler(base, 17, group_size=17, index_dir=folder)

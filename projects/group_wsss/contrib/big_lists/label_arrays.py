@@ -5,7 +5,7 @@ from typing import Sequence, Tuple
 
 import numpy as np
 
-from ..utils.errors import InputError
+from ...utils.errors import InputError
 
 
 def smallest_int(largest: int, unsigned: bool = False) -> np.dtype:
