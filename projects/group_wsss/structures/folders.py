@@ -2,7 +2,7 @@
 """Image ids of folders and of plain lists."""
 import os
 import os.path as osp
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Sequence, Set, Tuple
 
 from ..utils.errors import InputError
 from ..utils.files import check_image_id, output_path
@@ -67,6 +67,38 @@ def require_files(ids: Sequence[str], folder: str, suffix: str,
         names = ', '.join(missing[:3]) + (', ...' if len(missing) > 3 else '')
         raise InputError(f'{folder}: {len(missing)} of {len(ids)} images '
                          f'have no {what}: {names}')
+
+
+def missing_files(paths: Iterable[str]) -> List[int]:
+    """Find the files that are not there, by one listing per folder.
+
+    Args:
+        paths (Iterable[str]): Files; those of a remote store (``://``) are
+            taken to be there.
+
+    Returns:
+        list[int]: Positions in ``paths``.
+
+    Raises:
+        InputError: A folder cannot be listed.
+    """
+    listed: Dict[str, Set[str]] = {}
+    missing = []
+    for place, path in enumerate(paths):
+        if '://' in path:
+            continue
+        folder, name = osp.split(path)
+        if folder not in listed:
+            try:
+                listed[folder] = set(os.listdir(folder or '.'))
+            except (FileNotFoundError, NotADirectoryError):
+                listed[folder] = set()
+            except OSError as error:
+                raise InputError(f'{folder}: cannot be listed: '
+                                 f'{error.strerror or error}') from None
+        if name not in listed[folder]:
+            missing.append(place)
+    return missing
 
 
 def read_lines(path: str) -> Tuple[str, ...]:

@@ -2,11 +2,11 @@
 """Flat batches in which every ``group_size`` neighbours are one group."""
 from functools import partial
 from itertools import islice
-from typing import Any, Iterator, List, Optional, Sequence
+from typing import Any, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
-from mmengine.dataset import InfiniteSampler
-from torch.utils.data import BatchSampler, Sampler
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from torch.utils.data import BatchSampler
 
 from ...registry import DATA_SAMPLERS, TASK_UTILS
 from ...structures.image_list import image_id_of, read_image_list
@@ -59,9 +59,9 @@ class GroupBatchSampler(BatchSampler):
     resumed run draws what the interrupted one would have drawn.
 
     Args:
-        sampler (Sampler): ``DefaultSampler`` (an epoch is one pass over the
-            anchors) or ``InfiniteSampler`` (the number of the pass follows
-            from the global position in the stream).
+        sampler (DefaultSampler | InfiniteSampler): Gives the anchors. An
+            epoch of the first is one pass over them; with the second the
+            number of the pass follows from the position in the stream.
         batch_size (int): Images in a batch of one process, ``G * K``.
         drop_last (bool): Drop a last batch with fewer groups. A batch that
             is kept has whole groups always. Defaults to False.
@@ -90,7 +90,7 @@ class GroupBatchSampler(BatchSampler):
     """
 
     def __init__(self,
-                 sampler: Sampler,
+                 sampler: Union[DefaultSampler, InfiniteSampler],
                  batch_size: int,
                  drop_last: bool = False,
                  group_size: int = 4,
@@ -112,7 +112,7 @@ class GroupBatchSampler(BatchSampler):
             raise InputError('give batch_sampler.labels or '
                              'batch_sampler.ann_file, not both')
         super().__init__(sampler, batch_size, drop_last)
-        # a sampler of mmengine: it has a dataset and a length
+        # torch's class promises neither a dataset nor a length
         self.sampler: Any = sampler
         self.group_size = group_size
         self.match = match
