@@ -101,7 +101,7 @@ def zipf_labels(num_images: int, num_classes: int,
 
 
 class Labels:
-    """What the sampler needs of a dataset: labels without images."""
+    """The part of a dataset that the sampler needs: labels."""
 
     def __init__(self, lengths: np.ndarray, classes: np.ndarray) -> None:
         self.ends, self.classes = np.cumsum(lengths), classes

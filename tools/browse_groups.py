@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='open no image: ids, tags and statistics alone')
     parser.add_argument(
-        '--side', type=int, default=176, help='pixels of a picture')
+        '--side', type=int, default=176, help='pixels of an image')
     parser.add_argument('--work-dir', help='where OUT goes by default')
     parser.add_argument(
         '--cfg-options',

@@ -67,7 +67,7 @@ class JsonTable:
         return ids
 
     def positions(self, name: str, ids: np.ndarray, what: str) -> np.ndarray:
-        """Where the ids of a column stand in ``ids``."""
+        """Places of the ids of a column in ``ids``."""
         place = {number: i for i, number in enumerate(ids.tolist())}
         values = self.integers(name).tolist()
         found = np.array([place.get(value, -1) for value in values], np.int64)

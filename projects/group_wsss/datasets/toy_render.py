@@ -19,7 +19,7 @@ _TRIES = 30
 
 
 class Creature(NamedTuple):
-    """Where one object lies; arrays are ``(S, S)``."""
+    """Place and outline of one object; arrays are ``(S, S)``."""
     class_id: int
     body: np.ndarray  # signed distance in pixels, negative inside
     head: np.ndarray

@@ -108,15 +108,6 @@ def test_long_infinite_run(monkeypatch):
     assert collect(2) == alone and collect(4) == alone
 
 
-@pytest.mark.parametrize('kind', [DefaultSampler, InfiniteSampler])
-def test_resume_by_skipping(monkeypatch, kind):
-    whole = list(islice(make(monkeypatch, kind, group_size=2), 30))
-    again = iter(make(monkeypatch, kind, group_size=2))
-    for _ in range(5):
-        next(again)
-    assert list(islice(again, 25)) == whole[5:]
-
-
 def test_epochs_differ_and_repeat(monkeypatch):
     sampler = make(monkeypatch, DefaultSampler, group_size=3)
     first = list(sampler)
@@ -126,17 +117,6 @@ def test_epochs_differ_and_repeat(monkeypatch):
     other = make(monkeypatch, DefaultSampler, group_size=3, seed=6)
     assert [b[0] for b in other] == [b[0] for b in first]  # same anchors
     assert list(other) != first
-
-
-def test_infinite_passes_differ(monkeypatch):
-    monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda:
-                        (0, 1))
-    base = InfiniteSampler(Data(), shuffle=False, seed=5)
-    batches = groups_of(
-        islice(GroupBatchSampler(base, 12, group_size=3), 24), 3)
-    first, second = batches[:48], batches[48:]
-    assert [g[0] for g in first] == [g[0] for g in second] == list(range(48))
-    assert np.mean([a == b for a, b in zip(first, second)]) < 0.2
 
 
 def test_second_iterator_of_an_infinite_sampler_goes_on(monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 from ...datasets.label_index import LabelIndex, Rows
 from ...utils.errors import InputError
 from .index_files import HEADER, fingerprint_of, read_index, write_index
-from .label_arrays import (flatten_labels, label_set_ids, ranges, segments,
+from .label_arrays import (flatten_labels, label_set_ids, segments,
                            smallest_int, tidy_labels)
 
 # images of which the labels are compared with those of a saved index
@@ -19,7 +19,7 @@ class MappedLabelIndex(LabelIndex):
     """The same draws as :class:`LabelIndex` for lists of many millions.
 
     An image takes 8 bytes and a pair of image and class 4 more, below 2^31
-    of them; a distinct label set takes 12, and 2 for each of its classes.
+    of them; a distinct label set takes 8, and 2 for each of its classes.
     Made by :meth:`from_arrays` or :meth:`load`.
 
     Args:
@@ -79,16 +79,16 @@ class MappedLabelIndex(LabelIndex):
         set_images, set_starts = segments(everyone, set_of, num_sets)
         # classes of a set, as its first image has them
         first = set_images[set_starts[:-1]]
-        starts = np.cumsum(lengths) - lengths
-        _, flat = ranges(starts[first], lengths[first])
+        ends = np.cumsum(lengths[first])
+        starts = np.concatenate([[0], ends])
+        away = (np.cumsum(lengths) - lengths)[first] - starts[:-1]
+        flat = np.arange(ends[-1]) + np.repeat(away, lengths[first])
         class_images, class_starts = segments(
             np.repeat(everyone, lengths), classes, num_classes)
         arrays = dict(
             set_of=set_of,
             set_classes=classes[flat],
-            set_class_starts=np.concatenate([[0],
-                                             np.cumsum(lengths[first])
-                                             ]).astype(number),
+            set_class_starts=starts.astype(number),
             set_images=set_images,
             set_image_starts=set_starts.astype(number),
             class_images=class_images,

@@ -46,7 +46,7 @@ def plot_class_sizes(statistics: Dict[str, Any]) -> bytes:
 
 
 def plot_set_sizes(statistics: Dict[str, Any]) -> bytes:
-    """How many images stand in label sets of which size.
+    """Plot the number of images by the size of their label set.
 
     Args:
         statistics (dict): Of :func:`label_statistics`.

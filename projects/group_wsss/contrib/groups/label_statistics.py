@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Which label sets a list has, and which images find partners by them."""
+"""Statistics of label sets, and of the partners that images find."""
 from typing import Any, Dict, List, Sequence
 
 import numpy as np
@@ -13,7 +13,7 @@ ALONE, FEW, FULL = 0, 1, 2
 
 
 def set_levels(index: LabelIndex, group_size: int, match: str) -> np.ndarray:
-    """Whether images of a label set find partners.
+    """Grade label sets by the partners that their images find.
 
     Args:
         index (LabelIndex): Of the list.
@@ -22,7 +22,7 @@ def set_levels(index: LabelIndex, group_size: int, match: str) -> np.ndarray:
 
     Returns:
         np.ndarray: int64 ``(S, )`` in the order of ``index.set_classes``: 0
-        (``ALONE``) the rule finds nobody and a weaker one is used; 1
+        (``ALONE``) the rule finds no partner and a weaker one is used; 1
         (``FEW``) it may have to repeat partners, since the set, or one of
         the classes that two images have, has fewer than ``K`` images; 2
         (``FULL``) ``K - 1`` different partners in every draw.
