@@ -49,8 +49,8 @@ def test_layout_and_tags(toy):
             mask = mask_of(toy, record.img_id)
             found = tuple(int(v) - 1 for v in np.unique(mask) if v)
             assert found == record.labels and record.labels
-            with Image.open(toy / f'JPEGImages/{record.img_id}.jpg') as photo:
-                assert photo.size == mask.shape == (64, 64)
+            with Image.open(toy / f'JPEGImages/{record.img_id}.jpg') as image:
+                assert image.size == mask.shape == (64, 64)
 
 
 def test_poses_the_problem(toy):

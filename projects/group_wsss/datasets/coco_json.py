@@ -1,14 +1,13 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """COCO instances JSON as arrays: what is annotated on which image."""
-import json
 import os.path as osp
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
-from mmengine.fileio import get as read_bytes
 
 from ..structures.folders import missing_files
+from ..structures.text_files import parse_json, read_text
 from ..utils.errors import InputError
 from ..utils.files import why_unsafe
 from .json_table import JsonTable
@@ -113,22 +112,8 @@ def read_instances(path: str, masks: bool = False) -> dict:
         entry.pop('segmentation', None)
         return entry
 
-    try:
-        text = read_bytes(path).decode('utf-8-sig')
-        return json.loads(text, object_hook=None if masks else drop)
-    except FileNotFoundError:
-        raise InputError(f'{path}: no such annotation file') from None
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read: '
-                         f'{error.strerror or error}') from None
-    except UnicodeDecodeError:
-        raise InputError(f'{path}: not UTF-8 text') from None
-    except json.JSONDecodeError as error:
-        raise InputError(f'{path}:{error.lineno}: not JSON: '
-                         f'{error.msg}') from None
-    except (RecursionError, ValueError):
-        raise InputError(f'{path}: not an instances JSON: nested too deeply '
-                         'or a number too long') from None
+    text = read_text(path, 'annotation file')
+    return parse_json(text, path, None if masks else drop)
 
 
 def index_instances(content: Any, path: str, masks: bool = False) -> CocoIndex:

@@ -2,10 +2,11 @@
 """Image ids of folders and of plain lists."""
 import os
 import os.path as osp
-from typing import Dict, Iterable, List, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, Sequence, Set
 
 from ..utils.errors import InputError
 from ..utils.files import check_image_id, output_path
+from .text_files import read_text
 
 
 def find_ids(folder: str, suffix: str = '.png') -> List[str]:
@@ -101,21 +102,6 @@ def missing_files(paths: Iterable[str]) -> List[int]:
     return missing
 
 
-def read_lines(path: str) -> Tuple[str, ...]:
-    """Read the lines of a text file in UTF-8, without their ends.
-
-    Raises:
-        InputError: It cannot be read, or is no such text.
-    """
-    try:
-        with open(path, encoding='utf-8-sig') as file:
-            return tuple(file.read().splitlines())
-    except UnicodeDecodeError:
-        raise InputError(f'{path}: not a text file in UTF-8') from None
-    except OSError as error:
-        raise InputError(f'{path}: {error.strerror or error}') from None
-
-
 def read_id_list(path: str, whole_lines: bool = False) -> List[str]:
     """Read image ids: the first word of each line.
 
@@ -132,7 +118,7 @@ def read_id_list(path: str, whole_lines: bool = False) -> List[str]:
             named.
     """
     lines: Dict[str, int] = {}
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         words = [line] if whole_lines and line.strip() else line.split()
         if not words:
             continue
