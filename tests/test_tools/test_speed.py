@@ -157,6 +157,7 @@ def test_what_is_missing(table, message):
 
 def test_draws(tmp_path):
     import speed_draws
+
     # small label sets: redrawing until they are equal takes many tries
     lines = [
         f'image_{i} {i % 4} {4 + i // 4 % 16}'
