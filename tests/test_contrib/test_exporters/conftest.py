@@ -1,14 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A folder of small label images for all exporters."""
-import pickle
-from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from group_wsss.contrib.exporters import LabelSource, pool
+from group_wsss.contrib.exporters import LabelSource
 from group_wsss.structures import encode_index_png
 
 NAMES = ('background', 'cat', 'sea lion', 'dog')
@@ -41,24 +39,6 @@ def source(tmp_path) -> LabelSource:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_index_png(label))
     return LabelSource(str(folder), sorted(labels), NAMES)
-
-
-class PicklingPool(ThreadPoolExecutor):
-    """Hands work over as a pool of processes does, but starts none."""
-
-    def __init__(self, jobs, context, initializer):
-        assert context.get_start_method() == 'spawn' and callable(initializer)
-        super().__init__(jobs)
-
-    def submit(self, work, chunk):
-        work, chunk = pickle.loads(pickle.dumps((work, chunk)))
-        return super().submit(lambda: pickle.loads(pickle.dumps(work(chunk))))
-
-
-@pytest.fixture
-def threads(monkeypatch):
-    """Start no processes: each takes seconds to import torch."""
-    monkeypatch.setattr(pool, 'ProcessPoolExecutor', PicklingPool)
 
 
 @pytest.fixture

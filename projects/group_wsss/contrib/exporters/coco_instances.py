@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from functools import partial
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict
 
 from .coco_json import ImageParts, image_parts, write_coco
 from .regions import CONNECTIVITIES, connected_regions
@@ -47,12 +47,9 @@ def export_coco_instances(source: LabelSource,
     return write_coco(source, out, work, info, **options)
 
 
-def _instances(ids: Sequence[str], source: LabelSource, connectivity: int,
-               min_area: int) -> List[ImageParts]:
-    """Components of some label images."""
-    found = []
-    for img_id in ids:
-        label = source.read(img_id)
-        index, labels = connected_regions(label, connectivity)
-        found.append(image_parts(img_id, label, index, labels, min_area))
-    return found
+def _instances(img_id: str, source: LabelSource, connectivity: int,
+               min_area: int) -> ImageParts:
+    """Components of a label image."""
+    label = source.read(img_id)
+    index, labels = connected_regions(label, connectivity)
+    return image_parts(img_id, label, index, labels, min_area)

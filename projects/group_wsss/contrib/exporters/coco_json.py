@@ -12,7 +12,7 @@ import numpy as np
 
 from ...structures.label_image import IGNORE_INDEX
 from ...utils.errors import InputError
-from .pool import ordered
+from ...utils.pool import Pool, no_progress
 from .source import LabelSource, check_suffix
 from .staging import staged
 
@@ -93,16 +93,15 @@ def image_parts(img_id: str,
 
 
 def write_coco(
-    source: LabelSource,
-    out: str,
-    work: Callable[[Sequence[str]], List[ImageParts]],
-    info: Dict[str, Any],
-    unknown: str = 'exclude',
-    suffix: str = '.jpg',
-    numeric_ids: bool = False,
-    jobs: int = 1,
-    progress: Callable[[int, int], None] = lambda done, total: None
-) -> Dict[str, Any]:
+        source: LabelSource,
+        out: str,
+        work: Callable[[str], ImageParts],
+        info: Dict[str, Any],
+        unknown: str = 'exclude',
+        suffix: str = '.jpg',
+        numeric_ids: bool = False,
+        jobs: int = 1,
+        progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
     """Write a COCO JSON file, image by image.
 
     Annotations go to the file as they come; memory holds some images at a
@@ -111,7 +110,7 @@ def write_coco(
     Args:
         source (LabelSource): Label images.
         out (str): Target file, replaced when all is written.
-        work (Callable): Ids to what is in their images.
+        work (Callable): Image id to what is in its label image.
         info (dict): Put into the file's ``info``.
         unknown (str): ``'exclude'``: unknown pixels are in no annotation, as
             background. ``'ignore'``: they are one more annotation with
@@ -147,9 +146,10 @@ def write_coco(
         ])
     with staged(out) as part, open(
             part, 'w', encoding='utf-8') as file, tempfile.TemporaryFile(
-                'w+', encoding='utf-8', dir=osp.dirname(part)) as images:
+                'w+', encoding='utf-8',
+                dir=osp.dirname(part)) as images, Pool(jobs) as pool:
         file.write(json.dumps(head)[:-1] + ',\n"annotations": [')
-        for item in ordered(work, source.ids, jobs, progress):
+        for item in pool.map(work, source.ids, progress):
             row = dict(
                 id=numbers[done['images']],
                 file_name=item.img_id + suffix,

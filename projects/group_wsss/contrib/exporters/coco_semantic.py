@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from functools import partial
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict
 
 import numpy as np
 
@@ -34,12 +34,8 @@ def export_coco_semantic(source: LabelSource, out: str,
     return write_coco(source, out, work, info, **options)
 
 
-def _classes(ids: Sequence[str], source: LabelSource) -> List[ImageParts]:
-    """Classes of some label images."""
-    found = []
-    for img_id in ids:
-        label = source.read(img_id)
-        index = np.where(label == IGNORE_INDEX, 0, label)
-        found.append(
-            image_parts(img_id, label, index, range(1, len(source.names))))
-    return found
+def _classes(img_id: str, source: LabelSource) -> ImageParts:
+    """Classes of a label image."""
+    label = source.read(img_id)
+    index = np.where(label == IGNORE_INDEX, 0, label)
+    return image_parts(img_id, label, index, range(1, len(source.names)))

@@ -3,7 +3,7 @@ import io
 import os
 import os.path as osp
 from functools import partial
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ...pseudo_labels.score_size import SAMPLE, score_disk
 from ...structures.score_map import ScoreMap
 from ...utils.errors import InputError
 from ...utils.files import atomic_write, output_path
-from .pool import ordered
+from ...utils.pool import Pool, no_progress
 from .source import LabelSource
 from .staging import staged
 
@@ -20,13 +20,12 @@ SCORE_TYPES = ('float16', 'uint8')
 
 
 def export_scores(
-    source: LabelSource,
-    out: str,
-    size: str = 'map',
-    dtype: str = 'float16',
-    jobs: int = 1,
-    progress: Callable[[int, int], None] = lambda done, total: None
-) -> Dict[str, Any]:
+        source: LabelSource,
+        out: str,
+        size: str = 'map',
+        dtype: str = 'float16',
+        jobs: int = 1,
+        progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
     """Soft scores as ``<img_id>.npz``: compressed, without pickled objects.
 
     Each holds ``scores`` ``(n, h, w)``, ``labels`` ``(n, )`` (values of
@@ -51,13 +50,15 @@ def export_scores(
         InputError: No scores, a damaged score map, a disk that is too
             small, or a folder that cannot be written or is not empty.
     """
-    work = partial(_write_scores, source=source.bare, size=size, dtype=dtype)
-    total = 0
-    with staged(out) as part:
+    with staged(out) as part, Pool(jobs) as pool:
         os.mkdir(part)
-        work = partial(work, folder=part)
-        for written in ordered(work, source.ids, jobs, progress):
-            total += written
+        work = partial(
+            _write_scores,
+            source=source.bare,
+            folder=part,
+            size=size,
+            dtype=dtype)
+        total = sum(pool.map(work, source.ids, progress))
     return dict(images=len(source.ids), bytes=total)
 
 
@@ -114,12 +115,9 @@ def _encode_scores(img_id: str, source: LabelSource, size: str,
     return buffer.getvalue()
 
 
-def _write_scores(ids: Sequence[str], source: LabelSource, folder: str,
-                  size: str, dtype: str) -> List[int]:
-    """Write the scores of some images; the bytes of each."""
-    written = []
-    for img_id in ids:
-        data = _encode_scores(img_id, source, size, dtype)
-        atomic_write(output_path(folder, img_id, '.npz'), data)
-        written.append(len(data))
-    return written
+def _write_scores(img_id: str, source: LabelSource, folder: str, size: str,
+                  dtype: str) -> int:
+    """Write the scores of an image; the number of bytes."""
+    data = _encode_scores(img_id, source, size, dtype)
+    atomic_write(output_path(folder, img_id, '.npz'), data)
+    return len(data)

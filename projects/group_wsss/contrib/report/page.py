@@ -4,13 +4,13 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from ...utils.files import atomic_write
+from ...utils.pool import Pool, no_progress
 from ..analysis import analyze_dump
-from ..exporters.pool import ordered
 from .entries import SHARD, index_files, make_entry
 from .html_page import STATIC, html_page
 from .js_data import js_call
 from .place import report_folder
-from .render import FOLDER_SIZE, render_images
+from .render import FOLDER_SIZE, render_image
 from .sources import PageSource
 
 # of the slider where nothing else proposes one
@@ -18,12 +18,11 @@ _THRESHOLD = 0.5
 
 
 def write_report(
-    source: PageSource,
-    out: str,
-    jobs: int = 1,
-    max_images: Optional[int] = None,
-    progress: Callable[[int, int], None] = lambda done, total: None
-) -> Dict[str, Any]:
+        source: PageSource,
+        out: str,
+        jobs: int = 1,
+        max_images: Optional[int] = None,
+        progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
     """Write a dump as a folder of HTML; ``index.html`` is its beginning.
 
     Masks, if there are any, are read to judge the labels and to be looked
@@ -53,12 +52,13 @@ def write_report(
         report = analyze_dump(source.dump, source.masks, jobs, progress)
         rows = {row['id']: row for row in report['images']}
         ids = spread(source.dump.ids, max_images)
-        work = partial(render_images, source=source.bare, folder=folder)
-        found = ordered(work, list(enumerate(ids)), jobs, progress)
-        entries = [
-            make_entry(rows[img_id], classes, source.dump.names)
-            for img_id, classes in zip(ids, found)
-        ]
+        work = partial(render_image, source=source.bare, folder=folder)
+        with Pool(jobs) as pool:
+            found = pool.map(work, list(enumerate(ids)), progress)
+            entries = [
+                make_entry(rows[img_id], classes, source.dump.names)
+                for img_id, classes in zip(ids, found)
+            ]
         files = index_files(entries)
         files['meta.js'] = js_call('meta', _meta(report, source, len(ids)),
                                    palette.tolist())

@@ -38,28 +38,6 @@ def file_name(kind: str, number: int, suffix: str) -> str:
     return osp.join(kind, f'{number // FOLDER_SIZE}', f'{number}{suffix}')
 
 
-def render_images(items: Sequence[Tuple[int, str]], source: PageSource,
-                  folder: str) -> List[List[int]]:
-    """Write the files of some images.
-
-    Args:
-        items (Sequence[tuple[int, str]]): Position and id of each.
-        source (PageSource): Where they come from.
-        folder (str): The report.
-
-    Returns:
-        list[list[int]]: Classes in the label of each, without background.
-
-    Raises:
-        InputError: A file is missing, unreadable or misfits; it is named.
-    """
-    palette = source.palette()
-    return [
-        _render(number, img_id, source, folder, palette)
-        for number, img_id in items
-    ]
-
-
 def fit(shape: Sequence[int], side: int) -> Tuple[int, int]:
     """Largest size of that aspect with no side above ``side``.
 
@@ -91,9 +69,22 @@ def quantize(score_map: ScoreMap) -> np.ndarray:
     return np.round(255 * maps).astype(np.uint8)
 
 
-def _render(number: int, img_id: str, source: PageSource, folder: str,
-            palette: np.ndarray) -> List[int]:
-    """Write the files of one image; the classes of its label."""
+def render_image(item: Tuple[int, str], source: PageSource,
+                 folder: str) -> List[int]:
+    """Write the files of an image.
+
+    Args:
+        item (tuple[int, str]): Its position on the page and its id.
+        source (PageSource): Where it comes from.
+        folder (str): The report.
+
+    Returns:
+        list[int]: Classes in its label, without background.
+
+    Raises:
+        InputError: A file is missing, unreadable or misfits; it is named.
+    """
+    number, img_id = item
     size = len(source.dump.names)
     label = read_mask(output_path(source.dump.folder, img_id, '.png'), size)
     shape = fit(label.shape, source.side)
@@ -119,7 +110,7 @@ def _render(number: int, img_id: str, source: PageSource, folder: str,
         file_name('data', number, '.js'):
         js_call('image', number, dict(size=shape, shown=shown, mask=mask)),
         file_name('labels', number, '.png'):
-        _label_png(_shrink(label, fit(shape, THUMB_SIDE)), palette),
+        _label_png(_shrink(label, fit(shape, THUMB_SIDE)), source.palette()),
     }
     if source.photos is not None:
         photo = _photo(source, img_id,
