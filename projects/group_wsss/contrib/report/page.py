@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from ...utils.files import atomic_write
 from ...utils.pool import Pool, no_progress
-from ..analysis import analyze_dump
+from ..analysis import analyze_dump, report_plots
 from .entries import SHARD, index_files, make_entry
 from .html_page import STATIC, html_page
 from .js_data import js_call
@@ -39,7 +39,7 @@ def write_report(
 
     Returns:
         dict: ``images`` on the page, and ``report`` of
-        :func:`group_wsss.evaluation.analyze_dump`.
+        :func:`group_wsss.contrib.analysis.analyze_dump`.
 
     Raises:
         InputError: A file is missing, unreadable or misfits, or the folder
@@ -59,10 +59,11 @@ def write_report(
                 make_entry(rows[img_id], classes, source.dump.names)
                 for img_id, classes in zip(ids, found)
             ]
-        files = index_files(entries)
+        plots = report_plots(report, 'svg')
+        files = {**index_files(entries), **plots}
         files['meta.js'] = js_call('meta', _meta(report, source, len(ids)),
                                    palette.tolist())
-        files['index.html'] = html_page(report, source, entries)
+        files['index.html'] = html_page(report, source, entries, plots)
         for name in ('report.css', 'report.js'):
             files[name] = (STATIC / name).read_bytes()
         for name, data in files.items():

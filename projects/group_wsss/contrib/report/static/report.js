@@ -547,9 +547,8 @@
     const line = document.querySelector('.now');
     if (line) {
       const from = Number(line.dataset.from), to = Number(line.dataset.to);
-      const x = String(from + state.threshold * (to - from));
-      line.setAttribute('x1', x);
-      line.setAttribute('x2', x);
+      line.style.left = `${from + state.threshold * (to - from)}%`;
+      line.hidden = false;
     }
   }
 
