@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A sheet of pictures with headings, captions and a legend."""
 import os.path as osp
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw, ImageFont
 _PAPER = (250, 250, 248)
 _INK = (32, 32, 36)
 _FAINT = (112, 112, 118)
+_Font = Union[ImageFont.ImageFont, ImageFont.FreeTypeFont]
 
 
-def _font(size: int, bold: bool = False) -> ImageFont.ImageFont:
+def _font(size: int, bold: bool = False) -> _Font:
     """DejaVu Sans, which comes with matplotlib; else Pillow's own."""
     name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
     try:
@@ -22,7 +23,7 @@ def _font(size: int, bold: bool = False) -> ImageFont.ImageFont:
         return ImageFont.load_default()
 
 
-def _width(font: ImageFont.ImageFont, text: str) -> int:
+def _width(font: _Font, text: str) -> int:
     return int(np.ceil(font.getlength(text)))
 
 
@@ -30,9 +31,9 @@ def _fit(image: np.ndarray, side: int) -> Image.Image:
     """Scale into a square; sharp where it is enlarged, smooth otherwise."""
     picture = Image.fromarray(np.ascontiguousarray(image)).convert('RGB')
     factor = side / max(picture.size)
-    size = tuple(max(1, round(factor * edge)) for edge in picture.size)
+    width, height = (max(1, round(factor * edge)) for edge in picture.size)
     way = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
-    return picture.resize(size, way)
+    return picture.resize((width, height), way)
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]],

@@ -101,9 +101,11 @@ def encode(figure: 'Figure', kind: str = 'png') -> bytes:
     """
     from matplotlib import rc_context
     unsaid = dict(png=('Software', ), svg=('Date', 'Creator'))[kind]
-    style = {'svg.hashsalt': 'group_wsss', 'svg.fonttype': 'none'}
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), rc_context(style):
+    with warnings.catch_warnings(), rc_context({
+            'svg.hashsalt': 'group_wsss',
+            'svg.fonttype': 'none'
+    }):
         # a name in a script that the font lacks becomes boxes, no warning
         warnings.filterwarnings('ignore', message='Glyph')
         figure.savefig(

@@ -63,10 +63,10 @@ def analyze_dump(
     with Pool(nproc) as pool:
         if dump.scores is not None:
             score = partial(count_scores, dump=dump)
-            for part in pool.map_chunks(score, ids,
+            for some in pool.map_chunks(score, ids,
                                         lambda done, _: progress(done, total),
                                         _CHUNK):
-                histogram += part
+                histogram += some
             proposals = {
                 name: float(rule(histogram))
                 for name, rule in THRESHOLDS.items()

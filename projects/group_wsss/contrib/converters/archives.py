@@ -6,7 +6,7 @@ import tarfile
 import time
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import Iterator, Sequence
+from typing import IO, Iterator, Sequence, cast
 from urllib.error import HTTPError
 
 from ...utils.download import check_scheme, open_url, verify
@@ -158,8 +158,9 @@ def extract(path: Path, root: Path, wanted: Sequence[str]) -> int:
                 target = root / member.name
                 if (not target.exists()
                         or target.stat().st_size != member.size):
-                    source = archive.extractfile(member)
-                    atomic_write(target, source.read())
+                    # a regular file has content
+                    with cast(IO[bytes], archive.extractfile(member)) as file:
+                        atomic_write(str(target), file.read())
                     written += 1
     except InputError as error:
         raise InputError(f'{path}: {error}') from None
@@ -200,4 +201,4 @@ def provide(archive: Path, url: str, sha256: str, proof: Sequence[str],
     elif check:
         verify(archive, sha256)
     extract(archive, root, wanted)
-    atomic_write(marker, b'')
+    atomic_write(str(marker), b'')

@@ -48,7 +48,7 @@ def convert_voc_mask(task: Tuple[str, str]) -> List[int]:
         raise InputError(f'{path}: class value {values[values > last][0]} is '
                          f'outside 0..{last} and 255')
     if fresh:
-        atomic_write(target, _index_png(label))
+        atomic_write(str(target), _index_png(label))
     return [int(v) - 1 for v in values if 0 < v <= last]
 
 

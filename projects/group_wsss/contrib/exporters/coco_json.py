@@ -5,8 +5,8 @@ import os.path as osp
 import re
 import shutil
 import tempfile
-from typing import (Any, Callable, Dict, Iterator, List, NamedTuple, Optional,
-                    Sequence, TextIO, Tuple)
+from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Sequence,
+                    TextIO, Tuple)
 
 import numpy as np
 
@@ -134,7 +134,9 @@ def write_coco(
     """
     assert unknown in UNKNOWN_RULES, f'unknown is one of {UNKNOWN_RULES}'
     check_suffix(suffix)
-    numbers = _image_numbers(source.ids, numeric_ids)
+    numbers: Sequence[int] = range(1, len(source.ids) + 1)
+    if numeric_ids:
+        numbers = _numbers_of(source.ids)
     done = dict(
         images=0, annotations=0, ignore_regions=0, dropped=0, unknown_pixels=0)
     head = dict(
@@ -150,8 +152,9 @@ def write_coco(
                 dir=osp.dirname(part)) as images, Pool(jobs) as pool:
         file.write(json.dumps(head)[:-1] + ',\n"annotations": [')
         for item in pool.map(work, source.ids, progress):
+            number = numbers[done['images']]
             row = dict(
-                id=numbers[done['images']],
+                id=number,
                 file_name=item.img_id + suffix,
                 height=item.size[0],
                 width=item.size[1])
@@ -160,12 +163,12 @@ def write_coco(
             done['images'] += 1
             done['dropped'] += item.dropped
             done['unknown_pixels'] += item.unknown_pixels
-            _write_parts(file, item.parts, row['id'], done)
+            _write_parts(file, item.parts, number, done)
             if unknown == 'ignore' and item.unknown is not None:
                 parts = [(label, item.unknown)
                          for label in _possible(source, item)]
                 done['ignore_regions'] += len(parts)
-                _write_parts(file, parts, row['id'], done)
+                _write_parts(file, parts, number, done)
         file.write('],\n"images": [')
         images.seek(0)
         shutil.copyfileobj(images, file)
@@ -192,24 +195,16 @@ def _possible(source: LabelSource, item: ImageParts) -> List[int]:
     return found or list(range(1, len(source.names)))
 
 
-def _image_numbers(ids: Sequence[str], numeric: bool) -> Sequence[int]:
-    """The ``image_id`` of every image."""
-    if not numeric:
-        return range(1, len(ids) + 1)
-    return list(_numbers_of(ids))
-
-
-def _numbers_of(ids: Sequence[str]) -> Iterator[int]:
+def _numbers_of(ids: Sequence[str]) -> List[int]:
     """Numbers at the end of the ids, each once."""
-    seen: Dict[int, str] = {}
+    found: Dict[int, str] = {}
     for img_id in ids:
         match = re.search('[0-9]{1,15}$', img_id)
         if match is None:
             raise InputError(f'image id {img_id!r}: does not end in a number '
                              'that could be its image_id')
-        number = int(match.group())
-        if number in seen:
-            raise InputError(f'image ids {seen[number]!r} and {img_id!r} end '
-                             f'in the same number {number}')
-        seen[number] = img_id
-        yield number
+        other = found.setdefault(int(match.group()), img_id)
+        if other != img_id:
+            raise InputError(f'image ids {other!r} and {img_id!r} end in the '
+                             f'same number {int(match.group())}')
+    return list(found)

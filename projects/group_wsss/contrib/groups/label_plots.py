@@ -61,7 +61,7 @@ def plot_set_sizes(statistics: Dict[str, Any]) -> bytes:
         for row in rows
     ]
     axes.bar(place, [row['images'] for row in rows], 0.8, color=colours)
-    for x, row in zip(place, rows):
+    for x, row in enumerate(rows):
         axes.text(
             x,
             row['images'],

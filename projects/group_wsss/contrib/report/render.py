@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Pictures and data of one image of a report."""
+"""Files of one image of a report."""
 import io
 import os.path as osp
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -113,12 +113,12 @@ def render_image(item: Tuple[int, str], source: PageSource,
         _label_png(_shrink(label, fit(shape, THUMB_SIDE)), source.palette()),
     }
     if source.photos is not None:
-        photo = _photo(source, img_id,
-                       label.shape).resize(shape[::-1],
-                                           Image.Resampling.LANCZOS)
-        files[file_name('photos', number, '.jpg')] = _jpeg(photo)
+        path = output_path(source.photos, img_id, source.suffix)
+        image = _image(path, label.shape).resize(shape[::-1],
+                                                 Image.Resampling.LANCZOS)
+        files[file_name('photos', number, '.jpg')] = _jpeg(image)
         files[file_name('thumbs', number, '.jpg')] = _jpeg(
-            photo.resize(
+            image.resize(
                 fit(shape, THUMB_SIDE)[::-1], Image.Resampling.LANCZOS))
     for name, data in files.items():
         atomic_write(osp.join(folder, name), data)
@@ -141,17 +141,15 @@ def _scores(step: Step, img_id: str, shape: Tuple[int, ...],
     return dict(size=maps.shape[1:], classes=labels, maps=pack(maps))
 
 
-def _photo(source: PageSource, img_id: str, shape: Tuple[int,
-                                                         ...]) -> Image.Image:
+def _image(path: str, shape: Tuple[int, ...]) -> Image.Image:
     """The image, which must be as large as the label."""
     # brings mmpretrain in, which takes seconds
     from ...datasets.transforms import load_image
-    path = output_path(source.photos, img_id, source.suffix)
-    photo = load_image(path)
-    if photo.shape[:2] != shape:
-        raise InputError(f'{path}: {photo.shape[:2]} pixels (height, width), '
+    image = load_image(path)
+    if image.shape[:2] != shape:
+        raise InputError(f'{path}: {image.shape[:2]} pixels (height, width), '
                          f'its label has {shape}')
-    return Image.fromarray(photo)
+    return Image.fromarray(image)
 
 
 def _shrink(label: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
@@ -170,7 +168,7 @@ def _label_png(label: np.ndarray, palette: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _jpeg(photo: Image.Image) -> bytes:
+def _jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    photo.save(buffer, format='JPEG', quality=_QUALITY)
+    image.save(buffer, format='JPEG', quality=_QUALITY)
     return buffer.getvalue()

@@ -82,14 +82,15 @@ class ClassMapVisualizationHook(Hook):
                                  f'{least}')
         if image_ids is not None and indices is not None:
             raise InputError(f'give image_ids or indices of {own}, not both')
-        for key, value in (('image_ids', image_ids), ('indices', indices)):
-            if value is not None and not len(value):
+        for key, given in (('image_ids', image_ids), ('indices', indices)):
+            if given is not None and not len(given):
                 raise InputError(f'{key} of {own} is empty')
-        for name in image_ids or ():
+        for img_id in image_ids or ():
             # --cfg-options makes a number of 2007_000032
-            if not isinstance(name, str):
-                raise InputError(f'image_ids of {own}: {name!r} is no string; '
-                                 'name ids in a config file, or use indices')
+            if not isinstance(img_id, str):
+                raise InputError(f'image_ids of {own}: {img_id!r} is no '
+                                 'string; name ids in a config file, or use '
+                                 'indices')
         self.interval = interval
         self.num_images = num_images
         self.image_ids = image_ids

@@ -86,7 +86,7 @@ def add_partners(runner: Runner, places: Sequence[int]) -> List[List[int]]:
         list[list[int]]: Each place with its partners, always the same;
         alone, where training draws no groups.
     """
-    batches = getattr(runner.train_loop.dataloader, 'batch_sampler', None)
+    batches: Any = getattr(runner.train_loop.dataloader, 'batch_sampler', None)
     while hasattr(batches, 'batch_sampler'):  # the rest of a resumed epoch
         batches = batches.batch_sampler
     index = getattr(batches, 'index', None)

@@ -119,7 +119,8 @@ class RunSummaryHook(Hook):
     def _new(self, path: str) -> bool:
         """Whether a file was written since training began."""
         # file systems may keep whole seconds
-        return osp.exists(path) and osp.getmtime(path) >= self._begun - 2
+        return (self._begun is not None and osp.exists(path)
+                and osp.getmtime(path) >= self._begun - 2)
 
     def _command(self, runner: Runner, places: Dict[str, str]) -> str:
         """The next command with all its paths, '' if it cannot be given."""
