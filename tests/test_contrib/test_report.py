@@ -53,18 +53,18 @@ def make_dump(folder, names=CLASSES, threshold=.5, seed=0):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Two dumps, images and masks; ``photos`` are plain green."""
+    """Two dumps, images and masks; ``images`` are plain green."""
     make_dump(tmp_path / 'dump')
     make_dump(tmp_path / 'seeds', threshold=.7, seed=1)
     rng = np.random.default_rng(2)
     for img_id in IDS:
         mask = tmp_path / 'masks' / f'{img_id}.png'
-        photo = tmp_path / 'photos' / f'{img_id}.jpg'
+        image = tmp_path / 'images' / f'{img_id}.jpg'
         mask.parent.mkdir(parents=True, exist_ok=True)
-        photo.parent.mkdir(parents=True, exist_ok=True)
+        image.parent.mkdir(parents=True, exist_ok=True)
         mask.write_bytes(
             encode_index_png(rng.choice(4, SHAPE).astype(np.uint8)))
-        Image.new('RGB', SHAPE[::-1], (20, 160, 60)).save(photo)
+        Image.new('RGB', SHAPE[::-1], (20, 160, 60)).save(image)
     return tmp_path
 
 
@@ -75,7 +75,7 @@ def source(folders):
     return PageSource(
         dump,
         steps,
-        str(folders / 'photos'),
+        str(folders / 'images'),
         masks=str(folders / 'masks'),
         side=64)
 
@@ -131,7 +131,7 @@ def test_files_hold_what_the_dump_holds(source, tmp_path):
     assert done['images'] == len(IDS)
     files = files_of(tmp_path / 'out')
     ids = source.dump.ids
-    per_image = {('data', '.js'), ('labels', '.png'), ('photos', '.jpg'),
+    per_image = {('data', '.js'), ('labels', '.png'), ('images', '.jpg'),
                  ('thumbs', '.jpg')}
     # never named by an id
     assert set(files) == {
@@ -185,9 +185,9 @@ def test_only_what_is_given_is_shown(folders, tmp_path):
     dump = open_dump(str(folders / 'dump'), use_scores=False)
     write_report(PageSource(dump), str(tmp_path / 'out'), max_images=2)
     files = files_of(tmp_path / 'out')
-    assert not any(name.startswith(('photos', 'thumbs')) for name in files)
+    assert not any(name.startswith(('images', 'thumbs')) for name in files)
     meta = values_of(files['meta.js'])[1]
-    assert not (meta['photos'] or meta['masks'] or meta['scores'])
+    assert not (meta['shows'] or meta['masks'] or meta['scores'])
     assert meta['images'] == 2
     data = values_of(files['data/0/1.js'])[2]
     assert data['mask'] is None and data['shown'][0]['scores'] is None
@@ -308,7 +308,7 @@ def test_same_bytes_and_replacement(source, tmp_path, folders):
     assert first == files_of(tmp_path / 'two')
     # a report that fails leaves the earlier one, and nothing of its own
     names = {path.name for path in tmp_path.iterdir()}
-    (folders / 'photos' / f'{BAD_ID}.jpg').write_bytes(b'no image')
+    (folders / 'images' / f'{BAD_ID}.jpg').write_bytes(b'no image')
     with pytest.raises(InputError, match='not an image'):
         write_report(source, str(tmp_path / 'one'))
     assert files_of(tmp_path / 'one') == first
@@ -330,7 +330,7 @@ def test_bad_input_is_named(source, folders, tmp_path):
         assert not Path(out).exists()
 
     refuse('4 of 4 images have no image', suffix='.png')
-    Image.new('RGB', (80, 61)).save(folders / 'photos' / 'a.jpg')
+    Image.new('RGB', (80, 61)).save(folders / 'images' / 'a.jpg')
     refuse(r'a.jpg: \(61, 80\) pixels')
     (folders / 'seeds' / 'a.png').unlink()
     refuse('seeds: 1 of 4 images have no label: a')
@@ -347,7 +347,7 @@ def test_bad_input_is_named(source, folders, tmp_path):
     other = open_dump(str(tmp_path / 'other'))
     (tmp_path / 'seeds' / 'scores' / 'a.npz').write_bytes(b'')
     shutil.copy(folders / 'dump' / 'a.png', folders / 'seeds')
-    Image.new('RGB', (80, 60)).save(folders / 'photos' / 'a.jpg')
+    Image.new('RGB', (80, 60)).save(folders / 'images' / 'a.jpg')
     refuse('a.npz: not a score map')
     assert other.names[1] == 'x'
 
@@ -549,7 +549,7 @@ def test_screenshot_shows_the_blend(open_page, source, tmp_path):
     page.locator('#stage img').evaluate('(image) => image.decode()')
     box = page.locator('#stage .stack').bounding_box()
     scale = min(box['width'] / 80, box['height'] / 60)
-    photo = np.array([20, 160, 60.])
+    image = np.array([20, 160, 60.])
     for blend in (0., .6, 1.):
         page.fill('#viewer [data-in=blend]', str(blend))
         page.wait_for_timeout(100)
@@ -568,7 +568,7 @@ def test_screenshot_shows_the_blend(open_page, source, tmp_path):
                 at = shot[round(box['height'] / 2 + (y + .5 - 30) * scale),
                           round(box['width'] / 2 + (x + .5 - 40) * scale)]
                 colour = voc_palette()[label[y, x]].astype(float)
-                mixed = (1 - blend) * photo + blend * colour
+                mixed = (1 - blend) * image + blend * colour
                 assert np.abs(at - mixed).max() < 8, (blend, y, x)
                 checked += 1
         assert checked > 10

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""A sheet of pictures with headings, captions and a legend."""
+"""A sheet of images with headings, captions and a legend."""
 import os.path as osp
 from typing import Optional, Sequence, Tuple, Union
 
@@ -43,25 +43,25 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]],
                   title: str = '',
                   note: str = '',
                   side: int = 176) -> Image.Image:
-    """Lay pictures out as a table.
+    """Lay images out as a table.
 
     Args:
-        rows (Sequence[Sequence[np.ndarray]]): Pictures, RGB uint8
+        rows (Sequence[Sequence[np.ndarray]]): Images, RGB uint8
             ``(H, W, 3)``; all rows have one for each heading.
         headings (Sequence[str]): Over the columns; ``\\n`` starts a second,
             fainter line.
-        captions (Sequence[str], optional): Under the first picture of each
+        captions (Sequence[str], optional): Under the first image of each
             row. Defaults to None.
         legend (Sequence): Names and RGB colours. Defaults to none.
         title (str): Over everything. Defaults to none.
         note (str): Under everything. Defaults to none.
-        side (int): Longer side of a picture in pixels. Defaults to 176.
+        side (int): Longer side of an image in pixels. Defaults to 176.
 
     Returns:
         PIL.Image.Image: RGB.
     """
     assert rows and all(len(row) == len(headings) for row in rows), (
-        f'{len(headings)} headings need as many pictures in every row')
+        f'{len(headings)} headings need as many images in every row')
     assert captions is None or len(captions) == len(rows), (
         f'{len(rows)} rows need as many captions')
     unit = side / 176

@@ -112,11 +112,11 @@ def render_image(item: Tuple[int, str], source: PageSource,
         file_name('labels', number, '.png'):
         _label_png(_shrink(label, fit(shape, THUMB_SIDE)), source.palette()),
     }
-    if source.photos is not None:
-        path = output_path(source.photos, img_id, source.suffix)
+    if source.images is not None:
+        path = output_path(source.images, img_id, source.suffix)
         image = _image(path, label.shape).resize(shape[::-1],
                                                  Image.Resampling.LANCZOS)
-        files[file_name('photos', number, '.jpg')] = _jpeg(image)
+        files[file_name('images', number, '.jpg')] = _jpeg(image)
         files[file_name('thumbs', number, '.jpg')] = _jpeg(
             image.resize(
                 fit(shape, THUMB_SIDE)[::-1], Image.Resampling.LANCZOS))

@@ -11,7 +11,7 @@ from ...visualization.contact_sheet import (_INK, _PAPER, _font, _width,
 from ...visualization.paint import _colours, paint_scores
 
 
-def class_map_sheet(photos: Sequence[np.ndarray],
+def class_map_sheet(images: Sequence[np.ndarray],
                     score_maps: Sequence[ScoreMap],
                     captions: Sequence[str],
                     classes: Sequence[str],
@@ -23,7 +23,7 @@ def class_map_sheet(photos: Sequence[np.ndarray],
     """Lay images out in rows, each over its class maps.
 
     Args:
-        photos (Sequence[np.ndarray]): RGB uint8 ``(H, W, 3)``.
+        images (Sequence[np.ndarray]): RGB uint8 ``(H, W, 3)``.
         score_maps (Sequence[ScoreMap]): One each; ``ori_shape`` is that of
             the image.
         captions (Sequence[str]): One each, under the image id.
@@ -31,25 +31,25 @@ def class_map_sheet(photos: Sequence[np.ndarray],
         palette (Sequence, optional): RGB by label value. Defaults to VOC's.
         title (str): Over everything. Defaults to none.
         note (str): Under everything. Defaults to none.
-        side (int): Longer side of a picture in pixels. Defaults to 176.
+        side (int): Longer side of an image in pixels. Defaults to 176.
         columns (int): Images in a row. Defaults to 4.
 
     Returns:
         np.ndarray: RGB uint8 ``(H, W, 3)``.
     """
     painted = [
-        paint_scores(score_map, photo, palette)
-        for photo, score_map in zip(photos, score_maps)
+        paint_scores(score_map, image, palette)
+        for image, score_map in zip(images, score_maps)
     ]
     blocks = []
-    for start in range(0, len(photos), columns):
+    for start in range(0, len(images), columns):
         part = slice(start, start + columns)
         headings = [
             f'{_cut(one.img_id, side, True)}\n{_cut(caption, side)}'
             for one, caption in zip(score_maps[part], captions[part])
         ]
-        last = start + columns >= len(photos)
-        sheet = contact_sheet([photos[part], painted[part]],
+        last = start + columns >= len(images)
+        sheet = contact_sheet([images[part], painted[part]],
                               headings,
                               title='' if start else title,
                               note=note if last else '',
@@ -64,7 +64,7 @@ def class_map_sheet(photos: Sequence[np.ndarray],
 
 
 def _cut(text: str, side: int, bold: bool = False) -> str:
-    """As much of the beginning as fits over a picture."""
+    """As much of the beginning as fits over an image."""
     unit = side / 176
     font = _font(round((13 if bold else 12) * unit), bold)
     text = ' '.join(text.split())

@@ -51,7 +51,7 @@ class ClassMapVisualizationHook(Hook):
         pipeline (Sequence[dict], optional): Transforms. Defaults to None:
             those of ``test_dataloader``, else ``val_dataloader``, of the
             config, without the loading of annotations.
-        name (str): Name of the picture. Defaults to ``'class_maps'``.
+        name (str): Name of the sheet. Defaults to ``'class_maps'``.
         side (int): Longer side of an image on the sheet in pixels.
             Defaults to 176.
         palette (Sequence, optional): RGB by label value. Defaults to VOC's
@@ -179,7 +179,7 @@ class ClassMapVisualizationHook(Hook):
             return
         size = len(self._groups[0].items)
         sheet = class_map_sheet(
-            [group.photo
+            [group.image
              for group in self._groups], [score_map for score_map, _ in found],
             [caption for _, caption in found],
             self._classes,
@@ -197,7 +197,7 @@ class ClassMapVisualizationHook(Hook):
             if sample.get(key, None) is None:
                 raise InputError(f'{type(model).__name__} predicts no {key}')
         score_map = ScoreMap.from_class_maps(group.img_id,
-                                             group.photo.shape[:2],
+                                             group.image.shape[:2],
                                              sample.class_ids,
                                              sample.class_maps)
         scores = sample.pred_score.float().cpu().numpy()

@@ -27,7 +27,7 @@ class RunSummaryHook(Hook):
     """At the end of a training: what was written, and what to type next.
 
     Files are named with their sizes: config, checkpoint, label images,
-    accumulated maps, curves and pictures, log. A run that ends by Ctrl-C or
+    accumulated maps, curves and sheets, log. A run that ends by Ctrl-C or
     an error gets no summary, and what an earlier run left is not named.
 
     Args:
