@@ -92,7 +92,7 @@ def output_folder(args: argparse.Namespace) -> str:
 def main() -> None:
     """Write the page."""
     args = parse_args()
-    from group_wsss.contrib.exporters.source import check_suffix
+    from group_wsss.contrib.exporters.suffix import check_suffix
     from group_wsss.contrib.report import PageSource, open_steps, write_report
     from group_wsss.evaluation import open_dump
     out = output_folder(args)

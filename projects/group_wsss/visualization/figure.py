@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What all plots share; matplotlib without its global state."""
+"""Common part of all plots; matplotlib without its global state."""
 import io
 import warnings
 from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple

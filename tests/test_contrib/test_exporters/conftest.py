@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from group_wsss.contrib.exporters import LabelSource
-from group_wsss.structures import encode_index_png
+from group_wsss.structures import Dump, encode_index_png
 
 NAMES = ('background', 'cat', 'sea lion', 'dog')
 
@@ -21,7 +20,7 @@ def blobs(seed: int, shape=(61, 83)) -> np.ndarray:
 
 
 @pytest.fixture
-def source(tmp_path) -> LabelSource:
+def source(tmp_path) -> Dump:
     """Blobs, noise, no class at all, nothing but unknown, one class."""
     rng = np.random.default_rng(1)
     labels = {
@@ -38,7 +37,7 @@ def source(tmp_path) -> LabelSource:
         path = folder / f'{img_id}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_index_png(label))
-    return LabelSource(str(folder), sorted(labels), NAMES)
+    return Dump(str(folder), sorted(labels), NAMES)
 
 
 @pytest.fixture

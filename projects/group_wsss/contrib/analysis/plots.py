@@ -126,7 +126,7 @@ def plot_histogram(histogram: Sequence[int],
 
 
 def plot_classes(rows: Sequence[Mapping[str, Any]]) -> 'Figure':
-    """What is missed of each class, and what its label covers wrongly.
+    """Shares of each class that are missed, and that its label covers wrongly.
 
     Args:
         rows (Sequence[Mapping]): ``per_class`` of a report with masks, of

@@ -43,7 +43,7 @@ class Rendering(NamedTuple):
 
 
 class Rendered(NamedTuple):
-    """What is known of a finished label image."""
+    """Checksums and pixels of a finished label image."""
     img_id: str
     file_hash: str
     pixel_hash: str
@@ -133,7 +133,7 @@ def check_segmentations(index: CocoIndex) -> None:
 def coco_renderings(index: CocoIndex, places: Sequence[int],
                     images: Optional[str], out: str, overlap: str,
                     crowd: str) -> Iterator[Rendering]:
-    """What to do for some of the images of a JSON.
+    """Renderings of some of the images of a JSON.
 
     Args:
         index (CocoIndex): With sizes and segmentations.

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What the two COCO exports share: the file, ids, unknown pixels."""
+"""Parts of both COCO exports: the file, ids, unknown pixels."""
 import json
 import os.path as osp
 import re
@@ -10,18 +10,18 @@ from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Sequence,
 
 import numpy as np
 
-from ...structures.label_image import IGNORE_INDEX
+from ...structures import IGNORE_INDEX, Dump
 from ...utils.errors import InputError
 from ...utils.pool import Pool, no_progress
-from .source import LabelSource, check_suffix
 from .staging import staged
+from .suffix import check_suffix
 
 # what happens to unknown pixels
 UNKNOWN_RULES = ('exclude', 'ignore')
 
 
 class ImageParts(NamedTuple):
-    """What a process finds in one label image."""
+    """Regions of one label image."""
     img_id: str
     size: Tuple[int, int]  # height, width
     # label and the fields of its annotation that no other image decides
@@ -93,7 +93,7 @@ def image_parts(img_id: str,
 
 
 def write_coco(
-        source: LabelSource,
+        dump: Dump,
         out: str,
         work: Callable[[str], ImageParts],
         info: Dict[str, Any],
@@ -108,14 +108,14 @@ def write_coco(
     time and the ids.
 
     Args:
-        source (LabelSource): Label images.
+        dump (Dump): Label images.
         out (str): Target file, replaced when all is written.
         work (Callable): Image id to what is in its label image.
         info (dict): Put into the file's ``info``.
         unknown (str): ``'exclude'``: unknown pixels are in no annotation, as
             background. ``'ignore'``: they are one more annotation with
             ``iscrowd`` 1 for each class that may be there: the tags if the
-            source has them, else the classes of the label image, else all.
+            dump has them, else the classes of the label image, else all.
             Defaults to ``'exclude'``.
         suffix (str): Ending of ``file_name``. Defaults to ``'.jpg'``.
         numeric_ids (bool): ``image_id`` is the number at the end of the
@@ -134,9 +134,9 @@ def write_coco(
     """
     assert unknown in UNKNOWN_RULES, f'unknown is one of {UNKNOWN_RULES}'
     check_suffix(suffix)
-    numbers: Sequence[int] = range(1, len(source.ids) + 1)
+    numbers: Sequence[int] = range(1, len(dump.ids) + 1)
     if numeric_ids:
-        numbers = _numbers_of(source.ids)
+        numbers = _numbers_of(dump.ids)
     done = dict(
         images=0, annotations=0, ignore_regions=0, dropped=0, unknown_pixels=0)
     head = dict(
@@ -144,14 +144,14 @@ def write_coco(
         licenses=[],
         categories=[
             dict(id=label, name=name, supercategory='none')
-            for label, name in enumerate(source.names) if label
+            for label, name in enumerate(dump.names) if label
         ])
     with staged(out) as part, open(
             part, 'w', encoding='utf-8') as file, tempfile.TemporaryFile(
                 'w+', encoding='utf-8',
                 dir=osp.dirname(part)) as images, Pool(jobs) as pool:
         file.write(json.dumps(head)[:-1] + ',\n"annotations": [')
-        for item in pool.map(work, source.ids, progress):
+        for item in pool.map(work, dump.ids, progress):
             number = numbers[done['images']]
             row = dict(
                 id=number,
@@ -166,7 +166,7 @@ def write_coco(
             _write_parts(file, item.parts, number, done)
             if unknown == 'ignore' and item.unknown is not None:
                 parts = [(label, item.unknown)
-                         for label in _possible(source, item)]
+                         for label in _possible(dump, item)]
                 done['ignore_regions'] += len(parts)
                 _write_parts(file, parts, number, done)
         file.write('],\n"images": [')
@@ -187,12 +187,12 @@ def _write_parts(file: TextIO, parts: Sequence[Tuple[int, str]], number: int,
                    f'"category_id": {label}, {text}}}')
 
 
-def _possible(source: LabelSource, item: ImageParts) -> List[int]:
+def _possible(dump: Dump, item: ImageParts) -> List[int]:
     """Labels that unknown pixels of an image may have."""
-    if source.tags is not None:
-        return sorted(source.tags[item.img_id])
+    if dump.tags is not None:
+        return sorted(dump.tags[item.img_id])
     found = sorted({label for label, _ in item.parts})
-    return found or list(range(1, len(source.names)))
+    return found or list(range(1, len(dump.names)))
 
 
 def _numbers_of(ids: Sequence[str]) -> List[int]:

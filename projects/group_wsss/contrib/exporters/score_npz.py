@@ -8,11 +8,9 @@ from typing import Any, Callable, Dict
 import numpy as np
 
 from ...pseudo_labels.score_size import SAMPLE, score_disk
-from ...structures.score_map import ScoreMap
-from ...utils.errors import InputError
+from ...structures import Dump
 from ...utils.files import atomic_write, output_path
 from ...utils.pool import Pool, no_progress
-from .source import LabelSource
 from .staging import staged
 
 SCORE_SIZES = ('map', 'image')
@@ -20,7 +18,7 @@ SCORE_TYPES = ('float16', 'uint8')
 
 
 def export_scores(
-        source: LabelSource,
+        dump: Dump,
         out: str,
         size: str = 'map',
         dtype: str = 'float16',
@@ -34,7 +32,7 @@ def export_scores(
     its own.
 
     Args:
-        source (LabelSource): With ``scores``.
+        dump (Dump): With ``scores``.
         out (str): Folder; new or empty.
         size (str): ``'map'``: as the scores were kept; ``'image'``: resized
             to the image. Defaults to ``'map'``.
@@ -53,25 +51,21 @@ def export_scores(
     with staged(out) as part, Pool(jobs) as pool:
         os.mkdir(part)
         work = partial(
-            _write_scores,
-            source=source.bare,
-            folder=part,
-            size=size,
-            dtype=dtype)
-        total = sum(pool.map(work, source.ids, progress))
-    return dict(images=len(source.ids), bytes=total)
+            _write_scores, dump=dump.bare, folder=part, size=size, dtype=dtype)
+        total = sum(pool.map(work, dump.ids, progress))
+    return dict(images=len(dump.ids), bytes=total)
 
 
-def estimate_scores(source: LabelSource,
+def estimate_scores(dump: Dump,
                     out: str,
                     size: str = 'map',
                     dtype: str = 'float16') -> str:
-    """How much disk :func:`export_scores` will take.
+    """Estimate the disk that :func:`export_scores` will take.
 
     Some images, evenly spaced, are encoded for it.
 
     Args:
-        source (LabelSource): With ``scores``.
+        dump (Dump): With ``scores``.
         out (str): Folder of the export.
         size (str): As in :func:`export_scores`.
         dtype (str): As in :func:`export_scores`.
@@ -82,25 +76,19 @@ def estimate_scores(source: LabelSource,
     Raises:
         InputError: The disk of ``out`` is too small, or a damaged map.
     """
-    step = max(len(source.ids) // SAMPLE, 1)
-    sample = source.ids[::step][:SAMPLE]
+    step = max(len(dump.ids) // SAMPLE, 1)
+    sample = dump.ids[::step][:SAMPLE]
     sizes = [
-        len(_encode_scores(img_id, source, size, dtype)) for img_id in sample
+        len(_encode_scores(img_id, dump, size, dtype)) for img_id in sample
     ]
-    return score_disk(osp.abspath(out), sizes, len(source.ids))
+    return score_disk(osp.abspath(out), sizes, len(dump.ids))
 
 
-def _encode_scores(img_id: str, source: LabelSource, size: str,
-                   dtype: str) -> bytes:
+def _encode_scores(img_id: str, dump: Dump, size: str, dtype: str) -> bytes:
     """The npz of an image."""
-    assert source.scores is not None, 'a source with scores is needed'
     assert size in SCORE_SIZES and dtype in SCORE_TYPES
-    path = output_path(source.scores, img_id, '.npz')
-    score_map = ScoreMap.load_of(path, img_id)
+    score_map = dump.read_scores(img_id)
     labels = score_map.class_ids + 1
-    if len(labels) and labels[-1] >= len(source.names):
-        raise InputError(f'{path}: class id {labels[-1] - 1} with '
-                         f'{len(source.names) - 1} classes')
     if size == 'image':
         score_map = score_map.resize()
     scores = score_map.maps
@@ -115,9 +103,9 @@ def _encode_scores(img_id: str, source: LabelSource, size: str,
     return buffer.getvalue()
 
 
-def _write_scores(img_id: str, source: LabelSource, folder: str, size: str,
+def _write_scores(img_id: str, dump: Dump, folder: str, size: str,
                   dtype: str) -> int:
     """Write the scores of an image; the number of bytes."""
-    data = _encode_scores(img_id, source, size, dtype)
+    data = _encode_scores(img_id, dump, size, dtype)
     atomic_write(output_path(folder, img_id, '.npz'), data)
     return len(data)

@@ -93,7 +93,7 @@ def _class_options(entries: Sequence[Sequence[Any]],
 
 
 def run_rows(manifest: Mapping[str, Any]) -> Dict[str, str]:
-    """How the labels were made, as the manifest has it.
+    """Facts of how the labels were made, as the manifest has them.
 
     Args:
         manifest (Mapping): ``manifest.json``; any JSON.

@@ -88,7 +88,7 @@ def spread(ids: Sequence[str], count: Optional[int]) -> List[str]:
 
 def _meta(report: Mapping[str, Any], source: PageSource,
           images: int) -> Dict[str, Any]:
-    """What the script needs to know of the whole page."""
+    """Facts of the whole page for the script."""
     threshold = source.dump.bg_threshold
     curve: List[List[Optional[float]]] = []
     if threshold is None and report['scores'] is not None:

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What a report page is made from."""
+"""Sources of a report page."""
 import os.path as osp
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 

@@ -155,14 +155,7 @@ class ClassMapVisualizationHook(Hook):
                          batch_idx: int,
                          data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
-        """Draw, if iterations are counted and it is time.
-
-        Args:
-            runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
-            outputs (dict, optional): Not used.
-        """
+        """Draw, if iterations are counted and it is time."""
         if self._groups and self._every and (self.every_n_train_iters(
                 runner, self._every) or self.is_last_train_iter(runner)):
             self._draw(runner, runner.iter + 1, 'iteration')

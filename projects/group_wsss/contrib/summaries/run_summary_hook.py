@@ -74,7 +74,7 @@ class RunSummaryHook(Hook):
         runner.logger.info('\n'.join(lines))
 
     def _find(self, runner: Runner) -> Dict[str, str]:
-        """What this run has written, in the order of the summary."""
+        """Files that this run has written, in the order of the summary."""
         found: List[Tuple[str, Optional[str]]] = [
             ('config', _dumped(runner)),
             ('last checkpoint', self._checkpoint(runner)),
@@ -117,7 +117,7 @@ class RunSummaryHook(Hook):
         return None
 
     def _new(self, path: str) -> bool:
-        """Whether a file was written since training began."""
+        """True for a file written since training began."""
         # file systems may keep whole seconds
         return (self._begun is not None and osp.exists(path)
                 and osp.getmtime(path) >= self._begun - 2)

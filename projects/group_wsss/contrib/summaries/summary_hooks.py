@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What every training by ``tools/train.py`` says of itself."""
+"""Hooks for people in every training by ``tools/train.py``."""
 from mmengine.runner import Runner
 
 from .epoch_summary_hook import EpochSummaryHook
