@@ -2,9 +2,6 @@
 import hashlib
 import importlib.util
 import io
-import os
-import subprocess
-import sys
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -101,22 +98,11 @@ def root(tmp_path):
     return tmp_path
 
 
-def run_tool(root, *args):
-    env = dict(
-        os.environ, PYTHONPATH=str(REPO / 'projects'), OMP_NUM_THREADS='1')
-    return subprocess.run(
-        [sys.executable,
-         str(SCRIPT), '--root',
-         str(root), *args],
-        env=env,
-        capture_output=True,
-        text=True)
-
-
-def test_whole_road(root, monkeypatch, capsys):
-    args = ('--no-checksum', '--expect-count', '5', '--nproc', '2')
-    done = run_tool(root, *args)
-    assert done.returncode == 0, done.stderr
+def test_whole_road(root, call_tool, capsys, threads):
+    args = ('dataset_converters/voc12_aug', '--root', root, '--no-checksum',
+            '--expect-count', 5)
+    call_tool(*args, '--nproc', 2)
+    assert 'extracting' in capsys.readouterr().out
     voc = root / tool.VOC_DIR
     lists = voc / 'ImageSets/Segmentation'
     found = read_image_list(lists / 'trainaug_cls.txt', num_classes=20)
@@ -141,29 +127,28 @@ def test_whole_road(root, monkeypatch, capsys):
     (root / tool.SBD_TAR).unlink()
     (voc / 'SegmentationClassAug/s1.png').unlink()
     stamps.pop(voc / 'SegmentationClassAug/s1.png')
-    monkeypatch.setattr(
-        sys, 'argv',
-        ['x', '--root',
-         str(root), '--no-checksum', '--expect-count', '5'])
-    tool.main()
+    call_tool(*args)
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
     assert (voc / 'SegmentationClassAug/s1.png').exists()
     assert 'extracting' not in capsys.readouterr().out
 
 
-def test_wrong_count(root, monkeypatch):
-    monkeypatch.setattr(
-        sys, 'argv', ['x', '--root', str(root), '--no-checksum'])
-    with pytest.raises(InputError, match='has 5 ids, expected 10582: VOC or'):
-        tool.main()
+def test_wrong_count(root, call_tool, capsys):
+    with pytest.raises(SystemExit):
+        call_tool('dataset_converters/voc12_aug', '--root', root,
+                  '--no-checksum')
+    assert 'has 5 ids, expected 10582: VOC or' in capsys.readouterr().err
     assert not (root / tool.VOC_DIR / 'SegmentationClassAug').exists()
 
 
-def test_checksums_are_compared(root):
-    done = run_tool(root, '--expect-count', '5')
-    assert done.returncode == 2
-    assert done.stderr.startswith(f'error: {root / tool.VOC_TAR}: SHA-256 is ')
-    assert len(done.stderr.splitlines()) == 1
+def test_checksums_are_compared(root, call_tool, capsys):
+    with pytest.raises(SystemExit) as caught:
+        call_tool('dataset_converters/voc12_aug', '--root', root,
+                  '--expect-count', 5)
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f'error: {root / tool.VOC_TAR}: SHA-256 is ')
+    assert err.count('\n') == 1
     assert not (root / 'VOCdevkit').exists()
 
 
