@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest

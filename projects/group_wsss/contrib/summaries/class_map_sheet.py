@@ -1,13 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Images over their class maps."""
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from ...structures import ScoreMap
-from ...visualization.contact_sheet import (_INK, _PAPER, _font, _width,
-                                            contact_sheet)
+from ...visualization.contact_sheet import (_PAPER, _font, _width,
+                                            contact_sheet, legend_strip)
 from ...visualization.paint import _colours, paint_scores
 
 
@@ -58,8 +57,8 @@ def class_map_sheet(images: Sequence[np.ndarray],
     width = max(block.shape[1] for block in blocks)
     colours = _colours(palette)
     shown = sorted({int(c) for one in score_maps for c in one.class_ids})
-    blocks.append(
-        _legend([(classes[c], colours[c + 1]) for c in shown], width, side))
+    entries = [(classes[c], colours[c + 1]) for c in shown]
+    blocks.append(np.asarray(legend_strip(entries, width, side)))
     return np.concatenate([_widen(block, width) for block in blocks])
 
 
@@ -73,29 +72,6 @@ def _cut(text: str, side: int, bold: bool = False) -> str:
     while text and _width(font, text + '...') > side:
         text = text[:-1]
     return text + '...'
-
-
-def _legend(entries: Sequence[Tuple[str, np.ndarray]], width: int,
-            side: int) -> np.ndarray:
-    """Names and colours in as many lines as they need."""
-    unit = side / 176
-    gap, margin, box = round(10 * unit), round(22 * unit), round(13 * unit)
-    line = round(20 * unit)
-    font = _font(round(13 * unit))
-    places, x, y = [], margin, 0
-    for name, colour in entries:
-        step = box + gap // 2 + _width(font, name) + 2 * gap
-        if x > margin and x + step > width - margin:
-            x, y = margin, y + line
-        places.append((x, y, name, colour))
-        x += step
-    strip = Image.new('RGB', (width, y + line + margin), _PAPER)
-    draw = ImageDraw.Draw(strip)
-    for x, y, name, colour in places:
-        draw.rectangle((x, y + 2, x + box, y + 2 + box),
-                       tuple(int(value) for value in colour))
-        draw.text((x + box + gap // 2, y), name, _INK, font)
-    return np.asarray(strip)
 
 
 def _widen(block: np.ndarray, width: int) -> np.ndarray:
