@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What a training tells a person."""
+"""Messages of a training to people."""
 from .class_map_sheet import class_map_sheet
 from .class_map_visualization_hook import ClassMapVisualizationHook
 from .epoch_summary_hook import EpochSummaryHook

@@ -28,7 +28,7 @@ class RunSummaryHook(Hook):
     """At the end of a training: what was written, and what to type next.
 
     Files are named with their sizes: config, checkpoint, label images,
-    accumulated maps, curves and pictures, log. A run that ends by Ctrl-C or
+    accumulated maps, curves and sheets, log. A run that ends by Ctrl-C or
     an error gets no summary, and what an earlier run left is not named.
 
     Args:
@@ -75,7 +75,7 @@ class RunSummaryHook(Hook):
         runner.logger.info('\n'.join(lines))
 
     def _find(self, runner: Runner) -> Dict[str, str]:
-        """What this run has written, in the order of the summary."""
+        """Files that this run has written, in the order of the summary."""
         found: List[Tuple[str, Optional[str]]] = [
             ('config', _dumped(runner)),
             ('last checkpoint', self._checkpoint(runner)),
@@ -118,9 +118,10 @@ class RunSummaryHook(Hook):
         return None
 
     def _new(self, path: str) -> bool:
-        """Whether a file was written since training began."""
+        """True for a file written since training began."""
         # file systems may keep whole seconds
-        return osp.exists(path) and osp.getmtime(path) >= self._begun - 2
+        return (self._begun is not None and osp.exists(path)
+                and osp.getmtime(path) >= self._begun - 2)
 
     def _command(self, runner: Runner, places: Dict[str, str]) -> str:
         """The next command with all its paths, '' if it cannot be given."""
