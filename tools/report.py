@@ -71,7 +71,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def output_folder(args: argparse.Namespace) -> str:
-    """Where the page goes: never among labels, masks or images.
+    """Choose where the page goes: never among labels, masks or images.
 
     It holds PNGs and JPEGs, which would be taken for those.
     """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.apis.images import list_photos
+from group_wsss.apis.images import list_images
 from group_wsss.utils.errors import InputError
 
 
@@ -23,12 +23,12 @@ def folder(tmp_path):
 
 
 def ids(inputs):
-    return [photo.img_id for photo in list_photos(inputs)]
+    return [image.img_id for image in list_images(inputs)]
 
 
 def test_what_is_a_image(folder, monkeypatch):
     assert ids(str(folder)) == ids(folder) == ['a', 'b']
-    assert list_photos(folder)[0].source == str(folder / 'a.PNG')
+    assert list_images(folder)[0].source == str(folder / 'a.PNG')
     assert ids(str(folder / 'b.jpg')) == ['b']
     assert ids([folder / 'b.jpg', str(folder / 'a.PNG')]) == ['b', 'a']
     # what lies below the fixed part of a glob keeps its folder
@@ -43,12 +43,12 @@ def test_what_is_a_image(folder, monkeypatch):
 def test_arrays(folder):
     array = np.zeros((4, 5, 3), np.uint8)
     array[..., 0] = 7
-    photos = list_photos([array, folder / 'b.jpg', array])
-    assert [p.img_id for p in photos] == ['image_00000', 'b', 'image_00002']
+    images = list_images([array, folder / 'b.jpg', array])
+    assert [p.img_id for p in images] == ['image_00000', 'b', 'image_00002']
     assert ids(array) == ['image_00000']
-    assert (photos[0].rgb() == [0, 0, 7]).all()
+    assert (images[0].rgb() == [0, 0, 7]).all()
     want = np.asarray(Image.open(folder / 'a.PNG'))
-    assert (list_photos(folder)[0].rgb() == want).all()
+    assert (list_images(folder)[0].rgb() == want).all()
 
 
 @pytest.mark.parametrize('inputs, words', [
@@ -69,5 +69,5 @@ def test_bad_input(folder, monkeypatch, inputs, words):
     os.mkdir('empty')
     Path('sub/b.png').write_bytes(b'x')
     with pytest.raises(InputError) as caught:
-        list_photos(inputs)
+        list_images(inputs)
     assert words in str(caught.value) and '\n' not in str(caught.value)

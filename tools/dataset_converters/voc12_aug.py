@@ -112,8 +112,8 @@ def convert(root: Path,
         raise InputError(f'{root}: trainaug has {found} ids, expected '
                          f'{expect_count}: VOC or SBD is incomplete')
     tags = tags_from(tags_file, ids['trainaug']) if tags_file else {}
-    photos = set(os.listdir(voc / 'JPEGImages'))
-    lost = [i for i in ids['trainaug'] if f'{i}.jpg' not in photos]
+    images = set(os.listdir(voc / 'JPEGImages'))
+    lost = [i for i in ids['trainaug'] if f'{i}.jpg' not in images]
     if lost:
         raise InputError(f'{voc}/JPEGImages/{lost[0]}.jpg: no such '
                          f'image ({len(lost)} are missing)')

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What a user may call images, as a list and as a data set."""
+"""Images in all forms that a user gives, as list and data set."""
 import glob
 import os
 import os.path as osp
@@ -16,7 +16,7 @@ from ..utils.files import check_image_id
 Input = Union[str, Path, np.ndarray]
 
 
-class Photo(NamedTuple):
+class InputImage(NamedTuple):
     """One image.
 
     Attributes:
@@ -34,7 +34,7 @@ class Photo(NamedTuple):
         return np.ascontiguousarray(self.source[:, :, ::-1])
 
 
-def list_photos(inputs: Union[Input, Sequence[Input]]) -> List[Photo]:
+def list_images(inputs: Union[Input, Sequence[Input]]) -> List[InputImage]:
     """The images that a user means.
 
     A file is named by its name without suffix; one that a glob finds in a
@@ -48,31 +48,31 @@ def list_photos(inputs: Union[Input, Sequence[Input]]) -> List[Photo]:
             these.
 
     Returns:
-        list[Photo]: In the order of the list; folders and globs sorted.
+        list[InputImage]: In the order of the list; folders and globs sorted.
 
     Raises:
         InputError: No such file, nothing found, an array of another kind,
             or two images of one name.
     """
     items: Any = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-    photos: List[Photo] = []
+    images: List[InputImage] = []
     for place, item in enumerate(items):
         if isinstance(item, (str, Path)):
-            photos += _by_name(str(item))
+            images += _by_name(str(item))
         else:
-            photos.append(Photo(f'image_{place:05d}', _array(item)))
-    if not photos:
+            images.append(InputImage(f'image_{place:05d}', _array(item)))
+    if not images:
         raise InputError('the list of images is empty')
-    seen: Dict[str, Photo] = {}
-    for photo in photos:
-        check_image_id(photo.img_id)
-        other = seen.setdefault(photo.img_id, photo)
-        if other is not photo:
+    seen: Dict[str, InputImage] = {}
+    for image in images:
+        check_image_id(image.img_id)
+        other = seen.setdefault(image.img_id, image)
+        if other is not image:
             raise InputError(
-                f'{photo.source}: has the name {photo.img_id!r} of '
+                f'{image.source}: has the name {image.img_id!r} of '
                 f'{other.source}; images of one call need names of '
                 'their own')
-    return photos
+    return images
 
 
 def _array(item: Any) -> np.ndarray:
@@ -86,9 +86,9 @@ def _array(item: Any) -> np.ndarray:
     return item
 
 
-def _by_name(path: str) -> List[Photo]:
+def _by_name(path: str) -> List[InputImage]:
     if '://' in path or osp.isfile(path):
-        return [Photo(id_of_file(osp.basename(path)), path)]
+        return [InputImage(id_of_file(osp.basename(path)), path)]
     if osp.isdir(path):
         base, found = path, _in_folder(path)
     elif glob.has_magic(path):
@@ -96,7 +96,7 @@ def _by_name(path: str) -> List[Photo]:
         while glob.has_magic(base):
             base = osp.dirname(base)
         found = [
-            name for name in glob.glob(path, recursive=True) if _is_photo(name)
+            name for name in glob.glob(path, recursive=True) if _is_image(name)
         ]
     else:
         raise InputError(f'{path}: no such file or folder')
@@ -104,7 +104,7 @@ def _by_name(path: str) -> List[Photo]:
         raise InputError(f'{path}: no images found '
                          f'({", ".join(IMAGE_SUFFIXES)})')
     return [
-        Photo(
+        InputImage(
             id_of_file(osp.relpath(name, base or '.').replace(os.sep, '/')),
             name) for name in sorted(found)
     ]
@@ -117,32 +117,32 @@ def _in_folder(folder: str) -> List[str]:
         raise InputError(f'{folder}: cannot be listed: '
                          f'{error.strerror or error}') from None
     paths = [osp.join(folder, n) for n in names if not n.startswith('.')]
-    return [path for path in paths if _is_photo(path)]
+    return [path for path in paths if _is_image(path)]
 
 
-def _is_photo(path: str) -> bool:
+def _is_image(path: str) -> bool:
     suffix = osp.splitext(path)[1].lower()
     return suffix in IMAGE_SUFFIXES and osp.isfile(path)
 
 
-class PhotoSet:
+class InputImages:
     """Images with tags as a data set for ``GroupedDataset``.
 
     Args:
-        photos (Sequence[Photo]): The images.
+        images (Sequence[InputImage]): The images.
         labels (Sequence[Sequence[int]]): Class ids of each.
         classes (Sequence[str]): Class names.
         loader (Callable): Transform that reads ``img_path``.
         pipeline (Callable): All transforms behind it.
     """
 
-    def __init__(self, photos: Sequence[Photo],
+    def __init__(self, images: Sequence[InputImage],
                  labels: Sequence[Sequence[int]], classes: Sequence[str],
                  loader: Callable[[dict],
                                   dict], pipeline: Callable[[dict],
                                                             Any]) -> None:
-        assert len(photos) == len(labels), 'one list of class ids a photo'
-        self.photos = list(photos)
+        assert len(images) == len(labels), 'one list of class ids a image'
+        self.images = list(images)
         self.labels = [sorted(ids) for ids in labels]
         self.metainfo = dict(classes=tuple(classes))
         self.loader = loader
@@ -152,16 +152,16 @@ class PhotoSet:
         """Nothing is left to read."""
 
     def __len__(self) -> int:
-        return len(self.photos)
+        return len(self.images)
 
     def get_data_info(self, idx: int) -> Dict[str, Any]:
         """Id, class ids and, of a file, ``img_path``."""
-        photo = self.photos[idx]
+        image = self.images[idx]
         info = dict(
-            img_id=photo.img_id,
+            img_id=image.img_id,
             gt_label=np.array(self.labels[idx], dtype=np.int64))
-        if isinstance(photo.source, str):
-            info['img_path'] = photo.source
+        if isinstance(image.source, str):
+            info['img_path'] = image.source
         return info
 
     def get_cat_ids(self, idx: int) -> List[int]:
@@ -173,7 +173,7 @@ class PhotoSet:
         info = self.get_data_info(idx)
         if 'img_path' in info:
             return self.pipeline(self.loader(info))
-        image: Any = self.photos[idx].source
+        image: Any = self.images[idx].source
         shape = image.shape[:2]
         return self.pipeline(
             dict(info, img=image.copy(), img_shape=shape, ori_shape=shape))

@@ -22,7 +22,7 @@ from ..registry import MODELS, TRANSFORMS
 from ..utils.errors import InputError
 from ..utils.progress import Progress
 from ..visualization import paint_label
-from .images import Input, Photo, PhotoSet, list_photos
+from .images import Input, InputImage, InputImages, list_images
 from .labelling import Item, Labelling, hook_config
 from .network import (build_network, check_device, find_classes,
                       read_checkpoint, read_config)
@@ -36,7 +36,7 @@ Inputs = Union[Input, Sequence[Input]]
 class GroupCAMInferencer(BaseInferencer):
     """Class maps and labels of images by a trained ``GroupCAM``.
 
-    ``GroupCAMInferencer(config, weights)('photo.jpg')`` does what
+    ``GroupCAMInferencer(config, weights)('image.jpg')`` does what
     ``tools/test.py`` and ``PseudoLabelHook`` do for a data set; equal
     images, tags and partners give equal labels. Weights are read
     without running code that the file carries.
@@ -124,7 +124,7 @@ class GroupCAMInferencer(BaseInferencer):
     def _settle_groups(self, reference: Any, root: Optional[str],
                        group_size: Optional[int], match: Optional[str],
                        seed: Optional[int]) -> None:
-        """How partners are found, and among which images."""
+        """Settings for finding partners, and their images."""
         data = (self.cfg.get('test_dataloader', None) or {}).get('dataset')
         data = data if isinstance(data, dict) else {}
         self.group_size = group_size or data.get('group_size', 1)
@@ -140,7 +140,7 @@ class GroupCAMInferencer(BaseInferencer):
         steps = [self.loader, *self.pipeline.transforms]
         self.reference = build_reference(
             reference, root, self.classes, steps, self.scope,
-            lambda photos: self._predict_tags(photos, 1, 'Reference')[0])
+            lambda images: self._predict_tags(images, 1, 'Reference')[0])
 
     def _init_model(self, cfg: Config, weights: str, device: str) -> nn.Module:
         """See ``BaseInferencer``; settles the class names as well."""
@@ -198,7 +198,7 @@ class GroupCAMInferencer(BaseInferencer):
 
         Args:
             inputs (str | Path | np.ndarray | Sequence): See
-                :func:`.photos.list_photos`; arrays are BGR.
+                :func:`.images.list_images`; arrays are BGR.
             return_datasamples (bool): Give ``DataSample`` objects, with
                 ``pred_sem_seg`` ``(1, H, W)``, instead of dicts. Defaults to
                 False.
@@ -245,26 +245,26 @@ class GroupCAMInferencer(BaseInferencer):
             dict | DataSample: One for each image, in their order.
         """
         start = time.perf_counter()
-        photos = self._inputs_to_list(inputs)
+        images = self._inputs_to_list(inputs)
         if batch_size < 1:
             raise InputError(f'batch_size is {batch_size}, must be >= 1')
         scores: Optional[List[np.ndarray]] = None
-        labels = (None if tags is None else read_tags(tags, len(photos),
+        labels = (None if tags is None else read_tags(tags, len(images),
                                                       self.classes))
-        with ResultWriter(out_dir, photos, self.classes, self.palette,
+        with ResultWriter(out_dir, images, self.classes, self.palette,
                           keep_scores) as writer:
             if labels is None:
-                labels, scores = self._predict_tags(photos, batch_size)
-            batches = self.preprocess(photos, batch_size, tags=labels)
-            samples = self._samples(batches, len(photos), 'Class maps')
+                labels, scores = self._predict_tags(images, batch_size)
+            batches = self.preprocess(images, batch_size, tags=labels)
+            samples = self._samples(batches, len(images), 'Class maps')
             # samples first: the bar ends when they are asked for one too many
-            pairs = zip(samples, photos)
-            items = (Item(photo, sample) for sample, photo in pairs)
+            pairs = zip(samples, images)
+            items = (Item(image, sample) for sample, image in pairs)
             for i, item in enumerate(self.labelling(items)):
                 # one painting serves the caller and the dump
                 vis: Any = None
                 if return_vis or out_dir:
-                    vis = self.visualize([item.photo], [item.label])[0]
+                    vis = self.visualize([item.image], [item.label])[0]
                 writer.write(item.score_map, item.label, vis)
                 yield self.postprocess([item], [vis] if return_vis else [],
                                        return_datasamples, scores
@@ -278,18 +278,18 @@ class GroupCAMInferencer(BaseInferencer):
                 seed=self.seed,
                 duration=round(time.perf_counter() - start, 3))
 
-    def _inputs_to_list(self, inputs: Inputs) -> List[Photo]:
-        return list_photos(inputs)
+    def _inputs_to_list(self, inputs: Inputs) -> List[InputImage]:
+        return list_images(inputs)
 
     def preprocess(self,
-                   inputs: List[Photo],
+                   inputs: List[InputImage],
                    batch_size: int = 1,
                    tags: Optional[List[List[int]]] = None,
                    group_size: Optional[int] = None) -> Iterator[dict]:
         """Batches of groups.
 
         Args:
-            inputs (list[Photo]): The images.
+            inputs (list[InputImage]): The images.
             batch_size (int): Groups in a batch. Defaults to 1.
             tags (list[list[int]], optional): Class ids of each. Defaults to
                 None, none at all.
@@ -298,10 +298,10 @@ class GroupCAMInferencer(BaseInferencer):
         Yields:
             dict: What the model's ``test_step`` takes.
         """
-        photos = PhotoSet(inputs, tags or [[]] * len(inputs), self.classes,
-                          self.loader, self.pipeline)
+        images = InputImages(inputs, tags or [[]] * len(inputs), self.classes,
+                             self.loader, self.pipeline)
         groups = GroupedDataset(
-            photos,
+            images,
             group_size or self.group_size,
             self.match,
             self.seed,
@@ -328,25 +328,25 @@ class GroupCAMInferencer(BaseInferencer):
 
     def _predict_tags(
             self,
-            photos: List[Photo],
+            images: List[InputImage],
             batch_size: int,
             what: str = 'Tags') -> Tuple[List[List[int]], List[np.ndarray]]:
         """Class ids of images by the scores of each alone."""
-        batches = self.preprocess(photos, batch_size, group_size=1)
+        batches = self.preprocess(images, batch_size, group_size=1)
         scores = [
             sample.pred_score.cpu().numpy()
-            for sample in self._samples(batches, len(photos), what)
+            for sample in self._samples(batches, len(images), what)
         ]
         return [predict_tags(s, self.tag_threshold) for s in scores], scores
 
     def visualize(self,
-                  inputs: List[Photo],
+                  inputs: List[InputImage],
                   preds: List[np.ndarray],
                   return_vis: bool = True) -> List[np.ndarray]:
         """Labels over their images.
 
         Args:
-            inputs (list[Photo]): The images.
+            inputs (list[InputImage]): The images.
             preds (list[np.ndarray]): Their labels, uint8 ``(H, W)``.
             return_vis (bool): False for none. Defaults to True.
 
@@ -354,8 +354,8 @@ class GroupCAMInferencer(BaseInferencer):
             list[np.ndarray]: RGB uint8 ``(H, W, 3)``.
         """
         return [
-            paint_label(label, photo.rgb(), self.palette)
-            for photo, label in zip(inputs, preds) if return_vis
+            paint_label(label, image.rgb(), self.palette)
+            for image, label in zip(inputs, preds) if return_vis
         ]
 
     def postprocess(self,
@@ -386,7 +386,7 @@ class GroupCAMInferencer(BaseInferencer):
                 results.append(sample)
                 continue
             result: Dict[str, Any] = dict(
-                img_id=item.photo.img_id,
+                img_id=item.image.img_id,
                 tags=[self.classes[c] for c in sample.class_ids.tolist()],
                 scores=dict(zip(self.classes, sample.pred_score.tolist())),
                 score_map=item.score_map,

@@ -7,19 +7,19 @@ from mmpretrain.structures import DataSample
 from ..pseudo_labels import LabelPipeline, Refiners
 from ..registry import TASK_UTILS
 from ..structures import ScoreMap
-from .images import Photo
+from .images import InputImage
 
 
 class Item:
     """An image on its way to a label.
 
     Args:
-        photo (Photo): The image.
+        image (InputImage): The image.
         sample (DataSample): What the network says of it.
     """
 
-    def __init__(self, photo: Photo, sample: DataSample) -> None:
-        self.photo = photo
+    def __init__(self, image: InputImage, sample: DataSample) -> None:
+        self.image = image
         self.sample = sample
         self.score_map = ScoreMap.from_sample(sample)
         self.label: Any = None
@@ -81,7 +81,7 @@ class Labelling:
 
     def _advanced(self, item: Item) -> Item:
         item.score_map, item.label = self.pipeline.advance(
-            item.score_map, item.photo.rgb)
+            item.score_map, item.image.rgb)
         return item
 
 

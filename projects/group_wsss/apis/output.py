@@ -12,7 +12,7 @@ from ..structures import DumpWriter, ScoreMap
 from ..structures.manifest import SCORES
 from ..utils.errors import InputError
 from ..utils.files import atomic_write, output_path
-from .images import Photo
+from .images import InputImage
 
 # labels painted over images, inside a dump; JPEG, so that no tool
 # takes them for labels
@@ -26,7 +26,7 @@ class ResultWriter:
 
     Args:
         out_dir (str, optional): The folder; None writes nothing.
-        photos (Sequence[Photo]): What will be labelled.
+        images (Sequence[InputImage]): What will be labelled.
         classes (Sequence[str]): Class names, without background.
         palette (Sequence, optional): RGB of the labels.
         keep_scores (bool): Keep score maps too. Defaults to False.
@@ -38,7 +38,7 @@ class ResultWriter:
 
     def __init__(self,
                  out_dir: Optional[str],
-                 photos: Sequence[Photo],
+                 images: Sequence[InputImage],
                  classes: Sequence[str],
                  palette: Optional[Sequence] = None,
                  keep_scores: bool = False) -> None:
@@ -46,10 +46,10 @@ class ResultWriter:
         self.writer: Optional[DumpWriter] = None
         if out_dir is None:
             return
-        for photo in photos:
-            path = output_path(out_dir, photo.img_id, '.png')
-            if isinstance(photo.source, str) and osp.realpath(
-                    photo.source) == osp.realpath(path):
+        for image in images:
+            path = output_path(out_dir, image.img_id, '.png')
+            if isinstance(image.source, str) and osp.realpath(
+                    image.source) == osp.realpath(path):
                 raise InputError(f'{path}: is an image, its label would '
                                  'replace it; give another out_dir')
         self.writer = DumpWriter(out_dir, classes, palette)

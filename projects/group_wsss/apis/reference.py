@@ -9,15 +9,15 @@ from mmengine.registry import DefaultScope
 from ..datasets import ImageLevelDataset
 from ..registry import DATASETS
 from ..utils.errors import InputError
-from .images import Photo, PhotoSet, list_photos
+from .images import InputImage, InputImages, list_images
 
 LISTS = ('.txt', '.csv', '.json')
 
 
-def build_reference(reference: Union[str, dict, Any], root: Optional[str],
-                    classes: Sequence[str], pipeline: List[Callable],
-                    scope: str, predict: Callable[[List[Photo]],
-                                                  List[List[int]]]) -> Any:
+def build_reference(
+        reference: Union[str, dict, Any], root: Optional[str],
+        classes: Sequence[str], pipeline: List[Callable], scope: str,
+        predict: Callable[[List[InputImage]], List[List[int]]]) -> Any:
     """The data set that group partners come from.
 
     Args:
@@ -55,9 +55,9 @@ def build_reference(reference: Union[str, dict, Any], root: Optional[str],
             metainfo=dict(classes=classes),
             test_mode=True,
             pipeline=pipeline)
-    photos = list_photos(reference)
-    return PhotoSet(photos, predict(photos), classes, pipeline[0],
-                    Compose(pipeline[1:]))
+    images = list_images(reference)
+    return InputImages(images, predict(images), classes, pipeline[0],
+                       Compose(pipeline[1:]))
 
 
 def _same_classes(dataset: Any, classes: Sequence[str]) -> Any:

@@ -26,7 +26,7 @@ CHUNK = 8
 
 
 class RefineJob(NamedTuple):
-    """What every process has to know.
+    """Job that every process is given.
 
     Args:
         scores_dir (str): Folder of ``<img_id>.npz``.
@@ -55,7 +55,7 @@ class RefineJob(NamedTuple):
     on_non_finite: str = 'error'
 
     def image_path(self, img_id: str) -> str:
-        """Where an image is.
+        """Path of an image.
 
         Args:
             img_id (str): Its id.

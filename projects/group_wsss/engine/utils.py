@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What the hooks share."""
+"""Helpers shared by the hooks."""
 import os.path as osp
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -99,7 +99,7 @@ def batches_done(runner: Runner) -> int:
 
 
 def is_resumed(runner: Runner) -> bool:
-    """Whether a run goes on where an earlier one stopped.
+    """Tell whether a run goes on where an earlier one stopped.
 
     Args:
         runner (Runner): Its config says ``resume=True``, as ``--resume`` of

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What the command lines in ``tools/`` share."""
+"""Helpers shared by the command lines in ``tools/``."""
 import argparse
 import errno
 import logging
@@ -168,7 +168,7 @@ def run(main: Callable[[], None],
 
 
 def _uses_gloo() -> bool:
-    """Whether this is one of several processes, on CPUs."""
+    """Tell whether this is one of several processes, on CPUs."""
     from torch import distributed as dist
     return (dist.is_available() and dist.is_initialized()
             and dist.get_backend() == 'gloo')

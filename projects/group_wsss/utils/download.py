@@ -66,7 +66,7 @@ def open_url(url: str, start: int = 0, timeout: float = 60) -> Any:
 
 
 def sha256_in(url: str) -> Optional[str]:
-    """What the address itself says of the file's SHA-256.
+    """Read the SHA-256 of a file off its address.
 
     Args:
         url (str): ``.../name-<first digits>.pth``, or any address with

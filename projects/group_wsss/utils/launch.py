@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What a tool does differently when it is one of several processes."""
+"""Helpers for a tool that is one of several processes."""
 from typing import Any
 
 from .errors import InputError
@@ -9,7 +9,7 @@ DEFAULT_TIMEOUT = 1800
 
 
 def torch_is_at_least(version: str) -> bool:
-    """Whether the torch that is installed is this one or later.
+    """Tell whether the torch that is installed is this one or later.
 
     Args:
         version (str): As ``'2.2'``.
@@ -20,7 +20,7 @@ def torch_is_at_least(version: str) -> bool:
 
 
 def groups_can_be_left() -> bool:
-    """Whether ``torch.distributed.destroy_process_group`` comes back.
+    """Tell whether ``torch.distributed.destroy_process_group`` comes back.
 
     Gloo of torch 2.1 may wait for its own threads forever, now and then.
     Such a process just ends.

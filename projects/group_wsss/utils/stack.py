@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Whether the libraries below the package fit together.
+"""Check that the libraries below the package fit together.
 
 Two families of distributions carry the import names ``mmengine``, ``mmcv``,
 ``mmseg`` and ``mmpretrain``: stock OpenMMLab and the maintained forks.
@@ -94,8 +94,7 @@ def find_all() -> Dict[str, Installed]:
 
 
 def _is_in(version: str, low: str, high: str) -> bool:
-    """Whether a version lies in [low, high); a release candidate counts as
-    the release."""
+    """Tell whether a version is in [low, high); a candidate is its release."""
     try:
         release = Version(version).release
     except InvalidVersion:
@@ -104,7 +103,7 @@ def _is_in(version: str, low: str, high: str) -> bool:
 
 
 def _mismatches(found: Dict[str, Installed]) -> List[str]:
-    """What does not fit, each as the end of "group_wsss needs"."""
+    """List what does not fit, each as the end of "group_wsss needs"."""
     wrong = []
     for module, (low, high, names) in REQUIRED.items():
         version = found[module].version

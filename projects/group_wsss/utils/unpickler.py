@@ -20,7 +20,7 @@ except ImportError:  # numpy < 2
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How protocol 2 spells ``bytes``."""
+    """Make ``bytes`` as protocol 2 spells them."""
     if encoding != 'latin1':
         raise InputError(f'refused: encode to {encoding}')
     return _codecs.encode(text, encoding)

@@ -29,11 +29,11 @@ def _width(font: _Font, text: str) -> int:
 
 def _fit(image: np.ndarray, side: int) -> Image.Image:
     """Scale into a square; sharp where it is enlarged, smooth otherwise."""
-    picture = Image.fromarray(np.ascontiguousarray(image)).convert('RGB')
-    factor = side / max(picture.size)
-    width, height = (max(1, round(factor * edge)) for edge in picture.size)
+    tile = Image.fromarray(np.ascontiguousarray(image)).convert('RGB')
+    factor = side / max(tile.size)
+    width, height = (max(1, round(factor * edge)) for edge in tile.size)
     way = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
-    return picture.resize((width, height), way)
+    return tile.resize((width, height), way)
 
 
 def legend_strip(entries: Sequence[Tuple[str, Sequence[int]]], width: int,
@@ -124,10 +124,10 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]],
     for r, row in enumerate(rows):
         y = top + head + r * cell_h
         for i, image in enumerate(row):
-            picture = _fit(image, side)
+            tile = _fit(image, side)
             x = margin + i * (side + gap)
-            sheet.paste(picture, (x + (side - picture.width) // 2, y +
-                                  (side - picture.height) // 2))
+            sheet.paste(tile, (x + (side - tile.width) // 2, y +
+                               (side - tile.height) // 2))
         if captions:
             draw.text((margin, y + side + gap // 4), captions[r], _FAINT,
                       small)

@@ -149,7 +149,7 @@ def _most(report: Dict[str, Any], kind: str) -> str:
 
 
 def image_reason(row: Dict[str, Any]) -> str:
-    """Why an image is among the worst.
+    """Explain why an image is among the worst.
 
     Args:
         row (dict): Of ``images`` in a report with masks.

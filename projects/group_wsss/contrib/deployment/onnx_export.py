@@ -18,7 +18,7 @@ from ...utils.errors import InputError
 
 
 class _Images(nn.Module):
-    """What both graphs begin with: pixels as a network wants them.
+    """Base of both graphs: pixels as a network wants them.
 
     Args:
         net (nn.Module): With the data preprocessor of mmpretrain or mmseg.

@@ -36,7 +36,7 @@ class _Advanced:
         return next(self._iterator)
 
     def skip_iter(self, num_iters: int) -> None:
-        """What a newer loop calls instead of ``next``: nothing is left."""
+        """Do nothing; a newer loop calls this instead of ``next``."""
 
 
 class _Rest:

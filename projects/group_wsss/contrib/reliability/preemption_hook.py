@@ -175,9 +175,9 @@ class PreemptionHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
-            outputs (dict, optional): Not used.
+            batch_idx (int): Index of the batch in its loop.
+            data_batch (Any): The batch.
+            outputs (dict, optional): Losses of the step.
         """
         self._forget_old(runner)
         if self._between_steps(runner):
@@ -216,9 +216,9 @@ class PreemptionHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
-            outputs (Sequence, optional): Not used.
+            batch_idx (int): Index of the batch in its loop.
+            data_batch (Any): The batch.
+            outputs (Sequence, optional): Predictions.
         """
         if self.received is None or self._between_steps(runner):
             return
@@ -233,7 +233,7 @@ class PreemptionHook(Hook):
     # ---- checkpoints ---------------------------------------------------
     @staticmethod
     def _between_steps(runner: Runner) -> bool:
-        """Whether gradients are there that a checkpoint would not hold."""
+        """Tell whether there are gradients, which no checkpoint holds."""
         wrapper = runner.optim_wrapper
         # several optimizers see to their steps themselves
         return (isinstance(wrapper, OptimWrapper)

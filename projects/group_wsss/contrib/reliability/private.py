@@ -30,7 +30,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 
 def has_started_workers(loop: IterBasedTrainLoop) -> bool:
-    """Whether the workers of a loop run, before training has begun.
+    """Tell whether the workers of a loop run, before training has begun.
 
     Args:
         loop (IterBasedTrainLoop): Stock mmengine starts them when it builds
@@ -51,7 +51,7 @@ def drop_workers(loop: IterBasedTrainLoop) -> None:
 
 
 def is_called_by(frame: Optional[Any], owner: Any) -> bool:
-    """Whether a method of an object is among the callers of a frame.
+    """Tell whether a method of an object is among the callers of a frame.
 
     Args:
         frame (frame, optional): As a signal handler gets it.

@@ -97,7 +97,7 @@ class RandomStateHook(Hook):
 
     # ---- checkpoints ---------------------------------------------------
     def _own(self) -> dict:
-        """What this process would have to know to go on."""
+        """State that this process would need to go on."""
         workers = {} if self._start is None else dict(self._start.states)
         if self._resumed is not None:  # nothing was trained since
             main = from_tensors(self._resumed['main'])
@@ -204,7 +204,7 @@ class RandomStateHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            batch_idx (int): Not used.
+            batch_idx (int): Index of the batch in its loop.
             data_batch (Any): A batch.
         """
         if self._private:

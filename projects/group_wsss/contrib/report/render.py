@@ -23,7 +23,7 @@ _QUALITY = 82
 
 
 def file_name(kind: str, number: int, suffix: str) -> str:
-    """Where a file of an image lies below the report.
+    """Give the path of a file of an image below the report.
 
     The name is the image's position, never its id: an id may hold anything.
 

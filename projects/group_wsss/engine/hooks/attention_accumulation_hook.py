@@ -172,9 +172,9 @@ class AttentionAccumulationHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
-            outputs (dict, optional): Not used.
+            batch_idx (int): Index of the batch in its loop.
+            data_batch (Any): The batch.
+            outputs (dict, optional): Losses of the step.
         """
         samples, self._samples = self._samples, ()
         samples = [

@@ -137,8 +137,8 @@ class PseudoLabelHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
+            batch_idx (int): Index of the batch in its loop.
+            data_batch (Any): The batch.
             outputs (Sequence[DataSample]): Predictions, anchors only.
         """
         for sample in outputs or []:

@@ -109,7 +109,7 @@ class FeatureCache(BaseModule):
         return (maps, ) if isinstance(maps, Tensor) else tuple(maps)
 
     def _frozen(self) -> bool:
-        """Whether nothing in the backbone trains."""
+        """Tell whether nothing in the backbone trains."""
         return not (any(m.training for m in self.modules())
                     or any(p.requires_grad for p in self.parameters()))
 

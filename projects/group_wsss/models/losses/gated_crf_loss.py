@@ -109,12 +109,12 @@ class GatedCRFLoss(PixelLoss):
             seg_logits (Tensor): ``(B, C, H, W)``.
             seg_label (Tensor): ``(B, H, W)``, int64; only where it is
                 unknown matters.
-            weight (Tensor, optional): Not used.
+            weight (Tensor, optional): Of heads of mmseg; without effect.
             ignore_index (int): Label of unknown pixels. Defaults to 255.
             image (Tensor): ``(B, 3, H, W)``, colours in [0, 1].
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
                 Defaults to None, which means no padding.
-            kwargs: Not used.
+            kwargs: Of heads of mmseg; without effect.
 
         Returns:
             Tensor: Scalar.

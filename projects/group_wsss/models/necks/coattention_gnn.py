@@ -268,7 +268,7 @@ class CoAttentionGNN(BaseModule):
 
     def _with_leftover(self, x: Tensor, k: int, key_mask: Optional[Tensor],
                        anchors_only: bool) -> Tensor:
-        """Whole groups, and the images beyond them each alone."""
+        """Run whole groups, and each image beyond them alone."""
         parts = []
         whole = x.shape[0] - x.shape[0] % k
         for start, stop, size in ((0, whole, k), (whole, None, 1)):

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""How class scores become probabilities with background, and back."""
+"""Conversion of class scores to probabilities with background."""
 from typing import Optional
 
 import numpy as np

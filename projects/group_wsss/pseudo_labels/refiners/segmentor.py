@@ -73,7 +73,7 @@ class Segmentor(BackgroundRefiner):
 
     @torch.no_grad()
     def logits(self, image: np.ndarray) -> torch.Tensor:
-        """What the network says of an image.
+        """Predict the logits of an image.
 
         Args:
             image (np.ndarray): uint8 RGB ``(H, W, 3)``.
