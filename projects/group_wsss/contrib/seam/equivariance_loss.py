@@ -164,16 +164,17 @@ class EquivarianceLoss(BaseModule):
                 for maps, view in ((large, first), (small, second))
             ]
             refined[0] = F.interpolate(refined[0], size, mode='area')
-            error = sum(
-                self._top(self._hot(maps), other)
-                for maps, other in zip((small, shrunk), refined))
+            error = self._top(self._hot(small), refined[0]) + self._top(
+                self._hot(shrunk), refined[1])
             losses['loss_ecr'] = self.ecr_weight * error
         return losses
 
     @staticmethod
     def _crop(view: View, i: int) -> View:
-        h, w = view[2][i]
-        return (*(x[i:i + 1, :, :h, :w] for x in view[:2]), None)
+        maps, feat, sizes = view
+        h, w = sizes[i] if sizes else maps.shape[2:]
+        own = (slice(i, i + 1), slice(None), slice(h), slice(w))
+        return maps[own], feat[own], None
 
     def _unit(self, maps: Tensor) -> Tensor:
         maps = maps.relu()

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -118,7 +118,9 @@ class CoAttention(BaseModule):
         self.scale = float(scale)
         self.normalize = normalize
         self.self_edge = self_edge
-        self.whiten = self.query = self.key = None
+        self.whiten: Optional[PCAWhitening] = None
+        self.query: Any = None
+        self.key: Any = None
         if key == 'whitened':
             self.whiten = PCAWhitening(in_channels, key_channels,
                                        **(whitening or {}))
@@ -141,18 +143,22 @@ class CoAttention(BaseModule):
             tokens = F.pad(tokens, (0, missing))
         return tokens.unflatten(0, (-1, group_size))
 
-    def _pool(self, maps: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+    @staticmethod
+    def _pool(maps: Tensor,
+              pool_size: int,
+              valid: Optional[Tensor] = None) -> Tensor:
         """Averages over the cells of a grid, padding left out.
 
         Args:
             maps (Tensor): ``(B, D, H, W)``.
+            pool_size (int): Cells a side, at most.
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
 
         Returns:
             Tensor: ``(B, D, h, w)``, at most ``pool_size`` high and wide; 0
             in a cell of padding alone.
         """
-        size = tuple(min(n, self.pool_size) for n in maps.shape[2:])
+        size = (min(maps.shape[2], pool_size), min(maps.shape[3], pool_size))
         if valid is None:
             return F.adaptive_avg_pool2d(maps, size)
         share = valid.unsqueeze(1).to(maps.dtype)
@@ -192,9 +198,12 @@ class CoAttention(BaseModule):
             query, key = self.query(flat), self.key(flat)
         value, mask = flat, valid
         if self.pool_size is not None:
-            key, value = self._pool(key, valid), self._pool(flat, valid)
-            mask = None if valid is None else self._pool(valid[:, None].to(
-                flat.dtype))[:, 0] > 0
+            size = self.pool_size
+            key = self._pool(key, size, valid)
+            value = self._pool(flat, size, valid)
+            if valid is not None:
+                mask = self._pool(valid[:, None].to(flat.dtype), size)[:,
+                                                                       0] > 0
         query, key = self._tokens(query, k), self._tokens(key, k)
         # contiguous: a fused kernel wants the channels of a token together
         value = value.flatten(2).transpose(1, 2).contiguous()

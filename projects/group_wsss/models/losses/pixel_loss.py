@@ -87,10 +87,9 @@ class PixelLoss(nn.Module):
         if weight is not None:
             losses = losses * weight
         total = losses.masked_fill(~known, 0).sum()
-        count = known.numel()
         if self.avg_non_ignore:
-            count = known.sum().clamp(min=1)
-        return self.loss_weight * total / count
+            return self.loss_weight * total / known.sum().clamp(min=1)
+        return self.loss_weight * total / known.numel()
 
     def wanted(self, value: Optional[Tensor], what: str) -> Tensor:
         """``value``, or say in one line who would have given it.

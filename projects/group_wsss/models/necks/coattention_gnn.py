@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Sequence
+from typing import Any, Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -122,7 +122,8 @@ class CoAttentionGNN(BaseModule):
         self.in_index = in_index
         self.update = update
         self.reduce = self.expand = self.merge = None
-        self.gru = self.gamma = self.dropout = None
+        self.gru = self.dropout = None
+        self.gamma: Any = None  # a number or a parameter
         if num_steps == 0:
             return
         width = channels or in_channels

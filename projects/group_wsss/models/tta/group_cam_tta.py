@@ -74,7 +74,7 @@ class GroupCAMTTA(BaseTTAModel):
         super().__init__(module, data_preprocessor)
         self.merge = merge
         self.normalize = normalize
-        self.out_size = None if out_size is None else tuple(out_size)
+        self.out_size = out_size
         self.out_stride = out_stride
         self.batch_augs = batch_augs
 
@@ -188,7 +188,8 @@ class GroupCAMTTA(BaseTTAModel):
 
     def _size(self, view: DataSample, maps: List[Tensor]) -> Tuple[int, int]:
         if self.out_size is not None:
-            return self.out_size
+            height, width = self.out_size
+            return height, width
         if self.out_stride is None:
             return (max(part.shape[1]
                         for part in maps), max(part.shape[2] for part in maps))

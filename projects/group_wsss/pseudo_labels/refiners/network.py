@@ -1,9 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Trained networks that refiners ask."""
 from types import SimpleNamespace
-from typing import Tuple, Union
+from typing import Any, Tuple, Union
 
-import torch.nn as nn
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -13,7 +12,7 @@ from ...utils.errors import InputError, one_line
 
 
 def load_network(config: Union[str, dict], checkpoint: str,
-                 owner: str) -> Tuple[nn.Module, dict]:
+                 owner: str) -> Tuple[Any, dict]:
     """Build the ``model`` of a config and fill in its weights.
 
     Args:
@@ -28,16 +27,16 @@ def load_network(config: Union[str, dict], checkpoint: str,
         InputError: A file is missing or damaged, or the weights do not fit.
     """
     weights = load_from_file(checkpoint, map_location='cpu')
-    if isinstance(config, str):
-        try:
-            config = Config.fromfile(config)
-        except (OSError, SyntaxError) as error:
-            raise InputError(f'{config}: {one_line(error)}') from None
-    if 'model' not in config:
+    try:
+        cfg: Any = (
+            Config.fromfile(config) if isinstance(config, str) else config)
+    except (OSError, SyntaxError) as error:
+        raise InputError(f'{config}: {one_line(error)}') from None
+    if 'model' not in cfg:
         raise InputError(f'config of {owner} has no model')
-    scope = config.get('default_scope', 'group_wsss')
+    scope = cfg.get('default_scope', 'group_wsss')
     with DefaultScope.overwrite_default_scope(scope):
-        net = MODELS.build(config['model'])
+        net = MODELS.build(cfg['model'])
     hook = StateDictCheckHook(checkpoint)
     hook.after_load_checkpoint(SimpleNamespace(model=net), weights)
-    return net.eval(), config
+    return net.eval(), cfg

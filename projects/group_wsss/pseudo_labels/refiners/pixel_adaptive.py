@@ -7,8 +7,7 @@ import torch.nn.functional as F
 
 from ...registry import MODELS, TASK_UTILS
 from ...utils.errors import InputError
-from .background import remove_background
-from .background_refiner import BackgroundRefiner
+from .background import BackgroundRefiner, remove_background
 
 
 @TASK_UTILS.register_module()
@@ -89,6 +88,7 @@ class PixelAdaptive(BackgroundRefiner):
             / downscale)`` and ``w'`` alike; class and background are equal
             at 0.5.
         """
+        assert image is not None, 'PixelAdaptive reads the image'
         device = self.device or ('cuda'
                                  if torch.cuda.is_available() else 'cpu')
         size = [-(-side // self.downscale) for side in image.shape[:2]]

@@ -10,8 +10,7 @@ from mmengine.registry import DefaultScope
 from ...registry import TASK_UTILS
 from ...structures.score_map import ScoreMap, resize_maps
 from ...utils.errors import InputError
-from .background import remove_background
-from .background_refiner import BackgroundRefiner
+from .background import BackgroundRefiner, remove_background
 from .base import check_image
 from .network import load_network
 
@@ -58,10 +57,10 @@ class Segmentor(BackgroundRefiner):
                 f'map_weight of Segmentor is {map_weight}, must be >= 0')
         self.set_background(bg_threshold, bg_power)
         self.map_weight = map_weight
-        self.net, config = load_network(config, checkpoint, 'Segmentor')
+        self.net, cfg = load_network(config, checkpoint, 'Segmentor')
         self.net.to(torch.device(device or get_device()))
-        self.scope = config.get('default_scope', 'mmseg')
-        pipeline = config.get('test_pipeline')
+        self.scope = cfg.get('default_scope', 'mmseg')
+        pipeline = cfg.get('test_pipeline')
         if not hasattr(self.net, 'encode_decode') or not pipeline:
             raise InputError(
                 'config of Segmentor must be that of an mmseg segmentor, with '
@@ -81,7 +80,7 @@ class Segmentor(BackgroundRefiner):
             Tensor: ``(C + 1, H, W)``, on the CPU.
         """
         shape = image.shape[:2]
-        data = dict(
+        data: dict = dict(
             img=np.ascontiguousarray(image[:, :, ::-1]),
             img_path=None,
             img_shape=shape,
@@ -105,6 +104,7 @@ class Segmentor(BackgroundRefiner):
             class_ids (np.ndarray, optional): The ``n`` classes, 0-based;
                 needed.
         """
+        assert image is not None, 'Segmentor reads the image'
         logits = self.logits(image)
         rows = np.concatenate([[0], np.asarray(class_ids) + 1])
         if rows.max() >= len(logits):
@@ -113,7 +113,7 @@ class Segmentor(BackgroundRefiner):
                 f'{len(logits)} classes with background')
         log_probs = logits[torch.from_numpy(rows)].log_softmax(dim=0)
         if self.map_weight:
-            maps = resize_maps(maps, tuple(log_probs.shape[-2:]))
+            maps = resize_maps(maps, (image.shape[0], image.shape[1]))
             probs = self.probabilities(maps)
             # a map of 0 is a strong opinion, not a certainty
             log_maps = torch.from_numpy(probs).clamp_(min=1e-4).log_()

@@ -1,12 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Union
+from typing import Any, Dict, Optional, Union
 
 import numpy as np
 
 from ....registry import TASK_UTILS
 from ....structures.score_map import resize_maps
-from ..background import remove_background
-from ..background_refiner import BackgroundRefiner
+from ..background import BackgroundRefiner, remove_background
 from .mean_field import check_options, dense_crf
 
 
@@ -52,7 +51,7 @@ class DenseCRF(BackgroundRefiner):
                  bg_threshold: Union[float, str] = 0.35,
                  bg_power: Optional[float] = None,
                  device: Optional[str] = None) -> None:
-        self.options = dict(
+        self.options: Dict[str, Any] = dict(
             num_iters=num_iters,
             gaussian_sxy=gaussian_sxy,
             gaussian_weight=gaussian_weight,
@@ -77,6 +76,7 @@ class DenseCRF(BackgroundRefiner):
         Returns:
             np.ndarray: float32 ``(n, H, W)`` in [0, 1].
         """
+        assert image is not None, 'DenseCRF reads the image'
         if maps.shape[1:] != image.shape[:2]:
             maps = resize_maps(maps, image.shape[:2])
         probs = dense_crf(
@@ -84,4 +84,4 @@ class DenseCRF(BackgroundRefiner):
             image,
             device=self.device,
             **self.options)
-        return remove_background(probs)
+        return remove_background(np.asarray(probs))
