@@ -2,7 +2,6 @@
 import os
 import pickle
 import tarfile
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from group_wsss.utils.checkpoint import (StateDictCheckHook, load_from_file,
+from group_wsss.utils.checkpoint import (load_from_file, load_weights,
                                          use_safe_loading)
 from group_wsss.utils.errors import InputError
 
@@ -135,9 +134,7 @@ def test_truncated(tmp_path):
 
 
 def check(model, weights):
-    hook = StateDictCheckHook('x.pth')
-    hook.after_load_checkpoint(
-        SimpleNamespace(model=model), dict(state_dict=weights))
+    load_weights(model, dict(state_dict=weights), 'x.pth')
 
 
 def test_state_dict_check():

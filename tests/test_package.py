@@ -178,38 +178,6 @@ def test_find_reads_a_source_checkout(tmp_path, monkeypatch):
     assert found.version == pytest.__version__
 
 
-def test_installed_is_read_off_folder_names(tmp_path, monkeypatch):
-    for name in ('Some_Dist-1.2.0+cu130.dist-info', 'other.dist-3.egg-info',
-                 'egg-0.4-py3.11.egg-info', 'source.egg-info', 'note-1.txt'):
-        (tmp_path / name).mkdir()
-    second = tmp_path / 'second'
-    (second / 'some_dist-0.1.dist-info').mkdir(parents=True)
-    missing = str(tmp_path / 'missing')
-    monkeypatch.setattr(sys, 'path', [missing, str(tmp_path), str(second)])
-    # the first on the path is imported
-    assert stack.list_installed() == {
-        'some-dist': '1.2.0+cu130',
-        'other-dist': '3',
-        'egg': '0.4'
-    }
-    # a checkout installed with `setup.py develop` has its version inside
-    (tmp_path / 'source.egg-info' / 'PKG-INFO'
-     ).write_text('Metadata-Version: 2.1\nName: source\nVersion: 7.1\n')
-    assert stack.find('no_such', ('source', )).version == '7.1'
-
-
-def test_installed_agrees_with_importlib():
-    from importlib import metadata
-    installed = stack.list_installed()
-    for _, _, names in stack.REQUIRED.values():
-        for name in names:
-            try:
-                want = metadata.version(name)
-            except metadata.PackageNotFoundError:
-                want = None
-            assert installed.get(name) == want, name
-
-
 def test_one_import_name():
     assert not (ROOT / 'projects' / '__init__.py').exists()
     for path in SOURCES:

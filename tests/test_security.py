@@ -25,11 +25,11 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import get_external_models
 from PIL import Image
 
+from group_wsss.contrib.big_lists import MappedLabelIndex
 from group_wsss.contrib.converters import (read_cls_labels,
                                            read_coco_instances, read_cvat,
                                            read_folders, read_label_studio,
                                            read_table, read_voc_folder)
-from group_wsss.datasets import LabelIndex
 from group_wsss.datasets.coco_json import index_instances, read_instances
 from group_wsss.datasets.transforms import LoadImage
 from group_wsss.datasets.voc import read_voc_xml
@@ -214,11 +214,12 @@ def test_npy(tmp_path):
     refused('a.npy: it asks for', read_cls_labels, str(tmp_path / 'a.npy'),
             ['x'])
     folder = tmp_path / 'index'
-    LabelIndex([[0], [0]], 1).save(str(folder))
+    MappedLabelIndex.from_arrays([1, 1], [0, 0], 1).save(str(folder))
     for path in folder.glob('*.npy'):
         good = path.read_bytes()
         np.save(path, np.array([Call(os.mkdir, str(target))], dtype=object))
-        refused(f'{path.name}: cannot be read', LabelIndex.load, str(folder))
+        refused(f'{path.name}: cannot be read', MappedLabelIndex.load,
+                str(folder))
         path.write_bytes(good)
     assert not target.exists()
 

@@ -1,7 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Train: stage 1 or stage 2, or any other mmengine config."""
 import argparse
-import os.path as osp
 import sys
 from pathlib import Path
 
@@ -61,14 +60,6 @@ def enable_auto_scale_lr(cfg, config: str) -> None:
     cfg.auto_scale_lr.enable = True
 
 
-def last_checkpoint(cfg) -> str:
-    """Path of the newest checkpoint of the run, '' if none was kept."""
-    from mmengine.runner import find_latest_checkpoint
-    if not osp.isfile(osp.join(cfg.work_dir, 'last_checkpoint')):
-        return ''
-    return find_latest_checkpoint(cfg.work_dir) or ''
-
-
 def main() -> None:
     """Train."""
     args = parse_args()
@@ -76,10 +67,9 @@ def main() -> None:
     if args.resume is not None:
         cfg.resume = True
         if args.resume != 'auto':
-            cli.check_checkpoint(args.resume)
             cfg.load_from = args.resume
     if cfg.get('load_from', None):
-        cli.check_checkpoint(cfg.load_from)
+        cli.check_checkpoint(cfg.load_from, cfg)
     if args.amp:
         enable_amp(cfg)
     if args.auto_scale_lr:
@@ -89,22 +79,8 @@ def main() -> None:
     cli.prepare_work_dir(cfg.work_dir)
     cli.prepare_launcher(cfg, args)
 
-    from group_wsss.contrib.reliability import (add_resume_hooks,
-                                                use_atomic_writes)
-    from group_wsss.contrib.summaries import add_summary_hooks
-    from group_wsss.engine.runner import settle_num_classes
-    from group_wsss.utils.checkpoint import (StateDictCheckHook,
-                                             use_safe_loading)
     from group_wsss.utils.launch import build_runner
-    settle_num_classes(cfg, loaders)
-    use_safe_loading()
-    use_atomic_writes()
     runner = build_runner(cfg)
-    if cfg.get('resume', False):
-        name = cfg.get('load_from', None) or last_checkpoint(cfg)
-        runner.register_hook(StateDictCheckHook(name))
-    add_resume_hooks(runner)
-    add_summary_hooks(runner)
     runner.train()
 
 

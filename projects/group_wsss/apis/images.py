@@ -54,9 +54,9 @@ def list_photos(inputs: Union[Input, Sequence[Input]]) -> List[Photo]:
         InputError: No such file, nothing found, an array of another kind,
             or two images of one name.
     """
-    many = isinstance(inputs, (list, tuple))
+    items: Any = inputs if isinstance(inputs, (list, tuple)) else [inputs]
     photos: List[Photo] = []
-    for place, item in enumerate(inputs if many else [inputs]):
+    for place, item in enumerate(items):
         if isinstance(item, (str, Path)):
             photos += _by_name(str(item))
         else:
@@ -173,7 +173,7 @@ class PhotoSet:
         info = self.get_data_info(idx)
         if 'img_path' in info:
             return self.pipeline(self.loader(info))
-        image = self.photos[idx].source
+        image: Any = self.photos[idx].source
         shape = image.shape[:2]
         return self.pipeline(
             dict(info, img=image.copy(), img_shape=shape, ori_shape=shape))

@@ -262,8 +262,9 @@ class GroupCAMInferencer(BaseInferencer):
             items = (Item(photo, sample) for sample, photo in pairs)
             for i, item in enumerate(self.labelling(items)):
                 # one painting serves the caller and the dump
-                vis = self.visualize([item.photo], [item.label])[0] if (
-                    return_vis or out_dir) else None
+                vis: Any = None
+                if return_vis or out_dir:
+                    vis = self.visualize([item.photo], [item.label])[0]
                 writer.write(item.score_map, item.label, vis)
                 yield self.postprocess([item], [vis] if return_vis else [],
                                        return_datasamples, scores

@@ -1,7 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Iterable, Iterator, List, Optional, Sequence, Union
+from typing import Any, Iterable, Iterator, List, Optional, Sequence, Union
 
-import numpy as np
 from mmengine.config import Config
 from mmpretrain.structures import DataSample
 
@@ -23,7 +22,7 @@ class Item:
         self.photo = photo
         self.sample = sample
         self.score_map = ScoreMap.from_sample(sample)
-        self.label: Optional[np.ndarray] = None
+        self.label: Any = None
 
 
 class Labelling:

@@ -2,7 +2,6 @@
 """A trained network with its class names, for inference."""
 import copy
 import os.path as osp
-from types import SimpleNamespace
 from typing import Any, Iterator, Optional, Sequence, Tuple, Union
 
 import torch
@@ -15,8 +14,7 @@ from ..engine.runner.num_classes import FROM_DATA, class_names_of
 from ..evaluation import class_names
 from ..registry import MODELS
 from ..structures.manifest import MANIFEST, Manifest
-from ..utils.checkpoint import (StateDictCheckHook, load_from_file,
-                                load_from_url)
+from ..utils.checkpoint import load_from_file, load_from_url, load_weights
 from ..utils.errors import InputError, one_line
 
 
@@ -165,8 +163,7 @@ def build_network(cfg: Config, checkpoint: dict, weights: str,
         node['num_classes'] = num_classes
     with DefaultScope.overwrite_default_scope(_scope(cfg)):
         net = MODELS.build(model)
-    hook = StateDictCheckHook(weights)
-    hook.after_load_checkpoint(SimpleNamespace(model=net), checkpoint)
+    load_weights(net, checkpoint, weights)
     return net.eval()
 
 

@@ -66,12 +66,13 @@ class RefineJob(NamedTuple):
         Raises:
             InputError: It is not in ``image_paths``.
         """
+        folder = self.image_dir or ''
         if self.image_paths is None:
-            return output_path(self.image_dir, img_id, self.image_suffix)
+            return output_path(folder, img_id, self.image_suffix)
         if img_id not in self.image_paths:
             raise InputError(f'{img_id}: has scores, but is not in the list '
                              'of images')
-        return osp.join(self.image_dir, self.image_paths[img_id])
+        return osp.join(folder, self.image_paths[img_id])
 
 
 # this process's dump: building a refiner may mean loading a network

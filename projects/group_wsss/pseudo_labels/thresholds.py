@@ -100,7 +100,7 @@ class ThresholdRule:
         Returns:
             float: ``bg_threshold`` from now on.
         """
-        assert self.rule is not None, 'bg_threshold is a number already'
+        assert self.rule is not None, 'the threshold is a number already'
         self.bg_threshold = THRESHOLDS[self.rule](histogram)
         return self.bg_threshold
 

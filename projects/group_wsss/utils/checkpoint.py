@@ -7,169 +7,34 @@ the tools replace mmengine's file loader by the one below. It works alike on
 every torch version: only the names that weights, optimizer states and
 mmengine's message hub need can be looked up.
 """
-import _codecs
-import argparse
-import collections
 import os
 import os.path as osp
-import pickle
 import re
 import tarfile
 import types
 import zipfile
-from typing import Any, Callable, Dict, Tuple
+from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 import torch
 from mmengine.dist import barrier
-from mmengine.hooks import Hook
-from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import (get_deprecated_model_names,
                                         get_external_models,
                                         get_torchvision_models)
 
 from .download import check_scheme, fetch, sha256_in, verify
 from .errors import InputError
-
-try:
-    from numpy._core import multiarray
-except ImportError:  # numpy < 2
-    from numpy.core import multiarray
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """How protocol 2 spells ``bytes``."""
-    if encoding != 'latin1':
-        raise InputError(f'refused: encode to {encoding}')
-    return _codecs.encode(text, encoding)
-
-
-def _history_method(owner: type, name: str) -> Callable:
-    """The one use of ``getattr`` that HistoryBuffer's state makes."""
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current',
-                                                  'mean'):
-        raise InputError(f'refused: attribute {name} of {owner}')
-    return getattr(owner, name)
-
-
-# numbers and texts of fixed length; 'O' and records hold pointers
-_DTYPE = re.compile(r'[biufcSU]\d{1,9}')
-
-
-def _dtype(code: str, *_: Any) -> np.dtype:
-    """A type of numbers or texts, a copy of its own."""
-    if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-        raise InputError(f'refused: an array of type {str(code)[:40]!r}')
-    return np.dtype(code, copy=True)
-
-
-def _check_dtype_state(kind: np.dtype, state: Any) -> None:
-    """A state may set the byte order and nothing else.
-
-    numpy believes the flags and sizes in it, which decide whether bytes of
-    the file are taken for addresses of objects.
-    """
-    size, align, flags = dict(
-        S=(kind.itemsize, 1, 0),
-        U=(kind.itemsize, 4, 8)).get(kind.kind, (-1, -1, 0))
-    rest = (None, None, None, size, align, flags)
-    if state not in [(3, order, *rest) for order in '<>|=']:
-        raise InputError(f'refused: a state of type {kind}')
-
-
-class _Array:
-    """Stands for ``numpy.ndarray``: a name that cannot be called."""
-
-
-def _new_array(kind: Any, *_: Any) -> np.ndarray:
-    """An empty array, which its state will fill."""
-    if kind is not _ARRAY:
-        raise InputError('refused: an array of another class')
-    return multiarray._reconstruct(np.ndarray, (0, ), b'b')
-
-
-def _scalar(kind: Any, *data: Any) -> Any:
-    """A number of numpy."""
-    if not isinstance(kind, np.dtype):
-        raise InputError('refused: a number without a type')
-    return multiarray.scalar(kind, *data)
-
-
-_ARRAY = _Array()
-_ALLOWED: Dict[Tuple[str, str], Any] = {
-    ('_codecs', 'encode'): _encode,
-    ('argparse', 'Namespace'): argparse.Namespace,
-    ('builtins', 'bytearray'): bytearray,
-    ('builtins', 'complex'): complex,
-    ('builtins', 'frozenset'): frozenset,
-    ('builtins', 'getattr'): _history_method,
-    ('builtins', 'set'): set,
-    ('builtins', 'slice'): slice,
-    ('collections', 'Counter'): collections.Counter,
-    ('collections', 'OrderedDict'): collections.OrderedDict,
-    ('collections', 'defaultdict'): collections.defaultdict,
-    ('collections', 'deque'): collections.deque,
-    ('mmengine.logging.history_buffer', 'HistoryBuffer'): HistoryBuffer,
-    ('numpy', 'dtype'): _dtype,
-    ('numpy', 'ndarray'): _ARRAY,
-    ('numpy._core.multiarray', '_reconstruct'): _new_array,
-    ('numpy._core.multiarray', 'scalar'): _scalar,
-    ('torch', 'Size'): torch.Size,
-    ('torch', 'Tensor'): torch.Tensor,
-    ('torch', 'device'): torch.device,
-    ('torch._utils', '_rebuild_parameter'): torch._utils._rebuild_parameter,
-    ('torch._utils', '_rebuild_tensor'): torch._utils._rebuild_tensor,
-    ('torch._utils', '_rebuild_tensor_v2'): torch._utils._rebuild_tensor_v2,
-    ('torch.nn.parameter', 'Parameter'): torch.nn.Parameter,
-}
-# as Python 2 and numpy 1 wrote the same things
-_MOVED = {
-    '__builtin__': 'builtins',
-    'numpy.core.multiarray': 'numpy._core.multiarray'
-}
-
-
-class _Unpickler(pickle._Unpickler):
-    """An unpickler that knows nothing but ``_ALLOWED``.
-
-    The one that is written in Python: states can be looked at before they
-    are set.
-    """
-
-    dispatch = dict(pickle._Unpickler.dispatch)
-
-    def load_build(self) -> None:
-        """Set the state of an object, if it can do no harm."""
-        state, target = self.stack[-1], self.stack[-2]
-        if isinstance(target, np.dtype):
-            _check_dtype_state(target, state)
-        super().load_build()
-
-    dispatch[pickle.BUILD[0]] = load_build
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Look a name up in the table, never in a module."""
-        key = (_MOVED.get(module, module), name)
-        if key in _ALLOWED:
-            return _ALLOWED[key]
-        dtype = getattr(torch, name, None) if module == 'torch' else None
-        if isinstance(dtype, torch.dtype):
-            return dtype
-        raise InputError(f'refused: it asks for {module}.{name}')
-
-
-def _load(file: Any, **kwargs: Any) -> Any:
-    return _Unpickler(file, **kwargs).load()
-
+from .unpickler import WeightsUnpickler
 
 # bytes in an archive for each byte of its file
 _MAX_RATIO = 10
 # what torch.load wants of a pickle module
 _PICKLE = types.SimpleNamespace(
-    __name__='group_wsss.utils.checkpoint', Unpickler=_Unpickler, load=_load)
+    __name__='group_wsss.utils.unpickler',
+    Unpickler=WeightsUnpickler,
+    load=lambda file, **kwargs: WeightsUnpickler(file, **kwargs).load())
 
 
 def load_from_file(filename: str, map_location: Any = None) -> dict:
@@ -293,50 +158,46 @@ def use_safe_loading() -> None:
         force=True)
 
 
-class StateDictCheckHook(Hook):
-    """Refuse a checkpoint that does not fit the model.
+def load_weights(model: Any, checkpoint: dict, filename: str) -> None:
+    """Fill a model with weights, all of them.
 
     mmengine only warns about weights of another shape or weights that are
-    missing, and goes on with random ones. The tools register this hook
-    wherever every weight has to come from the file: testing and resuming.
+    missing, and goes on with random ones.
+
+    Args:
+        model (nn.Module): The network; loaded by torch's own rules, which
+            honour conversions by modules.
+        checkpoint (dict): With ``state_dict``, or a bare state dict.
+        filename (str): Its file, for messages.
+
+    Raises:
+        InputError: One line with the first weight that is missing or does
+            not fit.
     """
-
-    priority = 'VERY_LOW'
-
-    def __init__(self, filename: str) -> None:
-        self.filename = filename
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Load by torch's own rules, which honour conversions by modules.
-
-        Raises:
-            InputError: One line with the first weight that does not fit.
-        """
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
-        weights = checkpoint.get('state_dict', checkpoint)
-        weights = {
-            re.sub(r'^module\.', '', key): value
-            for key, value in weights.items()
-        }
-        try:
-            missing = model.load_state_dict(weights, strict=False).missing_keys
-        except InputError as error:  # a module refuses by itself
-            raise InputError(f'{self.filename}: {error}') from error
-        except RuntimeError as error:
-            found = re.search(
-                r'size mismatch for (\S+): .*?torch\.Size\(\[(.*?)\]\)'
-                r'.*?torch\.Size\(\[(.*?)\]\)', str(error))
-            if found is None:
-                raise
-            key, there, here = found.groups()
-            raise InputError(
-                f'{self.filename}: does not fit the config: {key} is '
-                f'({there}) in the checkpoint and ({here}) in the model'
-            ) from error
-        missing = [key for key in missing if 'num_batches_tracked' not in key]
-        if missing:
-            raise InputError(
-                f'{self.filename}: does not fit the config: {missing[0]} is '
-                f'not in the checkpoint ({len(missing)} weights are missing)')
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    weights = checkpoint.get('state_dict', checkpoint)
+    weights = {
+        re.sub(r'^module\.', '', key): value
+        for key, value in weights.items()
+    }
+    try:
+        missing = model.load_state_dict(weights, strict=False).missing_keys
+    except InputError as error:  # a module refuses by itself
+        raise InputError(f'{filename}: {error}') from error
+    except RuntimeError as error:
+        found = re.search(
+            r'size mismatch for (\S+): .*?torch\.Size\(\[(.*?)\]\)'
+            r'.*?torch\.Size\(\[(.*?)\]\)', str(error))
+        if found is None:
+            raise
+        key, there, here = found.groups()
+        raise InputError(
+            f'{filename}: does not fit the config: {key} is '
+            f'({there}) in the checkpoint and ({here}) in the model'
+        ) from error
+    missing = [key for key in missing if 'num_batches_tracked' not in key]
+    if missing:
+        raise InputError(
+            f'{filename}: does not fit the config: {missing[0]} is '
+            f'not in the checkpoint ({len(missing)} weights are missing)')

@@ -6,11 +6,12 @@ Two families of distributions carry the import names ``mmengine``, ``mmcv``,
 Nothing of them is imported here.
 """
 import importlib.util
-import os
 import re
-import sys
+from importlib import metadata
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Tuple
+
+from packaging.version import InvalidVersion, Version
 
 from ..version import __version__
 
@@ -48,42 +49,9 @@ class Installed(NamedTuple):
     compiled: bool = True
 
 
-def _release(version: str) -> Tuple[int, ...]:
-    """``'2.1.0rc4'`` as ``(2, 1, 0)``, padded to three numbers."""
-    numbers = re.match(r'\d+(\.\d+)*', version)
-    parts = [int(n) for n in numbers.group().split('.')] if numbers else []
-    return tuple((parts + [0, 0, 0])[:3])
-
-
-def list_installed() -> Dict[str, str]:
-    """Version of every distribution on the path, by its normalised name.
-
-    Read off the names of the folders that pip leaves: importing
-    ``importlib.metadata`` takes longer than all the rest of this module.
-    """
-    found: Dict[str, str] = {}
-    for folder in sys.path:
-        try:
-            entries = os.listdir(folder or '.')
-        except OSError:  # a zip file, or nothing
-            continue
-        for entry in entries:
-            if entry.endswith(('.dist-info', '.egg-info')):
-                name, _, rest = entry.rpartition('.')[0].partition('-')
-                name = re.sub(r'[-_.]+', '-', name).lower()
-                if rest:
-                    found.setdefault(name, rest.partition('-')[0])
-    return found
-
-
-def _versions(names: Tuple[str, ...], installed: Dict[str,
-                                                      str]) -> Dict[str, str]:
+def _versions(names: Tuple[str, ...]) -> Dict[str, str]:
     """Those of the distributions that are installed."""
-    found = {name: installed[name] for name in names if name in installed}
-    if found:
-        return found
-    # eggs, zip files, importers of others
-    from importlib import metadata
+    found = {}
     for name in names:
         try:
             found[name] = metadata.version(name)
@@ -92,23 +60,17 @@ def _versions(names: Tuple[str, ...], installed: Dict[str,
     return found
 
 
-def find(module: str,
-         names: Tuple[str, ...],
-         installed: Optional[Dict[str, str]] = None) -> Installed:
+def find(module: str, names: Tuple[str, ...]) -> Installed:
     """Look for a library without importing it.
 
     Args:
         module (str): Import name.
         names (tuple[str]): Distributions that may provide it.
-        installed (dict, optional): Of ``list_installed``. Defaults to None,
-            which looks.
 
     Returns:
         Installed: What is there.
     """
-    if installed is None:
-        installed = list_installed()
-    found = _versions(names, installed)
+    found = _versions(names)
     version = next(iter(found.values()), '')
     spec = importlib.util.find_spec(module)
     folders = list(spec.submodule_search_locations or ()) if spec else []
@@ -125,14 +87,20 @@ def find(module: str,
 
 
 def find_all() -> Dict[str, Installed]:
-    """Everything in ``REQUIRED`` and NumPy, by import name."""
+    """Find everything in ``REQUIRED`` and NumPy, by import name."""
     names = {name: row[2] for name, row in REQUIRED.items()}
     names['numpy'] = ('numpy', )
-    installed = list_installed()
-    return {
-        name: find(name, value, installed)
-        for name, value in names.items()
-    }
+    return {name: find(name, value) for name, value in names.items()}
+
+
+def _is_in(version: str, low: str, high: str) -> bool:
+    """Whether a version lies in [low, high); a release candidate counts as
+    the release."""
+    try:
+        release = Version(version).release
+    except InvalidVersion:
+        return False
+    return Version(low).release <= release < Version(high).release
 
 
 def _mismatches(found: Dict[str, Installed]) -> List[str]:
@@ -142,18 +110,18 @@ def _mismatches(found: Dict[str, Installed]) -> List[str]:
         version = found[module].version
         if not version:
             wrong.append(f'{names[0]}>={low},<{high} (not installed)')
-        elif not _release(low) <= _release(version) < _release(high):
+        elif not _is_in(version, low, high):
             wrong.append(f'{names[0]}>={low},<{high} (found {version})')
         if len(found[module].names) > 1:
             wrong.append(f'one of {" and ".join(found[module].names)}, which '
                          'overwrite each other (uninstall them first)')
     torch, numpy = found['torch'].version, found['numpy'].version
-    if torch and _release(torch) < (2, 3, 0) and _release(numpy) >= (2, 0, 0):
+    if numpy and _is_in(torch, '0', '2.3') and not _is_in(numpy, '0', '2'):
         wrong.append(f'numpy<2 for torch {torch} (found {numpy})')
     mmseg, mmcv = found['mmseg'], found['mmcv']
     if 'mmsegmentation' in mmseg.names and mmcv.version:
         # its import refuses the one, and breaks off without the other
-        if _release(mmcv.version) >= (2, 2, 0):
+        if not _is_in(mmcv.version, '0', '2.2'):
             wrong.append(f'mmcv<2.2 for mmsegmentation {mmseg.version} '
                          f'(found {mmcv.version})')
         if not mmcv.compiled:

@@ -25,7 +25,10 @@ def software_versions() -> Dict[str, Optional[str]]:
     Returns:
         dict[str, str or None]: By import name; None if not installed.
     """
-    versions = {'python': platform.python_version(), 'group_wsss': __version__}
+    versions: Dict[str, Optional[str]] = {
+        'python': platform.python_version(),
+        'group_wsss': __version__
+    }
     for name, distributions in _PACKAGES.items():
         version = getattr(sys.modules.get(name), '__version__', None)
         for distribution in distributions:

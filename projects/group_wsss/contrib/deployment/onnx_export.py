@@ -26,9 +26,9 @@ class _Images(nn.Module):
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net = net
+        self.net: Any = net
         self.eval()
-        prepare = net.data_preprocessor
+        prepare = self.net.data_preprocessor
         # images are loaded as BGR; what is not turned stays so
         self.wants_rgb = bool(
             getattr(prepare, 'to_rgb', False)
@@ -167,7 +167,7 @@ def _dynamic_unflatten(opset: int) -> Iterator[None]:
                             unregister_custom_op_symbolic)
 
     def unflatten(g: Any, x: Any, dim: Any, sizes: Any) -> Any:
-        rank = symbolic_helper._get_tensor_rank(x)
+        rank: Any = symbolic_helper._get_tensor_rank(x)
         dim = symbolic_helper._get_const(dim, 'i', 'dim') % rank
 
         def part(start: int, end: int) -> Any:
@@ -217,7 +217,7 @@ def _attention_with_scale(opset: int) -> Iterator[None]:
         unregister_custom_op_symbolic(name, opset)
 
 
-def export_onnx(graph: nn.Module,
+def export_onnx(graph: Any,
                 size: Tuple[int, int],
                 dynamic: bool = False,
                 opset: int = 17,
@@ -257,7 +257,7 @@ def export_onnx(graph: nn.Module,
         # the exporter that all torch versions have, and that needs no more
         # packages
         options['dynamo'] = False
-    buffer = io.BytesIO()
+    buffer: Any = io.BytesIO()
     try:
         # tracing warns of every comparison of sizes
         with torch.no_grad(), warnings.catch_warnings(), _without_cache(
@@ -284,7 +284,7 @@ def export_onnx(graph: nn.Module,
 
 @torch.no_grad()
 def verify_onnx(data: bytes,
-                graph: nn.Module,
+                graph: Any,
                 sizes: Iterable[Tuple[int, int]],
                 tolerance: float = 1e-4) -> float:
     """Compare a file of ONNX with the network that it comes from.

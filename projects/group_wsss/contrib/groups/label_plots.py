@@ -46,7 +46,7 @@ def plot_class_sizes(statistics: Dict[str, Any]) -> bytes:
 
 
 def plot_set_sizes(statistics: Dict[str, Any]) -> bytes:
-    """How many images stand in label sets of which size.
+    """Plot the number of images by the size of their label set.
 
     Args:
         statistics (dict): Of :func:`label_statistics`.
@@ -66,7 +66,7 @@ def plot_set_sizes(statistics: Dict[str, Any]) -> bytes:
         for row in rows
     ]
     axes.bar(place, [row['images'] for row in rows], 0.8, color=colours)
-    for x, row in zip(place, rows):
+    for x, row in enumerate(rows):
         axes.text(
             x,
             row['images'],

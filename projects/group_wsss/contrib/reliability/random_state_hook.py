@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import get_worker_info
 
-from ...engine.utils import batches_done
+from ...engine.utils import batches_done, is_resumed
 from ...registry import HOOKS
 from .random_state import State, from_tensors, get_state, set_state, to_tensors
 
@@ -142,7 +142,7 @@ class RandomStateHook(Hook):
             checkpoint (dict): May have ``random_state``.
         """
         states = checkpoint.get('random_state')
-        if not runner._resume or not states:
+        if not is_resumed(runner) or not states:
             return
         if len(states) != get_world_size():
             runner.logger.warning(

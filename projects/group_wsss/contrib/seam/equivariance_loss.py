@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from ...utils.errors import InputError
 from .pixel_correlation import PixelCorrelation
 
 # class maps (B, C, h, w), features (B, D, h, w), sizes without padding
-View = Tuple[Tensor, Tensor, Optional[List[Tuple[int, int]]]]
+View = Tuple[Tensor, Tensor, Any]
 
 
 @MODELS.register_module()
@@ -164,17 +164,17 @@ class EquivarianceLoss(BaseModule):
                 for maps, view in ((large, first), (small, second))
             ]
             refined[0] = F.interpolate(refined[0], size, mode='area')
-            error = self._top(self._hot(small), refined[0]) + self._top(
-                self._hot(shrunk), refined[1])
+            error: Any = sum(
+                self._top(self._hot(maps), other)
+                for maps, other in zip((small, shrunk), refined))
             losses['loss_ecr'] = self.ecr_weight * error
         return losses
 
     @staticmethod
     def _crop(view: View, i: int) -> View:
-        maps, feat, sizes = view
-        h, w = sizes[i] if sizes else maps.shape[2:]
-        own = (slice(i, i + 1), slice(None), slice(h), slice(w))
-        return maps[own], feat[own], None
+        h, w = view[2][i]
+        maps, feat = (x[i:i + 1, :, :h, :w] for x in view[:2])
+        return maps, feat, None
 
     def _unit(self, maps: Tensor) -> Tensor:
         maps = maps.relu()

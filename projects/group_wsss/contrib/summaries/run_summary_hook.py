@@ -13,6 +13,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from ...engine.hooks.attention_accumulation_hook import \
     AttentionAccumulationHook
 from ...engine.hooks.pseudo_label_hook import PseudoLabelHook
+from ...engine.utils import is_resumed
 from ...pseudo_labels.score_size import human_bytes
 from ...registry import HOOKS
 from ...structures.manifest import ID_LIST, MANIFEST
@@ -112,7 +113,7 @@ class RunSummaryHook(Hook):
             path = getattr(hook, 'last_ckpt', None)
             if isinstance(hook, CheckpointHook) and path and self._new(path):
                 return path
-        if runner._resume:
+        if is_resumed(runner):
             return find_latest_checkpoint(runner.work_dir)
         return None
 

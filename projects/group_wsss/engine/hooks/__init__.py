@@ -1,9 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from .attention_accumulation_hook import AttentionAccumulationHook
 from .pseudo_label_hook import PseudoLabelHook
+from .safe_loading_hook import SafeLoadingHook
 from .weak_supervision_hook import WeakSupervisionHook
 
 __all__ = [
-    'AttentionAccumulationHook', 'PseudoLabelHook',
+    'AttentionAccumulationHook', 'PseudoLabelHook', 'SafeLoadingHook',
     'WeakSupervisionHook'
 ]

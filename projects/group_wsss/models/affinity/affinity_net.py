@@ -39,11 +39,10 @@ class AffinityNet(BaseModel):
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        self.backbone: nn.Module = (
-            backbone
-            if isinstance(backbone, nn.Module) else MODELS.build(backbone))
-        self.head: Any = (
-            head if isinstance(head, nn.Module) else MODELS.build(head))
+        self.backbone: Any = backbone if isinstance(
+            backbone, nn.Module) else MODELS.build(backbone)
+        self.head: Any = head if isinstance(head,
+                                            nn.Module) else MODELS.build(head)
         self.freeze_backbone = freeze_backbone
         if freeze_backbone:
             self.backbone.requires_grad_(False)

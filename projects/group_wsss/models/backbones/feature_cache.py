@@ -84,7 +84,7 @@ class FeatureCache(BaseModule):
         one = x.new_ones(1, 1)
         dtype = (one @ one).dtype
         keys = [self._key(row, dtype) for row in rows]
-        found: Dict[bytes, Any] = {}  # maps, or the image that needs them
+        found: Dict[bytes, Any] = {}
         for key, image in zip(keys, x):
             if key in self._maps:
                 self.hits += 1
@@ -131,7 +131,7 @@ class FeatureCache(BaseModule):
     @staticmethod
     def _key(row: Tensor, dtype: torch.dtype) -> bytes:
         head = f'{tuple(row.shape)}{row.dtype}{dtype}'.encode()
-        data = row.view(torch.uint8).numpy().data
+        data: Any = row.view(torch.uint8).numpy()
         return hashlib.blake2b(data, digest_size=16, key=head[:64]).digest()
 
     def _keep(self, key: bytes, maps: Tuple[Tensor, ...]) -> None:

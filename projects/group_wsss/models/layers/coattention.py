@@ -118,7 +118,7 @@ class CoAttention(BaseModule):
         self.scale = float(scale)
         self.normalize = normalize
         self.self_edge = self_edge
-        self.whiten: Optional[PCAWhitening] = None
+        self.whiten: Any = None
         self.query: Any = None
         self.key: Any = None
         if key == 'whitened':
@@ -158,7 +158,9 @@ class CoAttention(BaseModule):
             Tensor: ``(B, D, h, w)``, at most ``pool_size`` high and wide; 0
             in a cell of padding alone.
         """
-        size = (min(maps.shape[2], pool_size), min(maps.shape[3], pool_size))
+        assert self.pool_size is not None
+        size = (min(maps.shape[2],
+                    self.pool_size), min(maps.shape[3], self.pool_size))
         if valid is None:
             return F.adaptive_avg_pool2d(maps, size)
         share = valid.unsqueeze(1).to(maps.dtype)

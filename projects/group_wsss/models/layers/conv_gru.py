@@ -72,5 +72,5 @@ class ConvGRU(BaseModule):
               biases: Sequence[Tensor] = ()) -> Tensor:
         """Several convolutions of one input as one."""
         bias = torch.cat(list(biases)) if biases else None
-        return F.conv2d(
-            x, torch.cat(weights), bias, padding=self.update_gate.padding)
+        padding = self.update_gate.padding
+        return F.conv2d(x, torch.cat(weights), bias, padding=padding)

@@ -108,9 +108,8 @@ class GatedCRFLoss(PixelLoss):
             gate = gate & valid
         if self.known_only:
             gate = gate & known
-        height, width = [
-            max(n // self.downscale, 1) for n in seg_label.shape[1:]
-        ]
+        height, width = (
+            max(n // self.downscale, 1) for n in seg_label.shape[1:])
         size = (height, width)
         probs = self.log_probs(
             F.adaptive_avg_pool2d(full_precision(seg_logits), size)).exp()

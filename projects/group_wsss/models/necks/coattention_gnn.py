@@ -123,7 +123,7 @@ class CoAttentionGNN(BaseModule):
         self.update = update
         self.reduce = self.expand = self.merge = None
         self.gru = self.dropout = None
-        self.gamma: Any = None  # a number or a parameter
+        self.gamma: Any = None
         if num_steps == 0:
             return
         width = channels or in_channels

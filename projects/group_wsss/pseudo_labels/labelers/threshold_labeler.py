@@ -52,11 +52,11 @@ class ThresholdLabeler(ThresholdRule):
         check_share('margin', margin)
         check_share('conflict_threshold', conflict_threshold)
         check_share('min_foreground', min_foreground)
-        if unknown_threshold is not None:
-            assert self.bg_threshold is not None, (
-                'unknown_threshold needs a bg_threshold that is a number; use '
-                'margin')
-            assert unknown_threshold <= self.bg_threshold, (
+        assert unknown_threshold is None or self.rule is None, (
+            'unknown_threshold needs a bg_threshold that is a number; use '
+            'margin')
+        assert unknown_threshold is None or (
+            unknown_threshold <= self.need_threshold()), (
                 'unknown_threshold must not be above bg_threshold')
         self.unknown_threshold = unknown_threshold
         self.margin = margin

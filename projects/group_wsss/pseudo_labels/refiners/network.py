@@ -1,13 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Trained networks that refiners ask."""
-from types import SimpleNamespace
 from typing import Any, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ...registry import MODELS
-from ...utils.checkpoint import StateDictCheckHook, load_from_file
+from ...utils.checkpoint import load_from_file, load_weights
 from ...utils.errors import InputError, one_line
 
 
@@ -27,16 +26,16 @@ def load_network(config: Union[str, dict], checkpoint: str,
         InputError: A file is missing or damaged, or the weights do not fit.
     """
     weights = load_from_file(checkpoint, map_location='cpu')
-    try:
-        cfg: Any = (
-            Config.fromfile(config) if isinstance(config, str) else config)
-    except (OSError, SyntaxError) as error:
-        raise InputError(f'{config}: {one_line(error)}') from None
+    cfg: Any = config
+    if isinstance(config, str):
+        try:
+            cfg = Config.fromfile(config)
+        except (OSError, SyntaxError) as error:
+            raise InputError(f'{config}: {one_line(error)}') from None
     if 'model' not in cfg:
         raise InputError(f'config of {owner} has no model')
     scope = cfg.get('default_scope', 'group_wsss')
     with DefaultScope.overwrite_default_scope(scope):
         net = MODELS.build(cfg['model'])
-    hook = StateDictCheckHook(checkpoint)
-    hook.after_load_checkpoint(SimpleNamespace(model=net), weights)
+    load_weights(net, weights, checkpoint)
     return net.eval(), cfg

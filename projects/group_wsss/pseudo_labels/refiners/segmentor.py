@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
@@ -57,7 +57,8 @@ class Segmentor(BackgroundRefiner):
                 f'map_weight of Segmentor is {map_weight}, must be >= 0')
         self.set_background(bg_threshold, bg_power)
         self.map_weight = map_weight
-        self.net, cfg = load_network(config, checkpoint, 'Segmentor')
+        net, config = load_network(config, checkpoint, 'Segmentor')
+        self.net: Any = net
         self.net.to(torch.device(device or get_device()))
         self.scope = cfg.get('default_scope', 'mmseg')
         pipeline = cfg.get('test_pipeline')
@@ -94,7 +95,7 @@ class Segmentor(BackgroundRefiner):
 
     def refine(self,
                maps: np.ndarray,
-               image: Optional[np.ndarray] = None,
+               image: Any = None,
                class_ids: Optional[np.ndarray] = None) -> np.ndarray:
         """See :class:`BaseRefiner`; the result has the image's size.
 
@@ -113,7 +114,8 @@ class Segmentor(BackgroundRefiner):
                 f'{len(logits)} classes with background')
         log_probs = logits[torch.from_numpy(rows)].log_softmax(dim=0)
         if self.map_weight:
-            maps = resize_maps(maps, (image.shape[0], image.shape[1]))
+            height, width = log_probs.shape[-2:]
+            maps = resize_maps(maps, (height, width))
             probs = self.probabilities(maps)
             # a map of 0 is a strong opinion, not a certainty
             log_maps = torch.from_numpy(probs).clamp_(min=1e-4).log_()

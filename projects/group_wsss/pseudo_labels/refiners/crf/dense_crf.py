@@ -64,9 +64,7 @@ class DenseCRF(BackgroundRefiner):
         self.set_background(bg_threshold, bg_power)
         self.device = device
 
-    def refine(self,
-               maps: np.ndarray,
-               image: Optional[np.ndarray] = None) -> np.ndarray:
+    def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
         """Refine the maps of one image.
 
         Args:
@@ -79,7 +77,7 @@ class DenseCRF(BackgroundRefiner):
         assert image is not None, 'DenseCRF reads the image'
         if maps.shape[1:] != image.shape[:2]:
             maps = resize_maps(maps, image.shape[:2])
-        probs = dense_crf(
+        probs: Any = dense_crf(
             self.probabilities(maps),
             image,
             device=self.device,
