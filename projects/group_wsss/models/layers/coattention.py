@@ -143,15 +143,11 @@ class CoAttention(BaseModule):
             tokens = F.pad(tokens, (0, missing))
         return tokens.unflatten(0, (-1, group_size))
 
-    @staticmethod
-    def _pool(maps: Tensor,
-              pool_size: int,
-              valid: Optional[Tensor] = None) -> Tensor:
+    def _pool(self, maps: Tensor, valid: Optional[Tensor] = None) -> Tensor:
         """Averages over the cells of a grid, padding left out.
 
         Args:
             maps (Tensor): ``(B, D, H, W)``.
-            pool_size (int): Cells a side, at most.
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
 
         Returns:
@@ -200,12 +196,9 @@ class CoAttention(BaseModule):
             query, key = self.query(flat), self.key(flat)
         value, mask = flat, valid
         if self.pool_size is not None:
-            size = self.pool_size
-            key = self._pool(key, size, valid)
-            value = self._pool(flat, size, valid)
-            if valid is not None:
-                mask = self._pool(valid[:, None].to(flat.dtype), size)[:,
-                                                                       0] > 0
+            key, value = self._pool(key, valid), self._pool(flat, valid)
+            mask = None if valid is None else self._pool(valid[:, None].to(
+                flat.dtype))[:, 0] > 0
         query, key = self._tokens(query, k), self._tokens(key, k)
         # contiguous: a fused kernel wants the channels of a token together
         value = value.flatten(2).transpose(1, 2).contiguous()

@@ -89,8 +89,8 @@ class PixelLoss(nn.Module):
         total = losses.masked_fill(~known, 0).sum()
         count: Any = known.numel()
         if self.avg_non_ignore:
-            return self.loss_weight * total / known.sum().clamp(min=1)
-        return self.loss_weight * total / known.numel()
+            count = known.sum().clamp(min=1)
+        return self.loss_weight * total / count
 
     def wanted(self, value: Optional[Tensor], what: str) -> Tensor:
         """``value``, or say in one line who would have given it.

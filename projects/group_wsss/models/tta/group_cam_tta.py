@@ -188,8 +188,7 @@ class GroupCAMTTA(BaseTTAModel):
 
     def _size(self, view: DataSample, maps: List[Tensor]) -> Tuple[int, int]:
         if self.out_size is not None:
-            height, width = self.out_size
-            return height, width
+            return self.out_size
         if self.out_stride is None:
             return (max(part.shape[1]
                         for part in maps), max(part.shape[2] for part in maps))

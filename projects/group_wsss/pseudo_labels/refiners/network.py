@@ -2,6 +2,7 @@
 """Trained networks that refiners ask."""
 from typing import Any, Tuple, Union
 
+import torch.nn as nn
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -11,7 +12,7 @@ from ...utils.errors import InputError, one_line
 
 
 def load_network(config: Union[str, dict], checkpoint: str,
-                 owner: str) -> Tuple[Any, dict]:
+                 owner: str) -> Tuple[nn.Module, dict]:
     """Build the ``model`` of a config and fill in its weights.
 
     Args:

@@ -86,7 +86,6 @@ class PixelAdaptive(BackgroundRefiner):
             / downscale)`` and ``w'`` alike; class and background are equal
             at 0.5.
         """
-        assert image is not None, 'PixelAdaptive reads the image'
         device = self.device or ('cuda'
                                  if torch.cuda.is_available() else 'cpu')
         size = [-(-side // self.downscale) for side in image.shape[:2]]

@@ -60,8 +60,8 @@ class Segmentor(BackgroundRefiner):
         net, config = load_network(config, checkpoint, 'Segmentor')
         self.net: Any = net
         self.net.to(torch.device(device or get_device()))
-        self.scope = cfg.get('default_scope', 'mmseg')
-        pipeline = cfg.get('test_pipeline')
+        self.scope = config.get('default_scope', 'mmseg')
+        pipeline = config.get('test_pipeline')
         if not hasattr(self.net, 'encode_decode') or not pipeline:
             raise InputError(
                 'config of Segmentor must be that of an mmseg segmentor, with '
@@ -105,7 +105,6 @@ class Segmentor(BackgroundRefiner):
             class_ids (np.ndarray, optional): The ``n`` classes, 0-based;
                 needed.
         """
-        assert image is not None, 'Segmentor reads the image'
         logits = self.logits(image)
         rows = np.concatenate([[0], np.asarray(class_ids) + 1])
         if rows.max() >= len(logits):

@@ -74,7 +74,6 @@ class DenseCRF(BackgroundRefiner):
         Returns:
             np.ndarray: float32 ``(n, H, W)`` in [0, 1].
         """
-        assert image is not None, 'DenseCRF reads the image'
         if maps.shape[1:] != image.shape[:2]:
             maps = resize_maps(maps, image.shape[:2])
         probs: Any = dense_crf(
@@ -82,4 +81,4 @@ class DenseCRF(BackgroundRefiner):
             image,
             device=self.device,
             **self.options)
-        return remove_background(np.asarray(probs))
+        return remove_background(probs)
