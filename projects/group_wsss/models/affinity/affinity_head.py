@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
-from .pairs import Offset, pair_offsets, pair_windows
+from ...utils.pairs import Offset, pair_offsets, pair_windows
 
 
 @MODELS.register_module()

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 
 from ...registry import MODELS, TASK_UTILS
 from ...utils.errors import InputError
-from .background import remove_background
-from .background_refiner import BackgroundRefiner
+from .background import BackgroundRefiner, remove_background
 
 
 @TASK_UTILS.register_module()

@@ -10,8 +10,7 @@ from mmengine.registry import DefaultScope
 from ...registry import TASK_UTILS
 from ...structures.score_map import ScoreMap, resize_maps
 from ...utils.errors import InputError
-from .background import remove_background
-from .background_refiner import BackgroundRefiner
+from .background import BackgroundRefiner, remove_background
 from .base import check_image
 from .network import load_network
 

@@ -5,8 +5,7 @@ import numpy as np
 
 from ....registry import TASK_UTILS
 from ....structures.score_map import resize_maps
-from ..background import remove_background
-from ..background_refiner import BackgroundRefiner
+from ..background import BackgroundRefiner, remove_background
 from .mean_field import check_options, dense_crf
 
 

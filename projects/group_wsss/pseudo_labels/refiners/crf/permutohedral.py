@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import List, NamedTuple, Optional, Tuple
+from dataclasses import dataclass
+from typing import List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,8 @@ from .permutohedral_simplex import find_simplices
 _MAX_ENTRIES = 2**31
 
 
-class _Gather(NamedTuple):
+@dataclass
+class _Gather:
     """A sparse matrix: weighted sums of rows."""
 
     rows: Tensor  # int32 (R, n), or (n, ) with offsets

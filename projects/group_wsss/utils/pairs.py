@@ -26,7 +26,7 @@ def pair_windows(size: Sequence[int], offset: Offset) -> Tuple[Window, Window]:
     """All pairs of an offset as two windows of equal size.
 
     Args:
-        size (tuple[int, int]): Height and width of the map.
+        size (Sequence[int]): Height and width of the map.
         offset (tuple[int, int]): From the first cell of a pair to the
             second.
 
