@@ -2,7 +2,9 @@
 """What all tests share: no global state, one thread, a tiny VOC folder."""
 import importlib.util
 import os
+import pickle
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable
 
@@ -104,3 +106,22 @@ def call_tool(monkeypatch) -> Callable[..., None]:
             sys.path[:] = path
 
     return call
+
+
+class PicklingPool(ThreadPoolExecutor):
+    """Hands work over as a pool of processes does, but starts none."""
+
+    def __init__(self, jobs, context, initializer):
+        assert context.get_start_method() == 'spawn' and callable(initializer)
+        super().__init__(jobs)
+
+    def submit(self, work, chunk):
+        work, chunk = pickle.loads(pickle.dumps((work, chunk)))
+        return super().submit(lambda: pickle.loads(pickle.dumps(work(chunk))))
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Start no processes: each takes seconds to import torch."""
+    from group_wsss.utils import pool
+    monkeypatch.setattr(pool, 'ProcessPoolExecutor', PicklingPool)

@@ -16,7 +16,6 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 from group_wsss.contrib.exporters.staging import staged
-from group_wsss.contrib.reliability import use_atomic_writes
 from group_wsss.datasets import generate_toy
 from group_wsss.structures import DumpWriter
 from group_wsss.utils.errors import InputError
@@ -74,7 +73,7 @@ def checkpoint(place, break_disk):
         default_hooks=dict(
             logger=None,
             checkpoint=dict(
-                type='CheckpointHook',
+                type='group_wsss.AtomicCheckpointHook',
                 by_epoch=False,
                 interval=1,
                 max_keep_ckpts=1)),
@@ -137,7 +136,6 @@ def files(place):
 
 
 def main(root):
-    use_atomic_writes()
     place = root / 'disk'
     rows = []
     for fault in FAULTS:

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Processes killed, signalled and deprived of their disk.
 
-A bounded part of benchmarks/interruptions.py, which kills at random
+A bounded part of tests/stress/interruptions.py, which kills at random
 moments on all roads.
 """
 import importlib.util
@@ -32,7 +32,7 @@ OPTIONS = [
 @pytest.fixture(scope='module')
 def harness():
     """The functions of the harness that look at files."""
-    path = ROOT / 'benchmarks' / 'interruptions.py'
+    path = ROOT / 'tests' / 'stress' / 'interruptions.py'
     spec = importlib.util.spec_from_file_location('interruptions', path)
     module = importlib.util.module_from_spec(spec)
     old = sys.path.copy()

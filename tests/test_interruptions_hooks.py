@@ -24,8 +24,7 @@ from torch import distributed as dist
 from torch.utils.data import Dataset
 
 from group_wsss.contrib.reliability import (PREEMPTED, AtomicCheckpointHook,
-                                            PreemptionHook, add_resume_hooks,
-                                            use_atomic_writes)
+                                            PreemptionHook, preemption_hook)
 from group_wsss.contrib.reliability.preemption_hook import _DeafWorker
 from group_wsss.contrib.reliability.random_state import (from_tensors,
                                                          get_state, set_state,
@@ -97,6 +96,11 @@ class EagerLoop(IterBasedTrainLoop):
         self.first_workers = iterator._iterator._workers
 
 
+# as in configs/_base_/*_runtime.py
+RESUME = ('RandomStateHook', 'GroupResumeHook', 'PreemptionHook',
+          'ValidationResumeHook')
+
+
 def train_once(root,
                name,
                length,
@@ -112,8 +116,12 @@ def train_once(root,
                **options):
     """Train in ``root/name``; the network, the runner and its status."""
     use_safe_loading()
-    use_atomic_writes()
     net = Net(at, mode)
+    given = [
+        hook['type'].split('.')[-1]
+        if isinstance(hook, dict) else type(hook).__name__
+        for hook in options.get('custom_hooks', [])
+    ]
     loader = dict(
         batch_size=2,
         num_workers=workers,
@@ -148,16 +156,20 @@ def train_once(root,
         val_evaluator=[Count()],
         default_hooks=dict(
             checkpoint=dict(
-                type='CheckpointHook',
+                type='group_wsss.AtomicCheckpointHook',
                 by_epoch=by_epoch,
                 interval=1 if by_epoch else 5,
-                max_keep_ckpts=1)),
+                max_keep_ckpts=1),
+            **{
+                name: dict(type=f'group_wsss.{name}')
+                for name in RESUME if name not in given
+            }),
         experiment_name=f'interruptions-{next(NAMES)}',
         randomness=dict(seed=3),
         log_level='WARNING',
         default_scope='mmengine',
+        cfg=dict(options.pop('cfg', {}), resume=options.get('resume', False)),
         **options)
-    add_resume_hooks(runner)
     status = 0
     numbers = (SIGTERM, signal.SIGINT)
     handlers = [signal.getsignal(number) for number in numbers]
@@ -359,7 +371,7 @@ def test_line_and_late_signal(train, monkeypatch):
     runner.logger.warning = lines.append
     # training over, labels being written: leave at once
     hook._trained = True
-    monkeypatch.setattr(hook, '_running', lambda frame: True)
+    monkeypatch.setattr(preemption_hook, 'is_called_by', lambda *_: True)
     with pytest.raises(SystemExit) as leaving:
         hook._receive(signal.SIGUSR1, None)
     assert leaving.value.code == PREEMPTED == 75

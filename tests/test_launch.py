@@ -126,9 +126,8 @@ def test_runner_of_a_config(options, kind, tmp_path):
 
     runner = launch.build_runner(cfg)
     assert type(runner).__name__ == kind
-    hooks = [type(hook).__name__ for hook in runner.hooks]
-    assert hooks.count('SkippedImagesHook') == 1
-    assert 'RankWatchHook' not in hooks  # one process
+    # the config names no hook: mmengine's six and no other
+    assert len(runner.hooks) == 6
     assert runner.work_dir == str(tmp_path)
 
 

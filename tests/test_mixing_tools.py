@@ -161,3 +161,37 @@ def test_a_number_that_disagrees_is_refused(tool, toy, tmp_path):
     ids=lambda path: path.stem)
 def test_configs_that_count_name_the_runner(path):
     assert Config.fromfile(path).runner_type == 'group_wsss.DataRunner'
+
+
+@pytest.mark.parametrize('config, package', [(STAGE1, 'mmpretrain'),
+                                             (STAGE2, 'mmseg')])
+def test_every_tool_runs_the_hooks_of_the_config(config, package, tool, toy,
+                                                 tmp_path, monkeypatch):
+    """Ours registers none; so do those that ``mim train`` starts."""
+    monkeypatch.setenv('PSEUDO_DIR', str(toy / 'SegmentationClass'))
+    found = []
+    monkeypatch.setattr(
+        Runner, 'train',
+        lambda runner: found.append([(type(hook), hook.priority)
+                                     for hook in runner.hooks]))
+    small = SMALL1 if config == STAGE1 else SMALL2
+    tool(package, 'train', config, '--work-dir', tmp_path / 'theirs',
+         '--cfg-options', *small)
+    monkeypatch.setattr(sys, 'argv', [
+        'tools/train.py',
+        str(config), '--work-dir',
+        str(tmp_path / 'ours'), '--cfg-options', *small
+    ])
+    runpy.run_path(str(ROOT / 'tools/train.py'), run_name='__main__')
+    ours, theirs = found
+    assert ours == theirs
+    names = {kind.__name__ for kind, _ in ours}
+    assert names >= {
+        'AtomicCheckpointHook', 'EpochSummaryHook', 'GroupResumeHook',
+        'NonFiniteHook', 'PreemptionHook', 'RandomStateHook', 'RankWatchHook',
+        'RunSummaryHook', 'SafeLoadingHook', 'SkippedImagesHook',
+        'ValidationResumeHook'
+    }
+    # each once, all from the config
+    cfg = Config.fromfile(tmp_path / 'ours' / config.name)
+    assert len(names) == len(ours) == len(cfg.default_hooks) + 1  # RuntimeInfo

@@ -184,11 +184,6 @@ def test_partners(labels, size, match, seed, epoch):
         # without a class all images will do
         if match == 'exact' and labels[anchor] and len(same) > size:
             assert set(partners.tolist()) <= set(same) - {anchor}
-    with tempfile.TemporaryDirectory() as folder:
-        index.save(folder)
-        loaded = LabelIndex.load(folder)
-        assert (loaded.partners(anchors, size, match, seed,
-                                epoch) == drawn).all()
 
 
 # ---- score maps -----------------------------------------------------------

@@ -95,18 +95,6 @@ def test_train_and_refine(path, data, call_tool, capsys):
     assert not any(p.requires_grad for p in net.backbone.parameters())
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_sees_no_masks(path):
-    cfg = Config.fromfile(path)
-    for text in ('SegmentationClass', 'Annotations/', 'save_best'):
-        assert text not in cfg.dump(), text
-    steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
-    assert 'group_wsss.LoadScores' in steps
-    assert 'val_dataloader' not in cfg and 'test_dataloader' not in cfg
-    assert cfg.param_scheduler[0].end == cfg.train_cfg.max_iters
-    assert cfg.custom_imports.imports == ['group_wsss']
-
-
 def test_a_folder_of_masks_is_refused(data, call_tool, capsys):
     shutil.rmtree(data / 'dump/scores')
     with pytest.raises(SystemExit) as caught:

@@ -14,7 +14,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from group_wsss.datasets import LabelIndex
 from group_wsss.models import CoAttention, CoAttentionGNN, ConvGRU
 from group_wsss.structures import ScoreMap
 
@@ -152,24 +151,6 @@ def test_update_keeps_no_copy_of_message_and_state():
     assert out.shape == state.shape
     # two gates in one, reset * state, candidate, beyond message and state
     assert size <= (4 + 2) * state.untyped_storage().nbytes()
-
-
-def test_a_draw_costs_the_same_in_every_list(monkeypatch):
-    """Look-ups for groups of four; redrawing would take hundreds."""
-    looked = []
-    at = LabelIndex._at
-
-    def count(self, start, where):
-        looked.append(len(where))
-        return at(self, start, where)
-
-    monkeypatch.setattr(LabelIndex, '_at', count)
-    rng = np.random.default_rng(0)
-    for number in (50, 5000):
-        looked.clear()
-        labels = [[int(c)] for c in rng.integers(0, 10, number)]
-        LabelIndex(labels, 10).partners(np.arange(50), 3, 'exact')
-        assert sum(looked) == 9 * 50
 
 
 def test_label_reads_each_map_once(monkeypatch):

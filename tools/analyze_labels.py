@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def output_folder(args: argparse.Namespace) -> str:
-    """Where the files go: never among labels or masks.
+    """Choose where the files go: never among labels or masks.
 
     A plot is a PNG, and every PNG below a dump is taken for a label.
     """

@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='open no image: ids, tags and statistics alone')
     parser.add_argument(
-        '--side', type=int, default=176, help='pixels of a picture')
+        '--side', type=int, default=176, help='pixels of an image')
     parser.add_argument('--work-dir', help='where OUT goes by default')
     parser.add_argument(
         '--cfg-options',
@@ -116,7 +116,7 @@ def train_groups(cfg: Any, args: argparse.Namespace) -> Tuple[Any, ...]:
     count = -(-args.num * size // batches.batch_size)
     flat = [i for batch in islice(batches, count) for i in batch]
     flat = flat[:args.num * size]
-    members = [member(dataset, i, index.labels_of(i).tolist()) for i in flat]
+    members = [member(dataset, i, index.labels_of(i)) for i in flat]
     groups = [members[i:i + size] for i in range(0, len(members), size)]
     names = class_names(dataset, index.num_classes)
     return groups, index, names, size, batches.match

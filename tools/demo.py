@@ -75,7 +75,7 @@ def split_tags(text: Optional[str], classes: Sequence[str]) -> Optional[list]:
 
 
 def line_of(result: dict) -> str:
-    """What was found in an image."""
+    """Describe what was found in an image."""
     tags = ', '.join(f'{name} {result["scores"][name]:.2f}'
                      for name in result['tags'])
     label = result['label']

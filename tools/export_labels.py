@@ -106,9 +106,8 @@ def check_place(args: argparse.Namespace) -> None:
                          'JSON file')
 
 
-def open_source(args: argparse.Namespace) -> Any:
+def open_labels(args: argparse.Namespace) -> Any:
     """Find out what there is to export."""
-    from group_wsss.contrib.exporters import LabelSource
     from group_wsss.evaluation import open_dump
     dump = open_dump(
         args.dump, args.classes, args.list, use_scores=args.format == 'npz')
@@ -119,8 +118,7 @@ def open_source(args: argparse.Namespace) -> Any:
     if args.format == 'npz' and dump.scores is None:
         raise InputError(f'{args.dump}: holds no scores; dump with '
                          'tools/test.py --keep-scores')
-    return LabelSource(dump.folder, dump.ids, dump.names, dump.scores,
-                       dump.tags)
+    return dump
 
 
 def exporter(args: argparse.Namespace, source: Any) -> Callable[..., Dict]:
@@ -151,7 +149,7 @@ def main() -> None:
     """Export."""
     args = parse_args()
     check_place(args)
-    source = open_source(args)
+    source = open_labels(args)
     export = exporter(args, source)
     done = export(source, args.out, jobs=args.jobs, progress=Progress())
     counts = ', '.join(f'{count} {name.replace("_", " ")}'

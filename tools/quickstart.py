@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--smoke',
         action='store_true',
-        help='a few pictures and iterations: shows that all works, the '
+        help='a few images and iterations: shows that all works, the '
         'figures mean nothing; needs a --data of its own')
     return parser.parse_args()
 
@@ -105,7 +105,7 @@ def plan(args: argparse.Namespace) -> List[Stage]:
         add(f'{key}-train', f'stage 1, {title}: train on tags, write labels',
             'train', STAGE1, [], short1 + own, {}, ['toy-set'],
             ['last_checkpoint', 'pseudo_labels/manifest.json'])
-        # class maps of validation pictures, for the contact sheet alone
+        # class maps of validation images, for the contact sheet alone
         last = f'{{last:{work / (key + "-train")}}}'
         add(f'{key}-maps', f'stage 1, {title}: class maps for the sheet',
             'test', STAGE1, [last],
@@ -134,7 +134,7 @@ def plan(args: argparse.Namespace) -> List[Stage]:
 
 
 def test_metrics(folder: Path) -> Dict[str, float]:
-    """What the test loop logged last in a work dir."""
+    """Read what the test loop logged last in a work dir."""
     found = sorted(folder.glob('2*/2*.json'))
     if not found:
         raise InputError(f'{folder}: no metrics of a test; remove the folder '
@@ -210,7 +210,7 @@ def summarize(args: argparse.Namespace, records: Dict[str, dict]) -> dict:
 
 
 def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
-    """Draw the first pictures of the validation list."""
+    """Draw the first images of the validation list."""
     import io
 
     import numpy as np
@@ -226,25 +226,25 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
     for line in lines[:SHEET_ROWS]:
         name, *tags = line.split()
         with Image.open(data / 'JPEGImages' / f'{name}.jpg') as file:
-            photo = np.asarray(file.convert('RGB'))
+            image = np.asarray(file.convert('RGB'))
 
         def label(*parts: str) -> np.ndarray:
             path = work.joinpath(*parts, f'{name}.png')
-            return paint_label(read_index_png(str(path)), photo, COLOURS)
+            return paint_label(read_index_png(str(path)), image, COLOURS)
 
         maps = [
             paint_scores(
                 ScoreMap.load(
                     str(work / f'{key}-maps' / 'pseudo_labels' / 'scores' /
-                        f'{name}.npz')), photo, COLOURS)
+                        f'{name}.npz')), image, COLOURS)
             for key in ('k1', 'group')
         ]
         mask = read_index_png(str(data / 'SegmentationClass' / f'{name}.png'))
         rows.append([
-            photo, *maps,
+            image, *maps,
             label('group-maps', 'pseudo_labels'),
             label('group-test', 'predictions'),
-            paint_label(mask, photo, COLOURS)
+            paint_label(mask, image, COLOURS)
         ])
         captions.append('tags: ' + ', '.join(CLASSES[int(i)] for i in tags))
     plain, weak = summary['baseline_k1'], summary
@@ -262,8 +262,8 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
         captions,
         legend=[(name, COLOURS[i + 1]) for i, name in enumerate(CLASSES)],
         title='From image tags to a segmentation network',
-        note='The first pictures of the validation list. mIoU of class maps '
-        'and pseudo labels: on the training pictures.')
+        note='The first images of the validation list. mIoU of class maps '
+        'and pseudo labels: on the training images.')
     buffer = io.BytesIO()
     sheet.save(buffer, 'PNG', optimize=True)
     path = osp.join(args.work_dir, 'contact_sheet.png')
@@ -282,8 +282,8 @@ def print_table(summary: dict) -> None:
                  summary['segmentation_miou_full_masks']])  # yapf: disable
     header = ('mIoU in percent', 'class maps', 'pseudo labels', 'segmentation')
     print(f'\n{format_table(header, rows)}')
-    print('class maps and pseudo labels: training pictures; segmentation: '
-          'validation pictures')
+    print('class maps and pseudo labels: training images; segmentation: '
+          'validation images')
     if summary['smoke']:
         print('--smoke: the figures mean nothing')
 

@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
         '--side',
         type=int,
         default=512,
-        help='longer side of a picture in pixels, 64 to 2048 (default: 512)')
+        help='longer side of an image in pixels, 64 to 2048 (default: 512)')
     parser.add_argument(
         '--jobs', type=int, default=1, help='processes (default: 1)')
     args = parser.parse_args()
@@ -71,7 +71,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def output_folder(args: argparse.Namespace) -> str:
-    """Where the page goes: never among labels, masks or images.
+    """Choose where the page goes: never among labels, masks or images.
 
     It holds PNGs and JPEGs, which would be taken for those.
     """
@@ -85,14 +85,14 @@ def output_folder(args: argparse.Namespace) -> str:
             inside = Path(folder).resolve()
             if out == inside or inside in out.parents:
                 raise InputError(f'--out {args.out}: lies in {folder}, where '
-                                 'its pictures would be taken for labels')
+                                 'its images would be taken for labels')
     return args.out
 
 
 def main() -> None:
     """Write the page."""
     args = parse_args()
-    from group_wsss.contrib.exporters.source import check_suffix
+    from group_wsss.contrib.exporters.suffix import check_suffix
     from group_wsss.contrib.report import PageSource, open_steps, write_report
     from group_wsss.evaluation import open_dump
     out = output_folder(args)

@@ -105,7 +105,7 @@ def main() -> None:
     """Test."""
     args = parse_args()
     cfg = cli.load_config(args)
-    cli.check_checkpoint(args.checkpoint)
+    cli.check_checkpoint(args.checkpoint, cfg)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
         enable_drawing(cfg, args)
@@ -123,14 +123,8 @@ def main() -> None:
 
     from mmengine.dist import is_main_process
 
-    from group_wsss.contrib.reliability import use_atomic_writes
-    from group_wsss.engine.hooks import SafeLoadingHook
-    from group_wsss.engine.runner import settle_num_classes
     from group_wsss.utils.launch import build_runner
-    settle_num_classes(cfg, ['test_dataloader'])
-    use_atomic_writes()
     runner = build_runner(cfg)
-    runner.register_hook(SafeLoadingHook())
     runner.test()
     if is_main_process():
         print(f'Written to {runner.log_dir}', flush=True)

@@ -67,10 +67,9 @@ def main() -> None:
     if args.resume is not None:
         cfg.resume = True
         if args.resume != 'auto':
-            cli.check_checkpoint(args.resume)
             cfg.load_from = args.resume
     if cfg.get('load_from', None):
-        cli.check_checkpoint(cfg.load_from)
+        cli.check_checkpoint(cfg.load_from, cfg)
     if args.amp:
         enable_amp(cfg)
     if args.auto_scale_lr:
@@ -80,18 +79,8 @@ def main() -> None:
     cli.prepare_work_dir(cfg.work_dir)
     cli.prepare_launcher(cfg, args)
 
-    from group_wsss.contrib.reliability import (add_resume_hooks,
-                                                use_atomic_writes)
-    from group_wsss.contrib.summaries import add_summary_hooks
-    from group_wsss.engine.hooks import SafeLoadingHook
-    from group_wsss.engine.runner import settle_num_classes
     from group_wsss.utils.launch import build_runner
-    settle_num_classes(cfg, loaders)
-    use_atomic_writes()
     runner = build_runner(cfg)
-    runner.register_hook(SafeLoadingHook())
-    add_resume_hooks(runner)
-    add_summary_hooks(runner)
     runner.train()
 
 

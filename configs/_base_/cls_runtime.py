@@ -10,7 +10,8 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    checkpoint=dict(
+        type='group_wsss.AtomicCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     # nothing in the training data is a mask
@@ -23,12 +24,26 @@ default_hooks = dict(
     # label images after training and in every test
     pseudo_labels=dict(
         type='group_wsss.PseudoLabelHook',
-        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.35)))
+        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.35)),
+    # checkpoints run no code, and have to fit where a run is resumed or tested
+    safe_loading=dict(type='group_wsss.SafeLoadingHook'),
+    # stops at a loss that is NaN or infinite; action='skip' leaves it out
+    non_finite=dict(type='group_wsss.NonFiniteHook'),
+    # counts what on_corrupt='skip' of a dataset replaces
+    skipped_images=dict(type='group_wsss.SkippedImagesHook'),
+    # several processes: names the one that hangs
+    rank_watch=dict(type='group_wsss.RankWatchHook'),
+    # a resumed run is the same as one that was not interrupted
+    random_state=dict(type='group_wsss.RandomStateHook'),
+    group_resume=dict(type='group_wsss.GroupResumeHook'),
+    preemption=dict(type='group_wsss.PreemptionHook'),
+    validation_resume=dict(type='group_wsss.ValidationResumeHook'))
 
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    # seconds that a process waits for another one
+    dist_cfg=dict(backend='nccl', timeout=1800))
 
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(

@@ -6,4 +6,8 @@ _base_ = [
     '../_base_/datasets/voc_layout_affinity.py',
     '../_base_/schedules/schedule_affinity.py', '../_base_/seg_runtime.py'
 ]
-custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
+default_hooks = dict(
+    logger=dict(interval=25),
+    checkpoint=dict(interval=50, max_keep_ckpts=1),
+    # nothing in the training data is a mask
+    weak_supervision=dict(type='group_wsss.WeakSupervisionHook'))

@@ -5,7 +5,6 @@ _base_ = [
     '../_base_/models/affinity_r50.py', '../_base_/datasets/voc12_affinity.py',
     '../_base_/schedules/schedule_affinity.py', '../_base_/seg_runtime.py'
 ]
-custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
 max_iters = 2000
 
 param_scheduler = [
@@ -18,4 +17,7 @@ param_scheduler = [
         by_epoch=False)
 ]
 train_cfg = dict(max_iters=max_iters)
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=500))
+default_hooks = dict(
+    checkpoint=dict(interval=500, max_keep_ckpts=1),
+    # nothing in the training data is a mask
+    weak_supervision=dict(type='group_wsss.WeakSupervisionHook'))

@@ -6,9 +6,6 @@ _base_ = [
     '../_base_/datasets/custom_pseudo_seg.py', '../_base_/seg_runtime.py',
     '../_base_/schedules/schedule_cpu.py'
 ]
-custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
-# settles num_classes in mmseg's tools, as ours do
-runner_type = 'group_wsss.DataRunner'
 crop_size = (256, 256)
 data_preprocessor = dict(size=crop_size)
 model = dict(
@@ -18,6 +15,9 @@ model = dict(
 # what ImageNet taught is kept, the heads learn
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'backbone.': dict(lr_mult=0.1)}))
+default_hooks = dict(
+    logger=dict(interval=20),
+    checkpoint=dict(interval=200, max_keep_ckpts=1))
 # no masks, no validation
 if _base_.val_dataloader is None:
     train_cfg = dict(val_interval=10**9)

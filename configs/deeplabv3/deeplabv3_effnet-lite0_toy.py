@@ -5,7 +5,6 @@ _base_ = [
     '../_base_/datasets/toy_pseudo_seg.py', '../_base_/seg_runtime.py',
     '../_base_/schedules/schedule_cpu.py'
 ]
-custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
 crop_size = (96, 96)
 data_preprocessor = dict(size=crop_size)
 model = dict(
@@ -13,3 +12,6 @@ model = dict(
     backbone=dict(output_stride=8),
     decode_head=dict(num_classes=7, dilations=(1, 3, 6)),
     auxiliary_head=dict(num_classes=7))
+default_hooks = dict(
+    logger=dict(interval=20),
+    checkpoint=dict(interval=200, max_keep_ckpts=1))

@@ -6,10 +6,12 @@ _base_ = [
     '../_base_/datasets/voc_layout_pseudo_seg.py', '../_base_/seg_runtime.py',
     '../_base_/schedules/schedule_cpu.py'
 ]
-custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
 crop_size = (256, 256)
 data_preprocessor = dict(size=crop_size)
 model = dict(data_preprocessor=data_preprocessor)
 # what ImageNet taught is kept, the heads learn
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'backbone.': dict(lr_mult=0.1)}))
+default_hooks = dict(
+    logger=dict(interval=20),
+    checkpoint=dict(interval=200, max_keep_ckpts=1))

@@ -5,7 +5,6 @@ _base_ = [
     '../_base_/datasets/coco_pseudo_seg.py', '../_base_/seg_runtime.py',
     '../_base_/schedules/schedule_80k.py'
 ]
-custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
 crop_size = (512, 512)
 data_preprocessor = dict(size=crop_size)
 model = dict(

@@ -19,4 +19,6 @@ param_scheduler = [
         by_epoch=False)
 ]
 train_cfg = dict(max_iters=300, val_interval=300)
-default_hooks = dict(checkpoint=dict(interval=100))
+default_hooks = dict(
+    logger=dict(interval=20),
+    checkpoint=dict(interval=100, max_keep_ckpts=1))

@@ -2,8 +2,6 @@
 # The same for the list of configs/group_wsss/custom.py: paths in it are
 # relative to DATA_ROOT. The manifest of the dump names the classes.
 _base_ = './fcn_effnet-lite0_voc-layout.py'
-# settled by our tools, and by those of mmseg through the runner
-runner_type = 'group_wsss.DataRunner'
 model = dict(decode_head=dict(num_classes='from_data'))
 train_dataloader = dict(
     dataset=dict(

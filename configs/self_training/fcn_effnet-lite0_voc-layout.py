@@ -6,6 +6,8 @@ _base_ = [
     '../_base_/datasets/voc_layout_soft_seg.py', '../_base_/seg_runtime.py',
     '../_base_/schedules/schedule_self_training.py'
 ]
-custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
 crop_size = (320, 320)
 model = dict(data_preprocessor=dict(size=crop_size))
+default_hooks = dict(
+    logger=dict(interval=25),
+    checkpoint=dict(interval=50, max_keep_ckpts=1))

@@ -5,7 +5,6 @@ _base_ = [
     '../_base_/models/fcn_r50.py', '../_base_/datasets/voc_layout_soft_seg.py',
     '../_base_/seg_runtime.py', '../_base_/schedules/schedule_self_training.py'
 ]
-custom_imports = dict(imports=['group_wsss'], allow_failed_imports=False)
 crop_size = (320, 320)
 model = dict(data_preprocessor=dict(size=crop_size))
 max_iters = 4000
@@ -24,4 +23,5 @@ param_scheduler = [
         by_epoch=False)
 ]
 train_cfg = dict(max_iters=max_iters)
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=500))
+default_hooks = dict(
+    checkpoint=dict(interval=500, max_keep_ckpts=1))

@@ -35,7 +35,7 @@ def build(weights):
 
 
 @pytest.fixture
-def photos(photo_root):
+def images(photo_root):
     return photo_root / 'JPEGImages'
 
 
@@ -79,11 +79,11 @@ def equal(first, second):
                for a, b in zip(first, second))
 
 
-def test_three_lines(net, photos, weights):
+def test_three_lines(net, images, weights):
     inferencer = GroupCAMInferencer(str(CONFIG), str(weights))
-    result = inferencer(str(photos / 'n1.jpg'), tags=['boat', 1])[0]
+    result = inferencer(str(images / 'n1.jpg'), tags=['boat', 1])[0]
     assert result['img_id'] == 'n1' and result['tags'] == ['bicycle', 'boat']
-    logits = run(net, photos / 'n1.jpg')
+    logits = run(net, images / 'n1.jpg')
     score_map = result['score_map']
     np.testing.assert_array_equal(score_map.class_ids, [1, 3])
     np.testing.assert_allclose(score_map.maps, unit(logits[[1, 3]]), atol=1e-5)
@@ -96,33 +96,33 @@ def test_three_lines(net, photos, weights):
     want = np.where(full.max(0) > 0.35, np.array([2, 4])[full.argmax(0)], 0)
     np.testing.assert_array_equal(result['label'], want)
     assert result['label'].dtype == np.uint8
-    photo = np.asarray(Image.open(photos / 'n1.jpg'))
-    assert result['label'].shape == photo.shape[:2]
+    image = np.asarray(Image.open(images / 'n1.jpg'))
+    assert result['label'].shape == image.shape[:2]
     np.testing.assert_array_equal(result['visualization'],
-                                  paint_label(result['label'], photo))
+                                  paint_label(result['label'], image))
 
 
-def test_same_labels_as_the_test_tool(build, weights, photos, call_tool,
+def test_same_labels_as_the_test_tool(build, weights, images, call_tool,
                                       tmp_path):
     call_tool('test', CONFIG, weights, '--work-dir', tmp_path)
     data = Config.fromfile(CONFIG).test_dataloader.dataset
     out = tmp_path / 'api'
-    grouped = build(reference=data)(str(photos), tags=TAGS, out_dir=str(out))
+    grouped = build(reference=data)(str(images), tags=TAGS, out_dir=str(out))
     dump = tmp_path / 'pseudo_labels'
     for name in IDS:
         want = (dump / f'{name}.png').read_bytes()
         assert (out / f'{name}.png').read_bytes() == want
-    alone = build()(str(photos), tags=TAGS)
+    alone = build()(str(images), tags=TAGS)
     assert not equal(alone, grouped)
 
 
-def test_predicted_tags(net, build, photos):
-    means = [run(net, photos / f'{i}.jpg').mean(axis=(1, 2)) for i in IDS]
+def test_predicted_tags(net, build, images):
+    means = [run(net, images / f'{i}.jpg').mean(axis=(1, 2)) for i in IDS]
     scores = 1 / (1 + np.exp(-np.stack(means)))
     # between two scores, so that images have none, one or more
     best = np.sort(scores.max(axis=1))
     threshold = float(best[1:3].mean())
-    results = build(tag_threshold=threshold)(str(photos))
+    results = build(tag_threshold=threshold)(str(images))
     for row, result in zip(scores, results):
         found = np.flatnonzero(row >= threshold)
         found = found if len(found) else [row.argmax()]
@@ -131,34 +131,34 @@ def test_predicted_tags(net, build, photos):
             list(result['scores'].values()), row, atol=1e-5)
     counts = (scores >= threshold).sum(axis=1)
     assert counts.min() == 0 and counts.max() > 0
-    everything = build(tag_threshold=0.0)(photos / 'n0.jpg')[0]
+    everything = build(tag_threshold=0.0)(images / 'n0.jpg')[0]
     assert everything['tags'] == list(VOC_CLASSES)
 
 
-def test_all_kinds_of_input(build, photos):
+def test_all_kinds_of_input(build, images):
     inferencer = build()
-    paths = [photos / f'{name}.jpg' for name in IDS]
+    paths = [images / f'{name}.jpg' for name in IDS]
     arrays = [load_image(str(path))[:, :, ::-1] for path in paths]
-    base = inferencer(str(photos), tags=['cat'])
+    base = inferencer(str(images), tags=['cat'])
     assert [r['img_id'] for r in base] == IDS
-    for inputs in (photos, [str(p) for p in paths], paths, arrays,
-                   f'{photos}/n?.jpg', [arrays[0], photos / 'n1.jpg']):
+    for inputs in (images, [str(p) for p in paths], paths, arrays,
+                   f'{images}/n?.jpg', [arrays[0], images / 'n1.jpg']):
         assert equal(inferencer(inputs, tags=['cat']), base)
     # the batch size may change the last bits
     for result, want in zip(
-            inferencer(str(photos), batch_size=4, tags=['cat']), base):
+            inferencer(str(images), batch_size=4, tags=['cat']), base):
         np.testing.assert_allclose(
             result['score_map'].maps, want['score_map'].maps, atol=1e-5)
 
 
-def test_partners_come_from_the_reference(net, build, photos, photo_root):
+def test_partners_come_from_the_reference(net, build, images, photo_root):
     inferencer = build(
         reference=str(photo_root / 'list.txt'),
-        reference_root=str(photos),
+        reference_root=str(images),
         group_size=2,
         match='any',
         seed=4)
-    results = inferencer(str(photos), tags=TAGS)
+    results = inferencer(str(images), tags=TAGS)
     drawn = LabelIndex(TAGS, 20).query(
         TAGS,
         np.array([id_key(name) for name in IDS], np.uint64),
@@ -167,19 +167,19 @@ def test_partners_come_from_the_reference(net, build, photos, photo_root):
         match='any',
         seed=4)
     for i, result in enumerate(results):
-        group = [photos / f'{IDS[j]}.jpg' for j in [i, *drawn[i]]]
+        group = [images / f'{IDS[j]}.jpg' for j in [i, *drawn[i]]]
         maps = run(net, *group)[sorted(TAGS[i])]
         np.testing.assert_allclose(
             result['score_map'].maps, unit(maps), atol=1e-5)
     # company and order do not enter
-    some = inferencer([photos / 'n5.jpg', photos / 'n2.jpg'],
+    some = inferencer([images / 'n5.jpg', images / 'n2.jpg'],
                       tags=[TAGS[5], TAGS[2]])
     assert equal(some, [results[5], results[2]])
 
 
-def test_a_folder_as_reference(build, photos, tmp_path):
-    inferencer = build(reference=str(photos), tag_threshold=0.6)
-    known = inferencer._predict_tags(list_images(photos), 1)[0]
+def test_a_folder_as_reference(build, images, tmp_path):
+    inferencer = build(reference=str(images), tag_threshold=0.6)
+    known = inferencer._predict_tags(list_images(images), 1)[0]
     records = [
         dict(id=name, path=f'{name}.jpg', labels=ids)
         for name, ids in zip(IDS, known)
@@ -187,20 +187,20 @@ def test_a_folder_as_reference(build, photos, tmp_path):
     path = tmp_path / 'list.json'
     path.write_text(json.dumps(dict(classes=VOC_CLASSES, images=records)))
     listed = build(
-        reference=str(path), reference_root=str(photos), tag_threshold=0.6)
-    first = inferencer(str(photos))
-    assert equal(first, listed(str(photos)))
-    assert equal(first, inferencer(str(photos)))
-    other = build(reference=str(photos), tag_threshold=0.6, seed=1)
-    assert not equal(first, other(str(photos)))
+        reference=str(path), reference_root=str(images), tag_threshold=0.6)
+    first = inferencer(str(images))
+    assert equal(first, listed(str(images)))
+    assert equal(first, inferencer(str(images)))
+    other = build(reference=str(images), tag_threshold=0.6, seed=1)
+    assert not equal(first, other(str(images)))
 
 
-def test_steps(build, photos, weights):
-    plain = build()(str(photos), tags=TAGS)
+def test_steps(build, images, weights):
+    plain = build()(str(images), tags=TAGS)
     chosen = otsu(sum(score_histogram(r['score_map']) for r in plain))
     inferencer = build(bg_threshold='otsu')
-    inferencer(photos / 'n3.jpg', tags=['cat'])  # is forgotten
-    results = inferencer(str(photos), tags=TAGS)
+    inferencer(images / 'n3.jpg', tags=['cat'])  # is forgotten
+    results = inferencer(str(images), tags=TAGS)
     assert inferencer.labelling.thresholds == [chosen]
     for result, base in zip(results, plain):
         score, label = base['score_map'].resize().best()
@@ -209,9 +209,9 @@ def test_steps(build, photos, weights):
     refined = build(
         refiners=[dict(type='group_wsss.PixelAdaptive', bg_threshold=0.4)],
         labeler=dict(type='group_wsss.ThresholdLabeler', margin=0.3))
-    result = refined(str(photos / 'n1.jpg'), tags=TAGS[1])[0]
+    result = refined(str(images / 'n1.jpg'), tags=TAGS[1])[0]
     step = PixelAdaptive(bg_threshold=0.4)
-    want = step(plain[1]['score_map'], load_image(str(photos / 'n1.jpg')))
+    want = step(plain[1]['score_map'], load_image(str(images / 'n1.jpg')))
     np.testing.assert_array_equal(result['score_map'].maps, want.maps)
     np.testing.assert_array_equal(result['label'],
                                   ThresholdLabeler(margin=0.3)(want))
@@ -220,26 +220,26 @@ def test_steps(build, photos, weights):
     cfg.default_hooks.pseudo_labels.update(
         refiners=[dict(type='group_wsss.PixelAdaptive', bg_threshold=0.4)])
     other = GroupCAMInferencer(cfg, str(weights), show_progress=False)
-    result = other(str(photos / 'n1.jpg'), tags=TAGS[1])[0]
+    result = other(str(images / 'n1.jpg'), tags=TAGS[1])[0]
     np.testing.assert_array_equal(result['score_map'].maps, want.maps)
 
 
-def test_scales_and_flips(build, photos, weights, call_tool, tmp_path):
+def test_scales_and_flips(build, images, weights, call_tool, tmp_path):
     config = CONFIG.with_name('tiny_group_cam_tta.py')
     call_tool('test', config, weights, '--work-dir', tmp_path)
     data = Config.fromfile(config).test_dataloader.dataset
     inferencer = build(config, tta=True, reference=data)
     out = tmp_path / 'out'
-    for result in inferencer(str(photos), tags=TAGS, out_dir=str(out)):
+    for result in inferencer(str(images), tags=TAGS, out_dir=str(out)):
         want = read_index_png(
             str(tmp_path / 'pseudo_labels' / f'{result["img_id"]}.png'))
         np.testing.assert_array_equal(result['label'], want)
 
 
-def test_dump(build, photos, tmp_path):
+def test_dump(build, images, tmp_path):
     out = tmp_path / 'out'
     results = build()(
-        str(photos), tags=TAGS, out_dir=str(out), keep_scores=True)
+        str(images), tags=TAGS, out_dir=str(out), keep_scores=True)
     manifest = json.loads((out / 'manifest.json').read_text())
     assert manifest['images'] == NUM_IMAGES
     assert manifest['classes'] == ['background', *VOC_CLASSES]
@@ -257,32 +257,32 @@ def test_dump(build, photos, tmp_path):
         np.testing.assert_allclose(
             kept.maps, result['score_map'].maps, atol=1e-3)
     assert 'visualization' not in build()(
-        str(photos), tags=TAGS, return_vis=False)[0]
+        str(images), tags=TAGS, return_vis=False)[0]
 
 
-def test_all_or_nothing(build, photos, tmp_path):
+def test_all_or_nothing(build, images, tmp_path):
     bad = tmp_path / 'bad.jpg'
     bad.write_bytes(b'not an image')
     out = tmp_path / 'out'
     with pytest.raises(InputError, match='bad.jpg: not an image'):
-        build()([photos / 'n0.jpg', bad], tags=['cat'], out_dir=str(out))
+        build()([images / 'n0.jpg', bad], tags=['cat'], out_dir=str(out))
     assert list(out.iterdir()) == []
-    stream = build().stream(str(photos), tags=['cat'], out_dir=str(out))
+    stream = build().stream(str(images), tags=['cat'], out_dir=str(out))
     assert next(stream)['img_id'] == 'n0'
     stream.close()
     assert list(out.iterdir()) == []
-    png = tmp_path / 'photo.png'
-    Image.open(photos / 'n0.jpg').save(png)
+    png = tmp_path / 'image.png'
+    Image.open(images / 'n0.jpg').save(png)
     before = png.read_bytes()
     with pytest.raises(InputError, match='its label would replace it'):
         build()(png, tags=['cat'], out_dir=str(tmp_path))
     assert png.read_bytes() == before
 
 
-def test_data_samples(build, photos):
+def test_data_samples(build, images):
     inferencer = build()
-    sample = inferencer(photos / 'n0.jpg', True, tags=['cat'])[0]
-    result = inferencer(photos / 'n0.jpg', tags=['cat'])[0]
+    sample = inferencer(images / 'n0.jpg', True, tags=['cat'])[0]
+    result = inferencer(images / 'n0.jpg', tags=['cat'])[0]
     np.testing.assert_array_equal(sample.pred_sem_seg.data[0], result['label'])
     assert sample.class_ids.tolist() == [7] and sample.img_id == 'n0'
     assert sample.pred_score.tolist() == list(result['scores'].values())
@@ -302,7 +302,7 @@ def test_bad_options(build, options, words):
     assert words in str(caught.value) and '\n' not in str(caught.value)
 
 
-def test_bad_networks(weights, photos, photo_root, tmp_path):
+def test_bad_networks(weights, images, photo_root, tmp_path):
     cfg = Config.fromfile(CONFIG)
     cfg.model.head.num_classes = 7
     with pytest.raises(InputError, match='tiny.pth: .*classifier.weight'):

@@ -46,7 +46,7 @@ def test_where_class_names_come_from(tmp_path):
     ([], 'class names must be'),
     ([1, 2], 'class names must be'),
     ('no.json', 'no.json: no such file'),
-    ('no.txt', 'no.txt: No such file'),
+    ('no.txt', 'no.txt: no such file'),
     ('bad.json', "bad.json: 'classes' must be"),
     ('list.json', "list.json: 'classes' must be"),
 ])

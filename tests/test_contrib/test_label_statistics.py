@@ -95,7 +95,7 @@ def test_levels_are_what_the_draw_does(match):
     for seed in range(8):
         labels = random_labels(seed)
         index = LabelIndex(labels, 6)
-        level = set_levels(index, size, match)[index._set_of]
+        level = set_levels(index, size, match)[index.set_of]
         for epoch in range(15):
             drawn = index.partners(
                 np.arange(len(labels)), size - 1, match, 0, epoch)

@@ -118,7 +118,7 @@ def test_random_json_equals_a_loop():
         assert found == [sorted(wanted[i]) for i in ids]
         assert index.img_ids == [str(i) for i in ids]
         # what the sampler builds from it
-        counts = LabelIndex(found, 3).class_counts
+        counts = LabelIndex(found, 3).class_images.sizes
         assert counts.tolist() == [
             sum(c in own for own in wanted.values()) for c in range(3)
         ]

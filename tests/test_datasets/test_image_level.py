@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -87,15 +88,9 @@ def test_missing_files_are_counted(root):
 
 
 def test_files_are_listed_once_per_folder(root, monkeypatch):
-    import os
-    calls = []
-    scandir = os.scandir
-
-    def count(path):
-        calls.append(path)
-        return scandir(path)
-
-    monkeypatch.setattr('group_wsss.datasets.image_level.os.scandir', count)
+    calls, listdir = [], os.listdir
+    monkeypatch.setattr('group_wsss.structures.folders.os.listdir',
+                        lambda path: calls.append(path) or listdir(path))
     ImageLevelDataset('list.txt', data_root=str(root), metainfo=META)
     assert sorted(calls) == [
         str(root / 'JPEGImages'),

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
@@ -134,6 +135,11 @@ def build_runner(root,
             by_epoch=False, max_iters=length)
     sampler = 'DefaultSampler' if by_epoch else 'InfiniteSampler'
     checkpoint = checkpoint or dict(interval=1, by_epoch=by_epoch)
+    # as `Runner.from_cfg` has it
+    cfg = kwargs.pop('cfg', {})
+    cfg = cfg if isinstance(cfg, Config) else Config(cfg)
+    cfg.load_from = kwargs.get('load_from')
+    cfg.resume = kwargs.get('resume', False)
     if test:
         kwargs.update(
             test_cfg=dict(),
@@ -156,6 +162,7 @@ def build_runner(root,
         randomness=dict(seed=5),
         log_level='WARNING',
         default_scope='mmengine',
+        cfg=cfg,
         **kwargs)
 
 

@@ -76,7 +76,7 @@ def test_figures_against_a_naive_count(folders, chunk, monkeypatch):
     assert per_class['b']['images'] == 2 and per_class['a']['images'] == 3
 
 
-def test_processes_and_lists(folders):
+def test_processes_and_lists(folders, threads):
     pred_dir, mask_dir, data = folders
     one = evaluate_folder(pred_dir, mask_dir, num_classes=3)
     two = evaluate_folder(pred_dir, mask_dir, num_classes=3, nproc=2)
@@ -106,14 +106,13 @@ def test_missing_files_are_counted(folders, tmp_path):
         evaluate_folder(str(tmp_path / 'empty'), mask_dir, CLASSES)
 
 
-@pytest.mark.parametrize('nproc', (1, 2))
-def test_misfits_name_the_file(nproc, folders, tmp_path):
+def test_misfits_name_the_file(folders, tmp_path):
     pred_dir, mask_dir, _ = folders
     with pytest.raises(InputError, match='value 2 .*2 classes'):
-        evaluate_folder(pred_dir, mask_dir, ['a'], nproc=nproc)
+        evaluate_folder(pred_dir, mask_dir, ['a'])
     _write(tmp_path / 'pred', 'y', [[0]])
     with pytest.raises(InputError, match='y.png') as caught:
-        evaluate_folder(pred_dir, mask_dir, CLASSES, nproc=nproc)
+        evaluate_folder(pred_dir, mask_dir, CLASSES)
     assert '\n' not in str(caught.value)
 
 

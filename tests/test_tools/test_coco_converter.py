@@ -2,11 +2,8 @@
 """tools/dataset_converters/coco.py: masks, lists, checksums, resume."""
 import contextlib
 import hashlib
-import importlib.util
 import io
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +15,8 @@ from group_wsss.contrib.converters.coco_render import (decode_segmentation,
                                                        paint_instances)
 from group_wsss.datasets import COCO_CLASSES, CocoImageLevel, ImageLevelDataset
 from group_wsss.structures.label_image import voc_palette
-from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools/dataset_converters/coco.py'
 # COCO's ids: 1 to 90 with ten gaps
 GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 IDS = [number for number in range(1, 91) if number not in GAPS]
@@ -307,35 +302,17 @@ def test_two_splits_share_a_folder(root, convert):
     assert manifest(root, 'val2014')['images'] == 3
 
 
-def test_processes_agree(root, convert, monkeypatch, capsys):
+def test_processes_agree(root, convert, refuse, threads):
     scenes = {f'{name}{i}': SCENES[name] for i in range(12) for name in 'abc'}
     write_root(root, scenes=scenes)
     convert()
-    # processes of the pool find the tool by its name
-    spec = importlib.util.spec_from_file_location('coco_converter', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, 'coco_converter', tool)
-    monkeypatch.setattr(sys, 'path', sys.path.copy())
-    spec.loader.exec_module(tool)
-
-    def run(out):
-        command = ['--root', root, '--split', 'train2014', '--jobs', 2]
-        monkeypatch.setattr(
-            sys, 'argv', [*map(str, ['coco', *command, '--out', root / out])])
-        cli.run(tool.main)
-        return capsys.readouterr().err
-
-    monkeypatch.setenv('GROUP_WSSS_PROGRESS', '0')
-    assert '36/36, 0 s left' in run('two')
+    convert('--jobs', 2, '--out', root / 'two')
     for path in (root / 'SegmentationClass').iterdir():
         assert path.read_bytes() == (root / 'two' / path.name).read_bytes()
     # one line, from a process of the pool as well
     (root / 'train2014/a7.jpg').write_bytes(b'x')
-    with pytest.raises(SystemExit) as caught:
-        run('three')
-    assert caught.value.code == 2
-    line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith('error: ') and 'a7.jpg: cannot be read' in line
+    assert 'a7.jpg: cannot be read' in refuse('--jobs', 2, '--out',
+                                              root / 'three')
 
 
 def test_missing_images(root, convert, refuse):

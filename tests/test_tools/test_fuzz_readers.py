@@ -11,7 +11,7 @@ import pytest
 
 from group_wsss.utils.errors import InputError
 
-PATH = Path(__file__).parents[2] / 'benchmarks' / 'fuzz_readers.py'
+PATH = Path(__file__).parents[1] / 'stress' / 'fuzz_readers.py'
 
 
 @pytest.fixture(scope='module')

@@ -13,7 +13,7 @@ from group_wsss.structures import DumpWriter, ScoreMap, encode_index_png
 def folders(tmp_path):
     """A dump with scores, an earlier one, images and masks."""
     rng = np.random.default_rng(0)
-    for name in ('photos', 'masks'):
+    for name in ('images', 'masks'):
         (tmp_path / name).mkdir()
     for name in ('dump', 'seeds'):
         writer = DumpWriter(str(tmp_path / name), ['cat', 'sea lion'])
@@ -26,8 +26,8 @@ def folders(tmp_path):
     for i in range(9):
         (tmp_path / 'masks' / f'{i}.png').write_bytes(
             encode_index_png(rng.choice(3, (20, 24)).astype(np.uint8)))
-        photo = rng.integers(0, 256, (20, 24, 3)).astype(np.uint8)
-        Image.fromarray(photo).save(tmp_path / 'photos' / f'{i}.jpg')
+        image = rng.integers(0, 256, (20, 24, 3)).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / 'images' / f'{i}.jpg')
     return tmp_path
 
 
@@ -52,7 +52,7 @@ def test_processes_do_not_change_a_byte(folders, call_tool, capsys,
     call_tool('report', *common, '--out', folders / 'one')
     files = files_of(out)
     assert files == files_of(folders / 'one')
-    assert len(files) == 5 + 2 * 9
+    assert len(files) == 5 + 4 + 2 * 9  # four plots
     # beside the dump, which holds labels alone
     assert not list((folders / 'dump').rglob('*.html'))
 
@@ -67,8 +67,8 @@ def test_options(folders, call_tool):
     assert b'2 of 3 images' in files['index.html']
     # an earlier report is replaced
     call_tool('report', folders / 'dump', '--out', out, '--side', 64,
-              '--images', folders / 'photos')
-    assert len(files_of(out)) == 5 + 4 * 9
+              '--images', folders / 'images')
+    assert len(files_of(out)) == 5 + 1 + 4 * 9
 
 
 def test_bad_input_is_one_line(folders, call_tool, capsys):
@@ -89,16 +89,16 @@ def test_bad_input_is_one_line(folders, call_tool, capsys):
         return lines[0]
 
     assert 'nowhere: no such folder' in one_line(folders / 'nowhere')
-    for inside in ('dump', 'masks/page', 'photos', 'seeds/page'):
+    for inside in ('dump', 'masks/page', 'images', 'seeds/page'):
         assert 'taken for labels' in one_line(dump, '--out', folders / inside,
                                               '--masks', folders / 'masks',
-                                              '--images', folders / 'photos',
+                                              '--images', folders / 'images',
                                               '--steps', f's={folders}/seeds')
     (folders / 'mine').mkdir()
     (folders / 'mine' / 'thesis.txt').write_text('')
     assert 'is no report' in one_line(dump, '--out', folders / 'mine')
     assert "suffix 'jpg'" in one_line(dump, '--suffix', 'jpg')
-    assert 'no image (.webp)' in one_line(dump, '--images', folders / 'photos',
+    assert 'no image (.webp)' in one_line(dump, '--images', folders / 'images',
                                           '--suffix', '.webp')
     (folders / 'masks' / '3.png').write_bytes(b'')
     assert '3.png' in one_line(dump, '--masks', folders / 'masks')

@@ -14,7 +14,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 
 SEG_CONFIG = '''
-default_scope = 'mmseg'
+_base_ = {runtime!r}
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 loss = dict(type='CrossEntropyLoss', loss_weight=1.0, avg_non_ignore=True)
 model = dict(
@@ -57,10 +57,7 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
-    logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2))
-log_processor = dict(by_epoch=False)
-randomness = dict(seed=0)
+    logger=dict(interval=1), checkpoint=dict(interval=2))
 '''
 
 CLS_CONFIG = '''
@@ -86,7 +83,8 @@ optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01))
 train_cfg = dict(by_epoch=True, max_epochs=1)
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=1),
-    checkpoint=dict(type='CheckpointHook', interval=1))
+    checkpoint=dict(type='CheckpointHook', interval=1),
+    run_summary=dict(type='group_wsss.RunSummaryHook'))
 next_step = 'label {checkpoint} of {work_dir} with {config}'
 '''
 
@@ -111,7 +109,10 @@ def run(*command, cwd=ROOT, **env):
 @pytest.fixture(scope='module')
 def seg_config(tiny_voc, tmp_path_factory):
     path = tmp_path_factory.mktemp('configs') / 'tiny_seg.py'
-    path.write_text(SEG_CONFIG.replace('{root!r}', repr(str(tiny_voc))))
+    runtime = str(ROOT / 'configs/_base_/seg_runtime.py')
+    path.write_text(
+        SEG_CONFIG.replace('{root!r}', repr(str(tiny_voc))).replace(
+            '{runtime!r}', repr(runtime)))
     return path
 
 
@@ -220,9 +221,14 @@ def test_malicious_checkpoint(trained, seg_config, tmp_path, capsys,
     target, path = tmp_path / 'executed', tmp_path / 'evil.pth'
     good = torch.load(checkpoint_of(trained), weights_only=False)
     torch.save(dict(good, meta=Evil(target)), path)
+    # a config of mmseg names no hook that reads safely
+    stock = ['--cfg-options', 'default_hooks.safe_loading=None']
     for args in (['test', seg_config,
                   path], ['train', seg_config, '--resume', path],
-                 ['train', seg_config, '--cfg-options', f'load_from={path}']):
+                 ['train', seg_config, '--cfg-options',
+                  f'load_from={path}'], ['test', seg_config, path, *stock],
+                 ['train', seg_config, '--resume', path,
+                  *stock], ['train', seg_config, *stock, f'load_from={path}']):
         line = refused(capsys, call_tool, *args, '--work-dir', tmp_path / 'w')
         assert 'evil.pth: not loaded' in line and '.mkdir' in line
     assert not target.exists()

@@ -2,9 +2,6 @@
 import hashlib
 import importlib.util
 import io
-import os
-import subprocess
-import sys
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +12,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from group_wsss.contrib.converters import archives
 from group_wsss.datasets import VOCImageLevel
 from group_wsss.structures import read_image_list
 from group_wsss.utils import download
@@ -100,22 +98,11 @@ def root(tmp_path):
     return tmp_path
 
 
-def run_tool(root, *args):
-    env = dict(
-        os.environ, PYTHONPATH=str(REPO / 'projects'), OMP_NUM_THREADS='1')
-    return subprocess.run(
-        [sys.executable,
-         str(SCRIPT), '--root',
-         str(root), *args],
-        env=env,
-        capture_output=True,
-        text=True)
-
-
-def test_whole_road(root, monkeypatch, capsys):
-    args = ('--no-checksum', '--expect-count', '5', '--nproc', '2')
-    done = run_tool(root, *args)
-    assert done.returncode == 0, done.stderr
+def test_whole_road(root, call_tool, capsys, threads):
+    args = ('dataset_converters/voc12_aug', '--root', root, '--no-checksum',
+            '--expect-count', 5)
+    call_tool(*args, '--nproc', 2)
+    assert 'extracting' in capsys.readouterr().out
     voc = root / tool.VOC_DIR
     lists = voc / 'ImageSets/Segmentation'
     found = read_image_list(lists / 'trainaug_cls.txt', num_classes=20)
@@ -140,35 +127,34 @@ def test_whole_road(root, monkeypatch, capsys):
     (root / tool.SBD_TAR).unlink()
     (voc / 'SegmentationClassAug/s1.png').unlink()
     stamps.pop(voc / 'SegmentationClassAug/s1.png')
-    monkeypatch.setattr(
-        sys, 'argv',
-        ['x', '--root',
-         str(root), '--no-checksum', '--expect-count', '5'])
-    tool.main()
+    call_tool(*args)
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
     assert (voc / 'SegmentationClassAug/s1.png').exists()
     assert 'extracting' not in capsys.readouterr().out
 
 
-def test_wrong_count(root, monkeypatch):
-    monkeypatch.setattr(
-        sys, 'argv', ['x', '--root', str(root), '--no-checksum'])
-    with pytest.raises(InputError, match='has 5 ids, expected 10582: VOC or'):
-        tool.main()
+def test_wrong_count(root, call_tool, capsys):
+    with pytest.raises(SystemExit):
+        call_tool('dataset_converters/voc12_aug', '--root', root,
+                  '--no-checksum')
+    assert 'has 5 ids, expected 10582: VOC or' in capsys.readouterr().err
     assert not (root / tool.VOC_DIR / 'SegmentationClassAug').exists()
 
 
-def test_checksums_are_compared(root):
-    done = run_tool(root, '--expect-count', '5')
-    assert done.returncode == 2
-    assert done.stderr.startswith(f'error: {root / tool.VOC_TAR}: SHA-256 is ')
-    assert len(done.stderr.splitlines()) == 1
+def test_checksums_are_compared(root, call_tool, capsys):
+    with pytest.raises(SystemExit) as caught:
+        call_tool('dataset_converters/voc12_aug', '--root', root,
+                  '--expect-count', 5)
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f'error: {root / tool.VOC_TAR}: SHA-256 is ')
+    assert err.count('\n') == 1
     assert not (root / 'VOCdevkit').exists()
 
 
 def prepared(root):
-    tool.extract(root / tool.VOC_TAR, root, tool.VOC_WANTED)
-    tool.extract(root / tool.SBD_TAR, root, tool.SBD_WANTED)
+    archives.extract(root / tool.VOC_TAR, root, tool.VOC_WANTED)
+    archives.extract(root / tool.SBD_TAR, root, tool.SBD_WANTED)
 
 
 def test_released_tags(root, tmp_path):
@@ -186,8 +172,8 @@ def test_released_tags(root, tmp_path):
 
 def test_missing_archive(tmp_path):
     with pytest.raises(InputError, match='add --download'):
-        tool.provide(tmp_path, tool.VOC_TAR, ('x', ), tool.VOC_WANTED, False,
-                     True)
+        archives.provide(tmp_path / tool.VOC_TAR, *tool.ARCHIVES[tool.VOC_TAR],
+                         ('x', ), tool.VOC_WANTED, False, True)
 
 
 def test_missing_images(root):
@@ -239,7 +225,7 @@ def test_hostile_tar(tmp_path, name):
     path = pack(tmp_path / 'in/voc.tar', voc_files(), [HOSTILE[name]])
     out = tmp_path / 'out'
     with pytest.raises(InputError, match='voc.tar: (unsafe )?member'):
-        tool.extract(path, out, tool.VOC_WANTED)
+        archives.extract(path, out, tool.VOC_WANTED)
     assert not out.exists() and not list(tmp_path.glob('*evil*'))
 
 
@@ -256,13 +242,13 @@ def test_truncated_archive_and_resume(root, name):
     for end in ends:
         path.write_bytes(whole[:end])
         with pytest.raises(InputError, match='truncated'):
-            tool.extract(path, root / 'out', wanted)
+            archives.extract(path, root / 'out', wanted)
     assert not (root / 'out').exists()
     path.write_bytes(whole)
-    assert tool.extract(path, root / 'out', wanted) > 3
-    assert tool.extract(path, root / 'out', wanted) == 0
+    assert archives.extract(path, root / 'out', wanted) > 3
+    assert archives.extract(path, root / 'out', wanted) == 0
     next((root / 'out').rglob('*.txt')).unlink()
-    assert tool.extract(path, root / 'out', wanted) == 1
+    assert archives.extract(path, root / 'out', wanted) == 1
 
 
 DATA = np.random.default_rng(0).integers(0, 256,
@@ -325,9 +311,9 @@ def server(monkeypatch):
 
 def test_download_and_skip(server, tmp_path):
     path = tmp_path / 'new/file.tar'
-    tool.download(server.url, path, SHA256, wait=0)
+    archives.download(server.url, path, SHA256, wait=0)
     assert path.read_bytes() == DATA and server.log == [0]
-    tool.download(server.url, path, SHA256, wait=0)
+    archives.download(server.url, path, SHA256, wait=0)
     assert server.log == [0] and len(list(path.parent.iterdir())) == 1
 
 
@@ -335,14 +321,14 @@ def test_download_resumes(server, tmp_path):
     path = tmp_path / 'file.tar'
     part = tmp_path / 'file.tar.part'
     part.write_bytes(DATA[:123456])
-    tool.download(server.url, path, SHA256, wait=0)
+    archives.download(server.url, path, SHA256, wait=0)
     assert path.read_bytes() == DATA and server.log == [123456]
     assert not part.exists()
 
 
 def test_download_goes_on_after_broken_connections(server, tmp_path):
     server.cut = 100000
-    tool.download(server.url, tmp_path / 'a', SHA256, attempts=1, wait=0)
+    archives.download(server.url, tmp_path / 'a', SHA256, attempts=1, wait=0)
     assert (tmp_path / 'a').read_bytes() == DATA
     assert server.log == [0, 100000, 200000]
 
@@ -350,42 +336,43 @@ def test_download_goes_on_after_broken_connections(server, tmp_path):
 def test_download_from_a_server_without_ranges(server, tmp_path):
     server.ranges = False
     (tmp_path / 'a.part').write_bytes(b'x' * 1000)
-    tool.download(server.url, tmp_path / 'a', SHA256, wait=0)
+    archives.download(server.url, tmp_path / 'a', SHA256, wait=0)
     assert (tmp_path / 'a').read_bytes() == DATA
 
 
 def test_complete_part_needs_no_more_bytes(server, tmp_path):
     (tmp_path / 'a.part').write_bytes(DATA)
-    tool.download(server.url, tmp_path / 'a', SHA256, wait=0)
+    archives.download(server.url, tmp_path / 'a', SHA256, wait=0)
     assert (tmp_path / 'a').read_bytes() == DATA
 
 
 def test_checksum_mismatch(server, tmp_path):
     with pytest.raises(InputError, match='SHA-256 is .*, expected 00'):
-        tool.download(server.url, tmp_path / 'a', '0' * 64, wait=0)
+        archives.download(server.url, tmp_path / 'a', '0' * 64, wait=0)
     assert not list(tmp_path.iterdir())
     (tmp_path / 'a').write_bytes(b'other')
     with pytest.raises(InputError, match='SHA-256'):
-        tool.download(server.url, tmp_path / 'a', SHA256, wait=0)
+        archives.download(server.url, tmp_path / 'a', SHA256, wait=0)
 
 
 def test_refused_addresses(server, tmp_path):
     for url in ('file:///etc/passwd', 'ftp://x/y', 'voc.tar', 'httpss://x/y'):
         with pytest.raises(InputError, match='only https is'):
-            tool.download(url, tmp_path / 'a', SHA256)
+            archives.download(url, tmp_path / 'a', SHA256)
     with pytest.raises(InputError, match='404'):
-        tool.download(
+        archives.download(
             server.url + 'x', tmp_path / 'a', SHA256, attempts=3, wait=9)
     server.shutdown()
     server.server_close()
     with pytest.raises(InputError, match='goes on from here'):
-        tool.download(server.url, tmp_path / 'a', SHA256, attempts=2, wait=0)
+        archives.download(
+            server.url, tmp_path / 'a', SHA256, attempts=2, wait=0)
     assert not list(tmp_path.iterdir())
 
 
 def test_interrupted_extraction_is_finished(root, monkeypatch):
     calls = []
-    write = tool.atomic_write
+    write = archives.atomic_write
 
     def stop(path, data):
         calls.append(path)
@@ -393,10 +380,11 @@ def test_interrupted_extraction_is_finished(root, monkeypatch):
             raise KeyboardInterrupt
         write(path, data)
 
-    proof = (f'{tool.VOC_DIR}/JPEGImages', )
-    monkeypatch.setattr(tool, 'atomic_write', stop)
+    voc = (root / tool.VOC_TAR, *tool.ARCHIVES[tool.VOC_TAR],
+           (f'{tool.VOC_DIR}/JPEGImages', ), tool.VOC_WANTED, False, False)
+    monkeypatch.setattr(archives, 'atomic_write', stop)
     with pytest.raises(KeyboardInterrupt):
-        tool.provide(root, tool.VOC_TAR, proof, tool.VOC_WANTED, False, False)
-    monkeypatch.setattr(tool, 'atomic_write', write)
-    tool.provide(root, tool.VOC_TAR, proof, tool.VOC_WANTED, False, False)
+        archives.provide(*voc)
+    monkeypatch.setattr(archives, 'atomic_write', write)
+    archives.provide(*voc)
     assert len(list((root / tool.VOC_DIR / 'JPEGImages').iterdir())) == 6

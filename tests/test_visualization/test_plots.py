@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.contrib.analysis import plot_classes, plot_confusions
-from group_wsss.visualization import plot_curve, plot_histogram
+from group_wsss.contrib.analysis import (plot_classes, plot_confusions,
+                                         plot_curve, plot_histogram)
+from group_wsss.visualization.figure import encode
 
 # a formula that matplotlib cannot parse, a script that its font lacks
 NAMES = ['background', 'a $\\foo$ _b^', '猫', 'plain']
@@ -17,8 +18,8 @@ BARS = ('missed_to_background', 'missed_to_unknown', 'taken', 'leak',
         'confused')
 
 
-def _pixels(png):
-    image = Image.open(io.BytesIO(png))
+def _pixels(figure):
+    image = Image.open(io.BytesIO(encode(figure)))
     assert image.format == 'PNG' and not image.info.get('Software')
     return np.asarray(image.convert('RGB')).astype(int)
 
@@ -29,19 +30,23 @@ def _count(pixels, colour):
     return (np.abs(pixels - rgb).max(axis=2) < 12).sum()
 
 
-def _points(miou):
-    return [
+def _curve(miou):
+    points = [
         dict(threshold=t, mIoU=miou, missed=90 * t, leak=float('nan'))
         for t in np.linspace(0, .95, 20)
     ]
+    return dict(
+        points=points, fixed=points[8], mask_free=dict(otsu=None), oracle=None)
 
 
 def test_curve():
-    first = plot_curve(_points(40.), {'manifest': (.4, 40.)})
-    assert first == plot_curve(_points(40.), {'manifest': (.4, 40.)})
+    first = plot_curve(_curve(40.))
+    for kind in ('png', 'svg'):
+        data = encode(first, kind)
+        assert data == encode(plot_curve(_curve(40.)), kind)
+        assert data != encode(plot_curve(_curve(60.)), kind)
     assert _count(_pixels(first), '#2f6db3') > 500
-    assert first != plot_curve(_points(60.), {'manifest': (.4, 60.)})
-    plot_curve(_points(float('nan')), {})
+    encode(plot_curve(_curve(float('nan'))))
 
 
 @pytest.mark.parametrize('weights', ([0] * 256, [1000] + [1] * 255, [5] * 256))
@@ -62,7 +67,7 @@ def test_class_bars():
         row['leak'] *= 2
     assert _count(_pixels(plot_classes(rows)),
                   '#c8442f') > 1.5 * _count(few, '#c8442f') > 0
-    plot_classes(rows[:1])
+    encode(plot_classes(rows[:1]))
 
 
 def test_confusions_and_foreign_names(recwarn):
@@ -71,15 +76,15 @@ def test_confusions_and_foreign_names(recwarn):
     pixels = _pixels(plot_confusions(share, NAMES))
     assert _count(pixels, '#800026') > 200
     assert _count(pixels, '#f0f0f0') > 2000
-    plot_confusions(np.full((1, 1), np.nan), NAMES[:1])
-    plot_confusions(np.eye(40), [str(i) for i in range(40)])
+    encode(plot_confusions(np.full((1, 1), np.nan), NAMES[:1]))
+    encode(plot_confusions(np.eye(40), [str(i) for i in range(40)]))
     assert not [item for item in recwarn if 'Glyph' in str(item.message)]
 
 
 def test_plots_leave_pyplot_alone():
-    code = ('import sys; from group_wsss.visualization import plot_histogram; '
+    code = ('import sys; from group_wsss.visualization import figure; '
             'assert "matplotlib" not in sys.modules; '
-            'plot_histogram([1, 2], {}); '
+            'figure.encode(figure.new_figure(1, 1, "")[0], "svg"); '
             'assert "matplotlib.pyplot" not in sys.modules')
     subprocess.run([sys.executable, '-c', code],
                    check=True,

@@ -47,173 +47,23 @@ import os
 import os.path as osp
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
-from typing import (Any, Callable, Dict, Iterator, List, NamedTuple, Optional,
-                    Sequence, Tuple)
-
-import numpy as np
-from PIL import Image
+from typing import Any, Dict, Optional, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
-from group_wsss.contrib.converters.coco_render import (CROWD_PIXELS, OVERLAPS,
-                                                       check_segmentation,
-                                                       decode_segmentation,
-                                                       paint_instances)
+from group_wsss.contrib.converters.coco_masks import (check_segmentations,
+                                                      coco_renderings,
+                                                      render_coco_mask)
+from group_wsss.contrib.converters.coco_render import CROWD_PIXELS, OVERLAPS
 from group_wsss.datasets.coco_json import (CROWDS, CocoIndex, find_images,
                                            index_instances, read_instances)
-from group_wsss.structures.label_image import encode_index_png, read_index_png
 from group_wsss.utils.cli import run
 from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import (SameFolder, atomic_write, output_path,
-                                    remove_leftovers)
+from group_wsss.utils.files import SameFolder, atomic_write, remove_leftovers
+from group_wsss.utils.pool import Pool
 from group_wsss.utils.progress import Progress
-
-# images that a process takes at a time
-CHUNK = 16
-UNLABELED = ('drop', 'keep')
-
-
-class Rendering(NamedTuple):
-    """One image to render.
-
-    Args:
-        json_path (str): For messages.
-        img_id (str): Its id.
-        target (str): PNG to write.
-        photo (str, optional): Its file, if it is there.
-        shape (tuple[int, int]): Height and width by the JSON.
-        ann_ids, labels, crowds (list): Of its annotations.
-        segmentations (list): Of its annotations.
-        overlap, crowd (str): Rules of ``paint_instances``.
-    """
-    json_path: str
-    img_id: str
-    target: str
-    photo: Optional[str]
-    shape: Tuple[int, int]
-    ann_ids: List[int]
-    labels: List[int]
-    crowds: List[bool]
-    segmentations: List[Any]
-    overlap: str
-    crowd: str
-
-
-class Rendered(NamedTuple):
-    """What is known of a finished label image."""
-    img_id: str
-    file_hash: str
-    pixel_hash: str
-    counts: np.ndarray
-    kept: bool
-
-
-def render_one(task: Rendering) -> Rendered:
-    """Write the label image of an image, or read the one that is there.
-
-    Args:
-        task (Rendering): What to render.
-
-    Returns:
-        Rendered: Checksums and pixels of every value.
-
-    Raises:
-        InputError: A segmentation that cannot be decoded, an image of
-            another size, an unwritable folder.
-    """
-    label = _finished(task)
-    kept = label is not None
-    if not kept:
-        _check_photo(task)
-        covers = []
-        for ann_id, segmentation in zip(task.ann_ids, task.segmentations):
-            try:
-                covers.append(decode_segmentation(segmentation, *task.shape))
-            except InputError as error:
-                raise InputError(f'{task.json_path}: annotation {ann_id} '
-                                 f'{error}') from None
-        label = paint_instances(task.shape, covers, task.labels, task.crowds,
-                                task.overlap, task.crowd)
-        atomic_write(task.target, encode_index_png(label))
-    pixels = hashlib.sha256(f'{label.shape[0]} {label.shape[1]}\n'.encode())
-    pixels.update(label.tobytes())
-    return Rendered(task.img_id,
-                    hashlib.sha256(Path(task.target).read_bytes()).hexdigest(),
-                    pixels.hexdigest(),
-                    np.bincount(label.reshape(-1), minlength=256), kept)
-
-
-def _finished(task: Rendering) -> Optional[np.ndarray]:
-    """The label image of an earlier run, if it is whole."""
-    try:
-        label = read_index_png(task.target)
-    except InputError:
-        return None
-    return label if label.shape == tuple(task.shape) else None
-
-
-def _check_photo(task: Rendering) -> None:
-    if task.photo is None:
-        return
-    try:
-        with Image.open(task.photo) as image:
-            width, height = image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise InputError(f'{task.photo}: cannot be read as an '
-                         'image') from None
-    if (height, width) != tuple(task.shape):
-        raise InputError(
-            f'{task.photo}: is {width} x {height}, but {task.json_path} says '
-            f'{task.shape[1]} x {task.shape[0]}')
-
-
-def check_segmentations(index: CocoIndex) -> None:
-    """Refuse what cannot be rendered before anything is written."""
-    for place, owner in enumerate(index.owners.tolist()):
-        try:
-            check_segmentation(index.segmentations[place],
-                               *index.sizes[owner].tolist())
-        except InputError as error:
-            raise InputError(f'{index.path}: annotation '
-                             f'{index.ann_ids[place]} {error}') from None
-
-
-def tasks_of(index: CocoIndex, places: Sequence[int], images: Optional[str],
-             out: str, overlap: str, crowd: str) -> Iterator[Rendering]:
-    """What to do for some of the images of a JSON."""
-    order = np.argsort(index.owners, kind='stable')
-    ends = np.cumsum(np.bincount(index.owners, minlength=len(index.img_ids)))
-    for place in places:
-        start = ends[place - 1] if place else 0
-        mine = order[start:ends[place]]
-        img_id, name = index.img_ids[place], index.file_names[place]
-        yield Rendering(index.path, img_id, output_path(out, img_id, '.png'),
-                        images and osp.join(images, name),
-                        tuple(index.sizes[place].tolist()),
-                        index.ann_ids[mine].tolist(),
-                        index.labels[mine].tolist(),
-                        index.crowds[mine].tolist(),
-                        [index.segmentations[i] for i in mine], overlap, crowd)
-
-
-def render_all(tasks: Sequence[Rendering], jobs: int,
-               progress: Callable[[int, int], None]) -> List[Rendered]:
-    """Render with several processes; the order is that of the tasks."""
-    done: List[Rendered] = []
-    with ExitStack() as stack:
-        results = map(render_one, tasks)
-        if jobs > 1:
-            pool = stack.enter_context(ProcessPoolExecutor(jobs))
-            # no image is begun that nobody waits for
-            stack.callback(pool.shutdown, cancel_futures=True)
-            results = pool.map(render_one, tasks, chunksize=CHUNK)
-        for result in results:
-            done.append(result)
-            progress(len(done), len(tasks))
-    return done
+from group_wsss.utils.versions import sha256_of
 
 
 def checksum(hashes: Dict[str, str]) -> str:
@@ -221,15 +71,6 @@ def checksum(hashes: Dict[str, str]) -> str:
     lines = ''.join(f'{name} {value}\n'
                     for name, value in sorted(hashes.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def sha256_of(path: str) -> str:
-    """SHA-256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for piece in iter(lambda: file.read(1 << 20), b''):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def begin(out: str, name: str, settings: Dict[str, Any],
@@ -282,14 +123,15 @@ def write_masks(index: CocoIndex, places: Sequence[int], name: str,
     check_segmentations(index)
     out = args.out or osp.join(args.root, 'SegmentationClass')
     tasks = list(
-        tasks_of(index, places, images, out, args.overlap, args.crowd))
+        coco_renderings(index, places, images, out, args.overlap, args.crowd))
     settings = dict(
         json_sha256=sha256_of(index.path),
         overlap=args.overlap,
         crowd=args.crowd)
     marker = begin(out, name, settings, [task.target for task in tasks])
     place = SameFolder(out)
-    done = render_all(tasks, args.jobs, Progress())
+    with Pool(args.jobs) as pool:
+        done = list(pool.map(render_coco_mask, tasks, Progress()))
     place.check()
     counts = sum(result.counts for result in done)
     classes = ('background', ) + index.classes
@@ -343,12 +185,7 @@ def write_lists(index: CocoIndex, places: Sequence[int], name: str,
 
 
 def convert(split: str, args: argparse.Namespace) -> None:
-    """Convert one split.
-
-    Args:
-        split (str): For example 'train2014'.
-        args (argparse.Namespace): The command line.
-    """
+    """Convert one split, such as 'train2014'."""
     path = args.json or osp.join(args.root, 'annotations',
                                  f'instances_{split}.json')
     masks = not args.no_masks
@@ -405,8 +242,8 @@ def parse_args() -> argparse.Namespace:
         '0)')
     parser.add_argument(
         '--unlabeled',
-        choices=UNLABELED,
-        default=UNLABELED[0],
+        choices=('drop', 'keep'),
+        default='drop',
         help='list images without a class, or not (default: drop)')
     parser.add_argument(
         '--strict', action='store_true', help='all images must be there')

@@ -14,14 +14,5 @@ param_scheduler = [
         by_epoch=False)
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=150)
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=25, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=50, max_keep_ckpts=1),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-    # nothing in the training data is a mask
-    weak_supervision=dict(type='group_wsss.WeakSupervisionHook'))
 next_step = ("refiners=[dict(type='group_wsss.RandomWalk', "
              "config='{config}', checkpoint='{checkpoint}')]")

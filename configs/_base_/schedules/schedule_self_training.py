@@ -15,12 +15,5 @@ param_scheduler = [
         by_epoch=False)
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=25, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=50, max_keep_ckpts=1),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
 next_step = ("refiners=[dict(type='group_wsss.Segmentor', "
              "config='{config}', checkpoint='{checkpoint}')]")

@@ -116,7 +116,7 @@ def _by_name(path: str) -> List[InputImage]:
     ]
 
 
-class ImageSet:
+class InputImages:
     """Images with tags as a data set for ``GroupedDataset``.
 
     Args:

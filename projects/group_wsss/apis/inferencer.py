@@ -21,7 +21,7 @@ from ..registry import MODELS, TASK_UTILS, TRANSFORMS
 from ..utils.errors import InputError
 from ..utils.progress import Progress
 from ..visualization import paint_label
-from .images import ImageSet, Input, InputImage, list_images
+from .images import Input, InputImage, InputImages, list_images
 from .labelling import hook_config, label_images
 from .network import (build_network, check_device, find_classes,
                       read_checkpoint, read_config, scope_of)
@@ -271,8 +271,8 @@ class GroupCAMInferencer:
                  group_size: int = 1) -> Iterator[DataSample]:
         """Predictions for the images, with progress."""
         groups = GroupedDataset(
-            ImageSet(images, tags or [[]] * len(images), self.classes,
-                     self.loader, self.pipeline),
+            InputImages(images, tags or [[]] * len(images), self.classes,
+                        self.loader, self.pipeline),
             group_size,
             self.match,
             self.seed,

@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope
 from ..datasets import ImageLevelDataset
 from ..registry import DATASETS
 from ..utils.errors import InputError
-from .images import ImageSet, InputImage, list_images
+from .images import InputImage, InputImages, list_images
 
 LISTS = ('.txt', '.csv', '.json')
 
@@ -56,8 +56,8 @@ def build_reference(
             test_mode=True,
             pipeline=pipeline)
     images = list_images(reference)
-    return ImageSet(images, predict(images), classes, pipeline[0],
-                    Compose(pipeline[1:]))
+    return InputImages(images, predict(images), classes, pipeline[0],
+                       Compose(pipeline[1:]))
 
 
 def _same_classes(dataset: Any, classes: Sequence[str]) -> Any:

@@ -55,10 +55,11 @@ def _id(tag: Any, classes: Sequence[str]) -> int:
         raise InputError(f'unknown tag {tag!r}: {hint}')
     if not isinstance(tag, (int, np.integer)) or isinstance(tag, bool):
         raise InputError(f'tag {tag!r} is neither a name nor an id')
-    if not 0 <= tag < len(classes):
-        raise InputError(f'tag {int(tag)} is out of range '
+    number = int(tag)
+    if not 0 <= number < len(classes):
+        raise InputError(f'tag {number} is out of range '
                          f'0..{len(classes) - 1}')
-    return int(tag)
+    return number
 
 
 def predict_tags(scores: np.ndarray, threshold: float) -> List[int]:

@@ -27,7 +27,7 @@ class CocoImageLevel(ImageLevelDataset):
         ann_file (str): The JSON, relative to ``data_root``.
         data_prefix (str | dict): Folder of the images. Defaults to
             ``dict(img_path='train2014')``.
-        crowd (str): Whether annotations of crowds count: 'keep' or 'ignore'.
+        crowd (str): 'keep' counts annotations of crowds, 'ignore' does not.
             Defaults to 'keep'.
         min_area (float): Annotations with fewer pixels do not count. The
             area of an annotation is measured on its mask. Defaults to 0,
@@ -67,21 +67,17 @@ class CocoImageLevel(ImageLevelDataset):
         self._settle_classes(index.classes)
         labels, offsets = index.tags(self.crowd, self.min_area)
         places: Sequence[int] = range(len(index.img_ids))
-        # the content of a remote store is not listed
-        if self.check_files and '://' not in self.img_prefix:
+        if self.check_files:
             places, lost = find_images(index, self.img_prefix, self.strict)
             if lost:
                 print_log(
                     f'{lost} (strict=False)',
                     logger='current',
                     level=logging.WARNING)
-        # one join, not one for each image
-        prefix = osp.join(self.img_prefix, '')
-        offsets = offsets.tolist()
         return [
             dict(
                 img_id=index.img_ids[place],
-                img_path=prefix + index.file_names[place],
+                img_path=osp.join(self.img_prefix, index.file_names[place]),
                 gt_label=labels[offsets[place]:offsets[place + 1]])
             for place in places
         ]

@@ -54,9 +54,9 @@ class GroupedDataset:
                              'of at least 1')
         if match not in MATCHES:
             raise InputError(f'match={match!r} is not one of {MATCHES}')
-        self.dataset = self._build(dataset)
+        self.dataset = _build(dataset)
         self.reference = (
-            self.dataset if reference is None else self._build(reference))
+            self.dataset if reference is None else _build(reference))
         self.group_size = group_size
         self.match = match
         self.seed = seed
@@ -68,11 +68,6 @@ class GroupedDataset:
         self._fully_initialized = False
         if not lazy_init:
             self.full_init()
-
-    @staticmethod
-    def _build(dataset: Union[BaseDataset, dict]) -> Any:
-        return DATASETS.build(dataset) if isinstance(dataset,
-                                                     dict) else dataset
 
     @property
     def metainfo(self) -> dict:
@@ -103,14 +98,14 @@ class GroupedDataset:
 
     def _leave_out(self, corrupt: Dict[int, str]) -> None:
         """Have no groups of these anchors."""
+        if len(corrupt) == len(self.anchors) > 0:
+            raise InputError(f'{next(iter(corrupt.values()))} (as are all '
+                             f'{len(corrupt)} images)')
         self.skipped = {
             image_id_of(self.dataset.get_data_info(i)): reason
             for i, reason in corrupt.items()
         }
         self.anchors = np.delete(self.anchors, list(corrupt))
-        if corrupt and not len(self.anchors):
-            raise InputError(f'{next(iter(corrupt.values()))} (as are all '
-                             f'{len(corrupt)} images)')
         if self.group_size > 1:
             self.group_partners = np.delete(
                 self.group_partners, list(corrupt), axis=0)
@@ -150,25 +145,24 @@ class GroupedDataset:
         return group
 
     def _partners(self, idx: int) -> List[Any]:
-        places, items = self.group_partners[idx].tolist(), []
-        taken: Set[str] = set()
+        places = self.group_partners[idx].tolist()
+        items, taken = [], {image_id_of(self.get_data_info(idx))}
+        taken |= {self._reference_id(place) for place in places}
         for place in places:
             try:
                 items.append(self.reference[place])
             except CorruptImageError as error:
                 if not self._skips:
                     raise
-                # one that the group has not, if there is any
-                if not taken:
-                    taken |= {self._reference_id(i) for i in places}
-                    taken.add(image_id_of(self.get_data_info(idx)))
                 items.append(self._stand_in(place, taken, str(error)))
         return items
 
     def _stand_in(self, place: int, taken: Set[str], reason: str) -> Any:
         """Another image of the reference; its id is added to ``taken``."""
-        others = self.reference.stand_ins(place)
-        for other in sorted(others, key=lambda i: self._is_in(i, taken)):
+        # one that the group has not, if there is any
+        for other in sorted(
+                self.reference.stand_ins(place),
+                key=lambda i: self._reference_id(i) in taken):
             try:
                 item = self.reference[other]
             except CorruptImageError:
@@ -180,9 +174,6 @@ class GroupedDataset:
 
     def _reference_id(self, place: int) -> str:
         return image_id_of(self.reference.get_data_info(place))
-
-    def _is_in(self, place: int, taken: Set[str]) -> bool:
-        return self._reference_id(place) in taken
 
     def get_data_info(self, idx: int) -> dict:
         """Data information of the anchor."""
@@ -200,6 +191,7 @@ class GroupedDataset:
         pool_names, pool_labels = names, labels
         if self.reference is not self.dataset:
             pool_names, pool_labels = _names_and_labels(self.reference)
+        # images to label may have classes that no partner has
         num_classes = 1 + max(
             (max(ids) for ids in labels + pool_labels if ids), default=0)
         order = sorted(range(len(pool_names)), key=pool_names.__getitem__)
@@ -213,6 +205,10 @@ class GroupedDataset:
             match=self.match,
             seed=self.seed)
         return np.array(order, np.int64)[drawn]
+
+
+def _build(dataset: Union[BaseDataset, dict]) -> Any:
+    return DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
 
 
 def _names_and_labels(dataset: Any) -> Tuple[List[str], List[List[int]]]:

@@ -1,9 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Images with image-level labels, from the one list format."""
 import logging
-import os
-import os.path as osp
-from typing import Any, Dict, List, Optional, Set, Union
+from typing import Any, Dict, List, Optional, Union
 
 import numpy as np
 from mmengine.dist import all_gather_object, get_rank, get_world_size
@@ -12,6 +10,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import MultiLabelDataset
 
 from ..registry import DATASETS
+from ..structures.folders import missing_files
 from ..structures.image_list import ImageList, ImageRecord, read_image_list
 from ..utils.errors import CorruptImageError, InputError
 from .stand_ins import stand_ins
@@ -100,7 +99,12 @@ class ImageLevelDataset(MultiLabelDataset):
             for record in self.load_records()
         ]
         if self.check_files:
-            self._check_files(data_list)
+            missing = missing_files(info['img_path'] for info in data_list)
+            if missing:
+                raise InputError(
+                    f'{data_list[missing[0]]["img_path"]}: no such image '
+                    f'({len(missing)} of {len(data_list)} in '
+                    f'{self.ann_file} are missing)')
         return data_list
 
     def load_records(self) -> List[ImageRecord]:
@@ -225,30 +229,3 @@ class ImageLevelDataset(MultiLabelDataset):
             list[int]: Sorted, may be empty.
         """
         return self.get_data_info(idx)['gt_label'].tolist()
-
-    def _check_files(self, data_list: List[dict]) -> None:
-        if '://' in self.img_prefix:  # a remote store: no listing
-            return
-        listed: Dict[str, Set[str]] = {}
-        missing = []
-        for info in data_list:
-            folder, name = osp.split(info['img_path'])
-            if folder not in listed:
-                listed[folder] = self._names(folder)
-            if name not in listed[folder]:
-                missing.append(info['img_path'])
-        if missing:
-            raise InputError(f'{missing[0]}: no such image '
-                             f'({len(missing)} of {len(data_list)} in '
-                             f'{self.ann_file} are missing)')
-
-    @staticmethod
-    def _names(folder: str) -> Set[str]:
-        try:
-            with os.scandir(folder or '.') as entries:
-                return {entry.name for entry in entries}
-        except (FileNotFoundError, NotADirectoryError):
-            return set()
-        except OSError as error:
-            raise InputError(f'{folder}: cannot be listed: '
-                             f'{error.strerror or error}') from error

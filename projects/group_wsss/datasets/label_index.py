@@ -1,244 +1,126 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Which images can stand in one group: class -> images, set -> images."""
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+"""Index of image-level labels, and the draw of group partners from it."""
+from bisect import bisect_left, insort
+from functools import cached_property
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from ..utils.errors import InputError
-from .label_draws import MATCHES, Classes, PartnerDraws
-from .label_index_files import fingerprint_of, load_index, save_index
-from .label_sets import (flatten_labels, label_set_ids, ranges, segments,
-                         smallest_int, tidy_labels)
 
-__all__ = ['LabelIndex', 'MATCHES']
+# ascending image positions
+Pool = Union[np.ndarray, range]
+MATCHES = ('exact', 'any', 'each', 'none')
+
+# slot number of the draw that picks a class; partner slots count from 0
+_CLASS_SLOT = 1 << 32
 
 
-class LabelIndex(PartnerDraws):
-    """Draw group partners in constant time per image.
+class Rows(NamedTuple):
+    """Rows of different lengths, one behind the other.
+
+    Attributes:
+        starts (np.ndarray): int ``(R + 1, )``, where each row starts.
+        values (np.ndarray): int, all rows.
+    """
+    starts: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> 'Rows':
+        """Rows from lists."""
+        starts = np.cumsum([0, *map(len, rows)])
+        values = np.fromiter((value for row in rows for value in row),
+                             np.int64, int(starts[-1]))
+        return cls(starts, values)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Length of every row, int64 ``(R, )``."""
+        return np.diff(self.starts).astype(np.int64)
+
+    def row(self, i: int) -> np.ndarray:
+        """Values of one row, not copied."""
+        return self.values[self.starts[i]:self.starts[i + 1]]
+
+
+class LabelIndex:
+    """Draw group partners by label set and by class.
 
     Every draw is a counter-based random number of (seed, epoch, key of the
     anchor, slot): it does not depend on the batch, the rank or on which
-    other anchors are asked for. What a draw costs depends on the size of
-    the group and the labels of its images, not on the number of images.
-
-    An image takes 8 bytes and a pair of image and class 4 more, below 2^31
-    of them; a distinct label set takes 8, and 2 for each of its classes.
+    other anchors are asked for.
 
     Args:
         labels (Sequence[Sequence[int]]): 0-based class ids of every image;
             an image may have none.
-        num_classes (int): Number of classes ``C``.
-        keys (np.ndarray, optional): uint64 ``(N, )``, what a draw depends on
-            besides seed and epoch. Defaults to the position in ``labels``.
+        num_classes (int, optional): Number of classes ``C``. Defaults to the
+            largest id plus one.
+
+    Attributes:
+        num_images, num_classes (int): ``N`` and ``C``.
+        set_of (np.ndarray): int ``(N, )``, label set of every image. Sets
+            are numbered by length, then by class ids.
+        set_classes (Rows): Class ids of every label set, ascending.
+        set_images (Rows): Images of every label set, ascending.
+        class_images (Rows): Images of every class, ascending.
 
     Raises:
         InputError: A class id outside ``[0, C)``, or no image at all.
     """
 
-    # folder and fingerprint of a mapped index
-    _source: Optional[Tuple[str, str]] = None
+    num_images: int
+    num_classes: int
+    set_of: np.ndarray
+    set_classes: Rows
+    set_images: Rows
+    class_images: Rows
 
     def __init__(self,
                  labels: Sequence[Sequence[int]],
-                 num_classes: int,
-                 keys: Optional[np.ndarray] = None) -> None:
-        self._build(*flatten_labels(labels), num_classes, keys)
-
-    @classmethod
-    def from_arrays(cls,
-                    lengths: np.ndarray,
-                    classes: np.ndarray,
-                    num_classes: int,
-                    keys: Optional[np.ndarray] = None) -> 'LabelIndex':
-        """The same from flat arrays, for lists of many millions.
-
-        Args:
-            lengths (np.ndarray): int ``(N, )``, class ids of every image.
-            classes (np.ndarray): int, the class ids one behind the other.
-            num_classes, keys: As for the class.
-
-        Returns:
-            LabelIndex: As made from the lists.
-
-        Raises:
-            InputError: As by the class; lengths and class ids do not fit.
-        """
-        lengths = np.asarray(lengths).astype(np.int64, copy=False)
-        classes = np.asarray(classes).astype(np.int64, copy=False)
-        if lengths.ndim != 1 or classes.ndim != 1 or (
-                lengths.min(initial=0) < 0 or lengths.sum() != len(classes)):
-            raise InputError('lengths must be counts of class ids that add '
-                             f'up to {classes.size}')
-        index = cls.__new__(cls)
-        index._build(lengths, classes, num_classes, keys)
-        return index
-
-    @classmethod
-    def load(cls,
-             folder: str,
-             mmap: bool = True,
-             fingerprint: Optional[str] = None,
-             verify: bool = True) -> 'LabelIndex':
-        """Open an index that :meth:`save` wrote.
-
-        Args:
-            folder (str): Where it is.
-            mmap (bool): Map the files read-only instead of reading them:
-                processes of a machine share the pages. Defaults to True.
-            fingerprint (str, optional): What :attr:`fingerprint` must be.
-            verify (bool): Read everything once and compare it with the
-                fingerprint. Defaults to True.
-
-        Returns:
-            LabelIndex: Draws as the saved one.
-
-        Raises:
-            InputError: Files missing, damaged, of another version, or of
-                other labels than ``fingerprint``.
-        """
-        header, arrays = load_index(folder, mmap, fingerprint, verify)
-        index = cls.__new__(cls)
-        super(LabelIndex, index).__init__(header['num_images'],
-                                          header['num_classes'], arrays)
-        if mmap:
-            index._source = (folder, header['fingerprint'])
-        return index
-
-    def save(self, folder: str) -> str:
-        """Write the index, whole or not at all, for :meth:`load`.
-
-        Args:
-            folder (str): Created where needed; an index that is there is
-                replaced, and stays readable for who has it open.
-
-        Returns:
-            str: :attr:`fingerprint`.
-
-        Raises:
-            InputError: The folder cannot be written.
-        """
-        return save_index(folder, self.num_images, self.num_classes,
-                          self.arrays)
-
-    def _build(self, lengths: np.ndarray, classes: np.ndarray,
-               num_classes: int, keys: Optional[np.ndarray]) -> None:
-        num_images, num_classes = len(lengths), int(num_classes)
-        if num_images == 0:
+                 num_classes: Optional[int] = None) -> None:
+        if not len(labels):
             raise InputError('the image list is empty: no groups to draw')
-        lengths, classes = tidy_labels(lengths, classes, num_classes)
-        number = smallest_int(num_images + len(classes))
-        everyone = np.arange(num_images, dtype=number)
-        # label set -> images, ascending
-        set_of = label_set_ids(lengths, classes, num_classes)
-        num_sets = int(set_of.max()) + 1
-        set_of = set_of.astype(number)
-        by_set, set_ptr = segments(everyone, set_of, num_sets)
-        # label set -> classes, as its first image has them
-        first = by_set[set_ptr[:-1]]
-        starts = np.cumsum(lengths) - lengths
-        _, flat = ranges(starts[first], lengths[first])
-        set_class_ptr = np.concatenate([[0], np.cumsum(lengths[first])])
-        # class -> images, ascending
-        by_class, class_ptr = segments(
-            np.repeat(everyone, lengths), classes, num_classes)
-        arrays = dict(
-            set_of=set_of,
-            pool=np.concatenate([by_class, by_set]),
-            set_ptr=(set_ptr + len(by_class)).astype(number),
-            set_classes=classes[flat],
-            set_class_ptr=set_class_ptr.astype(number),
-            class_ptr=class_ptr.astype(np.int64))
-        if keys is not None:
-            arrays['keys'] = np.asarray(keys, dtype=np.uint64)
-            assert arrays['keys'].shape == (num_images, ), 'one key per image'
-        super().__init__(num_images, num_classes, arrays)
-
-    def __getstate__(self) -> Dict[str, Any]:
-        """A mapped index travels to a worker as the name of its folder."""
-        if self._source is not None:
-            return dict(source=self._source)
-        return dict(
-            num_images=self.num_images,
-            num_classes=self.num_classes,
-            arrays=self.arrays)
-
-    def __setstate__(self, state: Dict[str, Any]) -> None:
-        if 'source' in state:
-            folder, fingerprint = state['source']
-            self.__dict__ = vars(
-                LabelIndex.load(folder, True, fingerprint, verify=False))
-        else:
-            super().__init__(**state)
-
-    @property
-    def keys(self) -> np.ndarray:
-        """What draws depend on besides seed and epoch, uint64 ``(N, )``."""
-        return self._keys_of(np.arange(self.num_images))
-
-    @property
-    def class_counts(self) -> np.ndarray:
-        """Images of every class, int64 ``(C, )``."""
-        return self._class_counts.copy()
-
-    @property
-    def set_sizes(self) -> np.ndarray:
-        """Images of every distinct label set that occurs, int64."""
-        return np.diff(self._set_ptr).astype(np.int64)
-
-    @property
-    def set_table(self) -> Tuple[np.ndarray, np.ndarray]:
-        """All distinct label sets, in the order of :attr:`set_sizes`.
-
-        int64: how many classes each has, and these one behind the other.
-        """
-        lengths = np.diff(self._set_class_ptr).astype(np.int64)
-        return lengths, self._set_classes.astype(np.int64)
+        sets = label_sets(labels, num_classes)
+        if num_classes is None:
+            num_classes = 1 + max((ids[-1] for ids in sets if ids), default=-1)
+        known = sorted(set(sets), key=lambda ids: (len(ids), ids))
+        number = {ids: i for i, ids in enumerate(known)}
+        set_images: List[List[int]] = [[] for _ in known]
+        class_images: List[List[int]] = [[] for _ in range(num_classes)]
+        for image, ids in enumerate(sets):
+            set_images[number[ids]].append(image)
+            for class_id in ids:
+                class_images[class_id].append(image)
+        self.num_images, self.num_classes = len(sets), num_classes
+        self.set_of = np.array([number[ids] for ids in sets])
+        self.set_classes = Rows.of(known)
+        self.set_images = Rows.of(set_images)
+        self.class_images = Rows.of(class_images)
 
     @property
     def max_group(self) -> int:
         """Largest ``K`` for which some class has ``K`` images."""
-        return int(self._class_counts.max()) if self.num_classes else 0
+        return int(self.class_images.sizes.max(initial=0))
 
-    @property
-    def num_pairs(self) -> int:
-        """Pairs of an image and one of its classes."""
-        return int(self._class_ptr[-1])
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the index, in memory or mapped."""
-        return sum(array.nbytes for array in self.arrays.values())
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of all labels and keys, 32 hexadecimal digits."""
-        return fingerprint_of(self.num_images, self.num_classes, self.arrays)
-
-    def labels_of(self, image: int) -> np.ndarray:
+    def labels_of(self, image: int) -> List[int]:
         """Class ids of an image.
 
         Args:
             image (int): Its position.
 
         Returns:
-            np.ndarray: int64, ascending.
+            list[int]: Ascending.
         """
-        number = int(self._set_of[image])
-        start, end = self._set_class_ptr[number:number + 2]
-        return self._set_classes[start:end].astype(np.int64)
-
-    def _keys_of(self, images: np.ndarray) -> np.ndarray:
-        if 'keys' in self.arrays:
-            return self.arrays['keys'][images]
-        return images.astype(np.uint64)
+        return self.set_classes.row(int(self.set_of[image])).tolist()
 
     def partners(self,
-                 anchors: Sequence[int],
+                 anchors: Union[Sequence[int], np.ndarray],
                  size: int,
                  match: str = 'exact',
                  seed: int = 0,
                  epoch: Union[int, np.ndarray] = 0) -> np.ndarray:
-        """Partners of images of the index.
+        """Partners of images of the index, whose key is their position.
 
         Args:
             anchors (Sequence[int]): Image positions, ``(n, )``.
@@ -255,28 +137,23 @@ class LabelIndex(PartnerDraws):
 
         Returns:
             np.ndarray: int64 ``(n, size)``; never the anchor, distinct while
-            the pool has enough images, then repeated in the same order.
+            the pool has enough images, then repeated: in the same order, or
+            drawn again by ``'each'``.
+
+        Raises:
+            InputError: Another ``match``, or an index of a single image.
         """
-        anchors = np.asarray(anchors, dtype=np.int64).reshape(-1)
-        assert anchors.size == 0 or (
-            0 <= anchors.min() and anchors.max() < self.num_images), \
+        where = np.asarray(anchors, dtype=np.int64).reshape(-1)
+        assert ((where >= 0) & (where < self.num_images)).all(), \
             'anchors are positions in the index'
-        set_ids = self._set_of[anchors]
-
-        def classes_of(rows: np.ndarray) -> Classes:
-            sets = set_ids[rows]
-            starts = self._set_class_ptr[sets]
-            owner, flat = ranges(starts,
-                                 self._set_class_ptr[sets + 1] - starts)
-            return self._set_classes[flat], owner
-
-        return self._draw(classes_of, set_ids, self._keys_of(anchors), anchors,
-                          size, match, seed, epoch)
+        set_ids = self.set_of[where].tolist()
+        own = [self.set_classes.row(i).tolist() for i in set_ids]
+        return self._draw(own, set_ids, where, where, size, match, seed, epoch)
 
     def query(self,
               labels: Sequence[Sequence[int]],
               keys: np.ndarray,
-              exclude: np.ndarray,
+              exclude: Union[Sequence[int], np.ndarray],
               size: int,
               match: str = 'any',
               seed: int = 0,
@@ -286,39 +163,156 @@ class LabelIndex(PartnerDraws):
         Args:
             labels (Sequence[Sequence[int]]): Class ids of ``n`` anchors.
             keys (np.ndarray): uint64 ``(n, )``.
-            exclude (np.ndarray): int64 ``(n, )``, position of the anchor in
-                the index, -1 if it is not there.
+            exclude (Sequence[int]): ``(n, )``, position of the anchor in the
+                index, -1 if it is not there.
             size, match, seed, epoch: As in :meth:`partners`.
 
         Returns:
             np.ndarray: int64 ``(n, size)`` positions in the index.
+
+        Raises:
+            InputError: As by :meth:`partners`, or a class id that the index
+                does not know.
         """
-        exclude = np.asarray(exclude, dtype=np.int64).reshape(-1)
-        keys = np.asarray(keys, dtype=np.uint64).reshape(-1)
         assert len(labels) == len(keys) == len(exclude), 'lengths differ'
-        if len(labels) == 0:
-            return np.zeros((0, size), np.int64)
-        lengths, classes = tidy_labels(*flatten_labels(labels),
-                                       self.num_classes)
-        set_ids = np.full(len(keys), -1, np.int64)
-        if match == 'exact':
-            set_ids = self._find_sets(lengths, classes)
-        starts = np.cumsum(lengths) - lengths
+        own = label_sets(labels, self.num_classes)
+        set_ids = [self._set_numbers.get(ids, -1) for ids in own]
+        return self._draw(own, set_ids, keys, np.asarray(exclude, np.int64),
+                          size, match, seed, epoch)
 
-        def classes_of(rows: np.ndarray) -> Classes:
-            owner, flat = ranges(starts[rows], lengths[rows])
-            return classes[flat], owner
+    @cached_property
+    def _set_numbers(self) -> Dict[Tuple[int, ...], int]:
+        rows = range(len(self.set_classes.starts) - 1)
+        return {tuple(self.set_classes.row(i).tolist()): i for i in rows}
 
-        return self._draw(classes_of, set_ids, keys, exclude, size, match,
-                          seed, epoch)
+    def _draw(self, own: Sequence[Sequence[int]], set_ids: Sequence[int],
+              keys: np.ndarray, exclude: np.ndarray, size: int, match: str,
+              seed: int, epoch: Union[int, np.ndarray]) -> np.ndarray:
+        if match not in MATCHES:
+            raise InputError(f'match={match!r} is not one of {MATCHES}')
+        drawn = np.zeros((len(own), max(size, 0)), np.int64)
+        if drawn.size and self.num_images == 1 and (exclude >= 0).any():
+            raise InputError('a group needs at least 2 images, the list '
+                             'has 1: use group_size=1')
+        bits = _random_bits(keys, drawn.shape[1], seed, epoch).tolist()
+        for i, anchor in enumerate(exclude.tolist()):
+            pools = self._pools(own[i], set_ids[i], anchor >= 0, match,
+                                bits[i][-1])
+            drawn[i] = _draw_group(pools, anchor, bits[i][:-1],
+                                   match == 'each')
+        return drawn
 
-    def _find_sets(self, lengths: np.ndarray,
-                   classes: np.ndarray) -> np.ndarray:
-        """Numbers of label sets, -1 for those that the index has not."""
-        known, table = self.set_table
-        ids = label_set_ids(
-            np.concatenate([known, lengths]), np.concatenate([table, classes]),
-            self.num_classes)
-        number = np.full(ids.max() + 1, -1, dtype=np.int64)
-        number[ids[:len(known)]] = np.arange(len(known))
-        return number[ids[len(known):]]
+    def _pools(self, own: Sequence[int], set_id: int, inside: bool, match: str,
+               number: int) -> List[Pool]:
+        """Ascending positions from which the slots draw in turn."""
+        if match == 'exact' and own and set_id >= 0:
+            same = self.set_images.row(set_id)
+            if len(same) > inside:
+                return [same]
+        if match != 'none':
+            rows = (self.class_images.row(class_id) for class_id in own)
+            usable: List[Pool] = [row for row in rows if len(row) > inside]
+            if usable:
+                # one class for the whole group, or the first of the turns
+                first = number * len(usable) >> 32
+                if match == 'each':
+                    return usable[first:] + usable[:first]
+                return [usable[first]]
+        return [range(self.num_images)]
+
+
+def label_sets(labels: Sequence[Sequence[int]],
+               num_classes: Optional[int]) -> List[Tuple[int, ...]]:
+    """Ascending class ids of every image, none twice.
+
+    Args:
+        labels (Sequence[Sequence[int]]): Class ids of every image.
+        num_classes (int, optional): Number of classes ``C``, any if None.
+
+    Returns:
+        list[tuple[int, ...]]: One tuple an image.
+
+    Raises:
+        InputError: A class id outside ``[0, C)``.
+    """
+    sets = [tuple(sorted({int(c) for c in ids})) for ids in labels]
+    for image, ids in enumerate(sets):
+        if ids and (ids[0] < 0
+                    or num_classes is not None and ids[-1] >= num_classes):
+            wrong = ids[0] if ids[0] < 0 else ids[-1]
+            last = '' if num_classes is None else num_classes - 1
+            raise InputError(f'image {image} has class id {wrong}, '
+                             f'outside 0..{last}')
+    return sets
+
+
+def _draw_group(pools: Sequence[Pool], anchor: int, bits: List[int],
+                again: bool) -> List[int]:
+    """Draw one image for each number; the pools take turns.
+
+    Args:
+        pools (Sequence[Pool]): Ascending images; each has one besides
+            the anchor.
+        anchor (int): Image that is never drawn, -1 for none.
+        bits (list[int]): A random 32-bit number for each slot.
+        again (bool): Draw again from a pool that is used up, instead of
+            repeating the images in their order.
+    """
+    drawn: List[int] = []
+    taken: List[List[int]] = [[] for _ in pools]  # places, ascending
+
+    def take(image: int) -> None:
+        for pool, places in zip(pools, taken):
+            place = bisect_left(pool, image)
+            if place < len(pool) and pool[place] == image and (place
+                                                               not in places):
+                insort(places, place)
+
+    take(anchor)
+    own_places = [list(places) for places in taken]
+    for slot, number in enumerate(bits):
+        turn = slot % len(pools)
+        pool, places = pools[turn], taken[turn]
+        if len(places) == len(pool):  # used up
+            if not again:
+                drawn.append(drawn[slot % len(set(drawn))])
+                continue
+            places = own_places[turn]
+        # uniform over what is left: step over the places that are taken
+        where = number * (len(pool) - len(places)) >> 32
+        for place in places:
+            where += where >= place
+        drawn.append(int(pool[where]))
+        take(drawn[-1])
+    return drawn
+
+
+def splitmix64(state: np.ndarray) -> np.ndarray:
+    """Finaliser of SplitMix64 (Steele et al., OOPSLA 2014).
+
+    Args:
+        state (np.ndarray): Any shape, uint64.
+
+    Returns:
+        np.ndarray: Well mixed uint64 of the same shape.
+    """
+    # arrays wrap around silently, scalars would warn
+    z = np.atleast_1d(state) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def _random_bits(keys: np.ndarray, size: int, seed: int,
+                 epoch: Union[int, np.ndarray]) -> np.ndarray:
+    """32 random bits for each slot and, last, for the choice of a class.
+
+    Returns:
+        np.ndarray: uint64 ``(n, size + 1)``.
+    """
+    state = splitmix64(np.asarray(epoch, np.int64).astype(np.uint64))
+    seed_bits = np.array([seed % (1 << 64)], np.uint64)
+    state = splitmix64(state ^ splitmix64(seed_bits))
+    state = splitmix64(state ^ splitmix64(np.asarray(keys).astype(np.uint64)))
+    slots = np.array([*range(size), _CLASS_SLOT], np.uint64)
+    return splitmix64(state[:, None] ^ splitmix64(slots)) >> np.uint64(32)

@@ -1,12 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import os
 import os.path as osp
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, List, Optional
 
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from ..registry import DATASETS
+from ..structures.folders import missing_files
 from ..structures.image_list import read_image_list
 from ..structures.manifest import MANIFEST, Manifest
 from ..utils.errors import InputError
@@ -95,23 +95,10 @@ class PseudoLabelDataset(BaseDataset):
         if self.check_files:
             for key, what in (('img_path', 'image'), ('seg_map_path',
                                                       'label image')):
-                self._check_files([info[key] for info in data_list], what)
+                paths = [info[key] for info in data_list]
+                missing = missing_files(paths)
+                if missing:
+                    raise InputError(
+                        f'{paths[missing[0]]}: no such {what} ({len(missing)} '
+                        f'of {len(paths)} in {self.ann_file} are missing)')
         return data_list
-
-    def _check_files(self, paths: List[str], what: str) -> None:
-        listed: Dict[str, Set[str]] = {}
-        missing = []
-        for path in paths:
-            folder, name = osp.split(path)
-            if '://' in folder:  # a remote store: no listing
-                return
-            if folder not in listed:
-                is_folder = osp.isdir(folder or '.')
-                listed[folder] = set(
-                    os.listdir(folder or '.') if is_folder else ())
-            if name not in listed[folder]:
-                missing.append(path)
-        if missing:
-            raise InputError(f'{missing[0]}: no such {what} ({len(missing)} '
-                             f'of {len(paths)} in {self.ann_file} are '
-                             'missing)')

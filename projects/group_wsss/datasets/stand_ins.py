@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Who takes the place of an image that cannot be read."""
+"""Replacements for an image that cannot be read."""
 import hashlib
 import heapq
 from typing import Any, List, Tuple

@@ -3,28 +3,30 @@
 import io
 import json
 import logging
+import os
+import os.path as osp
 from pathlib import Path
-from typing import Union
+from typing import Any, Dict, List, Union
 
 import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 
 from ..registry import DATASETS
+from ..structures.folders import missing_files
 from ..structures.label_image import voc_palette
 from ..utils.errors import InputError
-from ..utils.files import SameFolder, atomic_write
+from ..utils.files import SameFolder, atomic_write, read_json
 from ..utils.progress import Progress
 from .image_level import ImageLevelDataset
 from .toy_render import NUM_CLASSES, render
 
 TOY_CLASSES = ('ring', 'cross', 'wedge', 'checker', 'dots', 'bars')
 
-# raised whenever the same settings give other pictures
+# raised whenever the same settings give other images
 _VERSION = 1
 _DONE = 'toy.json'
 _BEGUN = 'toy.unfinished.json'
-_SPLITS = ('train', 'val')
 
 
 def generate_toy(root: Union[str, Path],
@@ -51,7 +53,7 @@ def generate_toy(root: Union[str, Path],
         num_train (int): Images to train on. Defaults to 480.
         num_val (int): Images to validate on. Defaults to 120.
         size (int): Side in pixels, 32 to 1024. Defaults to 96.
-        seed (int): Other seeds give other pictures. Defaults to 0.
+        seed (int): Other seeds give other images. Defaults to 0.
         verbose (bool): Tell how far it is. Defaults to False.
 
     Returns:
@@ -61,58 +63,62 @@ def generate_toy(root: Union[str, Path],
         InputError: Settings out of range, a folder with something else or
             with a toy set made otherwise, an unwritable folder.
     """
-    for name, value, low, high in (('num_train', num_train, 1,
-                                    99999), ('num_val', num_val, 1, 99999),
-                                   ('size', size, 32, 1024), ('seed', seed, 0,
-                                                              2**63)):
-        if not low <= value <= high:
-            raise InputError(f'{name}={value} is outside {low}..{high}')
-    root = Path(root)
+    root = str(root)
+    limits = dict(
+        num_train=(1, 99999),
+        num_val=(1, 99999),
+        size=(32, 1024),
+        seed=(0, 2**63))
     settings = dict(
         version=_VERSION,
         num_train=num_train,
         num_val=num_val,
         size=size,
         seed=seed)
-    names = {
-        split: [f'{split}_{i:05d}' for i in range(count)]
-        for split, count in zip(_SPLITS, (num_train, num_val))
-    }
+    for name, (low, high) in limits.items():
+        if not low <= settings[name] <= high:
+            raise InputError(f'{name}={settings[name]} is outside '
+                             f'{low}..{high}')
+    names = dict(
+        train=[f'train_{i:05d}' for i in range(num_train)],
+        val=[f'val_{i:05d}' for i in range(num_val)])
     if _is_finished(root, settings, names):
         return False
-    atomic_write(root / _BEGUN, json.dumps(settings).encode())
-    place = SameFolder(str(root))
-    total = num_train + num_val
+    _write(root, _BEGUN, json.dumps(settings))
+    place = SameFolder(root)
     progress = Progress('toy set') if verbose else None
-    for split_id, split in enumerate(_SPLITS):
-        ids, tags = '', ''
-        for i, name in enumerate(names[split]):
+    for split_id, (split, img_ids) in enumerate(names.items()):
+        tags = ''
+        for i, name in enumerate(img_ids):
             place.check()
             labels = _write_pair(root, name, size, (seed, split_id, i))
-            ids += f'{name}\n'
             tags += f'{name} {" ".join(map(str, labels))}\n'
             if progress is not None:
-                progress(i + 1 + split_id * num_train, total)
-        atomic_write(root / 'ImageSets' / f'{split}.txt', ids.encode())
-        atomic_write(root / 'ImageSets' / f'{split}_cls.txt', tags.encode())
+                progress(i + 1 + split_id * num_train, num_train + num_val)
+        _write(root, f'ImageSets/{split}.txt', '\n'.join(img_ids) + '\n')
+        _write(root, f'ImageSets/{split}_cls.txt', tags)
     place.check()
     content = dict(settings, classes=TOY_CLASSES)
-    atomic_write(root / _DONE, (json.dumps(content, indent=1) + '\n').encode())
-    (root / _BEGUN).unlink(missing_ok=True)
+    _write(root, _DONE, json.dumps(content, indent=1) + '\n')
+    Path(root, _BEGUN).unlink(missing_ok=True)
     return True
 
 
-def _is_finished(root: Path, settings: dict, names: dict) -> bool:
-    """Whether nothing is left to do; refuses folders of another kind."""
+def _write(root: str, name: str, content: Union[str, bytes]) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    atomic_write(osp.join(root, name), data)
+
+
+def _is_finished(root: str, settings: dict, names: Dict[str,
+                                                        List[str]]) -> bool:
+    """Tell if nothing is left to do; refuse folders of another kind."""
     try:
-        entries = {entry.name for entry in root.iterdir()}
+        entries = set(os.listdir(root))
     except FileNotFoundError:
         return False
     except OSError as error:
         raise InputError(f'{root}: cannot be used: '
                          f'{error.strerror or error}') from None
-    if not entries:
-        return False
     if _DONE not in entries:
         # hidden part files alone are the trace of a stop at the first write
         if _BEGUN not in entries and any(not name.startswith('.')
@@ -121,44 +127,39 @@ def _is_finished(root: Path, settings: dict, names: dict) -> bool:
                              'another folder')
         return False
     try:
-        found = json.loads((root / _DONE).read_text())
+        found = read_json(osp.join(root, _DONE))
         found.pop('classes', None)
-    except (OSError, ValueError, AttributeError):
+    except (InputError, OSError, AttributeError):
         found = None
     if found != settings:
         raise InputError(f'{root}: holds a toy set made with other settings: '
                          'give another folder or remove it')
-    files = [
-        root / 'ImageSets' / f'{split}{kind}.txt' for split in _SPLITS
-        for kind in ('', '_cls')
-    ]
-    for folder, suffix in (('JPEGImages', '.jpg'), ('SegmentationClass',
-                                                    '.png')):
-        files += [
-            root / folder / (name + suffix) for split in _SPLITS
-            for name in names[split]
-        ]
-    lost = [path for path in files if not path.is_file()]
+    files = []
+    for split, img_ids in names.items():
+        files += [f'ImageSets/{split}.txt', f'ImageSets/{split}_cls.txt']
+        files += [f'JPEGImages/{name}.jpg' for name in img_ids]
+        files += [f'SegmentationClass/{name}.png' for name in img_ids]
+    lost = missing_files(osp.join(root, name) for name in files)
     if lost:
         print_log(
-            f'{lost[0]}: gone ({len(lost)} files); the toy set is made again',
+            f'{osp.join(root, files[lost[0]])}: gone ({len(lost)} files); the '
+            'toy set is made again',
             logger='current',
             level=logging.WARNING)
     return not lost
 
 
-def _write_pair(root: Path, name: str, size: int, key: tuple) -> list:
+def _write_pair(root: str, name: str, size: int, key: tuple) -> List[int]:
     """Write image and mask, return the class ids."""
     rng = np.random.default_rng(key)
     image, mask = render(rng, size, first=key[-1] % NUM_CLASSES)
-    photo = io.BytesIO()
-    Image.fromarray(image).save(photo, 'JPEG', quality=95, subsampling=0)
+    jpeg, png = io.BytesIO(), io.BytesIO()
+    Image.fromarray(image).save(jpeg, 'JPEG', quality=95, subsampling=0)
     label = Image.fromarray(mask)
     label.putpalette(voc_palette().tobytes())
-    index = io.BytesIO()
-    label.save(index, 'PNG')
-    atomic_write(root / 'JPEGImages' / f'{name}.jpg', photo.getvalue())
-    atomic_write(root / 'SegmentationClass' / f'{name}.png', index.getvalue())
+    label.save(png, 'PNG')
+    _write(root, f'JPEGImages/{name}.jpg', jpeg.getvalue())
+    _write(root, f'SegmentationClass/{name}.png', png.getvalue())
     return [int(value) - 1 for value in np.unique(mask) if value]
 
 
@@ -176,5 +177,5 @@ class ToyImageLevel(ImageLevelDataset):
 
     def __init__(self,
                  ann_file: str = 'ImageSets/train_cls.txt',
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(ann_file=ann_file, **kwargs)

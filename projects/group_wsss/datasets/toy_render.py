@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Pictures of the toy set: creatures with a telling head on a body."""
+"""Images of the toy set: creatures with a telling head on a body."""
 import colorsys
 from typing import List, NamedTuple, Optional, Tuple
 
@@ -19,7 +19,7 @@ _TRIES = 30
 
 
 class Creature(NamedTuple):
-    """Where one object lies; arrays are ``(S, S)``."""
+    """Place and outline of one object; arrays are ``(S, S)``."""
     class_id: int
     body: np.ndarray  # signed distance in pixels, negative inside
     head: np.ndarray
@@ -156,7 +156,7 @@ def _head_pattern(class_id: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 def paint_creature(rng: np.random.Generator, image: np.ndarray,
                    thing: Creature, hue_shift: float, x: np.ndarray,
                    y: np.ndarray) -> np.ndarray:
-    """Lay a creature over the picture.
+    """Lay a creature over the image.
 
     The body's hue and the direction of its texture tell the class only
     across many images; the mark and colour of the head tell it at once.
@@ -214,12 +214,12 @@ def _classes_of_image(rng: np.random.Generator, first: int) -> List[int]:
 
 def render(rng: np.random.Generator, size: int,
            first: int) -> Tuple[np.ndarray, np.ndarray]:
-    """One picture with its mask.
+    """Render one image with its mask.
 
     Args:
         rng (np.random.Generator): Source of all variation.
         size (int): Side ``S`` in pixels.
-        first (int): Class that is certainly in the picture.
+        first (int): Class that is certainly in the image.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: RGB uint8 ``(S, S, 3)`` and mask
@@ -253,7 +253,7 @@ def _place(rng: np.random.Generator, size: int, class_id: int, scale: float,
     for _ in range(_TRIES):
         thing = shape_creature(rng, size, class_id, scale, x, y, None)
         head = thing.head < 0
-        # the whole head is in the picture
+        # the whole head is in the image
         if (head[0].any() or head[-1].any() or head[:, 0].any()
                 or head[:, -1].any() or not head.any()):
             continue

@@ -65,6 +65,7 @@ class ScoreAccumulator:
         """Merge what is in memory into the files and forget it."""
         for img_id in list(self._maps):
             score_map = self._get(img_id)
+            assert score_map is not None
             path = output_path(self.folder, img_id, '.npz')
             check_inside(osp.dirname(path), osp.dirname(self.folder))
             if osp.exists(path):
@@ -140,16 +141,15 @@ def merged_maps(out_dir: str, ids: List[str]) -> Iterator[ScoreMap]:
     for img_id in ids:
         merged = _merge(strong, img_id)
         spare = _merge(weak, img_id)
-        if merged is None:
-            yield spare
-            continue
-        if spare is not None:
+        if merged is not None and spare is not None:
             missing = ~np.isin(spare.class_ids, merged.class_ids)
             if missing.any():
                 merged = merged.merge_max(
                     ScoreMap(img_id, spare.ori_shape, spare.class_ids[missing],
                              spare.maps[missing]))
-        yield merged
+        merged = merged or spare
+        if merged is not None:
+            yield merged
 
 
 def _merge(folders: List[str], img_id: str) -> Optional[ScoreMap]:

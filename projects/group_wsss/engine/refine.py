@@ -26,7 +26,7 @@ CHUNK = 8
 
 
 class RefineJob(NamedTuple):
-    """What every process has to know.
+    """Job that every process is given.
 
     Args:
         scores_dir (str): Folder of ``<img_id>.npz``.
@@ -55,7 +55,7 @@ class RefineJob(NamedTuple):
     on_non_finite: str = 'error'
 
     def image_path(self, img_id: str) -> str:
-        """Where an image is.
+        """Path of an image.
 
         Args:
             img_id (str): Its id.
@@ -66,12 +66,13 @@ class RefineJob(NamedTuple):
         Raises:
             InputError: It is not in ``image_paths``.
         """
+        folder = self.image_dir or ''
         if self.image_paths is None:
-            return output_path(self.image_dir, img_id, self.image_suffix)
+            return output_path(folder, img_id, self.image_suffix)
         if img_id not in self.image_paths:
             raise InputError(f'{img_id}: has scores, but is not in the list '
                              'of images')
-        return osp.join(self.image_dir, self.image_paths[img_id])
+        return osp.join(folder, self.image_paths[img_id])
 
 
 # this process's dump: building a refiner may mean loading a network

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What the hooks share."""
+"""Helpers shared by the hooks."""
 import os.path as osp
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -17,9 +17,10 @@ from ..utils.versions import sha256_of
 
 def unwrap_model(model: nn.Module) -> nn.Module:
     """The model inside DistributedDataParallel and its like."""
-    while is_model_wrapper(model):
-        model = model.module
-    return model
+    inner: Any = model
+    while is_model_wrapper(inner):
+        inner = inner.module
+    return inner
 
 
 def walk_datasets(dataset: Any) -> Iterator[Any]:
@@ -97,6 +98,16 @@ def batches_done(runner: Runner) -> int:
     return runner.iter - runner.epoch * (loop.max_iters // loop.max_epochs)
 
 
+def is_resumed(runner: Runner) -> bool:
+    """Tell whether a run goes on where an earlier one stopped.
+
+    Args:
+        runner (Runner): Its config says ``resume=True``, as ``--resume`` of
+            all tools sets it.
+    """
+    return bool(runner.cfg.get('resume', False))
+
+
 def trained_checkpoint(runner: Runner) -> Optional[str]:
     """The checkpoint that holds the weights after training, if any does.
 
@@ -112,7 +123,7 @@ def trained_checkpoint(runner: Runner) -> Optional[str]:
             continue
         step = runner.epoch if hook.by_epoch else runner.iter
         path = getattr(hook, 'last_ckpt', None)
-        if path is None and runner._resume:  # nothing was left to train
+        if path is None and is_resumed(runner):  # nothing was left to train
             path = find_latest_checkpoint(runner.work_dir)
         if path and osp.basename(path) == hook.filename_tmpl.format(step):
             return path

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""How good class maps and label images are."""
+"""Quality of class maps and label images."""
 from ..structures.folders import find_ids, read_id_list
 from .boundary_iou import boundary_band, boundary_counts
 from .class_names import class_names, dump_classes, open_dump

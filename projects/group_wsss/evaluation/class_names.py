@@ -3,8 +3,8 @@
 from typing import Optional, Tuple
 
 from ..structures.dump import Dump
-from ..structures.folders import read_lines
 from ..structures.manifest import MANIFEST, MAX_CLASSES, Manifest
+from ..structures.text_files import read_text
 from ..utils.errors import InputError
 
 
@@ -28,7 +28,7 @@ def class_names(spec: str) -> Tuple[str, ...]:
     if spec.isdigit():
         names = tuple(f'class {i}' for i in range(1, int(spec) + 1))
     else:
-        names = tuple(line.strip() for line in read_lines(spec)
+        names = tuple(line.strip() for line in read_text(spec).splitlines()
                       if line.strip())
         if names[:1] == ('background', ):
             names = names[1:]

@@ -86,7 +86,7 @@ def class_scores(confusion: np.ndarray,
 
 
 class SweepCounts(NamedTuple):
-    """What one image tells about every threshold, in a few small arrays.
+    """Counts of one image for every threshold, in a few small arrays.
 
     ``T`` thresholds cut the scores into ``T + 1`` bins; bin ``k`` holds the
     pixels that are foreground at the first ``k`` thresholds only.

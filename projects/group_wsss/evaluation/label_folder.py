@@ -1,8 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Compare a folder of label PNGs with a folder of masks."""
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from functools import partial
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
 
@@ -12,6 +9,7 @@ from ..structures.dump import label_ids
 from ..structures.folders import find_ids, require_files
 from ..utils.errors import InputError
 from ..utils.files import output_path
+from ..utils.pool import Pool, no_progress
 from .confusion import class_scores, confusion_matrix, mean_known
 from .masks import read_mask
 
@@ -39,14 +37,13 @@ def _count(ids: Sequence[str], pred_dir: str, mask_dir: str,
 
 
 def evaluate_folder(
-    pred_dir: str,
-    mask_dir: str,
-    classes: Optional[Sequence[str]] = None,
-    num_classes: Optional[int] = None,
-    ids: Optional[Sequence[str]] = None,
-    nproc: int = 1,
-    progress: Callable[[int, int],
-                       None] = lambda i, n: None) -> Dict[str, Any]:
+        pred_dir: str,
+        mask_dir: str,
+        classes: Optional[Sequence[str]] = None,
+        num_classes: Optional[int] = None,
+        ids: Optional[Sequence[str]] = None,
+        nproc: int = 1,
+        progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
     """IoU of label PNGs against masks.
 
     What a *predicted* 255 (unknown) counts as decides the figure, so three
@@ -87,7 +84,6 @@ def evaluate_folder(
         InputError: Missing predictions or masks (with their number), an
             unreadable or misfitting file (named).
     """
-    assert nproc >= 1, f'nproc must be positive, got {nproc}'
     if classes is None:
         assert num_classes is not None, 'give classes or num_classes'
         classes = [f'class {i}' for i in range(1, num_classes + 1)]
@@ -102,25 +98,12 @@ def evaluate_folder(
     require_files(ids, mask_dir, '.png', 'mask')
     count = partial(
         _count, pred_dir=pred_dir, mask_dir=mask_dir, num_classes=len(names))
-    chunks = [ids[i:i + _CHUNK] for i in range(0, len(ids), _CHUNK)]
-    done = 0
     confusion = np.zeros((len(names), len(names) + 1), dtype=np.int64)
     images = np.zeros(len(names), dtype=np.int64)
-    with ExitStack() as stack:
-        run: Callable = map
-        if nproc > 1:
-            # forking after torch has started threads can hang
-            context = multiprocessing.get_context('spawn')
-            pool = stack.enter_context(
-                ProcessPoolExecutor(nproc, mp_context=context))
-            # none is begun that nobody waits for
-            stack.callback(pool.shutdown, cancel_futures=True)
-            run = pool.map
-        for chunk, (own, counted) in zip(chunks, run(count, chunks)):
+    with Pool(nproc) as pool:
+        for own, counted in pool.map_chunks(count, ids, progress, _CHUNK):
             confusion += own
             images += counted
-            done += len(chunk)
-            progress(done, len(ids))
     return _summary(confusion, images, names, len(ids), spare)
 
 

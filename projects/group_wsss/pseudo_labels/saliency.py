@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What the saliency labeler and the saliency refiner share."""
+"""Reading of saliency maps, for the labeler and the refiner."""
 import numpy as np
 
 from ..structures.label_image import open_image

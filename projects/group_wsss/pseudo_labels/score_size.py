@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""How much disk score maps will take, before they do."""
+"""Forecast of the disk space that score maps will take."""
 import os.path as osp
 import shutil
 from typing import List, Optional, Sequence

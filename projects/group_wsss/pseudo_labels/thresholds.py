@@ -14,7 +14,7 @@ IMAGE_WEIGHT = 2**24
 
 
 def score_histogram(score_map: ScoreMap) -> np.ndarray:
-    """How often the strongest class of a cell has which score.
+    """Histogram of the strongest score of each cell.
 
     Args:
         score_map (ScoreMap): Of any size; it is not resized.
@@ -100,6 +100,7 @@ class ThresholdRule:
         Returns:
             float: ``bg_threshold`` from now on.
         """
+        assert self.rule is not None, 'the threshold is a number already'
         self.bg_threshold = THRESHOLDS[self.rule](histogram)
         return self.bg_threshold
 

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What lies on disk between the stages."""
+"""Files between the stages: lists, score maps, label images, dumps."""
 from .dump import Dump
 from .dump_writer import DumpWriter
 from .image_list import (ImageList, ImageRecord, read_image_list,

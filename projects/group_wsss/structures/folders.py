@@ -2,10 +2,11 @@
 """Image ids of folders and of plain lists."""
 import os
 import os.path as osp
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Sequence, Set
 
 from ..utils.errors import InputError
 from ..utils.files import check_image_id, output_path
+from .text_files import read_text
 
 
 def find_ids(folder: str, suffix: str = '.png') -> List[str]:
@@ -69,19 +70,36 @@ def require_files(ids: Sequence[str], folder: str, suffix: str,
                          f'have no {what}: {names}')
 
 
-def read_lines(path: str) -> Tuple[str, ...]:
-    """Read the lines of a text file in UTF-8, without their ends.
+def missing_files(paths: Iterable[str]) -> List[int]:
+    """Find the files that are not there, by one listing per folder.
+
+    Args:
+        paths (Iterable[str]): Files; those of a remote store (``://``) are
+            taken to be there.
+
+    Returns:
+        list[int]: Positions in ``paths``.
 
     Raises:
-        InputError: It cannot be read, or is no such text.
+        InputError: A folder cannot be listed.
     """
-    try:
-        with open(path, encoding='utf-8-sig') as file:
-            return tuple(file.read().splitlines())
-    except UnicodeDecodeError:
-        raise InputError(f'{path}: not a text file in UTF-8') from None
-    except OSError as error:
-        raise InputError(f'{path}: {error.strerror or error}') from None
+    listed: Dict[str, Set[str]] = {}
+    missing = []
+    for place, path in enumerate(paths):
+        if '://' in path:
+            continue
+        folder, name = osp.split(path)
+        if folder not in listed:
+            try:
+                listed[folder] = set(os.listdir(folder or '.'))
+            except (FileNotFoundError, NotADirectoryError):
+                listed[folder] = set()
+            except OSError as error:
+                raise InputError(f'{folder}: cannot be listed: '
+                                 f'{error.strerror or error}') from None
+        if name not in listed[folder]:
+            missing.append(place)
+    return missing
 
 
 def read_id_list(path: str, whole_lines: bool = False) -> List[str]:
@@ -100,7 +118,7 @@ def read_id_list(path: str, whole_lines: bool = False) -> List[str]:
             named.
     """
     lines: Dict[str, int] = {}
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         words = [line] if whole_lines and line.strip() else line.split()
         if not words:
             continue

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import (Any, Dict, List, NamedTuple, Optional, Sequence, Tuple,
                     Union)
 
-from mmengine.fileio import get as read_bytes
-
 from ..utils.errors import InputError
 from ..utils.files import atomic_write, why_unsafe
+from .text_files import parse_json, read_text
 
 _NUMBER = re.compile(r'[+-]?[0-9]+')
 # most ids and paths are like this; only others need a closer look
@@ -96,18 +95,7 @@ def read_image_list(path: Union[str, Path],
     if suffix not in ('.txt', '.csv', '.json'):
         raise InputError(f'{path}: unknown list format {suffix!r}: use .txt, '
                          '.csv or .json')
-    try:
-        data = read_bytes(path)
-    except FileNotFoundError:
-        raise InputError(f'{path}: no such image list') from None
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read: '
-                         f'{error.strerror or error}') from error
-    try:
-        text = data.decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        line = data.count(b'\n', 0, error.start) + 1
-        raise InputError(f'{path}:{line}: not UTF-8 text') from None
+    text = read_text(path, 'image list')
     reader = _Reader(path, classes, num_classes)
     records = getattr(reader, f'read_{suffix[1:]}')(text)
     if not records:
@@ -229,14 +217,7 @@ class _Reader:
         ]
 
     def read_json(self, text: str) -> List[ImageRecord]:
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f'{self.path}:{error.lineno}: not JSON: '
-                             f'{error.msg}') from None
-        except (RecursionError, ValueError):
-            raise InputError(f'{self.path}: not a JSON image list: nested '
-                             'too deeply or a number too long') from None
+        content = parse_json(text, self.path)
         if not isinstance(content, dict) or not isinstance(
                 content.get('images'), list):
             raise InputError(f'{self.path}: expected an object with a list '

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What a dump says of itself."""
+"""Manifest: the description that a finished dump carries."""
 import dataclasses
 import os.path as osp
 from typing import Any, Dict, List, Optional

@@ -1,2 +1,2 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What every room may use and nothing of the method."""
+"""Helpers for every room, nothing of the method."""

@@ -1,9 +1,9 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What the command lines in ``tools/`` share."""
+"""Helpers shared by the command lines in ``tools/``."""
 import argparse
 import errno
-import gc
 import logging
+import multiprocessing
 import os
 import os.path as osp
 import re
@@ -106,12 +106,8 @@ def _message(error: BaseException) -> Optional[str]:
 
 def _stop_workers() -> None:
     """End loader workers: at exit each would be waited for five seconds."""
-    if 'torch' not in sys.modules:
-        return
-    from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
-    for item in gc.get_objects():
-        if type(item) is _MultiProcessingDataLoaderIter:
-            item._shutdown_workers()
+    for worker in multiprocessing.active_children():
+        worker.terminate()
 
 
 def _fail(text: str) -> None:
@@ -172,7 +168,7 @@ def run(main: Callable[[], None],
 
 
 def _uses_gloo() -> bool:
-    """Whether this is one of several processes, on CPUs."""
+    """Tell whether this is one of several processes, on CPUs."""
     from torch import distributed as dist
     return (dist.is_available() and dist.is_initialized()
             and dist.get_backend() == 'gloo')
@@ -290,10 +286,30 @@ def check_data(cfg, loaders: Sequence[str]) -> None:
                     f'{path}: no such file or folder ({where}.{key})')
 
 
-def check_checkpoint(path: str) -> None:
-    """Raise InputError unless ``path`` is a file or an address."""
-    if '://' not in path and not osp.isfile(osp.expanduser(path)):
+def check_checkpoint(path: str, cfg=None) -> None:
+    """Refuse a checkpoint that is not there, or that would run code.
+
+    Args:
+        path (str): File or address.
+        cfg (mmengine.Config, optional): The config that will read it. Where
+            it has no ``SafeLoadingHook``, as those of mmseg, the file is read
+            safely here before mmengine reads it. Defaults to None.
+
+    Raises:
+        InputError: See ``group_wsss.utils.checkpoint.load_from_file``.
+    """
+    if '://' in path:
+        return
+    if not osp.isfile(osp.expanduser(path)):
         raise InputError(f'{path}: no such checkpoint')
+    if cfg is None:
+        return
+    hooks = (cfg.get('default_hooks', None) or {}).values()
+    if not any(
+            str((hook or {}).get('type')).endswith('SafeLoadingHook')
+            for hook in (*hooks, *(cfg.get('custom_hooks', None) or ()))):
+        from .checkpoint import load_from_file
+        load_from_file(path)
 
 
 def prepare_work_dir(path: str) -> None:
@@ -309,7 +325,7 @@ def prepare_work_dir(path: str) -> None:
             file.write(b'0')
     except OSError as error:
         raise InputError(f'{path}: cannot be written '
-                         f'({error.strerror})') from error
+                         f'({error.strerror or error})') from error
 
 
 def _plain_batch_norm(node) -> bool:

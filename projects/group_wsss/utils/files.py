@@ -20,7 +20,7 @@ _DRIVE = re.compile(r'^[A-Za-z]:')
 
 
 def why_unsafe(name: str) -> Optional[str]:
-    """Why an id or relative path may not name a file below a folder.
+    """Tell why an id or relative path may not name a file in a folder.
 
     Args:
         name (str): ``/`` separates folders.
@@ -245,7 +245,7 @@ def remove_leftovers(folder: str, rank: Optional[int] = None) -> int:
 
 
 def _alive(pid: int, part: str) -> bool:
-    """Whether the process that owns ``part`` still writes it."""
+    """Tell whether the process that owns ``part`` still writes it."""
     if pid == os.getpid():  # or a dead one: containers reuse process ids
         return part in _OPEN_PARTS
     try:

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Where ``configs/`` and ``tools/`` are: in a checkout, or installed."""
+"""Places of ``configs/`` and ``tools/``, in a checkout or installed."""
 import difflib
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ def find_home(package: Path = _PACKAGE) -> Path:
 
 
 def in_checkout() -> bool:
-    """Whether the package is that of a checkout."""
+    """Tell whether the package is that of a checkout."""
     return (_PACKAGE.parents[1] / 'tools' / 'train.py').is_file()
 
 

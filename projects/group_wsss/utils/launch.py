@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What a tool does differently when it is one of several processes."""
+"""Helpers for a tool that is one of several processes."""
 from typing import Any
 
 from .errors import InputError
@@ -9,7 +9,7 @@ DEFAULT_TIMEOUT = 1800
 
 
 def torch_is_at_least(version: str) -> bool:
-    """Whether the torch that is installed is this one or later.
+    """Tell whether the torch that is installed is this one or later.
 
     Args:
         version (str): As ``'2.2'``.
@@ -20,7 +20,7 @@ def torch_is_at_least(version: str) -> bool:
 
 
 def groups_can_be_left() -> bool:
-    """Whether ``torch.distributed.destroy_process_group`` comes back.
+    """Tell whether ``torch.distributed.destroy_process_group`` comes back.
 
     Gloo of torch 2.1 may wait for its own threads forever, now and then.
     Such a process just ends.
@@ -109,41 +109,20 @@ def check_sync_bn(model: Any) -> None:
 
 
 def build_runner(cfg: Any) -> Any:
-    """The runner that a config asks for.
-
-    ``runner_type`` names it; a config with a ``strategy`` and without
-    ``runner_type`` takes mmengine's ``FlexibleRunner``, all others
-    ``Runner``. Several processes are watched by ``RankWatchHook``,
-    ``NonFiniteHook`` stops at a loss that is NaN, and ``SkippedImagesHook``
-    reports what ``on_corrupt='skip'`` has left out.
+    """Build the runner that a config asks for, as the tools of mmseg do.
 
     Args:
-        cfg (mmengine.Config): The config.
+        cfg (mmengine.Config): ``runner_type`` names it; without one, a
+            config with a ``strategy`` takes mmengine's ``FlexibleRunner``,
+            all others ``Runner``.
 
     Returns:
         mmengine.Runner: The runner.
-
-    Raises:
-        InputError: ``sync_bn`` does not fit the network.
     """
-    from mmengine.dist import get_world_size
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
     if cfg.get('strategy', None):
         cfg.setdefault('runner_type', 'FlexibleRunner')
     if 'runner_type' in cfg:
-        runner = RUNNERS.build(cfg)
-    else:
-        runner = Runner.from_cfg(cfg)
-        if cfg.get('sync_bn', None) is not None:
-            check_sync_bn(runner.model)
-    present = {type(hook).__name__ for hook in runner.hooks}
-    for name in ('NonFiniteHook', 'SkippedImagesHook'):
-        if name not in present:
-            runner.register_hook(dict(type=f'group_wsss.{name}'))
-    if get_world_size() > 1 and 'RankWatchHook' not in present:
-        runner.register_hook(
-            dict(
-                type='group_wsss.RankWatchHook',
-                timeout=.75 * dist_timeout(cfg)))
-    return runner
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""How far a long command is."""
+"""Progress of long commands."""
 import os
 import sys
 import time
@@ -35,7 +35,7 @@ def human_seconds(seconds: float) -> str:
 
 
 def _log_seconds() -> Optional[float]:
-    """What the environment asks for, None without a wish."""
+    """Seconds that the environment asks for, None without a wish."""
     text = os.environ.get(VARIABLE)
     if not text:
         return None

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""A check that the libraries below the package fit together.
+"""Check that the libraries below the package fit together.
 
 Two families of distributions carry the import names ``mmengine``, ``mmcv``,
 ``mmseg`` and ``mmpretrain``: stock OpenMMLab and the maintained forks.
@@ -15,11 +15,11 @@ from packaging.version import InvalidVersion, Version
 
 from ..version import __version__
 
-# import name: (lowest version, first one refused, distributions)
+# import name: (lowest version, first version refused, distributions)
 REQUIRED: Dict[str, Tuple[str, str, Tuple[str, ...]]] = {
     'torch': ('2.1.0', '3', ('torch', )),
     'mmengine':
-    ('0.10.0', '0.12', ('mmengine', 'mmengine-lite', 'onedl-mmengine')),
+    ('0.10.0', '0.12', ('mmengine', 'onedl-mmengine', 'mmengine-lite')),
     'mmcv': ('2.0.0', '2.5', ('mmcv', 'mmcv-lite', 'onedl-mmcv')),
     'mmseg': ('1.2.0', '1.6', ('mmsegmentation', 'onedl-mmsegmentation')),
     'mmpretrain': ('1.2.0', '1.5', ('mmpretrain', 'onedl-mmpretrain')),
@@ -47,14 +47,6 @@ class Installed(NamedTuple):
     version: str
     names: Tuple[str, ...]
     compiled: bool = True
-
-
-def _release(version: str) -> Version:
-    """The release that a version is, or comes before; 0 of what is none."""
-    try:
-        return Version(Version(version).base_version)
-    except InvalidVersion:
-        return Version('0')
 
 
 def find(module: str, names: Tuple[str, ...]) -> Installed:
@@ -91,32 +83,40 @@ def find(module: str, names: Tuple[str, ...]) -> Installed:
 
 
 def find_all() -> Dict[str, Installed]:
-    """Everything in ``REQUIRED`` and NumPy, by import name."""
+    """Find everything in ``REQUIRED`` and NumPy, by import name."""
     names = {name: row[2] for name, row in REQUIRED.items()}
     names['numpy'] = ('numpy', )
     return {name: find(name, value) for name, value in names.items()}
 
 
+def _is_in(version: str, low: str, high: str) -> bool:
+    """Tell whether a version is in [low, high); a candidate is its release."""
+    try:
+        release = Version(version).release
+    except InvalidVersion:
+        return False
+    return Version(low).release <= release < Version(high).release
+
+
 def _mismatches(found: Dict[str, Installed]) -> List[str]:
-    """What does not fit, each as the end of "group_wsss needs"."""
+    """List what does not fit, each as the end of "group_wsss needs"."""
     wrong = []
     for module, (low, high, names) in REQUIRED.items():
         version = found[module].version
         if not version:
             wrong.append(f'{names[0]}>={low},<{high} (not installed)')
-        elif not Version(low) <= _release(version) < Version(high):
+        elif not _is_in(version, low, high):
             wrong.append(f'{names[0]}>={low},<{high} (found {version})')
         if len(found[module].names) > 1:
             wrong.append(f'one of {" and ".join(found[module].names)}, which '
                          'overwrite each other (uninstall them first)')
     torch, numpy = found['torch'].version, found['numpy'].version
-    if torch and _release(torch) < Version('2.3') and _release(
-            numpy) >= Version('2'):
+    if numpy and _is_in(torch, '0', '2.3') and not _is_in(numpy, '0', '2'):
         wrong.append(f'numpy<2 for torch {torch} (found {numpy})')
     mmseg, mmcv = found['mmseg'], found['mmcv']
     if 'mmsegmentation' in mmseg.names and mmcv.version:
         # its import refuses the one, and breaks off without the other
-        if _release(mmcv.version) >= Version('2.2'):
+        if not _is_in(mmcv.version, '0', '2.2'):
             wrong.append(f'mmcv<2.2 for mmsegmentation {mmseg.version} '
                          f'(found {mmcv.version})')
         if not mmcv.compiled:

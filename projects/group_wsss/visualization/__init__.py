@@ -1,13 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Pictures for people: labels, class maps, sheets of both, plots."""
+"""Images for people: labels, class maps, sheets of both, plots."""
 from .contact_sheet import contact_sheet
 from .paint import paint_label, paint_scores
-from .plots import plot_curve, plot_histogram
 
 __all__ = [
     'contact_sheet',
     'paint_label',
     'paint_scores',
-    'plot_curve',
-    'plot_histogram',
 ]

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""A sheet of pictures with headings, captions and a legend."""
+"""A sheet of images with headings, captions and a legend."""
 import os.path as osp
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw, ImageFont
 _PAPER = (250, 250, 248)
 _INK = (32, 32, 36)
 _FAINT = (112, 112, 118)
+_Font = Union[ImageFont.ImageFont, ImageFont.FreeTypeFont]
 
 
-def _font(size: int, bold: bool = False) -> ImageFont.ImageFont:
+def _font(size: int, bold: bool = False) -> _Font:
     """DejaVu Sans, which comes with matplotlib; else Pillow's own."""
     name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
     try:
@@ -22,17 +23,49 @@ def _font(size: int, bold: bool = False) -> ImageFont.ImageFont:
         return ImageFont.load_default()
 
 
-def _width(font: ImageFont.ImageFont, text: str) -> int:
+def _width(font: _Font, text: str) -> int:
     return int(np.ceil(font.getlength(text)))
 
 
 def _fit(image: np.ndarray, side: int) -> Image.Image:
     """Scale into a square; sharp where it is enlarged, smooth otherwise."""
-    picture = Image.fromarray(np.ascontiguousarray(image)).convert('RGB')
-    factor = side / max(picture.size)
-    size = tuple(max(1, round(factor * edge)) for edge in picture.size)
+    tile = Image.fromarray(np.ascontiguousarray(image)).convert('RGB')
+    factor = side / max(tile.size)
+    width, height = (max(1, round(factor * edge)) for edge in tile.size)
     way = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
-    return picture.resize(size, way)
+    return tile.resize((width, height), way)
+
+
+def legend_strip(entries: Sequence[Tuple[str, Sequence[int]]], width: int,
+                 side: int) -> Image.Image:
+    """Names and colours in as many lines as they need.
+
+    Args:
+        entries (Sequence): Names and RGB colours.
+        width (int): Of the strip in pixels.
+        side (int): Of the images beside it; texts grow with it.
+
+    Returns:
+        PIL.Image.Image: RGB, with a margin below.
+    """
+    unit = side / 176
+    gap, margin, box = round(10 * unit), round(22 * unit), round(13 * unit)
+    line = round(20 * unit)
+    font = _font(round(13 * unit))
+    places, x, y = [], margin, 0
+    for name, colour in entries:
+        step = box + gap // 2 + _width(font, name) + 2 * gap
+        if x > margin and x + step > width - margin:
+            x, y = margin, y + line
+        places.append((x, y, name, colour))
+        x += step
+    strip = Image.new('RGB', (width, y + line + margin), _PAPER)
+    draw = ImageDraw.Draw(strip)
+    for x, y, name, colour in places:
+        draw.rectangle((x, y + 2, x + box, y + 2 + box),
+                       tuple(int(value) for value in colour))
+        draw.text((x + box + gap // 2, y), name, _INK, font)
+    return strip
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]],
@@ -42,42 +75,44 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]],
                   title: str = '',
                   note: str = '',
                   side: int = 176) -> Image.Image:
-    """Lay pictures out as a table.
+    """Lay images out as a table.
 
     Args:
-        rows (Sequence[Sequence[np.ndarray]]): Pictures, RGB uint8
+        rows (Sequence[Sequence[np.ndarray]]): Images, RGB uint8
             ``(H, W, 3)``; all rows have one for each heading.
         headings (Sequence[str]): Over the columns; ``\\n`` starts a second,
             fainter line.
-        captions (Sequence[str], optional): Under the first picture of each
+        captions (Sequence[str], optional): Under the first image of each
             row. Defaults to None.
         legend (Sequence): Names and RGB colours. Defaults to none.
         title (str): Over everything. Defaults to none.
         note (str): Under everything. Defaults to none.
-        side (int): Longer side of a picture in pixels. Defaults to 176.
+        side (int): Longer side of an image in pixels. Defaults to 176.
 
     Returns:
         PIL.Image.Image: RGB.
     """
     assert rows and all(len(row) == len(headings) for row in rows), (
-        f'{len(headings)} headings need as many pictures in every row')
+        f'{len(headings)} headings need as many images in every row')
     assert captions is None or len(captions) == len(rows), (
         f'{len(rows)} rows need as many captions')
     unit = side / 176
     gap, margin = round(10 * unit), round(22 * unit)
-    small, plain = _font(round(12 * unit)), _font(round(13 * unit))
+    small = _font(round(12 * unit))
     bold, large = (_font(round(size * unit), True) for size in (13, 19))
     text = round(18 * unit)  # height of a line
     cell_h = side + (text + gap // 2 if captions else 0) + gap
     top = margin + (2 * text if title else 0)
     head = text * max(h.count('\n') + 1 for h in headings) + gap // 2
-    bottom = (2 * text if legend else 0) + (text if note else 0)
-    width = 2 * margin + len(headings) * (side + gap) - gap
-    height = top + head + len(rows) * cell_h + bottom + margin
     width = max(
-        width,
+        2 * margin + len(headings) * (side + gap) - gap,
         *(2 * margin + _width(font, line)
           for font, line in ((large, title), (small, note))))
+    strip = legend_strip(legend, width, side) if legend else None
+    legend_h = strip.height if strip else 0
+    height = (
+        top + head + len(rows) * cell_h + legend_h + (text if note else 0) +
+        margin)
     sheet = Image.new('RGB', (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     if title:
@@ -89,21 +124,17 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]],
     for r, row in enumerate(rows):
         y = top + head + r * cell_h
         for i, image in enumerate(row):
-            picture = _fit(image, side)
+            tile = _fit(image, side)
             x = margin + i * (side + gap)
-            sheet.paste(picture, (x + (side - picture.width) // 2, y +
-                                  (side - picture.height) // 2))
+            sheet.paste(tile, (x + (side - tile.width) // 2, y +
+                               (side - tile.height) // 2))
         if captions:
             draw.text((margin, y + side + gap // 4), captions[r], _FAINT,
                       small)
     y = top + head + len(rows) * cell_h
-    x = margin
-    for name, colour in legend:
-        box = round(13 * unit)
-        draw.rectangle((x, y + 2, x + box, y + 2 + box), tuple(colour))
-        draw.text((x + box + gap // 2, y), name, _INK, plain)
-        x += box + 2 * gap + gap // 2 + _width(plain, name)
-    y += 2 * text if legend else 0
+    if strip:
+        sheet.paste(strip, (0, y))
+        y += legend_h
     if note:
         draw.text((margin, y - gap // 2), note, _FAINT, small)
     return sheet

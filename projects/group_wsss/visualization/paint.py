@@ -20,14 +20,14 @@ def _colours(palette: Optional[Sequence]) -> np.ndarray:
     return colours
 
 
-def _dim(photo: np.ndarray) -> np.ndarray:
+def _dim(image: np.ndarray) -> np.ndarray:
     """The image in gray and darker, so that colours mean classes."""
-    gray = photo.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    gray = image.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
     return np.repeat(0.75 * gray[..., None], 3, axis=2)
 
 
 def paint_label(label: np.ndarray,
-                photo: Optional[np.ndarray] = None,
+                image: Optional[np.ndarray] = None,
                 palette: Optional[Sequence] = None,
                 alpha: float = 0.75) -> np.ndarray:
     """Classes of a label image in their colours.
@@ -35,7 +35,7 @@ def paint_label(label: np.ndarray,
     Args:
         label (np.ndarray): uint8 ``(H, W)``: 0 background, class id + 1, 255
             unknown (white).
-        photo (np.ndarray, optional): RGB uint8 ``(H, W, 3)`` that shines
+        image (np.ndarray, optional): RGB uint8 ``(H, W, 3)`` that shines
             through. Defaults to None, plain colours.
         palette (Sequence, optional): RGB by label value. Defaults to VOC's.
         alpha (float): Share of the colour over an image. Defaults to
@@ -45,21 +45,21 @@ def paint_label(label: np.ndarray,
         np.ndarray: RGB uint8 ``(H, W, 3)``.
     """
     colour = _colours(palette)[label]
-    if photo is None:
+    if image is None:
         return colour.astype(np.uint8)
     share = np.where(label == 0, 0.0, alpha)[..., None]
-    mixed = _dim(photo) * (1 - share) + colour * share
+    mixed = _dim(image) * (1 - share) + colour * share
     return mixed.round().astype(np.uint8)
 
 
 def paint_scores(score_map: ScoreMap,
-                 photo: np.ndarray,
+                 image: np.ndarray,
                  palette: Optional[Sequence] = None) -> np.ndarray:
     """Class maps as light in the colour of the strongest class.
 
     Args:
         score_map (ScoreMap): Of any size.
-        photo (np.ndarray): RGB uint8 ``(H, W, 3)``, the size of
+        image (np.ndarray): RGB uint8 ``(H, W, 3)``, the size of
             ``score_map.ori_shape``.
         palette (Sequence, optional): RGB by label value. Defaults to VOC's.
 
@@ -69,5 +69,5 @@ def paint_scores(score_map: ScoreMap,
     """
     score, label = score_map.resize().best()
     share = np.clip(score, 0, 1).astype(np.float64)[..., None]
-    mixed = _dim(photo) * (1 - share) + _colours(palette)[label] * share
+    mixed = _dim(image) * (1 - share) + _colours(palette)[label] * share
     return mixed.round().astype(np.uint8)

@@ -1,15 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A folder of small label images for all exporters."""
-import pickle
-from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from group_wsss.contrib.exporters import LabelSource, pool
-from group_wsss.structures import encode_index_png
+from group_wsss.structures import Dump, encode_index_png
 
 NAMES = ('background', 'cat', 'sea lion', 'dog')
 
@@ -23,7 +20,7 @@ def blobs(seed: int, shape=(61, 83)) -> np.ndarray:
 
 
 @pytest.fixture
-def source(tmp_path) -> LabelSource:
+def source(tmp_path) -> Dump:
     """Blobs, noise, no class at all, nothing but unknown, one class."""
     rng = np.random.default_rng(1)
     labels = {
@@ -40,25 +37,7 @@ def source(tmp_path) -> LabelSource:
         path = folder / f'{img_id}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_index_png(label))
-    return LabelSource(str(folder), sorted(labels), NAMES)
-
-
-class PicklingPool(ThreadPoolExecutor):
-    """Hands work over as a pool of processes does, but starts none."""
-
-    def __init__(self, jobs, context, initializer):
-        assert context.get_start_method() == 'spawn' and callable(initializer)
-        super().__init__(jobs)
-
-    def submit(self, work, chunk):
-        work, chunk = pickle.loads(pickle.dumps((work, chunk)))
-        return super().submit(lambda: pickle.loads(pickle.dumps(work(chunk))))
-
-
-@pytest.fixture
-def threads(monkeypatch):
-    """Start no processes: each takes seconds to import torch."""
-    monkeypatch.setattr(pool, 'ProcessPoolExecutor', PicklingPool)
+    return Dump(str(folder), sorted(labels), NAMES)
 
 
 @pytest.fixture

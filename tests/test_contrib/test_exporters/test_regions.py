@@ -9,7 +9,7 @@ from group_wsss.contrib.exporters.regions import connected_regions
 def test_components_against_a_flood_fill(source, connectivity, flood_fill):
     total = 0
     for img_id in source.ids:
-        label = source.read(img_id)
+        label = source.read_label(img_id)
         index, labels = connected_regions(label, connectivity)
         wanted = flood_fill(label, connectivity)
         assert labels == [value for value, _ in wanted]

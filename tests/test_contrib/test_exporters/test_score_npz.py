@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from group_wsss.contrib.exporters import (LabelSource, estimate_scores,
-                                          export_scores)
-from group_wsss.structures import ScoreMap
+from group_wsss.contrib.exporters import estimate_scores, export_scores
+from group_wsss.structures import Dump, ScoreMap
 from group_wsss.utils.errors import InputError
 
 NAMES = ('background', 'cat', 'sea lion', 'dog')
@@ -25,7 +24,7 @@ def scored(tmp_path):
         maps = rng.random((len(classes), 4 + i, 5), dtype=np.float32)
         ScoreMap(f's/{i}', (16, 20), classes,
                  maps).save(str(tmp_path / f'scores/s/{i}.npz'))
-    return LabelSource(str(tmp_path), ids, NAMES, str(tmp_path / 'scores'))
+    return Dump(str(tmp_path), ids, NAMES, scores=str(tmp_path / 'scores'))
 
 
 @pytest.mark.parametrize('size', ('map', 'image'))

@@ -108,15 +108,6 @@ def test_long_infinite_run(monkeypatch):
     assert collect(2) == alone and collect(4) == alone
 
 
-@pytest.mark.parametrize('kind', [DefaultSampler, InfiniteSampler])
-def test_resume_by_skipping(monkeypatch, kind):
-    whole = list(islice(make(monkeypatch, kind, group_size=2), 30))
-    again = iter(make(monkeypatch, kind, group_size=2))
-    for _ in range(5):
-        next(again)
-    assert list(islice(again, 25)) == whole[5:]
-
-
 def test_epochs_differ_and_repeat(monkeypatch):
     sampler = make(monkeypatch, DefaultSampler, group_size=3)
     first = list(sampler)
@@ -126,17 +117,6 @@ def test_epochs_differ_and_repeat(monkeypatch):
     other = make(monkeypatch, DefaultSampler, group_size=3, seed=6)
     assert [b[0] for b in other] == [b[0] for b in first]  # same anchors
     assert list(other) != first
-
-
-def test_infinite_passes_differ(monkeypatch):
-    monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda:
-                        (0, 1))
-    base = InfiniteSampler(Data(), shuffle=False, seed=5)
-    batches = groups_of(
-        islice(GroupBatchSampler(base, 12, group_size=3), 24), 3)
-    first, second = batches[:48], batches[48:]
-    assert [g[0] for g in first] == [g[0] for g in second] == list(range(48))
-    assert np.mean([a == b for a, b in zip(first, second)]) < 0.2
 
 
 def test_second_iterator_of_an_infinite_sampler_goes_on(monkeypatch):
@@ -287,32 +267,3 @@ def test_a_long_epoch_is_drawn_in_chunks(monkeypatch):
     assert next(batches) == expected[0].tolist() and asked == [259]
     assert list(batches) == expected[1:].tolist()
     assert len(sampler) == len(expected) and asked == [259, 259, 259, 223]
-
-
-def test_index_folder(tmp_path):
-    base = DefaultSampler(Data(), shuffle=True, seed=5)
-    folder = str(tmp_path / 'index')
-    plain = list(GroupBatchSampler(base, 12, group_size=3))
-    first = GroupBatchSampler(base, 12, group_size=3, index_dir=folder)
-    assert list(first) == plain
-    again = GroupBatchSampler(base, 12, group_size=3, index_dir=folder)
-    assert list(again) == plain
-    for sampler in (first, again):
-        assert isinstance(sampler.index._pool.base, np.memmap)
-    # the labels of a dataset without them are not asked for again
-    bare = DefaultSampler(Bare(), shuffle=True, seed=5)
-    assert list(GroupBatchSampler(bare, 12, group_size=3,
-                                  index_dir=folder)) == plain
-    for labels, message in ((LABELS[:-1], '48 images, the dataset has 47'),
-                            (LABELS[:-1] + [[0]], 'image 47 has other')):
-        with pytest.raises(InputError, match=message):
-            GroupBatchSampler(
-                DefaultSampler(Data(labels), seed=5),
-                12,
-                group_size=3,
-                index_dir=folder)
-    with pytest.raises(InputError, match='image 0 has other labels'):
-        GroupBatchSampler(
-            bare, 12, group_size=3, index_dir=folder, labels=[[1]] * 48)
-    with pytest.raises(InputError, match='largest class'):
-        GroupBatchSampler(base, 17, group_size=17, index_dir=folder)

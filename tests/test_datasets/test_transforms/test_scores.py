@@ -39,7 +39,7 @@ def run(dump, *steps, load=None, pack=None, **changes):
     folder, image = dump
     results = dict(
         img=image.copy(),
-        img_path='photo.jpg',
+        img_path='image.jpg',
         seg_map_path=str(folder / 'sub/x.1.png'),
         seg_fields=[],
         reduce_zero_label=False,
@@ -77,7 +77,7 @@ def test_as_it_was_dumped(dump):
     dumped = ScoreMap.load(str(folder / 'scores/sub/x.1.npz')).maps
     np.testing.assert_allclose(
         sample.gt_scores.data, dumped, atol=0.5 / 254 + 1e-6)
-    assert sample.metainfo['img_path'] == 'photo.jpg'
+    assert sample.metainfo['img_path'] == 'image.jpg'
 
 
 def test_through_the_pipeline_of_mmseg(dump):
@@ -205,7 +205,7 @@ def test_pack_arguments(dump):
 def test_what_leaves_the_scores_behind_is_refused(dump, step):
     with pytest.raises(InputError, match='gt_seg_map alone') as caught:
         run(dump, step)
-    assert 'photo.jpg' in str(caught.value) and '\n' not in str(caught.value)
+    assert 'image.jpg' in str(caught.value) and '\n' not in str(caught.value)
 
 
 def test_wrong_order(dump):

@@ -280,6 +280,11 @@ def test_places():
         find_places(data)
 
 
+def test_the_name_is_not_that_of_an_image():
+    hook = ClassMapVisualizationHook(image_ids=['a', 'b'])
+    assert hook.name == 'class_maps'
+
+
 @pytest.mark.parametrize('options, message', (
     (dict(image_ids=[]), 'image_ids of .* is empty'),
     (dict(image_ids=['a'], indices=[0]), 'image_ids or indices'),

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from group_wsss.models import AffinityHead, AffinityLoss
-from group_wsss.models.affinity import pair_offsets
+from group_wsss.utils.pairs import pair_offsets
 
 NAMES = ('background', 'foreground', 'different')
 

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from group_wsss.models.affinity import pair_offsets, pair_windows
+from group_wsss.utils.pairs import pair_offsets, pair_windows
 
 
 @pytest.mark.parametrize('radius', [1, 1.5, 2, 2.5, 3, 5])

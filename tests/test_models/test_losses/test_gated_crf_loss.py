@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from group_wsss.models.losses import GatedCRFLoss
-from group_wsss.models.losses.gated_crf_loss import window_pairs
 from group_wsss.utils.errors import InputError
+from group_wsss.utils.pairs import pair_windows
 
 
 def cells(tensor, size, reduce):
@@ -97,7 +97,8 @@ def test_downscale(known_only):
 def test_window_holds_every_pair_once(shape, radius):
     numbers = torch.arange(shape[0] * shape[1]).reshape(shape)
     pairs = []
-    for dy, dx, begin, end in window_pairs(radius, *shape):
+    for dy, dx in GatedCRFLoss(radius).shifts:
+        begin, end = pair_windows(shape, (dy, dx))
         for a, b in zip(numbers[begin].flatten().tolist(),
                         numbers[end].flatten().tolist()):
             assert divmod(b,

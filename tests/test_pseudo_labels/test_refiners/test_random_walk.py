@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 
-from group_wsss.models.affinity import pair_offsets
 from group_wsss.pseudo_labels.refiners.random_walk import RandomWalk
 from group_wsss.registry import MODELS, TASK_UTILS
 from group_wsss.structures import ScoreMap
 from group_wsss.utils.errors import InputError
+from group_wsss.utils.pairs import pair_offsets
 
 CFG = dict(
     default_scope='mmseg',

@@ -9,9 +9,9 @@ from mmengine.utils import digit_version
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from group_wsss.models import AffinityHead
-from group_wsss.models.affinity import pair_offsets
-from group_wsss.pseudo_labels.refiners.walk import random_walk
+from group_wsss.pseudo_labels.refiners.random_walk import random_walk
 from group_wsss.utils.errors import InputError
+from group_wsss.utils.pairs import pair_offsets
 
 
 def case(height, width, count=3, channels=4, seed=0):

@@ -1,10 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A report that explains a dump of labels."""
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
+from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 
@@ -12,20 +9,20 @@ from ...evaluation.confusion import SWEEP
 from ...pseudo_labels.thresholds import NUM_BINS, THRESHOLDS
 from ...structures import Dump
 from ...structures.folders import require_files
+from ...utils.pool import Pool, no_progress
 from .dump_counts import DumpCounts, count_images, count_scores
 from .report_sections import (curve_section, errors_section, labels_section,
                               per_class_section, scores_section, tags_section)
 
-# parts of the work; each takes the list of images along
-_PARTS = 100
+# images that a process takes at a time
+_CHUNK = 32
 
 
 def analyze_dump(
-    dump: Dump,
-    mask_dir: Optional[str] = None,
-    nproc: int = 1,
-    progress: Callable[[int, int],
-                       None] = lambda i, n: None) -> Dict[str, Any]:
+        dump: Dump,
+        mask_dir: Optional[str] = None,
+        nproc: int = 1,
+        progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
     """Describe a dump, and judge it where masks are given.
 
     Masks are read here and reach nothing else. What is chosen on them, the
@@ -56,22 +53,20 @@ def analyze_dump(
         InputError: A mask is missing, a file unreadable or misfitting; it
             is named.
     """
-    assert nproc >= 1, f'nproc must be positive, got {nproc}'
     if mask_dir is not None:
         require_files(dump.ids, mask_dir, '.png', 'mask')
-    parts = min(max(_PARTS, nproc), len(dump.ids))
-    shares = [dump.ids[i::parts] for i in range(parts)]
-    done, total = 0, len(dump.ids) * (1 if dump.scores is None else 2)
+    ids = dump.ids
+    total = len(ids) * (1 if dump.scores is None else 2)
     counts = DumpCounts({}, [])
     histogram = np.zeros(NUM_BINS, dtype=np.int64)
     proposals: Dict[str, float] = {}
-    with _processes(min(nproc, parts)) as each:
+    with Pool(nproc) as pool:
         if dump.scores is not None:
             score = partial(count_scores, dump=dump)
-            for share, part in zip(shares, each(score, shares)):
-                histogram += part
-                done += len(share)
-                progress(done, total)
+            for some in pool.map_chunks(score, ids,
+                                        lambda done, _: progress(done, total),
+                                        _CHUNK):
+                histogram += some
             proposals = {
                 name: float(rule(histogram))
                 for name, rule in THRESHOLDS.items()
@@ -85,10 +80,11 @@ def analyze_dump(
             mask_dir=mask_dir,
             thresholds=thresholds,
             fixed=fixed)
-        for share, part in zip(shares, each(count, shares)):
-            counts.add(part.totals, part.rows)
-            done += len(share)
-            progress(done, total)
+        before = total - len(ids)
+        for part in pool.map_chunks(
+                count, ids, lambda done, _: progress(before + done, total),
+                _CHUNK):
+            counts.add(*part)
     counts.rows.sort(key=lambda row: row['id'])
     totals, rows = counts.totals, counts.rows
     scores = tags = errors = curve = None
@@ -117,19 +113,3 @@ def analyze_dump(
         curve=curve,
         per_class=per_class_section(totals, dump.names),
         images=rows)
-
-
-@contextmanager
-def _processes(nproc: int) -> Iterator[Callable[[Callable, List], Iterable]]:
-    """A ``map`` over shares of the work, in this process if it is one."""
-    if nproc == 1:
-        yield map
-        return
-    # forking after torch has started threads can hang
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(nproc, mp_context=context) as pool:
-        try:
-            yield pool.map
-        finally:
-            # none is begun that nobody waits for
-            pool.shutdown(cancel_futures=True)

@@ -18,7 +18,7 @@ def _images(count: int) -> str:
 
 
 def describe(report: Dict[str, Any], shown: int = 5) -> str:
-    """What matters of a report, for a terminal.
+    """Summary of a report for a terminal.
 
     Args:
         report (dict): Of :func:`analyze_dump`.
@@ -38,7 +38,7 @@ def describe(report: Dict[str, Any], shown: int = 5) -> str:
 
 
 def _describe_labels(report: Dict[str, Any], shown: int) -> List[str]:
-    """What needs no masks."""
+    """Lines on the labels, without masks."""
     labels, tags, dump = report['labels'], report['tags'], report['dump']
     lines = [
         f'{_images(labels["images"])} in {dump["folder"]}: '
@@ -89,7 +89,7 @@ def _describe_tags(report: Dict[str, Any], shown: int) -> List[str]:
 
 
 def _describe_errors(report: Dict[str, Any], shown: int) -> List[str]:
-    """What the masks say."""
+    """Lines on the errors against the masks."""
     errors = report['errors']
     wrong = dict(errors['wrong_pixels'])
     total = sum(wrong.values()) + errors['unknown_background']
@@ -149,7 +149,7 @@ def _most(report: Dict[str, Any], kind: str) -> str:
 
 
 def image_reason(row: Dict[str, Any]) -> str:
-    """Why an image is among the worst.
+    """Explain why an image is among the worst.
 
     Args:
         row (dict): Of ``images`` in a report with masks.

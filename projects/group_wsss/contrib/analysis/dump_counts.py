@@ -117,7 +117,7 @@ def count_scores(ids: Sequence[str], dump: Dump) -> np.ndarray:
 
 def _agreement(score: np.ndarray, best: np.ndarray, label: np.ndarray,
                threshold: Optional[float]) -> np.ndarray:
-    """Do the scores explain the label?
+    """Count the pixels whose label the scores explain.
 
     Counts pixels that are not unknown, and those of them whose label is what
     the scores give at the threshold.
@@ -130,7 +130,7 @@ def _agreement(score: np.ndarray, best: np.ndarray, label: np.ndarray,
 
 def _count_label(label: np.ndarray, tags: Optional[Sequence[int]], dump: Dump,
                  totals: Dict[str, np.ndarray], row: Dict[str, Any]) -> None:
-    """What needs no mask."""
+    """Add the counts that need no mask."""
     stats = label_stats(label, len(dump.names))
     found = stats.pixels[:-1] > 0
     tagged = np.zeros(len(dump.names), dtype=np.int64)
@@ -157,7 +157,7 @@ def _count_label(label: np.ndarray, tags: Optional[Sequence[int]], dump: Dump,
 def _count_errors(label: np.ndarray, mask: np.ndarray, tags: Sequence[int],
                   dump: Dump, totals: Dict[str, np.ndarray],
                   row: Dict[str, Any]) -> None:
-    """What the mask says."""
+    """Add the counts against the mask."""
     size = len(dump.names)
     confusion = confusion_matrix(label, mask, size)
     totals.update(

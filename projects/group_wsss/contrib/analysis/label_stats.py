@@ -11,7 +11,7 @@ SPECK = 0.001
 
 
 class LabelStats(NamedTuple):
-    """What a label image says of itself, by class; ``N`` with background."""
+    """Counts of a label image by class; ``N`` with background."""
     pixels: np.ndarray  # (N + 1, ), the last one counts unknown pixels
     components: np.ndarray  # (N, ) connected regions, none of background
     specks: np.ndarray  # (N, ) those of them below SPECK of the image

@@ -14,7 +14,7 @@ WORST = 50
 
 def labels_section(totals: Dict[str, np.ndarray],
                    rows: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
-    """What the labels say of themselves."""
+    """Figures of the labels alone."""
     pixels = totals['pixels']
     unknown = [row for row in rows if row['unknown_share'] > 0]
     unknown.sort(key=lambda row: -row['unknown_share'])
@@ -56,7 +56,7 @@ def scores_section(totals: Dict[str, np.ndarray], histogram: np.ndarray,
 def errors_section(totals: Dict[str, np.ndarray], rows: Sequence[Dict[str,
                                                                       Any]],
                    names: Sequence[str]) -> Dict[str, Any]:
-    """What the masks say."""
+    """Errors of the labels against the masks."""
     confusion = totals['confusion']
     judged = [row for row in rows if row['mIoU'] == row['mIoU']]
     judged.sort(key=lambda row: row['mIoU'])

@@ -23,7 +23,7 @@ def threshold_curve(
         list[dict[str, float]]: One a threshold: ``threshold``, and in
         percent ``mIoU`` (NaN if nothing occurs), ``iou_background``,
         ``missed``, ``taken`` and ``leak`` of the object pixels together
-        (see :func:`group_wsss.evaluation.activation_shares`) and
+        (see :func:`group_wsss.contrib.analysis.activation_shares`) and
         ``foreground``, the share of pixels that have a class.
     """
     iou = divide(hit, pred + truth - hit)

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What other tools write, read into the one list of images."""
+"""Readers of other tools' files into the one list of images."""
 from ...structures.image_list import IMAGE_SUFFIXES
 from .builder import ListBuilder
 from .cls_labels import read_cls_labels

@@ -115,10 +115,10 @@ def paint_instances(shape: Tuple[int, int],
         np.ndarray: uint8 ``(H, W)``, 0 background, class id + 1, 255.
     """
     assert overlap in OVERLAPS and crowd in CROWD_PIXELS
-    order = np.arange(len(covers))
+    order = list(range(len(covers)))
     if overlap == 'small-over-large':
-        sizes = [-np.count_nonzero(cover) for cover in covers]
-        order = np.argsort(np.array(sizes, np.int64), kind='stable')
+        # stable: of equal ones the last remains on top
+        order.sort(key=lambda place: -np.count_nonzero(covers[place]))
     label = np.zeros(shape, np.uint8)
     for place in order:
         value = labels[place] + 1

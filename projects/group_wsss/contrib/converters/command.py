@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What the command lines ``tools/dataset_converters/from_*.py`` share."""
+"""Common part of ``tools/dataset_converters/from_*.py``."""
 import argparse
 
 from ...structures.image_list import ImageList, write_image_list

@@ -75,7 +75,7 @@ def _shown(path: str) -> str:
 
 
 def same_image(first: str, second: str) -> bool:
-    """Whether two paths lead to one file, or to copies of it.
+    """Compare two paths: do they lead to one file, or to copies of it?
 
     Args:
         first (str): A path.

@@ -5,11 +5,10 @@ from .coco_json import UNKNOWN_RULES
 from .coco_semantic import export_coco_semantic
 from .regions import CONNECTIVITIES
 from .score_npz import SCORE_SIZES, SCORE_TYPES, estimate_scores, export_scores
-from .source import LabelSource
 from .yolo_seg import export_yolo_seg
 
 __all__ = [
-    'CONNECTIVITIES', 'LabelSource', 'SCORE_SIZES', 'SCORE_TYPES',
-    'UNKNOWN_RULES', 'estimate_scores', 'export_coco_instances',
-    'export_coco_semantic', 'export_scores', 'export_yolo_seg'
+    'CONNECTIVITIES', 'SCORE_SIZES', 'SCORE_TYPES', 'UNKNOWN_RULES',
+    'estimate_scores', 'export_coco_instances', 'export_coco_semantic',
+    'export_scores', 'export_yolo_seg'
 ]

@@ -1,13 +1,13 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from functools import partial
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict
 
+from ...structures import Dump
 from .coco_json import ImageParts, image_parts, write_coco
 from .regions import CONNECTIVITIES, connected_regions
-from .source import LabelSource
 
 
-def export_coco_instances(source: LabelSource,
+def export_coco_instances(dump: Dump,
                           out: str,
                           connectivity: int = 8,
                           min_area: int = 1,
@@ -20,7 +20,7 @@ def export_coco_instances(source: LabelSource,
     default) take; 1 would make detectors ignore them.
 
     Args:
-        source (LabelSource): Label images.
+        dump (Dump): Label images.
         out (str): Target JSON file.
         connectivity (int): 4 or 8 neighbours. Defaults to 8.
         min_area (int): Components of fewer pixels are left out. Defaults to
@@ -36,7 +36,7 @@ def export_coco_instances(source: LabelSource,
     assert connectivity in CONNECTIVITIES and min_area >= 1
     work = partial(
         _instances,
-        source=source.bare,
+        dump=dump.bare,
         connectivity=connectivity,
         min_area=min_area)
     info = dict(
@@ -44,15 +44,12 @@ def export_coco_instances(source: LabelSource,
         connectivity=connectivity,
         min_area=min_area,
         unknown=options.get('unknown', 'exclude'))
-    return write_coco(source, out, work, info, **options)
+    return write_coco(dump, out, work, info, **options)
 
 
-def _instances(ids: Sequence[str], source: LabelSource, connectivity: int,
-               min_area: int) -> List[ImageParts]:
-    """Components of some label images."""
-    found = []
-    for img_id in ids:
-        label = source.read(img_id)
-        index, labels = connected_regions(label, connectivity)
-        found.append(image_parts(img_id, label, index, labels, min_area))
-    return found
+def _instances(img_id: str, dump: Dump, connectivity: int,
+               min_area: int) -> ImageParts:
+    """Components of a label image."""
+    label = dump.read_label(img_id)
+    index, labels = connected_regions(label, connectivity)
+    return image_parts(img_id, label, index, labels, min_area)

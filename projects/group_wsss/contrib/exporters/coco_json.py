@@ -1,27 +1,27 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What the two COCO exports share: the file, ids, unknown pixels."""
+"""Parts of both COCO exports: the file, ids, unknown pixels."""
 import json
 import os.path as osp
 import re
 import shutil
 import tempfile
-from typing import (Any, Callable, Dict, Iterator, List, NamedTuple, Optional,
-                    Sequence, TextIO, Tuple)
+from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Sequence,
+                    TextIO, Tuple)
 
 import numpy as np
 
-from ...structures.label_image import IGNORE_INDEX
+from ...structures import IGNORE_INDEX, Dump
 from ...utils.errors import InputError
-from .pool import ordered
-from .source import LabelSource, check_suffix
+from ...utils.pool import Pool, no_progress
 from .staging import staged
+from .suffix import check_suffix
 
 # what happens to unknown pixels
 UNKNOWN_RULES = ('exclude', 'ignore')
 
 
 class ImageParts(NamedTuple):
-    """What a process finds in one label image."""
+    """Regions of one label image."""
     img_id: str
     size: Tuple[int, int]  # height, width
     # label and the fields of its annotation that no other image decides
@@ -93,30 +93,29 @@ def image_parts(img_id: str,
 
 
 def write_coco(
-    source: LabelSource,
-    out: str,
-    work: Callable[[Sequence[str]], List[ImageParts]],
-    info: Dict[str, Any],
-    unknown: str = 'exclude',
-    suffix: str = '.jpg',
-    numeric_ids: bool = False,
-    jobs: int = 1,
-    progress: Callable[[int, int], None] = lambda done, total: None
-) -> Dict[str, Any]:
+        dump: Dump,
+        out: str,
+        work: Callable[[str], ImageParts],
+        info: Dict[str, Any],
+        unknown: str = 'exclude',
+        suffix: str = '.jpg',
+        numeric_ids: bool = False,
+        jobs: int = 1,
+        progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
     """Write a COCO JSON file, image by image.
 
     Annotations go to the file as they come; memory holds some images at a
     time and the ids.
 
     Args:
-        source (LabelSource): Label images.
+        dump (Dump): Label images.
         out (str): Target file, replaced when all is written.
-        work (Callable): Ids to what is in their images.
+        work (Callable): Image id to what is in its label image.
         info (dict): Put into the file's ``info``.
         unknown (str): ``'exclude'``: unknown pixels are in no annotation, as
             background. ``'ignore'``: they are one more annotation with
             ``iscrowd`` 1 for each class that may be there: the tags if the
-            source has them, else the classes of the label image, else all.
+            dump has them, else the classes of the label image, else all.
             Defaults to ``'exclude'``.
         suffix (str): Ending of ``file_name``. Defaults to ``'.jpg'``.
         numeric_ids (bool): ``image_id`` is the number at the end of the
@@ -135,7 +134,9 @@ def write_coco(
     """
     assert unknown in UNKNOWN_RULES, f'unknown is one of {UNKNOWN_RULES}'
     check_suffix(suffix)
-    numbers = _image_numbers(source.ids, numeric_ids)
+    numbers: Sequence[int] = range(1, len(dump.ids) + 1)
+    if numeric_ids:
+        numbers = _numbers_of(dump.ids)
     done = dict(
         images=0, annotations=0, ignore_regions=0, dropped=0, unknown_pixels=0)
     head = dict(
@@ -143,15 +144,17 @@ def write_coco(
         licenses=[],
         categories=[
             dict(id=label, name=name, supercategory='none')
-            for label, name in enumerate(source.names) if label
+            for label, name in enumerate(dump.names) if label
         ])
     with staged(out) as part, open(
             part, 'w', encoding='utf-8') as file, tempfile.TemporaryFile(
-                'w+', encoding='utf-8', dir=osp.dirname(part)) as images:
+                'w+', encoding='utf-8',
+                dir=osp.dirname(part)) as images, Pool(jobs) as pool:
         file.write(json.dumps(head)[:-1] + ',\n"annotations": [')
-        for item in ordered(work, source.ids, jobs, progress):
+        for item in pool.map(work, dump.ids, progress):
+            number = numbers[done['images']]
             row = dict(
-                id=numbers[done['images']],
+                id=number,
                 file_name=item.img_id + suffix,
                 height=item.size[0],
                 width=item.size[1])
@@ -160,12 +163,12 @@ def write_coco(
             done['images'] += 1
             done['dropped'] += item.dropped
             done['unknown_pixels'] += item.unknown_pixels
-            _write_parts(file, item.parts, row['id'], done)
+            _write_parts(file, item.parts, number, done)
             if unknown == 'ignore' and item.unknown is not None:
                 parts = [(label, item.unknown)
-                         for label in _possible(source, item)]
+                         for label in _possible(dump, item)]
                 done['ignore_regions'] += len(parts)
-                _write_parts(file, parts, row['id'], done)
+                _write_parts(file, parts, number, done)
         file.write('],\n"images": [')
         images.seek(0)
         shutil.copyfileobj(images, file)
@@ -184,32 +187,24 @@ def _write_parts(file: TextIO, parts: Sequence[Tuple[int, str]], number: int,
                    f'"category_id": {label}, {text}}}')
 
 
-def _possible(source: LabelSource, item: ImageParts) -> List[int]:
+def _possible(dump: Dump, item: ImageParts) -> List[int]:
     """Labels that unknown pixels of an image may have."""
-    if source.tags is not None:
-        return sorted(source.tags[item.img_id])
+    if dump.tags is not None:
+        return sorted(dump.tags[item.img_id])
     found = sorted({label for label, _ in item.parts})
-    return found or list(range(1, len(source.names)))
+    return found or list(range(1, len(dump.names)))
 
 
-def _image_numbers(ids: Sequence[str], numeric: bool) -> Sequence[int]:
-    """The ``image_id`` of every image."""
-    if not numeric:
-        return range(1, len(ids) + 1)
-    return list(_numbers_of(ids))
-
-
-def _numbers_of(ids: Sequence[str]) -> Iterator[int]:
+def _numbers_of(ids: Sequence[str]) -> List[int]:
     """Numbers at the end of the ids, each once."""
-    seen: Dict[int, str] = {}
+    found: Dict[int, str] = {}
     for img_id in ids:
         match = re.search('[0-9]{1,15}$', img_id)
         if match is None:
             raise InputError(f'image id {img_id!r}: does not end in a number '
                              'that could be its image_id')
-        number = int(match.group())
-        if number in seen:
-            raise InputError(f'image ids {seen[number]!r} and {img_id!r} end '
-                             f'in the same number {number}')
-        seen[number] = img_id
-        yield number
+        other = found.setdefault(int(match.group()), img_id)
+        if other != img_id:
+            raise InputError(f'image ids {other!r} and {img_id!r} end in the '
+                             f'same number {int(match.group())}')
+    return list(found)

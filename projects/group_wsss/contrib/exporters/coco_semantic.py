@@ -1,15 +1,14 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from functools import partial
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict
 
 import numpy as np
 
-from ...structures.label_image import IGNORE_INDEX
+from ...structures import IGNORE_INDEX, Dump
 from .coco_json import ImageParts, image_parts, write_coco
-from .source import LabelSource
 
 
-def export_coco_semantic(source: LabelSource, out: str,
+def export_coco_semantic(dump: Dump, out: str,
                          **options: Any) -> Dict[str, Any]:
     """COCO JSON with one RLE for each class of an image.
 
@@ -18,7 +17,7 @@ def export_coco_semantic(source: LabelSource, out: str,
     with ``iscrowd`` 1 are the pixels of value 255.
 
     Args:
-        source (LabelSource): Label images.
+        dump (Dump): Label images.
         out (str): Target JSON file.
         **options: Of :func:`write_coco`.
 
@@ -28,18 +27,14 @@ def export_coco_semantic(source: LabelSource, out: str,
     Raises:
         InputError: As :func:`write_coco`.
     """
-    work = partial(_classes, source=source.bare)
+    work = partial(_classes, dump=dump.bare)
     info = dict(
         format='coco-semantic', unknown=options.get('unknown', 'exclude'))
-    return write_coco(source, out, work, info, **options)
+    return write_coco(dump, out, work, info, **options)
 
 
-def _classes(ids: Sequence[str], source: LabelSource) -> List[ImageParts]:
-    """Classes of some label images."""
-    found = []
-    for img_id in ids:
-        label = source.read(img_id)
-        index = np.where(label == IGNORE_INDEX, 0, label)
-        found.append(
-            image_parts(img_id, label, index, range(1, len(source.names))))
-    return found
+def _classes(img_id: str, dump: Dump) -> ImageParts:
+    """Classes of a label image."""
+    label = dump.read_label(img_id)
+    index = np.where(label == IGNORE_INDEX, 0, label)
+    return image_parts(img_id, label, index, range(1, len(dump.names)))

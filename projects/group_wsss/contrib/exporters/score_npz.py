@@ -3,16 +3,14 @@ import io
 import os
 import os.path as osp
 from functools import partial
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict
 
 import numpy as np
 
 from ...pseudo_labels.score_size import SAMPLE, score_disk
-from ...structures.score_map import ScoreMap
-from ...utils.errors import InputError
+from ...structures import Dump
 from ...utils.files import atomic_write, output_path
-from .pool import ordered
-from .source import LabelSource
+from ...utils.pool import Pool, no_progress
 from .staging import staged
 
 SCORE_SIZES = ('map', 'image')
@@ -20,13 +18,12 @@ SCORE_TYPES = ('float16', 'uint8')
 
 
 def export_scores(
-    source: LabelSource,
-    out: str,
-    size: str = 'map',
-    dtype: str = 'float16',
-    jobs: int = 1,
-    progress: Callable[[int, int], None] = lambda done, total: None
-) -> Dict[str, Any]:
+        dump: Dump,
+        out: str,
+        size: str = 'map',
+        dtype: str = 'float16',
+        jobs: int = 1,
+        progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
     """Soft scores as ``<img_id>.npz``: compressed, without pickled objects.
 
     Each holds ``scores`` ``(n, h, w)``, ``labels`` ``(n, )`` (values of
@@ -35,7 +32,7 @@ def export_scores(
     its own.
 
     Args:
-        source (LabelSource): With ``scores``.
+        dump (Dump): With ``scores``.
         out (str): Folder; new or empty.
         size (str): ``'map'``: as the scores were kept; ``'image'``: resized
             to the image. Defaults to ``'map'``.
@@ -51,26 +48,24 @@ def export_scores(
         InputError: No scores, a damaged score map, a disk that is too
             small, or a folder that cannot be written or is not empty.
     """
-    work = partial(_write_scores, source=source.bare, size=size, dtype=dtype)
-    total = 0
-    with staged(out) as part:
+    with staged(out) as part, Pool(jobs) as pool:
         os.mkdir(part)
-        work = partial(work, folder=part)
-        for written in ordered(work, source.ids, jobs, progress):
-            total += written
-    return dict(images=len(source.ids), bytes=total)
+        work = partial(
+            _write_scores, dump=dump.bare, folder=part, size=size, dtype=dtype)
+        total = sum(pool.map(work, dump.ids, progress))
+    return dict(images=len(dump.ids), bytes=total)
 
 
-def estimate_scores(source: LabelSource,
+def estimate_scores(dump: Dump,
                     out: str,
                     size: str = 'map',
                     dtype: str = 'float16') -> str:
-    """How much disk :func:`export_scores` will take.
+    """Estimate the disk that :func:`export_scores` will take.
 
     Some images, evenly spaced, are encoded for it.
 
     Args:
-        source (LabelSource): With ``scores``.
+        dump (Dump): With ``scores``.
         out (str): Folder of the export.
         size (str): As in :func:`export_scores`.
         dtype (str): As in :func:`export_scores`.
@@ -81,25 +76,19 @@ def estimate_scores(source: LabelSource,
     Raises:
         InputError: The disk of ``out`` is too small, or a damaged map.
     """
-    step = max(len(source.ids) // SAMPLE, 1)
-    sample = source.ids[::step][:SAMPLE]
+    step = max(len(dump.ids) // SAMPLE, 1)
+    sample = dump.ids[::step][:SAMPLE]
     sizes = [
-        len(_encode_scores(img_id, source, size, dtype)) for img_id in sample
+        len(_encode_scores(img_id, dump, size, dtype)) for img_id in sample
     ]
-    return score_disk(osp.abspath(out), sizes, len(source.ids))
+    return score_disk(osp.abspath(out), sizes, len(dump.ids))
 
 
-def _encode_scores(img_id: str, source: LabelSource, size: str,
-                   dtype: str) -> bytes:
+def _encode_scores(img_id: str, dump: Dump, size: str, dtype: str) -> bytes:
     """The npz of an image."""
-    assert source.scores is not None, 'a source with scores is needed'
     assert size in SCORE_SIZES and dtype in SCORE_TYPES
-    path = output_path(source.scores, img_id, '.npz')
-    score_map = ScoreMap.load_of(path, img_id)
+    score_map = dump.read_scores(img_id)
     labels = score_map.class_ids + 1
-    if len(labels) and labels[-1] >= len(source.names):
-        raise InputError(f'{path}: class id {labels[-1] - 1} with '
-                         f'{len(source.names) - 1} classes')
     if size == 'image':
         score_map = score_map.resize()
     scores = score_map.maps
@@ -114,12 +103,9 @@ def _encode_scores(img_id: str, source: LabelSource, size: str,
     return buffer.getvalue()
 
 
-def _write_scores(ids: Sequence[str], source: LabelSource, folder: str,
-                  size: str, dtype: str) -> List[int]:
-    """Write the scores of some images; the bytes of each."""
-    written = []
-    for img_id in ids:
-        data = _encode_scores(img_id, source, size, dtype)
-        atomic_write(output_path(folder, img_id, '.npz'), data)
-        written.append(len(data))
-    return written
+def _write_scores(img_id: str, dump: Dump, folder: str, size: str,
+                  dtype: str) -> int:
+    """Write the scores of an image; the number of bytes."""
+    data = _encode_scores(img_id, dump, size, dtype)
+    atomic_write(output_path(folder, img_id, '.npz'), data)
+    return len(data)

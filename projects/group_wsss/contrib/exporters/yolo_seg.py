@@ -3,34 +3,30 @@ import json
 import os
 import os.path as osp
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 from scipy import ndimage
 
-from ...structures.label_image import IGNORE_INDEX
+from ...structures import IGNORE_INDEX, Dump
 from ...utils.errors import InputError
 from ...utils.files import atomic_write, output_path
+from ...utils.pool import Pool, no_progress
 from .polygons import region_polygon
-from .pool import ordered
 from .regions import CONNECTIVITIES, connected_regions
-from .source import LabelSource, check_suffix
 from .staging import staged
-
-# what an image gave: rows, regions that are too small, unknown pixels
-_Counts = Tuple[int, int, int]
+from .suffix import check_suffix
 
 
 def export_yolo_seg(
-    source: LabelSource,
-    out: str,
-    connectivity: int = 8,
-    min_area: int = 1,
-    image_dir: Optional[str] = None,
-    suffix: str = '.jpg',
-    jobs: int = 1,
-    progress: Callable[[int, int], None] = lambda done, total: None
-) -> Dict[str, Any]:
+        dump: Dump,
+        out: str,
+        connectivity: int = 8,
+        min_area: int = 1,
+        image_dir: Optional[str] = None,
+        suffix: str = '.jpg',
+        jobs: int = 1,
+        progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
     """A folder that YOLO segmentation trains on.
 
     ``labels/<img_id>.txt`` has a row ``class x1 y1 x2 y2 ...`` for each
@@ -45,7 +41,7 @@ def export_yolo_seg(
     it and the classes.
 
     Args:
-        source (LabelSource): Label images.
+        dump (Dump): Label images.
         out (str): Folder; new or empty.
         connectivity (int): 4 or 8 neighbours. Defaults to 8.
         min_area (int): Components of fewer pixels are left out. Defaults to
@@ -65,27 +61,26 @@ def export_yolo_seg(
             that cannot be written or is not empty.
     """
     assert connectivity in CONNECTIVITIES and min_area >= 1
-    _check_images(source.ids, image_dir, check_suffix(suffix))
+    _check_images(dump.ids, image_dir, check_suffix(suffix))
     total = np.zeros(3, dtype=np.int64)
-    with staged(out) as part:
+    with staged(out) as part, Pool(jobs) as pool:
         os.mkdir(part)
         work = partial(
             _write_rows,
-            source=source.bare,
+            dump=dump.bare,
             folder=osp.join(part, 'labels'),
             connectivity=connectivity,
             min_area=min_area)
-        for counts in ordered(work, source.ids, jobs, progress):
+        for counts in pool.map(work, dump.ids, progress):
             total += counts
-        lines = ''.join(f'./images/{img_id}{suffix}\n'
-                        for img_id in source.ids)
+        lines = ''.join(f'./images/{img_id}{suffix}\n' for img_id in dump.ids)
         atomic_write(osp.join(part, 'images.txt'), lines.encode())
         if image_dir is not None:
             os.symlink(osp.abspath(image_dir), osp.join(part, 'images'))
-        atomic_write(osp.join(part, 'data.yaml'), _data_yaml(source.names))
+        atomic_write(osp.join(part, 'data.yaml'), _data_yaml(dump.names))
     rows, dropped, unknown = total.tolist()
     return dict(
-        images=len(source.ids),
+        images=len(dump.ids),
         polygons=rows,
         dropped=dropped,
         unknown_pixels=unknown)
@@ -118,26 +113,27 @@ def _data_yaml(names: Sequence[str]) -> bytes:
             f'train: images.txt\nval: images.txt\nnames:\n{rows}').encode()
 
 
-def _write_rows(ids: Sequence[str], source: LabelSource, folder: str,
-                connectivity: int, min_area: int) -> List[_Counts]:
-    """Write the rows of some images."""
-    counts = []
-    for img_id in ids:
-        label = source.read(img_id)
-        index, labels = connected_regions(label, connectivity)
-        sizes = np.bincount(index.reshape(-1))[1:]
-        height, width = label.shape
-        rows = []
-        for number, box in enumerate(ndimage.find_objects(index), 1):
-            if sizes[number - 1] < min_area:
-                continue
-            line = region_polygon(index[box] == number)
-            line = line + (box[1].start + .5, box[0].start + .5)
-            values = (line / (width, height)).reshape(-1).tolist()
-            rows.append(' '.join([str(labels[number - 1] - 1)] +
-                                 [f'{value:.6f}' for value in values]) + '\n')
-        atomic_write(
-            output_path(folder, img_id, '.txt'), ''.join(rows).encode())
-        counts.append((len(rows), len(labels) - len(rows),
-                       int((label == IGNORE_INDEX).sum())))
-    return counts
+def _write_rows(img_id: str, dump: Dump, folder: str, connectivity: int,
+                min_area: int) -> Tuple[int, int, int]:
+    """Write the rows of an image.
+
+    Returns:
+        tuple[int, int, int]: Rows, regions that are too small, and unknown
+        pixels.
+    """
+    label = dump.read_label(img_id)
+    index, labels = connected_regions(label, connectivity)
+    sizes = np.bincount(index.reshape(-1))[1:]
+    height, width = label.shape
+    rows = []
+    for number, box in enumerate(ndimage.find_objects(index), 1):
+        if sizes[number - 1] < min_area:
+            continue
+        line = region_polygon(index[box] == number)
+        line = line + (box[1].start + .5, box[0].start + .5)
+        values = (line / (width, height)).reshape(-1).tolist()
+        rows.append(' '.join([str(labels[number - 1] - 1)] +
+                             [f'{value:.6f}' for value in values]) + '\n')
+    atomic_write(output_path(folder, img_id, '.txt'), ''.join(rows).encode())
+    return (len(rows), len(labels) - len(rows),
+            int((label == IGNORE_INDEX).sum()))

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Advice on an image list and pictures of its groups."""
+"""Advice on an image list and contact sheets of its groups."""
 from .group_sheet import GroupMember, group_sheet
 from .label_advice import label_advice, label_page
 from .label_plots import plot_class_sizes, plot_set_sizes

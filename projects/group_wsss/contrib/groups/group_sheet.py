@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A contact sheet of groups: the anchor, its partners, their tags."""
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import Any, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -12,15 +12,15 @@ _LINES = 2
 
 
 class GroupMember(NamedTuple):
-    """One picture of a group.
+    """One image of a group.
 
     Attributes:
-        photo (np.ndarray): RGB uint8 ``(H, W, 3)``.
+        image (np.ndarray): RGB uint8 ``(H, W, 3)``.
         name (str): Image id.
         tags (Sequence[tuple[str, bool]]): Names of its classes, and whether
             the anchor has them as well.
     """
-    photo: np.ndarray
+    image: np.ndarray
     name: str
     tags: Sequence[Tuple[str, bool]]
 
@@ -36,7 +36,7 @@ def group_sheet(groups: Sequence[Sequence[GroupMember]],
             first.
         title (str): Over everything. Defaults to none.
         note (str): Under everything. Defaults to none.
-        side (int): Side of a picture with its tags, in pixels. Defaults to
+        side (int): Side of an image with its tags, in pixels. Defaults to
             176.
 
     Returns:
@@ -53,11 +53,11 @@ def _tile(member: GroupMember, side: int) -> np.ndarray:
     text = round(14 * unit)
     strip = (_LINES + 1) * text + round(4 * unit)
     tile = Image.new('RGB', (side, side), _PAPER)
-    photo = _fit(member.photo, side - strip)
-    factor = min(side / photo.width, (side - strip) / photo.height)
+    image = _fit(member.image, side - strip)
+    factor = min(side / image.width, (side - strip) / image.height)
     if factor > 1:  # a wide one has room to grow
-        photo = _fit(member.photo, int(factor * max(photo.size)))
-    tile.paste(photo, ((side - photo.width) // 2, 0))
+        image = _fit(member.image, int(factor * max(image.size)))
+    tile.paste(image, ((side - image.width) // 2, 0))
     draw = ImageDraw.Draw(tile)
     small = _font(round(10 * unit))
     y = side - strip + round(3 * unit)
@@ -70,8 +70,8 @@ def _tile(member: GroupMember, side: int) -> np.ndarray:
     return np.asarray(tile)
 
 
-def _cut(text: str, font, width: int) -> str:
-    """As much of the end of a name as fits."""
+def _cut(text: str, font: Any, width: int) -> str:
+    """The end of a name, as far as it fits."""
     if _width(font, text) <= width:
         return text
     while text and _width(font, '...' + text) > width:

@@ -4,9 +4,8 @@ from typing import Any, Dict
 
 import numpy as np
 
-from ...visualization.plots import (AMBER, BLUE, RED, encode, legend_beside,
-                                    new_figure)
-from ..analysis.class_plots import _names
+from ...visualization.figure import (AMBER, BLUE, RED, encode, new_figure,
+                                     stacked_bars)
 
 # classes that a plot has room for
 _MAX_CLASSES = 60
@@ -32,21 +31,17 @@ def plot_class_sizes(statistics: Dict[str, Any]) -> bytes:
         title = f'{title} ({_MAX_CLASSES} smallest of {len(rows)} classes)'
         rows = sorted(rows, key=lambda row: row['images'])[:_MAX_CLASSES]
     figure, axes = new_figure(9.5, 1.4 + 0.24 * max(len(rows), 1), title)
-    place, end = np.arange(len(rows)), np.zeros(len(rows))
-    for key, colour, name in _FATES:
-        width = np.array([row[key] for row in rows], dtype=np.float64)
-        axes.barh(place, width, 0.72, left=end, color=colour, label=name)
-        end = end + width
-    _names(axes, [f'{row["class_name"]}  {row["images"]:,}' for row in rows])
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    stacked_bars(
+        axes, [f'{row["class_name"]}  {row["images"]:,}' for row in rows], {
+            name: (colour, np.array([row[key] for row in rows], float))
+            for key, colour, name in _FATES
+        })
     axes.set_xlabel('images')
-    axes.grid(axis='x', alpha=0.25)
-    legend_beside(axes)
     return encode(figure)
 
 
 def plot_set_sizes(statistics: Dict[str, Any]) -> bytes:
-    """How many images stand in label sets of which size.
+    """Plot the number of images by the size of their label set.
 
     Args:
         statistics (dict): Of :func:`label_statistics`.
@@ -66,7 +61,7 @@ def plot_set_sizes(statistics: Dict[str, Any]) -> bytes:
         for row in rows
     ]
     axes.bar(place, [row['images'] for row in rows], 0.8, color=colours)
-    for x, row in zip(place, rows):
+    for x, row in enumerate(rows):
         axes.text(
             x,
             row['images'],

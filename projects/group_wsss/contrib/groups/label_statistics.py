@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Which label sets a list has, and which images find partners by them."""
+"""Statistics of label sets, and of the partners that images find."""
 from typing import Any, Dict, List, Sequence
 
 import numpy as np
@@ -13,7 +13,7 @@ ALONE, FEW, FULL = 0, 1, 2
 
 
 def set_levels(index: LabelIndex, group_size: int, match: str) -> np.ndarray:
-    """Whether images of a label set find partners.
+    """Grade label sets by the partners that their images find.
 
     Args:
         index (LabelIndex): Of the list.
@@ -21,8 +21,8 @@ def set_levels(index: LabelIndex, group_size: int, match: str) -> np.ndarray:
         match (str): ``'exact'``, ``'any'`` or ``'each'``.
 
     Returns:
-        np.ndarray: int64 ``(S, )`` in the order of ``index.set_sizes``: 0
-        (``ALONE``) the rule finds nobody and a weaker one is used; 1
+        np.ndarray: int64 ``(S, )`` in the order of ``index.set_classes``: 0
+        (``ALONE``) the rule finds no partner and a weaker one is used; 1
         (``FEW``) it may have to repeat partners, since the set, or one of
         the classes that two images have, has fewer than ``K`` images; 2
         (``FULL``) ``K - 1`` different partners in every draw.
@@ -35,14 +35,13 @@ def set_levels(index: LabelIndex, group_size: int, match: str) -> np.ndarray:
     if group_size < 2:
         raise InputError(f'group_size={group_size} makes no groups: statistics'
                          ' of groups need at least 2')
-    pool = index.set_sizes
-    lengths, classes = index.set_table
+    pool, lengths = index.set_images.sizes, index.set_classes.sizes
     if match == 'exact':
         # an image without labels has no set to share
         pool = np.where(lengths > 0, pool, 0)
     else:
         # classes of a single image are left out by the draw
-        counts = index.class_counts[classes]
+        counts = index.class_images.sizes[index.set_classes.values]
         far = index.num_images + 1
         smallest = np.full(len(lengths), far, np.int64)
         owner = np.repeat(np.arange(len(lengths)), lengths)
@@ -72,7 +71,7 @@ def label_statistics(index: LabelIndex,
         ``per_class``, ``per_set`` (largest first) and ``set_sizes`` (ranges
         of sizes, doubling): lists of rows.
     """
-    sizes, (lengths, members) = index.set_sizes, index.set_table
+    sizes, lengths = index.set_images.sizes, index.set_classes.sizes
     names = [
         classes[i] if i < len(classes) else str(i)
         for i in range(max(index.num_classes, len(classes)))
@@ -89,20 +88,21 @@ def label_statistics(index: LabelIndex,
     return dict(
         images=index.num_images,
         unlabelled=int(sizes[~labelled].sum()),
-        pairs=index.num_pairs,
+        pairs=len(index.class_images.values),
         sets=int(labelled.sum()),
         group_size=group_size,
         rules=rules,
         many_classes=int(sizes[lengths > group_size - 1].sum()),
         per_class=_per_class(index, names, levels['exact']),
-        per_set=_per_set(sizes, lengths, members, names, levels, max_sets),
+        per_set=_per_set(index, names, levels, max_sets),
         set_sizes=_size_ranges(sizes[labelled]))
 
 
 def _per_class(index: LabelIndex, names: List[str],
                exact: np.ndarray) -> List[Dict[str, Any]]:
     """A row for each class; images by the fate of their label set."""
-    sizes, (lengths, members) = index.set_sizes, index.set_table
+    sizes, lengths = index.set_images.sizes, index.set_classes.sizes
+    members = index.set_classes.values
     owner = np.repeat(np.arange(len(lengths)), lengths)
 
     def count(chosen: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -129,22 +129,24 @@ def _per_class(index: LabelIndex, names: List[str],
     ]
 
 
-def _per_set(sizes: np.ndarray, lengths: np.ndarray, members: np.ndarray,
-             names: List[str], levels: Dict[str, np.ndarray],
+def _per_set(index: LabelIndex, names: List[str], levels: Dict[str,
+                                                               np.ndarray],
              max_sets: int) -> List[Dict[str, Any]]:
+    """A row for each of the largest label sets, without the empty one."""
+    sizes = index.set_images.sizes
     order = np.argsort(-sizes, kind='stable')
-    order = order[lengths[order] > 0][:max_sets]
-    starts = (np.cumsum(lengths) - lengths)[order]
+    order = order[index.set_classes.sizes[order] > 0][:max_sets]
     words = ('alone', 'few', 'full')
     rows = []
-    for number, start in zip(order.tolist(), starts.tolist()):
-        ids = members[start:start + lengths[number]].tolist()
-        row = dict(
-            classes=[names[i] for i in ids],
-            class_ids=ids,
-            images=int(sizes[number]))
-        row.update({rule: words[levels[rule][number]] for rule in RULES})
-        rows.append(row)
+    for number in order.tolist():
+        ids = index.set_classes.row(number).tolist()
+        rows.append(
+            dict(
+                classes=[names[i] for i in ids],
+                class_ids=ids,
+                images=int(sizes[number]),
+                **{rule: words[levels[rule][number]]
+                   for rule in RULES}))
     return rows
 
 

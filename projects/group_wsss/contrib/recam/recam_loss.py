@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from mmengine.model import BaseModule
@@ -98,7 +98,7 @@ class ReCAMLoss(BaseModule):
         maps = maps.detach() if self.detach else maps
         maps = maps.to(full).flatten(2).relu()
         scores = softmax_maps.to(full).flatten(2)
-        count = maps.shape[2]
+        count: Any = maps.shape[2]
         if valid is not None:
             valid = valid.bool().flatten(1).unsqueeze(1)  # (B, 1, H * W)
             maps = maps.masked_fill(~valid, 0)

@@ -1,19 +1,17 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Interruptions, broken files and ranks that hang."""
-from .atomic_backend import AtomicBackend, use_atomic_writes
+from .atomic_backend import ATOMIC, AtomicBackend
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .group_resume_hook import GroupResumeHook
 from .non_finite_hook import NonFiniteHook
 from .preemption_hook import PREEMPTED, PreemptionHook
 from .random_state_hook import RandomStateHook
 from .rank_watch_hook import RankWatchHook
-from .resume_hooks import add_resume_hooks
 from .skipped_images_hook import SkippedImagesHook
 from .validation_resume_hook import ValidationResumeHook
 
 __all__ = [
-    'AtomicBackend', 'AtomicCheckpointHook', 'GroupResumeHook',
+    'ATOMIC', 'AtomicBackend', 'AtomicCheckpointHook', 'GroupResumeHook',
     'NonFiniteHook', 'PREEMPTED', 'PreemptionHook', 'RandomStateHook',
-    'RankWatchHook', 'SkippedImagesHook', 'ValidationResumeHook',
-    'add_resume_hooks', 'use_atomic_writes'
+    'RankWatchHook', 'SkippedImagesHook', 'ValidationResumeHook'
 ]

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Union
 
 from mmengine.fileio import LocalBackend, register_backend
-from mmengine.registry import HOOKS
 
 from ...utils.files import atomic_write
-from .atomic_checkpoint_hook import AtomicCheckpointHook
+
+# its name in mmengine's `backend_args`
+ATOMIC = 'group_wsss.atomic'
 
 
 class AtomicBackend(LocalBackend):
@@ -39,11 +40,4 @@ class AtomicBackend(LocalBackend):
         self.put(obj.encode(encoding), filepath)
 
 
-def use_atomic_writes() -> None:
-    """Make mmengine write checkpoints and other files by the class above.
-
-    ``CheckpointHook`` in a config becomes :class:`AtomicCheckpointHook`.
-    """
-    register_backend('local', AtomicBackend, force=True, prefixes='')
-    HOOKS.register_module(
-        'CheckpointHook', module=AtomicCheckpointHook, force=True)
+register_backend(ATOMIC, AtomicBackend)

@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from ...registry import HOOKS
 from ...utils.files import SameFolder, atomic_write
+from .atomic_backend import ATOMIC
 
 
 @HOOKS.register_module()
@@ -19,13 +20,19 @@ class AtomicCheckpointHook(CheckpointHook):
     kill or a full disk in between loses everything. Here the new checkpoint
     is written, then named, and the oldest one removed last.
 
-    ``tools/train.py`` uses this class wherever a config says
-    ``CheckpointHook``; the arguments are the same. Before it saves, it calls
+    The arguments are those of ``CheckpointHook``. Before it saves, it calls
     ``before_checkpoint`` of all hooks that have it, in all processes.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Remember the work dir, which may be unmounted later."""
+        """Remember the work dir, which may be unmounted later.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        if (self.backend_args is None and self.file_client_args is None
+                and '://' not in (self.out_dir or runner.work_dir)):
+            self.backend_args: Optional[dict] = dict(backend=ATOMIC)
         super().before_train(runner)
         self._place = SameFolder(runner.work_dir)
 

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from itertools import islice
-from typing import Any, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import torch
 from mmengine.dataset import InfiniteSampler
@@ -11,6 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader
 from ...datasets import GroupBatchSampler
 from ...engine.utils import batches_done
 from ...registry import HOOKS
+from .private import drop_workers, has_started_workers
 
 
 class _Advanced:
@@ -35,7 +36,7 @@ class _Advanced:
         return next(self._iterator)
 
     def skip_iter(self, num_iters: int) -> None:
-        """What a newer loop calls instead of ``next``: nothing is left."""
+        """Do nothing; a newer loop calls this instead of ``next``."""
 
 
 class _Rest:
@@ -107,16 +108,17 @@ class GroupResumeHook(Hook):
         base = getattr(batches, 'sampler', None)
         # workers of an older loop run already, with what they were given,
         # and without what other hooks have prepared
-        early = (
-            loader.num_workers > 0 and getattr(loop.dataloader_iterator,
-                                               '_iterator', None) is not None)
+        early = has_started_workers(loop)
         if not (steps or early):
             return
         if isinstance(base, InfiniteSampler):
             if isinstance(batches, GroupBatchSampler):
                 batches.skip(steps)
             elif type(batches) is BatchSampler:
-                base.indices = islice(base._indices_of_rank(),
+                # from the start, whatever was drawn already
+                again = InfiniteSampler(
+                    range(base.size), shuffle=base.shuffle, seed=base.seed)
+                base.indices = islice(again.indices,
                                       steps * batches.batch_size, None)
             else:
                 return
@@ -134,8 +136,7 @@ def _start_again(loop: IterBasedTrainLoop, early: bool) -> Iterator:
     kind, loader = type(loop.dataloader_iterator), loop.dataloader
     if not early:
         return kind(loader)
-    # the last references: the workers end, those that persist too
-    loop.dataloader_iterator = loader._iterator = None
+    drop_workers(loop)
     state = torch.get_rng_state()
     fresh = kind(loader)
     torch.set_rng_state(state)
@@ -144,14 +145,15 @@ def _start_again(loop: IterBasedTrainLoop, early: bool) -> Iterator:
 
 def _rest_of_epoch(loader: DataLoader, done: int) -> DataLoader:
     """A DataLoader of what an epoch has left."""
-    options = {}
+    options: Dict[str, Any] = {}
+    batches: Any = loader.batch_sampler
     if loader.num_workers:
         options = dict(
             prefetch_factor=loader.prefetch_factor,
             multiprocessing_context=loader.multiprocessing_context)
     return DataLoader(
         loader.dataset,
-        batch_sampler=_Rest(loader.batch_sampler, done),
+        batch_sampler=_Rest(batches, done),
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
         pin_memory=loader.pin_memory,

@@ -142,7 +142,7 @@ def _first_non_finite(losses: Dict[str, Any]) -> Optional[str]:
         losses (dict): Tensors, or lists of tensors, as ``parse_losses``
             takes them; only names with ``loss`` count.
     """
-    means = {
+    means: Dict[str, Any] = {
         name:
         sum(item.detach().float().mean()
             for item in ([value] if isinstance(value, Tensor) else value))

@@ -11,11 +11,14 @@ from typing import Any, Callable, Dict, Optional, Sequence
 import torch
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import distributed as dist
 
 from ...registry import HOOKS
+from .atomic_backend import ATOMIC
 from .atomic_checkpoint_hook import name_checkpoint
+from .private import is_called_by
 
 # EX_TEMPFAIL of sysexits.h: nothing is wrong, try again
 PREEMPTED = 75
@@ -101,15 +104,14 @@ class PreemptionHook(Hook):
         self._old: Dict[int, Any] = {}
         self._group: Any = None
         self._trained = False
-        self._runner: Optional[Runner] = None
+        self._runner: Any = None
         self._old_file = ''
 
     # ---- signals -------------------------------------------------------
     def before_run(self, runner: Runner) -> None:
         """Before any worker is started."""
-        if isinstance(runner._train_loop, dict) or runner._train_loop is None:
-            return
-        self._shield(runner.train_loop.dataloader)
+        if isinstance(runner.optim_wrapper, (OptimWrapper, OptimWrapperDict)):
+            self._shield(runner.train_loop.dataloader)
 
     def before_train(self, runner: Runner) -> None:
         """Listen to the signals."""
@@ -151,7 +153,8 @@ class PreemptionHook(Hook):
 
     def _receive(self, number: int, frame: Any) -> None:
         """Remember the signal; Python calls this between two operations."""
-        if not self._running(frame):  # an error ended the training
+        # unless an error has ended the training
+        if not is_called_by(frame, self._runner.train_loop):
             self.after_run(self._runner)
             signal.raise_signal(number)
             return
@@ -161,13 +164,6 @@ class PreemptionHook(Hook):
         # what started this process may have had the signal too, and send
         # an interrupt to end it
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def _running(self, frame: Any) -> bool:
-        """Whether the interrupted code was called by the train loop."""
-        loop = self._runner.train_loop
-        while frame is not None and frame.f_locals.get('self') is not loop:
-            frame = frame.f_back
-        return frame is not None
 
     # ---- training ------------------------------------------------------
     def after_train_iter(self,
@@ -179,12 +175,12 @@ class PreemptionHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
-            outputs (dict, optional): Not used.
+            batch_idx (int): Index of the batch in its loop.
+            data_batch (Any): The batch.
+            outputs (dict, optional): Losses of the step.
         """
         self._forget_old(runner)
-        if self._between_steps(runner, runner.iter + 1):
+        if self._between_steps(runner):
             return
         if get_world_size() > 1:
             if (runner.iter + 1) % self.interval:
@@ -192,7 +188,7 @@ class PreemptionHook(Hook):
             told = torch.tensor(int(self.received or 0))
             dist.all_reduce(told, dist.ReduceOp.MAX, group=self._group)
             if told.item():
-                self.received = signal.Signals(told.item())
+                self.received = signal.Signals(int(told.item()))
         if self.received is None:
             return
         path = self._regular(runner, runner.epoch, runner.iter + 1)
@@ -220,11 +216,11 @@ class PreemptionHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
-            outputs (Sequence, optional): Not used.
+            batch_idx (int): Index of the batch in its loop.
+            data_batch (Any): The batch.
+            outputs (Sequence, optional): Predictions.
         """
-        if self.received is None or self._between_steps(runner, runner.iter):
+        if self.received is None or self._between_steps(runner):
             return
         path = self._regular(runner, runner.epoch, runner.iter)
         if path is None and is_main_process():
@@ -236,10 +232,12 @@ class PreemptionHook(Hook):
 
     # ---- checkpoints ---------------------------------------------------
     @staticmethod
-    def _between_steps(runner: Runner, iteration: int) -> bool:
-        """Whether gradients are there that a checkpoint would not hold."""
-        steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-        return iteration % steps > 0 and iteration < runner.max_iters
+    def _between_steps(runner: Runner) -> bool:
+        """Tell whether there are gradients, which no checkpoint holds."""
+        wrapper = runner.optim_wrapper
+        # several optimizers see to their steps themselves
+        return (isinstance(wrapper, OptimWrapper)
+                and not wrapper.should_update())
 
     @staticmethod
     def _regular(runner: Runner, epoch: int, iteration: int) -> Optional[str]:
@@ -264,6 +262,7 @@ class PreemptionHook(Hook):
             runner.work_dir,
             CHECKPOINT,
             by_epoch=False,
+            backend_args=dict(backend=ATOMIC),
             meta=dict(epoch=epoch, iter=iteration))
         if is_main_process():
             name_checkpoint(runner, path)
@@ -279,6 +278,7 @@ class PreemptionHook(Hook):
 
     def _leave(self, state: str) -> None:
         """Say how to go on, and end the process."""
+        name = self.received.name if self.received else 'a signal'
         command = shlex.join(['python', *sys.argv])
         if '--resume' not in sys.argv:
             command += ' --resume'
@@ -286,5 +286,5 @@ class PreemptionHook(Hook):
             command = 'the same command with --resume'
         if is_main_process():
             self._runner.logger.warning(
-                f'{self.received.name}: {state}; to go on: {command}')
+                f'{name}: {state}; to go on: {command}')
         raise SystemExit(PREEMPTED)

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Where the random numbers of a process are, as plain arrays."""
+"""States of the random number generators, as plain arrays."""
 import random
 from typing import Dict
 

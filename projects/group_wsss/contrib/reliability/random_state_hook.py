@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import get_worker_info
 
-from ...engine.utils import batches_done
+from ...engine.utils import batches_done, is_resumed
 from ...registry import HOOKS
 from .random_state import State, from_tensors, get_state, set_state, to_tensors
 
@@ -97,7 +97,7 @@ class RandomStateHook(Hook):
 
     # ---- checkpoints ---------------------------------------------------
     def _own(self) -> dict:
-        """What this process would have to know to go on."""
+        """State that this process would need to go on."""
         workers = {} if self._start is None else dict(self._start.states)
         if self._resumed is not None:  # nothing was trained since
             main = from_tensors(self._resumed['main'])
@@ -142,7 +142,7 @@ class RandomStateHook(Hook):
             checkpoint (dict): May have ``random_state``.
         """
         states = checkpoint.get('random_state')
-        if not runner._resume or not states:
+        if not is_resumed(runner) or not states:
             return
         if len(states) != get_world_size():
             runner.logger.warning(
@@ -204,7 +204,7 @@ class RandomStateHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            batch_idx (int): Not used.
+            batch_idx (int): Index of the batch in its loop.
             data_batch (Any): A batch.
         """
         if self._private:

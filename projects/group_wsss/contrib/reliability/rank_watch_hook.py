@@ -17,7 +17,8 @@ from torch import distributed as dist
 from ...engine.utils import unwrap_model
 from ...registry import HOOKS
 from ...utils.errors import report_to_launcher
-from ...utils.launch import groups_can_be_left
+from ...utils.launch import dist_timeout, groups_can_be_left
+from .private import frame_of
 
 # bytes of a message between two ranks
 _SIZE = 256
@@ -63,17 +64,17 @@ class RankWatchHook(Hook):
     others wait, such as writing a checkpoint.
 
     Args:
-        timeout (float): Seconds. ``tools/train.py`` and ``tools/test.py`` set
-            up this hook with three quarters of ``env_cfg.dist_cfg.timeout``,
-            so that it speaks before torch does. Defaults to 1350.
+        timeout (float, optional): Seconds. Defaults to None, three quarters
+            of ``env_cfg.dist_cfg.timeout`` of the config, so that it speaks
+            before torch does.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, timeout: float = 1350.) -> None:
-        assert timeout > 0, 'timeout must be positive'
-        self.timeout = float(timeout)
-        self.period = min(self.timeout / 8, 5.)
+    def __init__(self, timeout: Optional[float] = None) -> None:
+        assert timeout is None or timeout > 0, 'timeout must be positive'
+        self.timeout = timeout or 0.
+        self._derive = timeout is None
         self._thread: Optional[threading.Thread] = None
         self._leaving = threading.Event()
         self._group: Any = None
@@ -85,6 +86,8 @@ class RankWatchHook(Hook):
         """Begin to watch."""
         if get_world_size() < 2 or not dist.is_gloo_available():
             return
+        if self._derive:
+            self.timeout = .75 * dist_timeout(runner.cfg)
         # its own group: nothing here may wait for what training sends
         self._group = dist.new_group(
             backend='gloo', timeout=timedelta(seconds=10 * self.timeout))
@@ -134,7 +137,7 @@ class RankWatchHook(Hook):
     def _watch(self) -> None:
         try:
             while self._round() == _GO_ON:
-                self._leaving.wait(self.period)
+                self._leaving.wait(min(self.timeout / 8, 5.))
         except _Silent as error:
             self._end(str(error))
         except _Gone as error:
@@ -171,7 +174,7 @@ class RankWatchHook(Hook):
         return order
 
     def _state(self) -> Dict[str, Any]:
-        frame = sys._current_frames().get(threading.main_thread().ident)
+        frame = frame_of(threading.main_thread())
         where, module = 'an unknown place', ''
         if frame is not None:
             code, module = frame.f_code, frame.f_globals.get('__name__', '')

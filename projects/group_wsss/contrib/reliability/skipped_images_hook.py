@@ -33,9 +33,9 @@ class SkippedImagesHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            batch_idx (int): Not used.
+            batch_idx (int): Index of the batch in its loop.
             data_batch (dict): With ``data_samples``.
-            outputs (dict, optional): Not used.
+            outputs (dict, optional): Losses of the step.
         """
         if not isinstance(data_batch, dict):
             return

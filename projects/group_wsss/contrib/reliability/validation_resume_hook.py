@@ -2,7 +2,7 @@
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from ...engine.utils import batches_done
+from ...engine.utils import batches_done, is_resumed
 from ...registry import HOOKS
 
 
@@ -22,7 +22,7 @@ class ValidationResumeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Validate, if the uninterrupted run would do so now."""
         loop, val_loop = runner.train_loop, runner.val_loop
-        if not runner._resume or val_loop is None or not runner.iter:
+        if not is_resumed(runner) or val_loop is None or not runner.iter:
             return
         if isinstance(loop, IterBasedTrainLoop):
             step, last = loop.iter, loop.max_iters

@@ -10,11 +10,11 @@ SHARD = 500
 
 def make_entry(row: Mapping[str, Any], found: Sequence[int],
                names: Sequence[str]) -> List[Any]:
-    """What the gallery needs to know of an image.
+    """Row of an image in the gallery.
 
     Args:
         row (Mapping): Of ``images`` of
-            :func:`group_wsss.evaluation.analyze_dump`.
+            :func:`group_wsss.contrib.analysis.analyze_dump`.
         found (Sequence[int]): Classes of its label.
         names (Sequence[str]): Of all classes, background first.
 

@@ -4,13 +4,13 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from ...utils.files import atomic_write
-from ..analysis import analyze_dump
-from ..exporters.pool import ordered
+from ...utils.pool import Pool, no_progress
+from ..analysis import analyze_dump, report_plots
 from .entries import SHARD, index_files, make_entry
 from .html_page import STATIC, html_page
 from .js_data import js_call
 from .place import report_folder
-from .render import FOLDER_SIZE, render_images
+from .render import FOLDER_SIZE, render_image
 from .sources import PageSource
 
 # of the slider where nothing else proposes one
@@ -18,12 +18,11 @@ _THRESHOLD = 0.5
 
 
 def write_report(
-    source: PageSource,
-    out: str,
-    jobs: int = 1,
-    max_images: Optional[int] = None,
-    progress: Callable[[int, int], None] = lambda done, total: None
-) -> Dict[str, Any]:
+        source: PageSource,
+        out: str,
+        jobs: int = 1,
+        max_images: Optional[int] = None,
+        progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
     """Write a dump as a folder of HTML; ``index.html`` is its beginning.
 
     Masks, if there are any, are read to judge the labels and to be looked
@@ -40,7 +39,7 @@ def write_report(
 
     Returns:
         dict: ``images`` on the page, and ``report`` of
-        :func:`group_wsss.evaluation.analyze_dump`.
+        :func:`group_wsss.contrib.analysis.analyze_dump`.
 
     Raises:
         InputError: A file is missing, unreadable or misfits, or the folder
@@ -53,16 +52,18 @@ def write_report(
         report = analyze_dump(source.dump, source.masks, jobs, progress)
         rows = {row['id']: row for row in report['images']}
         ids = spread(source.dump.ids, max_images)
-        work = partial(render_images, source=source.bare, folder=folder)
-        found = ordered(work, list(enumerate(ids)), jobs, progress)
-        entries = [
-            make_entry(rows[img_id], classes, source.dump.names)
-            for img_id, classes in zip(ids, found)
-        ]
-        files = index_files(entries)
+        work = partial(render_image, source=source.bare, folder=folder)
+        with Pool(jobs) as pool:
+            found = pool.map(work, list(enumerate(ids)), progress)
+            entries = [
+                make_entry(rows[img_id], classes, source.dump.names)
+                for img_id, classes in zip(ids, found)
+            ]
+        plots = report_plots(report, 'svg')
+        files = {**index_files(entries), **plots}
         files['meta.js'] = js_call('meta', _meta(report, source, len(ids)),
                                    palette.tolist())
-        files['index.html'] = html_page(report, source, entries)
+        files['index.html'] = html_page(report, source, entries, plots)
         for name in ('report.css', 'report.js'):
             files[name] = (STATIC / name).read_bytes()
         for name, data in files.items():
@@ -87,7 +88,7 @@ def spread(ids: Sequence[str], count: Optional[int]) -> List[str]:
 
 def _meta(report: Mapping[str, Any], source: PageSource,
           images: int) -> Dict[str, Any]:
-    """What the script needs to know of the whole page."""
+    """Facts of the whole page for the script."""
     threshold = source.dump.bg_threshold
     curve: List[List[Optional[float]]] = []
     if threshold is None and report['scores'] is not None:
@@ -102,7 +103,7 @@ def _meta(report: Mapping[str, Any], source: PageSource,
         images=images,
         shards=-(-images // SHARD),
         folderSize=FOLDER_SIZE,
-        photos=source.photos is not None,
+        shows=source.images is not None,
         masks=source.masks is not None,
         scores=source.dump.scores is not None,
         steps=[step.name for step in source.shown],

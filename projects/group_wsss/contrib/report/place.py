@@ -48,7 +48,7 @@ def report_folder(path: str) -> Iterator[str]:
 
 
 def _is_ours(path: str) -> bool:
-    """Whether ``path`` is an empty folder or a report."""
+    """True for an empty folder or a report."""
     if not osp.isdir(path):
         return False
     if not os.listdir(path):

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Pictures and data of one image of a report."""
+"""Files of one image of a report."""
 import io
 import os.path as osp
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -23,7 +23,7 @@ _QUALITY = 82
 
 
 def file_name(kind: str, number: int, suffix: str) -> str:
-    """Where a file of an image lies below the report.
+    """Give the path of a file of an image below the report.
 
     The name is the image's position, never its id: an id may hold anything.
 
@@ -36,28 +36,6 @@ def file_name(kind: str, number: int, suffix: str) -> str:
         str: Relative path.
     """
     return osp.join(kind, f'{number // FOLDER_SIZE}', f'{number}{suffix}')
-
-
-def render_images(items: Sequence[Tuple[int, str]], source: PageSource,
-                  folder: str) -> List[List[int]]:
-    """Write the files of some images.
-
-    Args:
-        items (Sequence[tuple[int, str]]): Position and id of each.
-        source (PageSource): Where they come from.
-        folder (str): The report.
-
-    Returns:
-        list[list[int]]: Classes in the label of each, without background.
-
-    Raises:
-        InputError: A file is missing, unreadable or misfits; it is named.
-    """
-    palette = source.palette()
-    return [
-        _render(number, img_id, source, folder, palette)
-        for number, img_id in items
-    ]
 
 
 def fit(shape: Sequence[int], side: int) -> Tuple[int, int]:
@@ -91,9 +69,22 @@ def quantize(score_map: ScoreMap) -> np.ndarray:
     return np.round(255 * maps).astype(np.uint8)
 
 
-def _render(number: int, img_id: str, source: PageSource, folder: str,
-            palette: np.ndarray) -> List[int]:
-    """Write the files of one image; the classes of its label."""
+def render_image(item: Tuple[int, str], source: PageSource,
+                 folder: str) -> List[int]:
+    """Write the files of an image.
+
+    Args:
+        item (tuple[int, str]): Its position on the page and its id.
+        source (PageSource): Where it comes from.
+        folder (str): The report.
+
+    Returns:
+        list[int]: Classes in its label, without background.
+
+    Raises:
+        InputError: A file is missing, unreadable or misfits; it is named.
+    """
+    number, img_id = item
     size = len(source.dump.names)
     label = read_mask(output_path(source.dump.folder, img_id, '.png'), size)
     shape = fit(label.shape, source.side)
@@ -119,15 +110,15 @@ def _render(number: int, img_id: str, source: PageSource, folder: str,
         file_name('data', number, '.js'):
         js_call('image', number, dict(size=shape, shown=shown, mask=mask)),
         file_name('labels', number, '.png'):
-        _label_png(_shrink(label, fit(shape, THUMB_SIDE)), palette),
+        _label_png(_shrink(label, fit(shape, THUMB_SIDE)), source.palette()),
     }
-    if source.photos is not None:
-        photo = _photo(source, img_id,
-                       label.shape).resize(shape[::-1],
-                                           Image.Resampling.LANCZOS)
-        files[file_name('photos', number, '.jpg')] = _jpeg(photo)
+    if source.images is not None:
+        path = output_path(source.images, img_id, source.suffix)
+        image = _image(path, label.shape).resize(shape[::-1],
+                                                 Image.Resampling.LANCZOS)
+        files[file_name('images', number, '.jpg')] = _jpeg(image)
         files[file_name('thumbs', number, '.jpg')] = _jpeg(
-            photo.resize(
+            image.resize(
                 fit(shape, THUMB_SIDE)[::-1], Image.Resampling.LANCZOS))
     for name, data in files.items():
         atomic_write(osp.join(folder, name), data)
@@ -150,17 +141,15 @@ def _scores(step: Step, img_id: str, shape: Tuple[int, ...],
     return dict(size=maps.shape[1:], classes=labels, maps=pack(maps))
 
 
-def _photo(source: PageSource, img_id: str, shape: Tuple[int,
-                                                         ...]) -> Image.Image:
+def _image(path: str, shape: Tuple[int, ...]) -> Image.Image:
     """The image, which must be as large as the label."""
     # brings mmpretrain in, which takes seconds
     from ...datasets.transforms import load_image
-    path = output_path(source.photos, img_id, source.suffix)
-    photo = load_image(path)
-    if photo.shape[:2] != shape:
-        raise InputError(f'{path}: {photo.shape[:2]} pixels (height, width), '
+    image = load_image(path)
+    if image.shape[:2] != shape:
+        raise InputError(f'{path}: {image.shape[:2]} pixels (height, width), '
                          f'its label has {shape}')
-    return Image.fromarray(photo)
+    return Image.fromarray(image)
 
 
 def _shrink(label: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
@@ -179,7 +168,7 @@ def _label_png(label: np.ndarray, palette: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _jpeg(photo: Image.Image) -> bytes:
+def _jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    photo.save(buffer, format='JPEG', quality=_QUALITY)
+    image.save(buffer, format='JPEG', quality=_QUALITY)
     return buffer.getvalue()

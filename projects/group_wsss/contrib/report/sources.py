@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What a report page is made from."""
+"""Sources of a report page."""
 import os.path as osp
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -27,7 +27,7 @@ class PageSource(NamedTuple):
         dump (Dump): The dump; its tags and ids are those of the page.
         steps (tuple[Step]): Earlier steps, of :func:`open_steps`. Defaults
             to none.
-        photos (str, optional): Folder of the images. Defaults to None:
+        images (str, optional): Folder of the images. Defaults to None:
             labels are shown alone.
         suffix (str): Ending of the images. Defaults to ``'.jpg'``.
         masks (str, optional): Folder of masks, to judge and to look at; they
@@ -37,7 +37,7 @@ class PageSource(NamedTuple):
     """
     dump: Dump
     steps: Tuple[Step, ...] = ()
-    photos: Optional[str] = None
+    images: Optional[str] = None
     suffix: str = '.jpg'
     masks: Optional[str] = None
     side: int = 512
@@ -73,8 +73,8 @@ class PageSource(NamedTuple):
             InputError: Some are missing; three of them are named.
         """
         ids = self.dump.ids
-        if self.photos is not None:
-            require_files(ids, self.photos, self.suffix,
+        if self.images is not None:
+            require_files(ids, self.images, self.suffix,
                           f'image ({self.suffix})')
         for step in self.steps:
             require_files(ids, step.folder, '.png', 'label')

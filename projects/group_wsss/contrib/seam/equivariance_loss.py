@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from ...utils.errors import InputError
 from .pixel_correlation import PixelCorrelation
 
 # class maps (B, C, h, w), features (B, D, h, w), sizes without padding
-View = Tuple[Tensor, Tensor, Optional[List[Tuple[int, int]]]]
+View = Tuple[Tensor, Tensor, Any]
 
 
 @MODELS.register_module()
@@ -164,7 +164,7 @@ class EquivarianceLoss(BaseModule):
                 for maps, view in ((large, first), (small, second))
             ]
             refined[0] = F.interpolate(refined[0], size, mode='area')
-            error = sum(
+            error: Any = sum(
                 self._top(self._hot(maps), other)
                 for maps, other in zip((small, shrunk), refined))
             losses['loss_ecr'] = self.ecr_weight * error
@@ -173,7 +173,8 @@ class EquivarianceLoss(BaseModule):
     @staticmethod
     def _crop(view: View, i: int) -> View:
         h, w = view[2][i]
-        return (*(x[i:i + 1, :, :h, :w] for x in view[:2]), None)
+        maps, feat = (x[i:i + 1, :, :h, :w] for x in view[:2])
+        return maps, feat, None
 
     def _unit(self, maps: Tensor) -> Tensor:
         maps = maps.relu()

@@ -1,17 +1,16 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Images over their class maps."""
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from ...structures import ScoreMap
-from ...visualization.contact_sheet import (_INK, _PAPER, _font, _width,
-                                            contact_sheet)
+from ...visualization.contact_sheet import (_PAPER, _font, _width,
+                                            contact_sheet, legend_strip)
 from ...visualization.paint import _colours, paint_scores
 
 
-def class_map_sheet(photos: Sequence[np.ndarray],
+def class_map_sheet(images: Sequence[np.ndarray],
                     score_maps: Sequence[ScoreMap],
                     captions: Sequence[str],
                     classes: Sequence[str],
@@ -23,7 +22,7 @@ def class_map_sheet(photos: Sequence[np.ndarray],
     """Lay images out in rows, each over its class maps.
 
     Args:
-        photos (Sequence[np.ndarray]): RGB uint8 ``(H, W, 3)``.
+        images (Sequence[np.ndarray]): RGB uint8 ``(H, W, 3)``.
         score_maps (Sequence[ScoreMap]): One each; ``ori_shape`` is that of
             the image.
         captions (Sequence[str]): One each, under the image id.
@@ -31,25 +30,25 @@ def class_map_sheet(photos: Sequence[np.ndarray],
         palette (Sequence, optional): RGB by label value. Defaults to VOC's.
         title (str): Over everything. Defaults to none.
         note (str): Under everything. Defaults to none.
-        side (int): Longer side of a picture in pixels. Defaults to 176.
+        side (int): Longer side of an image in pixels. Defaults to 176.
         columns (int): Images in a row. Defaults to 4.
 
     Returns:
         np.ndarray: RGB uint8 ``(H, W, 3)``.
     """
     painted = [
-        paint_scores(score_map, photo, palette)
-        for photo, score_map in zip(photos, score_maps)
+        paint_scores(score_map, image, palette)
+        for image, score_map in zip(images, score_maps)
     ]
     blocks = []
-    for start in range(0, len(photos), columns):
+    for start in range(0, len(images), columns):
         part = slice(start, start + columns)
         headings = [
             f'{_cut(one.img_id, side, True)}\n{_cut(caption, side)}'
             for one, caption in zip(score_maps[part], captions[part])
         ]
-        last = start + columns >= len(photos)
-        sheet = contact_sheet([photos[part], painted[part]],
+        last = start + columns >= len(images)
+        sheet = contact_sheet([images[part], painted[part]],
                               headings,
                               title='' if start else title,
                               note=note if last else '',
@@ -58,13 +57,13 @@ def class_map_sheet(photos: Sequence[np.ndarray],
     width = max(block.shape[1] for block in blocks)
     colours = _colours(palette)
     shown = sorted({int(c) for one in score_maps for c in one.class_ids})
-    blocks.append(
-        _legend([(classes[c], colours[c + 1]) for c in shown], width, side))
+    entries = [(classes[c], colours[c + 1]) for c in shown]
+    blocks.append(np.asarray(legend_strip(entries, width, side)))
     return np.concatenate([_widen(block, width) for block in blocks])
 
 
 def _cut(text: str, side: int, bold: bool = False) -> str:
-    """As much of the beginning as fits over a picture."""
+    """As much of the beginning as fits over an image."""
     unit = side / 176
     font = _font(round((13 if bold else 12) * unit), bold)
     text = ' '.join(text.split())
@@ -73,29 +72,6 @@ def _cut(text: str, side: int, bold: bool = False) -> str:
     while text and _width(font, text + '...') > side:
         text = text[:-1]
     return text + '...'
-
-
-def _legend(entries: Sequence[Tuple[str, np.ndarray]], width: int,
-            side: int) -> np.ndarray:
-    """Names and colours in as many lines as they need."""
-    unit = side / 176
-    gap, margin, box = round(10 * unit), round(22 * unit), round(13 * unit)
-    line = round(20 * unit)
-    font = _font(round(13 * unit))
-    places, x, y = [], margin, 0
-    for name, colour in entries:
-        step = box + gap // 2 + _width(font, name) + 2 * gap
-        if x > margin and x + step > width - margin:
-            x, y = margin, y + line
-        places.append((x, y, name, colour))
-        x += step
-    strip = Image.new('RGB', (width, y + line + margin), _PAPER)
-    draw = ImageDraw.Draw(strip)
-    for x, y, name, colour in places:
-        draw.rectangle((x, y + 2, x + box, y + 2 + box),
-                       tuple(int(value) for value in colour))
-        draw.text((x + box + gap // 2, y), name, _INK, font)
-    return np.asarray(strip)
 
 
 def _widen(block: np.ndarray, width: int) -> np.ndarray:

@@ -51,7 +51,7 @@ class ClassMapVisualizationHook(Hook):
         pipeline (Sequence[dict], optional): Transforms. Defaults to None:
             those of ``test_dataloader``, else ``val_dataloader``, of the
             config, without the loading of annotations.
-        name (str): Name of the picture. Defaults to ``'class_maps'``.
+        name (str): Name of the sheet. Defaults to ``'class_maps'``.
         side (int): Longer side of an image on the sheet in pixels.
             Defaults to 176.
         palette (Sequence, optional): RGB by label value. Defaults to VOC's
@@ -82,14 +82,15 @@ class ClassMapVisualizationHook(Hook):
                                  f'{least}')
         if image_ids is not None and indices is not None:
             raise InputError(f'give image_ids or indices of {own}, not both')
-        for key, value in (('image_ids', image_ids), ('indices', indices)):
-            if value is not None and not len(value):
+        for key, given in (('image_ids', image_ids), ('indices', indices)):
+            if given is not None and not len(given):
                 raise InputError(f'{key} of {own} is empty')
-        for name in image_ids or ():
+        for img_id in image_ids or ():
             # --cfg-options makes a number of 2007_000032
-            if not isinstance(name, str):
-                raise InputError(f'image_ids of {own}: {name!r} is no string; '
-                                 'name ids in a config file, or use indices')
+            if not isinstance(img_id, str):
+                raise InputError(f'image_ids of {own}: {img_id!r} is no '
+                                 'string; name ids in a config file, or use '
+                                 'indices')
         self.interval = interval
         self.num_images = num_images
         self.image_ids = image_ids
@@ -154,14 +155,7 @@ class ClassMapVisualizationHook(Hook):
                          batch_idx: int,
                          data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
-        """Draw, if iterations are counted and it is time.
-
-        Args:
-            runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
-            outputs (dict, optional): Not used.
-        """
+        """Draw, if iterations are counted and it is time."""
         if self._groups and self._every and (self.every_n_train_iters(
                 runner, self._every) or self.is_last_train_iter(runner)):
             self._draw(runner, runner.iter + 1, 'iteration')
@@ -178,7 +172,7 @@ class ClassMapVisualizationHook(Hook):
             return
         size = len(self._groups[0].items)
         sheet = class_map_sheet(
-            [group.photo
+            [group.image
              for group in self._groups], [score_map for score_map, _ in found],
             [caption for _, caption in found],
             self._classes,
@@ -196,7 +190,7 @@ class ClassMapVisualizationHook(Hook):
             if sample.get(key, None) is None:
                 raise InputError(f'{type(model).__name__} predicts no {key}')
         score_map = ScoreMap.from_class_maps(group.img_id,
-                                             group.photo.shape[:2],
+                                             group.image.shape[:2],
                                              sample.class_ids,
                                              sample.class_maps)
         scores = sample.pred_score.float().cpu().numpy()

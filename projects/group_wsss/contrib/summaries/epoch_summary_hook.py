@@ -80,13 +80,7 @@ class EpochSummaryHook(Hook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: Any = None) -> None:
-        """No validation came: say the line.
-
-        Args:
-            runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
-        """
+        """Say the line if no validation came."""
         self._say(runner)
 
     def after_train_iter(self,
@@ -94,14 +88,7 @@ class EpochSummaryHook(Hook):
                          batch_idx: int,
                          data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
-        """Prepare a line, if it is time.
-
-        Args:
-            runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
-            outputs (dict, optional): Not used.
-        """
+        """Prepare a line, if it is time."""
         if not self._every:
             return
         if torch.cuda.is_available():

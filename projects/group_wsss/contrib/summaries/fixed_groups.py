@@ -19,11 +19,11 @@ class FixedGroup(NamedTuple):
 
     Attributes:
         img_id (str): Image id.
-        photo (np.ndarray): RGB uint8 ``(H, W, 3)``, made small.
+        image (np.ndarray): RGB uint8 ``(H, W, 3)``, made small.
         items (list[dict]): Packed, the image first.
     """
     img_id: str
-    photo: np.ndarray
+    image: np.ndarray
     items: List[dict]
 
 
@@ -86,7 +86,7 @@ def add_partners(runner: Runner, places: Sequence[int]) -> List[List[int]]:
         list[list[int]]: Each place with its partners, always the same;
         alone, where training draws no groups.
     """
-    batches = getattr(runner.train_loop.dataloader, 'batch_sampler', None)
+    batches: Any = getattr(runner.train_loop.dataloader, 'batch_sampler', None)
     while hasattr(batches, 'batch_sampler'):  # the rest of a resumed epoch
         batches = batches.batch_sampler
     index = getattr(batches, 'index', None)
@@ -150,9 +150,9 @@ def read_group(dataset: Any, places: Sequence[int], pipeline: Compose,
     items = [pipeline(copy.deepcopy(info)) for info in infos]
     for slot, item in enumerate(items):
         item['data_samples'].set_metainfo(dict(group_slot=slot))
-    photo = Image.fromarray(load_image(infos[0]['img_path']))
-    factor = side / max(photo.size)
+    image = Image.fromarray(load_image(infos[0]['img_path']))
+    factor = side / max(image.size)
     if factor < 1:
-        size = [max(1, round(factor * edge)) for edge in photo.size]
-        photo = photo.resize(size, Image.Resampling.LANCZOS)
-    return FixedGroup(image_id_of(infos[0]), np.asarray(photo), items)
+        size = [max(1, round(factor * edge)) for edge in image.size]
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return FixedGroup(image_id_of(infos[0]), np.asarray(image), items)

@@ -10,12 +10,12 @@ _PARTS = 20
 
 
 def counts_iterations(runner: Runner) -> bool:
-    """Whether the training loop knows no epochs."""
+    """True where the training loop knows no epochs."""
     return isinstance(runner.train_loop, IterBasedTrainLoop)
 
 
 def report_interval(runner: Runner) -> int:
-    """What takes the place of an epoch where iterations are counted.
+    """Iterations in place of an epoch where iterations are counted.
 
     Args:
         runner (Runner): Of an ``IterBasedTrainLoop``.

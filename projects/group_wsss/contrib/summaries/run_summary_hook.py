@@ -13,6 +13,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from ...engine.hooks.attention_accumulation_hook import \
     AttentionAccumulationHook
 from ...engine.hooks.pseudo_label_hook import PseudoLabelHook
+from ...engine.utils import is_resumed
 from ...pseudo_labels.score_size import human_bytes
 from ...registry import HOOKS
 from ...structures.manifest import ID_LIST, MANIFEST
@@ -27,7 +28,7 @@ class RunSummaryHook(Hook):
     """At the end of a training: what was written, and what to type next.
 
     Files are named with their sizes: config, checkpoint, label images,
-    accumulated maps, curves and pictures, log. A run that ends by Ctrl-C or
+    accumulated maps, curves and sheets, log. A run that ends by Ctrl-C or
     an error gets no summary, and what an earlier run left is not named.
 
     Args:
@@ -74,7 +75,7 @@ class RunSummaryHook(Hook):
         runner.logger.info('\n'.join(lines))
 
     def _find(self, runner: Runner) -> Dict[str, str]:
-        """What this run has written, in the order of the summary."""
+        """Files that this run has written, in the order of the summary."""
         found: List[Tuple[str, Optional[str]]] = [
             ('config', _dumped(runner)),
             ('last checkpoint', self._checkpoint(runner)),
@@ -112,14 +113,15 @@ class RunSummaryHook(Hook):
             path = getattr(hook, 'last_ckpt', None)
             if isinstance(hook, CheckpointHook) and path and self._new(path):
                 return path
-        if runner._resume:
+        if is_resumed(runner):
             return find_latest_checkpoint(runner.work_dir)
         return None
 
     def _new(self, path: str) -> bool:
-        """Whether a file was written since training began."""
+        """True for a file written since training began."""
         # file systems may keep whole seconds
-        return osp.exists(path) and osp.getmtime(path) >= self._begun - 2
+        return (self._begun is not None and osp.exists(path)
+                and osp.getmtime(path) >= self._begun - 2)
 
     def _command(self, runner: Runner, places: Dict[str, str]) -> str:
         """The next command with all its paths, '' if it cannot be given."""

@@ -45,4 +45,4 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             # `train()` of some modules does more than this
             module.training = mode
         for cache, (state, maps) in zip(caches, kept):
-            vars(cache).update(state, _maps=maps)
+            cache.__dict__.update(state, _maps=maps)

@@ -1,23 +1,20 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Flat batches in which every ``group_size`` neighbours are one group."""
-import os.path as osp
+from functools import partial
 from itertools import islice
-from typing import Any, Iterator, List, Optional, Sequence
+from typing import Any, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
-from mmengine.dataset import InfiniteSampler
-from torch.utils.data import BatchSampler, Sampler
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from torch.utils.data import BatchSampler
 
-from ...registry import DATA_SAMPLERS
+from ...registry import DATA_SAMPLERS, TASK_UTILS
 from ...structures.image_list import image_id_of, read_image_list
 from ...utils.errors import InputError
 from ..label_index import MATCHES, LabelIndex
-from ..label_index_files import HEADER
 
 # groups drawn at a time
 _CHUNK = 256
-# images of which the labels are compared with those of a saved index
-_SAMPLES = 256
 
 
 def labels_of_dataset(dataset: Any) -> List[List[int]]:
@@ -62,17 +59,17 @@ class GroupBatchSampler(BatchSampler):
     resumed run draws what the interrupted one would have drawn.
 
     Args:
-        sampler (Sampler): ``DefaultSampler`` (an epoch is one pass over the
-            anchors) or ``InfiniteSampler`` (the number of the pass follows
-            from the global position in the stream).
+        sampler (DefaultSampler | InfiniteSampler): Gives the anchors. An
+            epoch of the first is one pass over them; with the second the
+            number of the pass follows from the position in the stream.
         batch_size (int): Images in a batch of one process, ``G * K``.
         drop_last (bool): Drop a last batch with fewer groups. A batch that
             is kept has whole groups always. Defaults to False.
         group_size (int): Images in a group ``K``; the first is the anchor.
             1 makes an ordinary batch sampler. Defaults to 4.
         match (str): ``'exact'`` (same label set, the released code's rule),
-            ``'any'`` (one class in common) or ``'none'``. Defaults to
-            'exact'.
+            ``'any'`` (one class in common), ``'each'`` or ``'none'``; see
+            :meth:`LabelIndex.partners`. Defaults to 'exact'.
         seed (int, optional): Seed of the partners. Defaults to the seed of
             the base sampler.
         labels (Sequence[Sequence[int]], optional): Class ids of every image
@@ -81,19 +78,19 @@ class GroupBatchSampler(BatchSampler):
             image id (the name of the image without suffix where the
             dataset has no ``img_id``).
         num_classes (int, optional): Defaults to the largest id plus one.
-        index_dir (str, optional): Folder of a :class:`LabelIndex`, built and
-            saved there if it holds none, mapped into memory if it does: no
-            labels are read, and the processes of a machine share one copy.
-            Defaults to None, built in memory.
+        index (dict, optional): Config of a function that gives the
+            :class:`LabelIndex`, for lists that are too long to read; called
+            with ``dataset``, ``labels``, ``num_classes`` and ``read``, which
+            gives the labels of all images. Defaults to None, built in memory
+            (others: ``group_wsss.contrib.big_lists.mapped_index``).
 
     Raises:
         InputError: ``batch_size`` is no multiple of ``group_size``, no class
-            has ``group_size`` images, there are no labels, or the index of
-            ``index_dir`` is not that of the dataset.
+            has ``group_size`` images, or there are no labels.
     """
 
     def __init__(self,
-                 sampler: Sampler,
+                 sampler: Union[DefaultSampler, InfiniteSampler],
                  batch_size: int,
                  drop_last: bool = False,
                  group_size: int = 4,
@@ -102,7 +99,7 @@ class GroupBatchSampler(BatchSampler):
                  labels: Optional[Sequence[Sequence[int]]] = None,
                  ann_file: Optional[str] = None,
                  num_classes: Optional[int] = None,
-                 index_dir: Optional[str] = None) -> None:
+                 index: Optional[dict] = None) -> None:
         if not isinstance(group_size, int) or group_size < 1:
             raise InputError(f'group_size={group_size!r} must be an integer '
                              'of at least 1')
@@ -115,6 +112,8 @@ class GroupBatchSampler(BatchSampler):
             raise InputError('give batch_sampler.labels or '
                              'batch_sampler.ann_file, not both')
         super().__init__(sampler, batch_size, drop_last)
+        # torch's class promises neither a dataset nor a length
+        self.sampler: Any = sampler
         self.group_size = group_size
         self.match = match
         self.seed = int(
@@ -123,13 +122,18 @@ class GroupBatchSampler(BatchSampler):
         self._stream: Optional[Iterator[List[int]]] = None
         self.index: Optional[LabelIndex] = None
         if group_size > 1:  # a plain batch sampler needs no labels
-            if index_dir and osp.isfile(osp.join(index_dir, HEADER)):
-                self.index = self._load_index(index_dir, labels)
+            read = partial(_read_labels, self.sampler.dataset, labels,
+                           ann_file, num_classes)
+            if index is None:
+                self.index = LabelIndex(read(), num_classes)
             else:
-                self.index = self._build_index(labels, ann_file, num_classes)
-                if index_dir:
-                    self.index.save(index_dir)
-                    self.index = LabelIndex.load(index_dir, verify=False)
+                self.index = TASK_UTILS.build(
+                    index,
+                    default_args=dict(
+                        dataset=self.sampler.dataset,
+                        labels=labels,
+                        num_classes=num_classes,
+                        read=read))
             self._check_group_size(self.index)
 
     def __iter__(self) -> Iterator[List[int]]:
@@ -167,7 +171,9 @@ class GroupBatchSampler(BatchSampler):
                              'batches, InfiniteSampler can')
         count = num_batches * (self.batch_size // self.group_size)
         base = self.sampler
-        base.indices = islice(base._indices_of_rank(), count, None)
+        again = InfiniteSampler(
+            range(base.size), shuffle=base.shuffle, seed=base.seed)
+        base.indices = islice(again.indices, count, None)
         self._stream = self._infinite(count)
 
     def _finite(self) -> Iterator[List[int]]:
@@ -208,62 +214,6 @@ class GroupBatchSampler(BatchSampler):
             if len(batch) == self.batch_size or not self.drop_last:
                 yield batch
 
-    def _build_index(self, labels: Optional[Sequence[Sequence[int]]],
-                     ann_file: Optional[str],
-                     num_classes: Optional[int]) -> LabelIndex:
-        dataset = self.sampler.dataset
-        if ann_file is not None:
-            known = {
-                record.img_id: record.labels
-                for record in read_image_list(
-                    ann_file, num_classes=num_classes).records
-            }
-            labels = []
-            for i in range(len(dataset)):
-                img_id = image_id_of(dataset.get_data_info(i))
-                if img_id not in known:
-                    raise InputError(f'{ann_file}: no line for image '
-                                     f'{img_id!r} of the dataset')
-                labels.append(known[img_id])
-        elif labels is None:
-            labels = labels_of_dataset(dataset)
-        if len(labels) != len(dataset):
-            raise InputError(f'batch_sampler.labels has {len(labels)} '
-                             f'entries, the dataset {len(dataset)} images')
-        if num_classes is None:
-            num_classes = 1 + max(
-                (int(max(ids)) for ids in labels if len(ids)), default=0)
-        return LabelIndex(labels, num_classes)
-
-    def _load_index(self, index_dir: str,
-                    labels: Optional[Sequence[Sequence[int]]]) -> LabelIndex:
-        """A saved index, compared with some images of the dataset."""
-        index = LabelIndex.load(index_dir)
-        dataset = self.sampler.dataset
-        if index.num_images != len(dataset):
-            raise InputError(f'{index_dir}: a label index of '
-                             f'{index.num_images} images, the dataset has '
-                             f'{len(dataset)}')
-        some = np.linspace(0, index.num_images - 1,
-                           min(_SAMPLES, index.num_images))
-        for i in some.astype(np.int64).tolist():
-            if labels is not None:
-                expected = labels[i]
-            elif hasattr(dataset, 'get_cat_ids'):
-                try:
-                    expected = dataset.get_cat_ids(i)
-                except NotImplementedError:
-                    return index
-            else:
-                return index
-            if sorted({int(c)
-                       for c in expected}) != index.labels_of(i).tolist():
-                raise InputError(
-                    f'{index_dir}: image {i} has other labels in the dataset '
-                    'than in the label index; remove the folder to build it '
-                    'again')
-        return index
-
     def _check_group_size(self, index: LabelIndex) -> None:
         if self.match == 'none':
             largest, what = index.num_images, 'the data set'
@@ -272,3 +222,24 @@ class GroupBatchSampler(BatchSampler):
         if self.group_size > largest:
             raise InputError(f'group_size={self.group_size} is larger than '
                              f'{what} ({largest} images)')
+
+
+def _read_labels(dataset: Any, labels: Optional[Sequence[Sequence[int]]],
+                 ann_file: Optional[str],
+                 num_classes: Optional[int]) -> Sequence[Sequence[int]]:
+    if ann_file is not None:
+        records = read_image_list(ann_file, num_classes=num_classes).records
+        known = {record.img_id: record.labels for record in records}
+        labels = []
+        for i in range(len(dataset)):
+            img_id = image_id_of(dataset.get_data_info(i))
+            if img_id not in known:
+                raise InputError(f'{ann_file}: no line for image {img_id!r} '
+                                 'of the dataset')
+            labels.append(known[img_id])
+    elif labels is None:
+        labels = labels_of_dataset(dataset)
+    if len(labels) != len(dataset):
+        raise InputError(f'batch_sampler.labels has {len(labels)} entries, '
+                         f'the dataset {len(dataset)} images')
+    return labels

@@ -128,7 +128,7 @@ class LoadImage(BaseTransform):
         exif = Image.Exif()
         try:
             exif.load(image.info['exif'])
-            return _TURNS.get(exif.get(_ORIENTATION))
+            return _TURNS.get(exif.get(_ORIENTATION, 1))
         except Exception:
             return None  # damaged EXIF data does not damage the image
 
@@ -143,7 +143,7 @@ class LoadImage(BaseTransform):
         if mode.startswith('I'):
             gray = np.asarray(image).astype(np.int64)
             if gray.min() < 0 or gray.max() > 65535:
-                raise InputError('holds values outside 16 bits, not a '
+                raise InputError('holds values outside 16 bits, not an '
                                  'image')
             if gray.max() <= 255 and gray.max() > 0:
                 raise InputError(f'16-bit image without values above 255 '
@@ -158,7 +158,7 @@ class LoadImage(BaseTransform):
         counts = image.getcolors(maxcolors=32)
         if counts is None or len(counts) < 2:
             return
-        values = [value for _, value in counts]
+        values: Any = [value for _, value in counts]  # of mode L: numbers
         enough = image.width * image.height >= 8 * len(values)
         if enough and all(v <= self.max_label or v == 255 for v in values):
             raise InputError(f'grayscale image with values {values[:4]}... '

@@ -111,14 +111,14 @@ class AttentionAccumulationHook(Hook):
             copy.deepcopy(labeler)))
         self.label_dir = label_dir
         self._handle: Any = None
-        self._samples: Sequence = ()
+        self._samples: Optional[Sequence] = ()
 
     # ---- training ------------------------------------------------------
     def before_train(self, runner: Runner) -> None:
         """Check the pipeline, prepare the folder, listen to the model."""
         loader = runner.train_loop.dataloader
         check_pipeline(loader.dataset)
-        model = unwrap_model(runner.model)
+        model: Any = unwrap_model(runner.model)
         if getattr(
                 getattr(model, 'data_preprocessor', None), 'batch_augments',
                 None) is not None:
@@ -172,9 +172,9 @@ class AttentionAccumulationHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
-            outputs (dict, optional): Not used.
+            batch_idx (int): Index of the batch in its loop.
+            data_batch (Any): The batch.
+            outputs (dict, optional): Losses of the step.
         """
         samples, self._samples = self._samples, ()
         samples = [
@@ -259,9 +259,9 @@ class AttentionAccumulationHook(Hook):
     def _sized(self, score_map: ScoreMap) -> ScoreMap:
         if self.stride is None:
             return score_map
-        return score_map.resize(
-            tuple(
-                math.ceil(side / self.stride) for side in score_map.ori_shape))
+        height, width = score_map.ori_shape
+        return score_map.resize((math.ceil(height / self.stride),
+                                 math.ceil(width / self.stride)))
 
     # ---- end -----------------------------------------------------------
     def after_train(self, runner: Runner) -> None:
@@ -276,12 +276,11 @@ class AttentionAccumulationHook(Hook):
         if any(other != len(ids) for other in all_gather_object(len(ids))):
             raise InputError(f'{self._folder}: not the same folder on all '
                              'machines; accumulation needs a shared one')
-        writer = dump = None
+        dump = None
         if self.labeler is not None:
-            writer = self._label_writer(runner)
-            dump = LabelDump(writer, self.labeler)
+            dump = LabelDump(self._label_writer(runner), self.labeler)
             if is_main_process():
-                writer.begin()
+                dump.writer.begin()
             barrier()
         merged_dir = osp.join(self._folder, 'merged')
         own_ids = ids[get_rank()::get_world_size()]
@@ -297,7 +296,7 @@ class AttentionAccumulationHook(Hook):
             # the first process speaks for all
             tell = [Progress('label images')] if is_main_process() else []
             dump.finish(total_histogram, *tell)
-            counts = gather_dicts(writer.counts)
+            counts = gather_dicts(dump.writer.counts)
         barrier()
         if not is_main_process():
             return
@@ -306,13 +305,13 @@ class AttentionAccumulationHook(Hook):
                            f'images in {merged_dir}')
         if dump is not None:
             dump.clean_up()
-            writer.finish(
+            dump.writer.finish(
                 counts,
                 config=runner.cfg.pretty_text,
                 checkpoint=describe_checkpoint(trained_checkpoint(runner)),
-                labeler=dict(self.labeler_cfg),
+                labeler=dict(self.labeler_cfg or {}),
                 chosen_thresholds=dump.thresholds,
                 seed=runner.seed,
                 duration=round(time.perf_counter() - start, 3))
             runner.logger.info(
-                f'{len(counts)} label images in {writer.out_dir}')
+                f'{len(counts)} label images in {dump.writer.out_dir}')

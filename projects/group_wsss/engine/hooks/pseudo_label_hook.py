@@ -88,8 +88,8 @@ class PseudoLabelHook(Hook):
         self._dump_after_train = after_train
         self.palette = palette
         self.writer: Optional[DumpWriter] = None
-        self.dump: Optional[LabelDump] = None
-        self.score_size: Optional[ScoreSize] = None
+        self.dump: LabelDump
+        self.score_size: ScoreSize
         self._trained = False
         self._start = 0.0
 
@@ -109,23 +109,24 @@ class PseudoLabelHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Prepare the folder."""
         self._start = time.perf_counter()
-        self._make_writer(runner)
-        self.dump = LabelDump(self.writer, self.labeler, self.refiners,
+        writer = self._make_writer(runner)
+        self.dump = LabelDump(writer, self.labeler, self.refiners,
                               self.keep_scores, self.on_non_finite)
         self.score_size = ScoreSize(self.dump,
                                     len(runner.test_loop.dataloader.dataset))
         # no process may write before that
         if is_main_process():
-            self.writer.begin()
+            writer.begin()
         barrier()
 
-    def _make_writer(self, runner: Runner) -> None:
+    def _make_writer(self, runner: Runner) -> DumpWriter:
         out_dir = self.out_dir or osp.join(runner.work_dir, 'pseudo_labels')
         dataset = runner.test_loop.dataloader.dataset
         self.writer = DumpWriter(out_dir, dataset_classes(dataset),
                                  self.palette)
         if self.refiners is None:
             self.refiners = Refiners(self.refiners_cfg)
+        return self.writer
 
     def after_test_iter(self,
                         runner: Runner,
@@ -136,8 +137,8 @@ class PseudoLabelHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            batch_idx (int): Not used.
-            data_batch (Any): Not used.
+            batch_idx (int): Index of the batch in its loop.
+            data_batch (Any): The batch.
             outputs (Sequence[DataSample]): Predictions, anchors only.
         """
         for sample in outputs or []:
@@ -155,17 +156,18 @@ class PseudoLabelHook(Hook):
         # the first process speaks for all
         tell = [Progress('label images')] if is_main_process() else []
         self.dump.finish(total_histogram, *tell)
-        counts = gather_dicts(self.writer.counts)
+        writer = self.dump.writer
+        counts = gather_dicts(writer.counts)
         left_out = gather_dicts(self.dump.left_out)
         self.dump.check_any(counts, left_out)
         if is_main_process():
             self.dump.clean_up()
             checkpoint = (
                 trained_checkpoint(runner)
-                if self._trained else runner._load_from)
+                if self._trained else runner.cfg.get('load_from'))
             dataset = runner.test_loop.dataloader.dataset
             corrupt = getattr(dataset, 'skipped', {})
-            manifest = self.writer.finish(
+            manifest = writer.finish(
                 counts,
                 config=runner.cfg.pretty_text,
                 checkpoint=describe_checkpoint(checkpoint),
@@ -184,10 +186,10 @@ class PseudoLabelHook(Hook):
                 if skipped:
                     runner.logger.warning(
                         f'{len(skipped)} {what} no label, listed in '
-                        f'{self.writer.out_dir}/skipped.txt')
+                        f'{writer.out_dir}/skipped.txt')
             share = manifest['unknown_share']
             runner.logger.info(
-                f'{len(counts)} label images in {self.writer.out_dir}' +
+                f'{len(counts)} label images in {writer.out_dir}' +
                 ('' if share is
                  None else f', {100 * share:.2f} % of their pixels unknown'))
         barrier()

@@ -103,9 +103,9 @@ class WeakSupervisionHook(Hook):
             sample = (
                 entry.get('data_samples') if isinstance(entry, dict) else None)
             for carrier in (entry, sample):
+                get: Any = getattr(carrier, 'get', None)
                 for field in _MASK_FIELDS:
-                    if hasattr(carrier, 'get') and (carrier.get(field)
-                                                    is not None):
+                    if get is not None and get(field) is not None:
                         raise InputError(
                             f'samples of train_dataloader.dataset carry '
                             f'{field}: masks must not be known in weakly '

@@ -5,9 +5,12 @@ from typing import Any
 from mmengine.runner import FlexibleRunner, Runner
 
 from ...registry import RUNNERS
+from ...utils.launch import check_sync_bn
 from .group_size import settle_group_size
 from .num_classes import settle_num_classes
 
+_STOCK_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
+                'param_scheduler', 'checkpoint')
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -19,12 +22,16 @@ def settle(cfg: Any) -> Any:
 
     Returns:
         mmengine.Config: A copy, after ``settle_group_size`` and
-        ``settle_num_classes``.
+        ``settle_num_classes``; without the default hooks that are None,
+        which mmengine allows for its own six alone.
 
     Raises:
         InputError: See these two.
     """
     cfg = copy.deepcopy(cfg)
+    for name, hook in list((cfg.get('default_hooks', None) or {}).items()):
+        if hook is None and name not in _STOCK_HOOKS:
+            del cfg.default_hooks[name]
     settle_group_size(cfg)
     settle_num_classes(cfg, _LOADERS)
     return cfg
@@ -43,19 +50,26 @@ class DataRunner(Runner):
     """
 
     @classmethod
-    def from_cfg(cls, cfg: Any) -> 'DataRunner':
+    def from_cfg(cls, cfg: Any) -> Any:
         """Build the runner.
 
         Args:
             cfg (mmengine.Config): Not changed.
 
         Returns:
-            DataRunner: The runner.
+            Runner: A ``DataRunner``; a ``DataFlexibleRunner`` for a config
+            with a ``strategy``, such as ``configs/_base_/fsdp.py``.
 
         Raises:
-            InputError: See :func:`settle`.
+            InputError: See :func:`settle`; or ``sync_bn`` does not fit the
+                network.
         """
-        return super().from_cfg(settle(cfg))
+        if cfg.get('strategy', None):
+            return DataFlexibleRunner.from_cfg(cfg)
+        runner = super().from_cfg(settle(cfg))
+        if cfg.get('sync_bn', None) is not None:
+            check_sync_bn(runner.model)
+        return runner
 
 
 @RUNNERS.register_module()
@@ -63,6 +77,6 @@ class DataFlexibleRunner(FlexibleRunner):
     """``DataRunner`` for configs with a ``strategy``, such as FSDP."""
 
     @classmethod
-    def from_cfg(cls, cfg: Any) -> 'DataFlexibleRunner':
+    def from_cfg(cls, cfg: Any) -> Any:
         """Build the runner; see ``DataRunner.from_cfg``."""
         return super().from_cfg(settle(cfg))

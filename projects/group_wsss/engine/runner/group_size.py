@@ -31,7 +31,7 @@ def _positive(cfg: Any, key: str, default: int) -> int:
     return value
 
 
-def _write(node: dict, size: int, old: Optional[int]) -> int:
+def _write(node: Any, size: int, old: Optional[int]) -> int:
     """Set ``group_size`` unless the config itself names one."""
     if node.get('group_size') in (None, old):
         node['group_size'] = size
@@ -91,7 +91,7 @@ def settle_group_size(cfg: Any) -> None:
         for dataset in _datasets(loader.get('dataset', None)):
             if _named(dataset, 'GroupedDataset'):
                 _write(dataset, test_size, old.get('test_group_size'))
-    neck = (cfg.get('model', None) or {}).get('neck', None)
+    neck: Any = (cfg.get('model', None) or {}).get('neck', None)
     if (_named(neck, 'CoAttentionGNN')
             and neck.get('aggregation') == 'concat'):
         _write(neck, size, old.get('group_size'))

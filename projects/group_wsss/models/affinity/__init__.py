@@ -2,9 +2,5 @@
 from .affinity_head import AffinityHead
 from .affinity_loss import AffinityLoss
 from .affinity_net import AffinityNet
-from .pairs import pair_offsets, pair_windows
 
-__all__ = [
-    'AffinityHead', 'AffinityLoss', 'AffinityNet', 'pair_offsets',
-    'pair_windows'
-]
+__all__ = ['AffinityHead', 'AffinityLoss', 'AffinityNet']

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
-from .pairs import Offset, pair_offsets, pair_windows
+from ...utils.pairs import Offset, pair_offsets, pair_windows
 
 
 @MODELS.register_module()
@@ -87,7 +87,8 @@ class AffinityHead(BaseModule):
         Returns:
             Tensor: ``(B, channels, h, w)``, on the grid of ``grid_index``.
         """
-        size = feats[self.grid_index].shape[-2:]
+        height, width = feats[self.grid_index].shape[-2:]
+        size = (height, width)
         levels = [feats[index] for index in self.in_index]
         if self.use_image:
             levels.append(F.adaptive_avg_pool2d(image, size))

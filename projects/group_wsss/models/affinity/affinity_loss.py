@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...structures.label_image import IGNORE_INDEX
-from .pairs import Offset, pair_windows
+from ...utils.pairs import Offset, pair_windows
 
 _TERMS = ('background', 'foreground', 'different')
 

@@ -39,12 +39,10 @@ class AffinityNet(BaseModel):
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        if not isinstance(backbone, nn.Module):
-            backbone = MODELS.build(backbone)
-        if not isinstance(head, nn.Module):
-            head = MODELS.build(head)
-        self.backbone = backbone
-        self.head = head
+        self.backbone: Any = backbone if isinstance(
+            backbone, nn.Module) else MODELS.build(backbone)
+        self.head: Any = head if isinstance(head,
+                                            nn.Module) else MODELS.build(head)
         self.freeze_backbone = freeze_backbone
         if freeze_backbone:
             self.backbone.requires_grad_(False)

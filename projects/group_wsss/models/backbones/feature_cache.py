@@ -2,7 +2,7 @@
 import hashlib
 from collections import OrderedDict
 from itertools import chain
-from typing import Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -84,7 +84,7 @@ class FeatureCache(BaseModule):
         one = x.new_ones(1, 1)
         dtype = (one @ one).dtype
         keys = [self._key(row, dtype) for row in rows]
-        found = {}
+        found: Dict[bytes, Any] = {}
         for key, image in zip(keys, x):
             if key in self._maps:
                 self.hits += 1
@@ -109,7 +109,7 @@ class FeatureCache(BaseModule):
         return (maps, ) if isinstance(maps, Tensor) else tuple(maps)
 
     def _frozen(self) -> bool:
-        """Whether nothing in the backbone trains."""
+        """Tell whether nothing in the backbone trains."""
         return not (any(m.training for m in self.modules())
                     or any(p.requires_grad for p in self.parameters()))
 
@@ -131,7 +131,7 @@ class FeatureCache(BaseModule):
     @staticmethod
     def _key(row: Tensor, dtype: torch.dtype) -> bytes:
         head = f'{tuple(row.shape)}{row.dtype}{dtype}'.encode()
-        data = row.view(torch.uint8).numpy()
+        data: Any = row.view(torch.uint8).numpy()
         return hashlib.blake2b(data, digest_size=16, key=head[:64]).digest()
 
     def _keep(self, key: bytes, maps: Tuple[Tensor, ...]) -> None:

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -118,7 +118,9 @@ class CoAttention(BaseModule):
         self.scale = float(scale)
         self.normalize = normalize
         self.self_edge = self_edge
-        self.whiten = self.query = self.key = None
+        self.whiten: Any = None
+        self.query: Any = None
+        self.key: Any = None
         if key == 'whitened':
             self.whiten = PCAWhitening(in_channels, key_channels,
                                        **(whitening or {}))
@@ -152,7 +154,9 @@ class CoAttention(BaseModule):
             Tensor: ``(B, D, h, w)``, at most ``pool_size`` high and wide; 0
             in a cell of padding alone.
         """
-        size = tuple(min(n, self.pool_size) for n in maps.shape[2:])
+        assert self.pool_size is not None
+        size = (min(maps.shape[2],
+                    self.pool_size), min(maps.shape[3], self.pool_size))
         if valid is None:
             return F.adaptive_avg_pool2d(maps, size)
         share = valid.unsqueeze(1).to(maps.dtype)

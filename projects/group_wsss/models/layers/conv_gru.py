@@ -57,7 +57,7 @@ class ConvGRU(BaseModule):
         # split the kernels, so that message and state need not be put side
         # by side: autograd would keep both copies
         heard = self._conv(message, [c.weight[:, :width] for c in convs],
-                           [c.bias for c in convs])
+                           [c.bias for c in convs if c.bias is not None])
         own = self._conv(state, [c.weight[:, width:] for c in convs[:2]])
         update, reset = torch.sigmoid(heard[:, :2 * width] + own).chunk(2, 1)
         own = self._conv(reset * state, [self.candidate.weight[:, width:]])
@@ -66,13 +66,11 @@ class ConvGRU(BaseModule):
         candidate, update = [t.to(state.dtype) for t in (candidate, update)]
         return torch.lerp(state, candidate, update)
 
-    def _conv(
-        self,
-        x: Tensor,
-        weights: List[Tensor],
-        biases: Sequence[Optional[Tensor]] = (None, )
-    ) -> Tensor:
+    def _conv(self,
+              x: Tensor,
+              weights: List[Tensor],
+              biases: Sequence[Tensor] = ()) -> Tensor:
         """Several convolutions of one input as one."""
-        bias = None if biases[0] is None else torch.cat(biases)
+        bias = torch.cat(list(biases)) if biases else None
         padding = self.update_gate.padding
         return F.conv2d(x, torch.cat(weights), bias, padding=padding)

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Sequence, Union
+from typing import Any, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import all_reduce
@@ -120,10 +120,9 @@ class PCAWhitening(BaseModule):
         self.weight.copy_(scaled.T)
         self.fitted.copy_(self.count)
 
-    def forward(
-            self,
-            x: Union[Tensor, Sequence[Tensor]],
-            valid: Optional[Tensor] = None) -> Union[Tensor, Sequence[Tensor]]:
+    def forward(self,
+                x: Union[Tensor, Sequence[Tensor]],
+                valid: Optional[Tensor] = None) -> Any:
         """Whiten; while training the statistics move first.
 
         Args:

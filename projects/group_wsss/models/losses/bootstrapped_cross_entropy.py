@@ -71,7 +71,7 @@ class BootstrappedCrossEntropy(PixelLoss):
             seg_label (Tensor): ``(B, H, W)``, int64.
             weight (Tensor, optional): ``(B, H, W)``. Defaults to None.
             ignore_index (int): Label of unknown pixels. Defaults to 255.
-            kwargs: Not used.
+            kwargs: Of heads of mmseg; without effect.
 
         Returns:
             Tensor: Scalar.

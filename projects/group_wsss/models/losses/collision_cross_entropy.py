@@ -44,10 +44,10 @@ class CollisionCrossEntropy(PixelLoss):
             seg_label (Tensor, optional): Not used; where the label is
                 unknown, ``soft_label`` is 0.
             weight (Tensor, optional): ``(B, H, W)``. Defaults to None.
-            ignore_index (int): Not used.
+            ignore_index (int): Of heads of mmseg; without effect.
             soft_label (Tensor): ``(B, C, H, W)``, sums to 1 over the
                 classes; all 0 where a pixel is ignored.
-            kwargs: Not used.
+            kwargs: Of heads of mmseg; without effect.
 
         Returns:
             Tensor: Scalar.

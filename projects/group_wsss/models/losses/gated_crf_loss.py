@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -7,31 +7,8 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
+from ...utils.pairs import pair_windows
 from .pixel_loss import PixelLoss, full_precision
-
-_Crop = Tuple[slice, slice]
-
-
-def window_pairs(radius: int, height: int,
-                 width: int) -> Iterator[Tuple[int, int, _Crop, _Crop]]:
-    """Every pair of cells of a window once, all pairs of one shift together.
-
-    Args:
-        radius (int): The window has ``2 * radius + 1`` cells a side.
-        height (int): Rows of the map.
-        width (int): Columns of the map.
-
-    Yields:
-        tuple: Rows and columns of the shift, and the part of the map where
-        pairs begin and where they end.
-    """
-    for dy in range(min(radius, height - 1) + 1):
-        for dx in range(-min(radius, width - 1), min(radius, width - 1) + 1):
-            if dy == 0 and dx <= 0:
-                continue
-            left, right = max(-dx, 0), max(dx, 0)
-            yield (dy, dx, (slice(0, height - dy), slice(left, width - right)),
-                   (slice(dy, height), slice(right, width - left)))
 
 
 @MODELS.register_module()
@@ -89,7 +66,9 @@ class GatedCRFLoss(PixelLoss):
             if not value >= low:
                 raise InputError(
                     f'{name} of GatedCRFLoss is {value}, must be >= {low}')
-        self.radius = radius
+        self.shifts = [(dy, dx) for dy in range(radius + 1)
+                       for dx in range(-radius, radius + 1)
+                       if (dy, dx) > (0, 0)]
         self.sigma_xy = sigma_xy
         self.sigma_rgb = sigma_rgb
         self.downscale = downscale
@@ -109,12 +88,12 @@ class GatedCRFLoss(PixelLoss):
             seg_logits (Tensor): ``(B, C, H, W)``.
             seg_label (Tensor): ``(B, H, W)``, int64; only where it is
                 unknown matters.
-            weight (Tensor, optional): Not used.
+            weight (Tensor, optional): Of heads of mmseg; without effect.
             ignore_index (int): Label of unknown pixels. Defaults to 255.
             image (Tensor): ``(B, 3, H, W)``, colours in [0, 1].
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
                 Defaults to None, which means no padding.
-            kwargs: Not used.
+            kwargs: Of heads of mmseg; without effect.
 
         Returns:
             Tensor: Scalar.
@@ -129,7 +108,9 @@ class GatedCRFLoss(PixelLoss):
             gate = gate & valid
         if self.known_only:
             gate = gate & known
-        size = [max(n // self.downscale, 1) for n in seg_label.shape[1:]]
+        height, width = (
+            max(n // self.downscale, 1) for n in seg_label.shape[1:])
+        size = (height, width)
         probs = self.log_probs(
             F.adaptive_avg_pool2d(full_precision(seg_logits), size)).exp()
         with torch.no_grad():
@@ -156,7 +137,8 @@ class GatedCRFLoss(PixelLoss):
             tuple[Tensor, Tensor]: ``(B, C, h, w)`` and a scalar.
         """
         message, total = torch.zeros_like(probs), probs.new_zeros(())
-        for dy, dx, begin, end in window_pairs(self.radius, *probs.shape[2:]):
+        for dy, dx in self.shifts:
+            begin, end = pair_windows(probs.shape[2:], (dy, dx))
             here, there = (..., *begin), (..., *end)
             colour = (image[here] - image[there]).square().sum(1, keepdim=True)
             kernel = gate[here] * gate[there] * torch.exp(

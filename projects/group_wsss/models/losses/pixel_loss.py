@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
@@ -87,7 +87,7 @@ class PixelLoss(nn.Module):
         if weight is not None:
             losses = losses * weight
         total = losses.masked_fill(~known, 0).sum()
-        count = known.numel()
+        count: Any = known.numel()
         if self.avg_non_ignore:
             count = known.sum().clamp(min=1)
         return self.loss_weight * total / count

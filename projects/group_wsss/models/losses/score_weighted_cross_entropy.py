@@ -57,7 +57,7 @@ class ScoreWeightedCrossEntropy(PixelLoss):
             ignore_index (int): Label of unknown pixels. Defaults to 255.
             soft_label (Tensor): ``(B, C, H, W)``, sums to 1 over the
                 classes; all 0 where a pixel is ignored.
-            kwargs: Not used.
+            kwargs: Of heads of mmseg; without effect.
 
         Returns:
             Tensor: Scalar.

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Sequence
+from typing import Any, Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -122,7 +122,8 @@ class CoAttentionGNN(BaseModule):
         self.in_index = in_index
         self.update = update
         self.reduce = self.expand = self.merge = None
-        self.gru = self.gamma = self.dropout = None
+        self.gru = self.dropout = None
+        self.gamma: Any = None
         if num_steps == 0:
             return
         width = channels or in_channels
@@ -267,7 +268,7 @@ class CoAttentionGNN(BaseModule):
 
     def _with_leftover(self, x: Tensor, k: int, key_mask: Optional[Tensor],
                        anchors_only: bool) -> Tensor:
-        """Whole groups, and the images beyond them each alone."""
+        """Run whole groups, and each image beyond them alone."""
         parts = []
         whole = x.shape[0] - x.shape[0] % k
         for start, stop, size in ((0, whole, k), (whole, None, 1)):

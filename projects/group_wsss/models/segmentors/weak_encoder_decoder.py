@@ -143,8 +143,8 @@ class WeakEncoderDecoder(EncoderDecoder):
         return losses
 
     def _targets(self, inputs: Tensor, data_samples: List) -> dict:
-        """What regularizers are given beside the logits."""
-        size = tuple(inputs.shape[2:])
+        """Collect the targets that regularizers take beside the logits."""
+        size = (inputs.shape[2], inputs.shape[3])
         label = torch.cat([s.gt_sem_seg.data for s in data_samples])
         valid = torch.zeros_like(label, dtype=torch.bool)
         for mask, sample in zip(valid, data_samples):

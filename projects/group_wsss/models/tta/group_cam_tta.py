@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import math
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -74,7 +74,7 @@ class GroupCAMTTA(BaseTTAModel):
         super().__init__(module, data_preprocessor)
         self.merge = merge
         self.normalize = normalize
-        self.out_size = None if out_size is None else tuple(out_size)
+        self.out_size: Any = None if out_size is None else tuple(out_size)
         self.out_stride = out_stride
         self.batch_augs = batch_augs
 

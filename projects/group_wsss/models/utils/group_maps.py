@@ -14,7 +14,7 @@ Inputs = Union[Tensor, Sequence[Tensor]]
 
 
 class GroupMaps(NamedTuple):
-    """What the head reads of a batch.
+    """Maps of a batch that the head reads.
 
     Attributes:
         before (Tensor): Maps before the graph, ``(B, C, h, w)``.

@@ -35,9 +35,9 @@ def take_over(neck: Any, head: Any) -> Tuple[Any, Any]:
         InputError: The neck pools, but the head reads maps.
     """
     if _name(head) in _LINEAR:
-        kept = ('in_channels', 'num_classes')
+        kept = ['in_channels', 'num_classes']
         if _name(head) == 'MultiLabelLinearClsHead':
-            kept += ('loss', 'thr', 'topk')
+            kept += ['loss', 'thr', 'topk']
         head = dict({key: head[key]
                      for key in kept if key in head},
                     type='group_wsss.GroupCAMHead')

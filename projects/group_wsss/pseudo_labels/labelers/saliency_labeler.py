@@ -80,7 +80,7 @@ class SaliencyLabeler:
             InputError: The file is missing, unreadable, of another size or
                 neither grey nor RGB.
         """
-        return read_saliency(self.saliency_dir, score_map, self.suffix)
+        return read_saliency(self.saliency_dir or '', score_map, self.suffix)
 
     def __call__(self, score_map: ScoreMap) -> np.ndarray:
         """Label an image.
@@ -97,7 +97,7 @@ class SaliencyLabeler:
         evidence = np.zeros(score_map.ori_shape, dtype=np.float32)
         background = np.full_like(evidence, self.bg_threshold)
         if self.saliency_dir is not None:
-            evidence = self.read_saliency(score_map)
+            evidence = read_saliency(self.saliency_dir, score_map, self.suffix)
             background = 1 - evidence
         scores = np.concatenate([background[None], maps])
         labels = np.append(0, score_map.class_ids + 1).astype(np.uint8)

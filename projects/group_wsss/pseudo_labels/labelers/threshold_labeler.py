@@ -56,7 +56,7 @@ class ThresholdLabeler(ThresholdRule):
             'unknown_threshold needs a bg_threshold that is a number; use '
             'margin')
         assert unknown_threshold is None or (
-            unknown_threshold <= self.bg_threshold), (
+            unknown_threshold <= self.need_threshold()), (
                 'unknown_threshold must not be above bg_threshold')
         self.unknown_threshold = unknown_threshold
         self.margin = margin

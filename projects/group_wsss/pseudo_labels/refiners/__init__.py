@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from .background import add_background, remove_background
-from .background_refiner import BackgroundRefiner
+from .background import BackgroundRefiner, add_background, remove_background
 from .base import BaseRefiner
 from .compose import Refiners
 from .crf.dense_crf import DenseCRF, dense_crf

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from abc import ABCMeta, abstractmethod
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -27,9 +27,7 @@ class BaseRefiner(metaclass=ABCMeta):
     needs_image = True
 
     @abstractmethod
-    def refine(self,
-               maps: np.ndarray,
-               image: Optional[np.ndarray] = None) -> np.ndarray:
+    def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
         """Refine the maps of one image.
 
         Args:

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Trained networks that refiners ask."""
-from typing import Tuple, Union
+from typing import Any, Tuple, Union
 
 import torch.nn as nn
 from mmengine.config import Config
@@ -27,15 +27,16 @@ def load_network(config: Union[str, dict], checkpoint: str,
         InputError: A file is missing or damaged, or the weights do not fit.
     """
     weights = load_from_file(checkpoint, map_location='cpu')
+    cfg: Any = config
     if isinstance(config, str):
         try:
-            config = Config.fromfile(config)
+            cfg = Config.fromfile(config)
         except (OSError, SyntaxError) as error:
             raise InputError(f'{config}: {one_line(error)}') from None
-    if 'model' not in config:
+    if 'model' not in cfg:
         raise InputError(f'config of {owner} has no model')
-    scope = config.get('default_scope', 'group_wsss')
+    scope = cfg.get('default_scope', 'group_wsss')
     with DefaultScope.overwrite_default_scope(scope):
-        net = MODELS.build(config['model'])
+        net = MODELS.build(cfg['model'])
     load_weights(net, weights, checkpoint)
-    return net.eval(), config
+    return net.eval(), cfg

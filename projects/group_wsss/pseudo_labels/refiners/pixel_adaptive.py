@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Sequence, Union
+from typing import Any, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -7,8 +7,7 @@ import torch.nn.functional as F
 
 from ...registry import MODELS, TASK_UTILS
 from ...utils.errors import InputError
-from .background import remove_background
-from .background_refiner import BackgroundRefiner
+from .background import BackgroundRefiner, remove_background
 
 
 @TASK_UTILS.register_module()
@@ -74,9 +73,7 @@ class PixelAdaptive(BackgroundRefiner):
         self.device = device
 
     @torch.no_grad()
-    def refine(self,
-               maps: np.ndarray,
-               image: Optional[np.ndarray] = None) -> np.ndarray:
+    def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
         """Refine the maps of one image.
 
         Args:

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -73,9 +73,7 @@ class Saliency(BaseRefiner):
         below = np.nextafter(top, np.float32(0))
         return np.where(maps == best, top, np.minimum(scores, below))
 
-    def refine(self,
-               maps: np.ndarray,
-               image: Optional[np.ndarray] = None) -> np.ndarray:
+    def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
         """:meth:`fuse`, with the saliency map in the image's place."""
         if image is None:
             raise InputError('Saliency finds its file by the image id: call '

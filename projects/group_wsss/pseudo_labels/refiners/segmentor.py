@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
@@ -10,8 +10,7 @@ from mmengine.registry import DefaultScope
 from ...registry import TASK_UTILS
 from ...structures.score_map import ScoreMap, resize_maps
 from ...utils.errors import InputError
-from .background import remove_background
-from .background_refiner import BackgroundRefiner
+from .background import BackgroundRefiner, remove_background
 from .base import check_image
 from .network import load_network
 
@@ -58,7 +57,8 @@ class Segmentor(BackgroundRefiner):
                 f'map_weight of Segmentor is {map_weight}, must be >= 0')
         self.set_background(bg_threshold, bg_power)
         self.map_weight = map_weight
-        self.net, config = load_network(config, checkpoint, 'Segmentor')
+        net, config = load_network(config, checkpoint, 'Segmentor')
+        self.net: Any = net
         self.net.to(torch.device(device or get_device()))
         self.scope = config.get('default_scope', 'mmseg')
         pipeline = config.get('test_pipeline')
@@ -72,7 +72,7 @@ class Segmentor(BackgroundRefiner):
 
     @torch.no_grad()
     def logits(self, image: np.ndarray) -> torch.Tensor:
-        """What the network says of an image.
+        """Predict the logits of an image.
 
         Args:
             image (np.ndarray): uint8 RGB ``(H, W, 3)``.
@@ -81,7 +81,7 @@ class Segmentor(BackgroundRefiner):
             Tensor: ``(C + 1, H, W)``, on the CPU.
         """
         shape = image.shape[:2]
-        data = dict(
+        data: dict = dict(
             img=np.ascontiguousarray(image[:, :, ::-1]),
             img_path=None,
             img_shape=shape,
@@ -95,7 +95,7 @@ class Segmentor(BackgroundRefiner):
 
     def refine(self,
                maps: np.ndarray,
-               image: Optional[np.ndarray] = None,
+               image: Any = None,
                class_ids: Optional[np.ndarray] = None) -> np.ndarray:
         """See :class:`BaseRefiner`; the result has the image's size.
 
@@ -113,7 +113,8 @@ class Segmentor(BackgroundRefiner):
                 f'{len(logits)} classes with background')
         log_probs = logits[torch.from_numpy(rows)].log_softmax(dim=0)
         if self.map_weight:
-            maps = resize_maps(maps, tuple(log_probs.shape[-2:]))
+            height, width = log_probs.shape[-2:]
+            maps = resize_maps(maps, (height, width))
             probs = self.probabilities(maps)
             # a map of 0 is a strong opinion, not a certainty
             log_maps = torch.from_numpy(probs).clamp_(min=1e-4).log_()

@@ -75,7 +75,7 @@
     return images.get(n);
   }
 
-  // ---- pictures ---------------------------------------------------------
+  // ---- images ---------------------------------------------------------
 
   function fit(size, side) {
     const scale = Math.min(1, side / Math.max(size[0], size[1]));
@@ -157,17 +157,17 @@
   function stack(n, side) {
     const node = document.createElement('span');
     node.className = 'stack';
-    let photo = null;
-    if (meta.photos) {
-      photo = document.createElement('img');
-      photo.className = 'photo';
-      photo.alt = `Image ${rows[n][ID]}`;
-      photo.dataset.src = path(side, n, '.jpg');
-      node.append(photo);
+    let image = null;
+    if (meta.shows) {
+      image = document.createElement('img');
+      image.className = 'image';
+      image.alt = `Image ${rows[n][ID]}`;
+      image.dataset.src = path(side, n, '.jpg');
+      node.append(image);
     } else {
       node.classList.add('bare');
     }
-    return { node, photo };
+    return { node, image };
   }
 
   const named = (classes) => classes.map((c) => meta.classes[c]).join(', ');
@@ -236,7 +236,7 @@
     const item = document.createElement('li');
     const link = document.createElement('a');
     link.className = 'card';
-    link.href = `#photo-${n}`;
+    link.href = `#image-${n}`;
     link.tabIndex = i ? -1 : 0;
     link.dataset.n = n;
     const { node } = stack(n, 'thumbs');
@@ -335,7 +335,7 @@
   // ---- one image ---------------------------------------------------
 
   function layersOf(data) {
-    const layers = meta.photos ? [{ key: 'photo', name: 'image', kind: 'plain' }] : [];
+    const layers = meta.shows ? [{ key: 'image', name: 'image', kind: 'plain' }] : [];
     data.shown.forEach((step, i) => {
       const name = meta.steps[i];
       if (step.scores) layers.push({ key: `maps${i}`, name: `${name}: class maps`, kind: 'maps', scores: step.scores });
@@ -393,7 +393,7 @@
     if (!keys.includes(state.layer)) state.layer = state.relabel && keys.includes('now') ? 'now' : last;
     const chosen = layers.find((layer) => layer.key === state.layer);
     $('stage').replaceChildren(
-      picture($('stage').firstElementChild, data, chosen, data.size, 'photos', state.only));
+      picture($('stage').firstElementChild, data, chosen, data.size, 'images', state.only));
     // the buttons stay, so that the focus stays with them
     const buttons = Array.from($('strip').children);
     layers.forEach((layer, i) => {
@@ -421,7 +421,7 @@
       node = made.node;
       node.dataset.of = of;
       node.classList.add(layer.kind);
-      if (made.photo) loadPicture(made.photo);
+      if (made.image) loadPicture(made.image);
       if (layer.kind !== 'plain') {
         const canvas = document.createElement('canvas');
         canvas.className = 'over';
@@ -468,7 +468,7 @@
       });
       $('legend-note').textContent = classes.length ? 'Highest score; press one to see its map alone.' : 'No class.';
     } else {
-      $('legend-note').textContent = 'Choose a picture below.';
+      $('legend-note').textContent = 'Choose a view below.';
     }
     const focused = document.activeElement && document.activeElement.dataset.only;
     $('legend').replaceChildren(...rowsOf.map(([cls, share]) => {
@@ -501,7 +501,7 @@
 
   function go(step) {
     const to = view[view.indexOf(state.shown) + step];
-    if (to !== undefined) location.replace(`#photo-${to}`);
+    if (to !== undefined) location.replace(`#image-${to}`);
   }
 
   function closed() {
@@ -515,7 +515,7 @@
   }
 
   function follow() {
-    const found = /^#photo-(\d+)$/.exec(location.hash);
+    const found = /^#image-(\d+)$/.exec(location.hash);
     if (found) open(Number(found[1]));
     else if ($('viewer').open) $('viewer').close();
   }
@@ -547,9 +547,8 @@
     const line = document.querySelector('.now');
     if (line) {
       const from = Number(line.dataset.from), to = Number(line.dataset.to);
-      const x = String(from + state.threshold * (to - from));
-      line.setAttribute('x1', x);
-      line.setAttribute('x2', x);
+      line.style.left = `${from + state.threshold * (to - from)}%`;
+      line.hidden = false;
     }
   }
 

@@ -1,12 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Union
+from typing import Any, Dict, Optional, Union
 
 import numpy as np
 
 from ....registry import TASK_UTILS
 from ....structures.score_map import resize_maps
-from ..background import remove_background
-from ..background_refiner import BackgroundRefiner
+from ..background import BackgroundRefiner, remove_background
 from .mean_field import check_options, dense_crf
 
 
@@ -52,7 +51,7 @@ class DenseCRF(BackgroundRefiner):
                  bg_threshold: Union[float, str] = 0.35,
                  bg_power: Optional[float] = None,
                  device: Optional[str] = None) -> None:
-        self.options = dict(
+        self.options: Dict[str, Any] = dict(
             num_iters=num_iters,
             gaussian_sxy=gaussian_sxy,
             gaussian_weight=gaussian_weight,
@@ -65,9 +64,7 @@ class DenseCRF(BackgroundRefiner):
         self.set_background(bg_threshold, bg_power)
         self.device = device
 
-    def refine(self,
-               maps: np.ndarray,
-               image: Optional[np.ndarray] = None) -> np.ndarray:
+    def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
         """Refine the maps of one image.
 
         Args:
@@ -79,7 +76,7 @@ class DenseCRF(BackgroundRefiner):
         """
         if maps.shape[1:] != image.shape[:2]:
             maps = resize_maps(maps, image.shape[:2])
-        probs = dense_crf(
+        probs: Any = dense_crf(
             self.probabilities(maps),
             image,
             device=self.device,

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Mean-field inference in a fully connected CRF, on arrays."""
 import math
-from typing import Callable, List, Optional, Union
+from typing import Any, Callable, List, Optional, Union
 
 import numpy as np
 import torch
@@ -67,12 +67,13 @@ def dense_crf(probs: Union[np.ndarray, Tensor],
     """
     check_options(num_iters, gaussian_sxy, gaussian_weight, bilateral_sxy,
                   bilateral_srgb, bilateral_weight, unary, gt_prob)
+    place: Any = device
     if device is None and isinstance(probs, Tensor):
-        device = probs.device
+        place = probs.device
     elif device is None:
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    scores = torch.as_tensor(probs).to(device, torch.float32)
-    image = torch.as_tensor(image).to(device)
+        place = 'cuda' if torch.cuda.is_available() else 'cpu'
+    scores = torch.as_tensor(probs).to(place, torch.float32)
+    image = torch.as_tensor(image).to(place)
     assert scores.ndim == 3 and image.dtype == torch.uint8 and (
         image.shape == (*scores.shape[1:], 3)), (
             f'probs {tuple(scores.shape)} (L, H, W) and the image '
@@ -158,7 +159,8 @@ def _mean_field(unaries: Tensor, kernels: List[_Kernel],
     """
     probs, total = _softmax(unaries.clone()), None
     for _ in range(num_iters):
-        messages = sum(kernel(probs[total is not None:]) for kernel in kernels)
+        messages: Any = sum(
+            kernel(probs[total is not None:]) for kernel in kernels)
         if total is None:
             total = messages.sum(dim=0)
         else:

@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import List, NamedTuple, Optional, Tuple
+from dataclasses import dataclass
+from typing import List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -11,17 +12,18 @@ from .permutohedral_simplex import find_simplices
 _MAX_ENTRIES = 2**31
 
 
-class _Gather(NamedTuple):
+@dataclass
+class _Gather:
     """A sparse matrix: weighted sums of rows."""
 
-    index: Tensor  # int32 (R, n), or (n, ) with offsets
+    rows: Tensor  # int32 (R, n), or (n, ) with offsets
     weights: Tensor  # like index
     offsets: Optional[Tensor] = None  # int32 (R + 1, )
 
     def __call__(self, values: Tensor) -> Tensor:
         """``(n', C)`` to ``(R, C)``; each sum in a fixed order."""
         return F.embedding_bag(
-            self.index,
+            self.rows,
             values,
             self.offsets,
             mode='sum',
@@ -68,10 +70,10 @@ class PermutohedralLattice:
         # corner k is the origin plus k in all coordinates, minus d + 1 in
         # those of the last k ranks
         rank = rank[:, order[first]].long()
-        stride = torch.tensor(strides, device=keys.device)[:, None]
+        steps = torch.tensor(strides, device=keys.device)[:, None]
         by_rank = torch.empty_like(rank).scatter_(0, rank,
-                                                  stride.expand_as(rank))
-        corners = torch.cat([(keys[first] + (rank * stride).sum(dim=0))[None],
+                                                  steps.expand_as(rank))
+        corners = torch.cat([(keys[first] + (rank * steps).sum(dim=0))[None],
                              total - side * by_rank[1:].flip(0)]).cumsum(0)
         corner_keys, corner_order, corner, corner_first = _number(
             corners.flatten())

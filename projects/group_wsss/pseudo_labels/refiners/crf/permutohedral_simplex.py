@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Where points lie in the permutohedral lattice."""
+"""Simplices of the permutohedral lattice that points lie in."""
 import math
 from typing import NamedTuple
 

@@ -1,5 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""A label index on disk: one ``.npy`` file an array, and a header."""
+"""A label index on disk: one ``.npy`` file an array, and a header.
+
+``set_of`` ``(N, )`` is the label set of every image. ``set_classes``,
+``set_images`` and ``class_images`` are classes or images of one set or class
+after another, ascending in each; ``set_class_starts``, ``set_image_starts``
+``(S + 1, )`` and ``class_image_starts`` ``(C + 1, )`` say where each starts.
+"""
 import hashlib
 import io
 import json
@@ -10,23 +16,25 @@ from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from ..utils.errors import InputError
-from ..utils.files import atomic_write
+from ...utils.errors import InputError
+from ...utils.files import atomic_write
 
 HEADER = 'label_index.json'
 _FORMAT, _VERSION = 'group_wsss label index', 1
-_ARRAYS = ('set_of', 'pool', 'set_ptr', 'set_classes', 'set_class_ptr',
-           'class_ptr')
-_TYPES = ('<u2', '<i4', '<i8', '<u8')
+# arrays of rows, and where their rows start
+_ROWS = dict(
+    set_classes='set_class_starts',
+    set_images='set_image_starts',
+    class_images='class_image_starts')
+_ARRAYS = {'set_of', *_ROWS, *_ROWS.values()}
+_TYPES = ('<u2', '<i4', '<i8')
 _FINGERPRINT = re.compile('[0-9a-f]{32}')
 
 
-def fingerprint_of(num_images: int, num_classes: int,
-                   arrays: Dict[str, np.ndarray]) -> str:
-    """Hash of an index: the same labels and keys give the same.
+def fingerprint_of(num_classes: int, arrays: Dict[str, np.ndarray]) -> str:
+    """Hash of an index: the same labels give the same.
 
     Args:
-        num_images (int): Images of the list.
         num_classes (int): Classes of the list.
         arrays (dict[str, np.ndarray]): What the index consists of.
 
@@ -34,7 +42,7 @@ def fingerprint_of(num_images: int, num_classes: int,
         str: 32 hexadecimal digits of BLAKE2b.
     """
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(f'{_VERSION} {num_images} {num_classes}'.encode())
+    digest.update(f'{_VERSION} {num_classes}'.encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f'{name} {array.dtype.str} {array.shape}'.encode())
@@ -42,8 +50,8 @@ def fingerprint_of(num_images: int, num_classes: int,
     return digest.hexdigest()
 
 
-def save_index(folder: str, num_images: int, num_classes: int,
-               arrays: Dict[str, np.ndarray]) -> str:
+def write_index(folder: str, num_classes: int,
+                arrays: Dict[str, np.ndarray]) -> str:
     """Write an index; the header, which comes last, makes it valid.
 
     Arrays carry the fingerprint in their names: an index that is replaced
@@ -51,7 +59,7 @@ def save_index(folder: str, num_images: int, num_classes: int,
 
     Args:
         folder (str): Created where needed.
-        num_images, num_classes, arrays: As in :func:`fingerprint_of`.
+        num_classes, arrays: As in :func:`fingerprint_of`.
 
     Returns:
         str: The fingerprint.
@@ -59,7 +67,7 @@ def save_index(folder: str, num_images: int, num_classes: int,
     Raises:
         InputError: The folder cannot be written.
     """
-    fingerprint = fingerprint_of(num_images, num_classes, arrays)
+    fingerprint = fingerprint_of(num_classes, arrays)
     for name, array in arrays.items():
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
@@ -68,7 +76,6 @@ def save_index(folder: str, num_images: int, num_classes: int,
         format=_FORMAT,
         version=_VERSION,
         fingerprint=fingerprint,
-        num_images=num_images,
         num_classes=num_classes,
         arrays={
             name: dict(dtype=array.dtype.str, shape=list(array.shape))
@@ -80,9 +87,9 @@ def save_index(folder: str, num_images: int, num_classes: int,
     return fingerprint
 
 
-def load_index(folder: str, mmap: bool, fingerprint: Optional[str],
+def read_index(folder: str, mmap: bool, fingerprint: Optional[str],
                verify: bool) -> Tuple[Dict[str, Any], Dict[str, np.ndarray]]:
-    """Read what :func:`save_index` wrote.
+    """Read what :func:`write_index` wrote.
 
     Args:
         folder (str): Where it is.
@@ -106,7 +113,7 @@ def load_index(folder: str, mmap: bool, fingerprint: Optional[str],
         path = _path(folder, name, own)
         shape = tuple(kind['shape'])
         # an empty file part cannot be mapped
-        mode = 'r' if mmap and 0 not in shape else None
+        mode: Any = 'r' if mmap and 0 not in shape else None
         try:
             array = np.load(path, mmap_mode=mode, allow_pickle=False)
         except FileNotFoundError:
@@ -120,9 +127,8 @@ def load_index(folder: str, mmap: bool, fingerprint: Optional[str],
             raise InputError(f'{path}: not the array that {HEADER} describes')
         arrays[name] = np.asarray(array)  # a map, but no np.memmap
         arrays[name].flags.writeable = False
-    _check_shapes(folder, header, arrays)
-    if verify and own != fingerprint_of(header['num_images'],
-                                        header['num_classes'], arrays):
+    _check_shapes(folder, header['num_classes'], arrays)
+    if verify and own != fingerprint_of(header['num_classes'], arrays):
         raise InputError(f'{folder}: the label index is damaged: its content '
                          'does not have its fingerprint; remove the folder '
                          'and build it again')
@@ -135,7 +141,7 @@ def _path(folder: str, name: str, fingerprint: str) -> str:
 
 def _remove_others(folder: str, fingerprint: str) -> None:
     """Remove arrays of an index that was replaced."""
-    names = '|'.join((*_ARRAYS, 'keys'))
+    names = '|'.join(_ARRAYS)
     pattern = re.compile(f'({names})-({_FINGERPRINT.pattern})[.]npy')
     for name in os.listdir(folder):
         match = pattern.fullmatch(name)
@@ -163,18 +169,15 @@ def _read_header(path: str) -> Dict[str, Any]:
         raise InputError(f'{path}: version {header.get("version")!r} of the '
                          f'label index, this program reads {_VERSION}: '
                          'remove the folder and build it again')
-    arrays = header.get('arrays')
-    fine = isinstance(
-        arrays, dict) and (set(_ARRAYS) <= set(arrays) <= {*_ARRAYS, 'keys'})
+    arrays: Any = header.get('arrays')
+    fine = isinstance(arrays, dict) and set(arrays) == _ARRAYS
     fine = fine and all(
         isinstance(kind, dict) and kind.get('dtype') in _TYPES
         and isinstance(kind.get('shape'), list) and len(kind['shape']) == 1
         and _is_count(kind['shape'][0]) for kind in arrays.values())
-    fine = fine and all(
-        _is_count(header.get(key)) for key in ('num_images', 'num_classes'))
-    fine = fine and isinstance(header.get('fingerprint'),
-                               str) and (_FINGERPRINT.fullmatch(
-                                   header['fingerprint']) is not None)
+    fine = fine and _is_count(header.get('num_classes'))
+    fine = fine and _FINGERPRINT.fullmatch(str(
+        header.get('fingerprint'))) is not None
     if not fine:
         raise InputError(f'{path}: a damaged header')
     return header
@@ -184,21 +187,16 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
-def _check_shapes(folder: str, header: Dict[str, Any],
+def _check_shapes(folder: str, num_classes: int,
                   arrays: Dict[str, np.ndarray]) -> None:
     """No draw may leave the arrays; only ends of arrays are read."""
-    num_images, sets = header['num_images'], len(arrays['set_ptr']) - 1
-    fine = num_images > 0 and len(arrays['set_of']) == num_images
-    fine = fine and len(arrays['class_ptr']) == header['num_classes'] + 1
-    fine = fine and len(arrays['set_class_ptr']) == sets + 1 > 1
-    fine = fine and len(arrays.get('keys', arrays['set_of'])) == num_images
-    for name, first, last in (('class_ptr', 0,
-                               len(arrays['pool']) - num_images),
-                              ('set_ptr', len(arrays['pool']) - num_images,
-                               len(arrays['pool'])),
-                              ('set_class_ptr', 0,
-                               len(arrays['set_classes']))):
-        fine = fine and arrays[name][0] == first and arrays[name][-1] == last
+    images, sets = len(arrays['set_images']), len(arrays['set_class_starts'])
+    fine = len(arrays['set_of']) == images > 0
+    fine = fine and len(arrays['class_image_starts']) == num_classes + 1
+    fine = fine and len(arrays['set_image_starts']) == sets > 1
+    for values, starts in _ROWS.items():
+        ends = arrays[starts][[0, -1]].tolist() if fine else []
+        fine = ends == [0, len(arrays[values])]
     if not fine:
         raise InputError(f'{folder}: arrays of the label index do not fit '
                          'each other')

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..'))
+ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..', '..'))
 sys.path.insert(0, osp.join(ROOT, 'projects'))
 
 from group_wsss.datasets import COCO_CLASSES, generate_toy

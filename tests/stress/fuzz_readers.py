@@ -26,19 +26,18 @@ import zipfile
 import zlib
 from typing import Any, Callable, Dict, NamedTuple
 
-ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..'))
+ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..', '..'))
 sys.path.insert(0, osp.join(ROOT, 'projects'))
 
 import numpy as np
 import torch
 from PIL import Image
 
-from group_wsss.datasets.label_index_files import HEADER
+from group_wsss.contrib.big_lists import HEADER, MappedLabelIndex
 from group_wsss.contrib.converters import (read_cls_labels,
                                            read_coco_instances, read_cvat,
                                            read_label_studio, read_table,
                                            read_voc_folder)
-from group_wsss.datasets import LabelIndex
 from group_wsss.datasets.coco_json import index_instances, read_instances
 from group_wsss.datasets.transforms import LoadImage
 from group_wsss.datasets.voc import VOC_CLASSES, read_voc_xml
@@ -166,7 +165,8 @@ def formats(folder: str) -> Dict[str, Format]:
         return json.dumps(content, indent=1).encode()
 
     index_folder = osp.join(folder, 'index')
-    LabelIndex([[0, 1], [1], [2], [0, 1]], 3).save(index_folder)
+    MappedLabelIndex.from_arrays([2, 1, 1, 2], [0, 1, 1, 2, 0, 1],
+                                 3).save(index_folder)
     array = sorted(n for n in os.listdir(index_folder) if n.endswith('npy'))[0]
     with open(osp.join(index_folder, array), 'rb') as file:
         array_bytes = file.read()
@@ -213,8 +213,8 @@ def formats(folder: str) -> Dict[str, Format]:
         with open(path, 'rb') as file:
             return read_voc_xml(file.read(), table, False)
 
-    def index_of(path: str) -> LabelIndex:
-        return LabelIndex.load(index_folder)
+    def index_of(path: str) -> MappedLabelIndex:
+        return MappedLabelIndex.load(index_folder)
 
     def photo(path: str) -> Any:
         return LoadImage(max_pixels=1 << 24).load(path)

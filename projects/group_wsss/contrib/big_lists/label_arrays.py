@@ -5,7 +5,7 @@ from typing import Sequence, Tuple
 
 import numpy as np
 
-from ..utils.errors import InputError
+from ...utils.errors import InputError
 
 
 def smallest_int(largest: int, unsigned: bool = False) -> np.dtype:
@@ -121,21 +121,3 @@ def segments(members: np.ndarray, owners: np.ndarray,
     order = np.argsort(owners, kind='stable')
     ends = np.cumsum(np.bincount(owners, minlength=count))
     return members[order], np.concatenate([[0], ends])
-
-
-def ranges(starts: np.ndarray,
-           counts: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Owner and position of every element of several ranges.
-
-    Args:
-        starts, counts (np.ndarray): int ``(n, )``.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: int64, both as long as all counts
-        together.
-    """
-    counts = np.asarray(counts, dtype=np.int64)
-    owner = np.repeat(np.arange(len(starts)), counts)
-    ends = np.cumsum(counts)
-    inner = np.arange(len(owner)) - np.repeat(ends - counts, counts)
-    return owner, starts[owner] + inner

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Which cells are neighbours, and where both ends of a pair are."""
-from typing import Tuple
+from typing import Sequence, Tuple
 
 Offset = Tuple[int, int]
 Window = Tuple[slice, slice]
@@ -22,12 +22,11 @@ def pair_offsets(radius: float) -> Tuple[Offset, ...]:
                  if (dy, dx) > (0, 0) and dy * dy + dx * dx < radius * radius)
 
 
-def pair_windows(size: Tuple[int, int],
-                 offset: Offset) -> Tuple[Window, Window]:
+def pair_windows(size: Sequence[int], offset: Offset) -> Tuple[Window, Window]:
     """All pairs of an offset as two windows of equal size.
 
     Args:
-        size (tuple[int, int]): Height and width of the map.
+        size (Sequence[int]): Height and width of the map.
         offset (tuple[int, int]): From the first cell of a pair to the
             second.
 

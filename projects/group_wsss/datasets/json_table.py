@@ -1,0 +1,99 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Checked columns of a list of JSON objects."""
+from typing import Any, List, Optional
+
+import numpy as np
+
+from ..utils.errors import InputError
+
+
+class JsonTable:
+    """Columns of a list of objects; the first bad entry is named."""
+
+    def __init__(self, path: str, key: str, entries: list) -> None:
+        self.path, self.key, self.entries = path, key, entries
+
+    def where(self, place: int) -> str:
+        """File, position and, if it has one, the id of an entry."""
+        entry = self.entries[place]
+        number = entry.get('id') if isinstance(entry, dict) else None
+        known = f' (id {number})' if type(number) is int else ''
+        return f'{self.path}: {self.key}[{place}]{known}'
+
+    def refuse(self, wrong: np.ndarray, what: str) -> None:
+        """Raise InputError for the first entry that is wrong."""
+        if wrong.any():
+            raise InputError(f'{self.where(int(wrong.argmax()))}: {what}')
+
+    def column(self, name: str, kinds: tuple, what: str, *default:
+               Any) -> list:
+        """Values of a key; it must be there unless a default is given."""
+        values = []
+        for place, entry in enumerate(self.entries):
+            if not isinstance(entry, dict):
+                raise InputError(f'{self.where(place)}: not an object')
+            if name not in entry and not default:
+                raise InputError(f'{self.where(place)}: no {name!r}')
+            values.append(entry.get(name, *default))
+            if kinds and type(values[-1]) not in kinds:
+                raise InputError(f'{self.where(place)}: {name!r} is no {what} '
+                                 f'but {str(values[-1])[:80]!r}')
+        return values
+
+    def strings(self, name: str) -> List[str]:
+        """A column of texts that are not empty."""
+        values = self.column(name, (str, ), 'text')
+        if '' in values:
+            raise InputError(f'{self.where(values.index(""))}: {name!r} is '
+                             'no text, it is empty')
+        return values
+
+    def integers(self, name: str, *default: int) -> np.ndarray:
+        """A column of integers, int64."""
+        values = self.column(name, (int, bool), 'integer', *default)
+        try:
+            return np.array(values, np.int64)
+        except OverflowError:
+            place = next(i for i, v in enumerate(values) if abs(v) >> 63)
+            raise InputError(f'{self.where(place)}: {name!r} is no integer of '
+                             '64 bits') from None
+
+    def unique_ids(self) -> np.ndarray:
+        """The column 'id'."""
+        ids = self.integers('id')
+        again = np.ones(len(ids), bool)
+        again[np.unique(ids, return_index=True)[1]] = False
+        self.refuse(again, 'another entry before it has the same id')
+        return ids
+
+    def positions(self, name: str, ids: np.ndarray, what: str) -> np.ndarray:
+        """Places of the ids of a column in ``ids``."""
+        place = {number: i for i, number in enumerate(ids.tolist())}
+        values = self.integers(name).tolist()
+        found = np.array([place.get(value, -1) for value in values], np.int64)
+        wrong = found < 0
+        if wrong.any():
+            value = values[int(wrong.argmax())]
+            self.refuse(wrong, f'{name} {value} is not among the {what}')
+        return found
+
+    def areas(self) -> np.ndarray:
+        """Areas, NaN where there is none."""
+        kinds = (int, float, type(None))
+        values = self.column('area', kinds, 'number', None)
+        try:
+            array = np.array(values, np.float64)
+        except OverflowError:
+            array = np.array([_to_float(value) for value in values])
+        given = np.array([value is not None for value in values], bool)
+        self.refuse(given & np.isnan(array), "'area' is NaN")
+        self.refuse(given & ~((array >= 0) & (array < np.inf)),
+                    "'area' is negative or infinite")
+        return array
+
+
+def _to_float(value: Optional[float]) -> float:
+    try:
+        return np.nan if value is None else float(value)
+    except OverflowError:
+        return np.inf
