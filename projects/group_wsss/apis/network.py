@@ -16,7 +16,8 @@ from ..evaluation import class_names
 from ..registry import MODELS
 from ..structures.manifest import MANIFEST, Manifest
 from ..utils.checkpoint import load_from_file, load_from_url, load_weights
-from ..utils.errors import InputError, one_line
+from ..utils.config import read_config as read_config_file
+from ..utils.errors import InputError
 
 
 def read_config(config: Union[str, dict, Config]) -> Config:
@@ -32,18 +33,13 @@ def read_config(config: Union[str, dict, Config]) -> Config:
         InputError: No such file, no config, or one without ``model``.
     """
     name = 'config'
-    if isinstance(config, dict):
-        config = Config(config)
-    elif isinstance(config, Config):
+    if isinstance(config, Config):
         config = copy.deepcopy(config)
+    elif isinstance(config, dict):
+        config = Config(config)
     else:
         name = str(config)
-        if not osp.isfile(name):
-            raise InputError(f'{name}: no such config file')
-        try:
-            config = Config.fromfile(name)
-        except (OSError, SyntaxError) as error:
-            raise InputError(f'{name}: {one_line(error)}') from error
+        config = read_config_file(name)
     if config.get('model', None) is None:
         raise InputError(f'{name}: has no model')
     settle_group_size(config)
