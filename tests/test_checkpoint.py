@@ -2,14 +2,18 @@
 import os
 import pickle
 import tarfile
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.optim import OptimWrapper
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from group_wsss.engine.hooks import SafeLoadingHook
 from group_wsss.utils.checkpoint import (load_from_file, load_weights,
                                          use_safe_loading)
 from group_wsss.utils.errors import InputError
@@ -135,6 +139,25 @@ def test_truncated(tmp_path):
 
 def check(model, weights):
     load_weights(model, dict(state_dict=weights), 'x.pth')
+
+
+@pytest.mark.parametrize('wrapper, resume, refused', [
+    (dict(), False, True),
+    (OptimWrapper, True, True),
+    (OptimWrapper, False, False),
+])
+def test_hook(wrapper, resume, refused):
+    """A test and a resumed training need all weights, a new one does not."""
+    model = nn.Linear(2, 2)
+    if wrapper:
+        wrapper = wrapper(torch.optim.SGD(model.parameters(), 1))
+    runner = SimpleNamespace(
+        model=model,
+        optim_wrapper=wrapper,
+        cfg=dict(resume=resume, load_from='x.pth'))
+    with (pytest.raises(InputError, match='x.pth: does not fit')
+          if refused else nullcontext()):
+        SafeLoadingHook().after_load_checkpoint(runner, dict(state_dict={}))
 
 
 def test_state_dict_check():

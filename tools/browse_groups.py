@@ -30,7 +30,6 @@ class Member(NamedTuple):
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    from mmengine.config import DictAction
     parser = argparse.ArgumentParser(
         description='Show groups as the config draws them, and tell which '
         'label sets and classes are too rare to group. No mask is read.')
@@ -58,12 +57,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--side', type=int, default=176, help='pixels of an image')
     parser.add_argument('--work-dir', help='where OUT goes by default')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config')
+    cli.add_config_options(parser)
     args = parser.parse_args()
     if args.num < 1 or not 64 <= args.side <= 1024:
         parser.error('--num must be positive, --side from 64 to 1024')

@@ -12,7 +12,6 @@ from group_wsss.utils import cli
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('image', help='an image, a folder or a glob')
     parser.add_argument('config', help='config of stage 1')
@@ -54,12 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--keep-scores', action='store_true', help='keep the score maps')
     parser.add_argument('--device', help='default: a GPU if there is one')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config')
+    cli.add_config_options(parser)
     return parser.parse_args()
 
 

@@ -14,7 +14,6 @@ from group_wsss.utils.progress import Progress
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    from mmengine.config import DictAction
     parser = argparse.ArgumentParser(
         description='Run the refiners and the labeler of CONFIG on the score '
         'maps that a dump with keep_scores=True, or AttentionAccumulationHook '
@@ -52,12 +51,7 @@ def parse_args() -> argparse.Namespace:
         'in skipped.txt')
     parser.add_argument(
         '--nproc', type=int, default=1, help='processes (default: 1)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config')
+    cli.add_config_options(parser)
     args = parser.parse_args()
     if args.image_list is not None and args.images is None:
         parser.error('--image-list needs --images')

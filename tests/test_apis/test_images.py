@@ -26,7 +26,7 @@ def ids(inputs):
     return [image.img_id for image in list_images(inputs)]
 
 
-def test_what_is_a_image(folder, monkeypatch):
+def test_what_is_an_image(folder, monkeypatch):
     assert ids(str(folder)) == ids(folder) == ['a', 'b']
     assert list_images(folder)[0].source == str(folder / 'a.PNG')
     assert ids(str(folder / 'b.jpg')) == ['b']

@@ -9,6 +9,7 @@ from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
 from group_wsss.apis import GroupCAMInferencer
+from group_wsss.apis.images import list_images
 from group_wsss.datasets import VOC_CLASSES, LabelIndex, load_image
 from group_wsss.datasets.grouped import id_key
 from group_wsss.pseudo_labels import PixelAdaptive, ThresholdLabeler
@@ -178,7 +179,7 @@ def test_partners_come_from_the_reference(net, build, images, photo_root):
 
 def test_a_folder_as_reference(build, images, tmp_path):
     inferencer = build(reference=str(images), tag_threshold=0.6)
-    known = inferencer._predict_tags(inferencer._inputs_to_list(images), 1)[0]
+    known = inferencer._predict_tags(list_images(images), 1)[0]
     records = [
         dict(id=name, path=f'{name}.jpg', labels=ids)
         for name, ids in zip(IDS, known)
@@ -228,7 +229,8 @@ def test_scales_and_flips(build, images, weights, call_tool, tmp_path):
     call_tool('test', config, weights, '--work-dir', tmp_path)
     data = Config.fromfile(config).test_dataloader.dataset
     inferencer = build(config, tta=True, reference=data)
-    for result in inferencer(str(images), tags=TAGS):
+    out = tmp_path / 'out'
+    for result in inferencer(str(images), tags=TAGS, out_dir=str(out)):
         want = read_index_png(
             str(tmp_path / 'pseudo_labels' / f'{result["img_id"]}.png'))
         np.testing.assert_array_equal(result['label'], want)

@@ -17,7 +17,6 @@ from group_wsss.utils.progress import Progress
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of the network')
     parser.add_argument('checkpoint', help='its trained weights')
@@ -48,12 +47,7 @@ def parse_args() -> argparse.Namespace:
         '--classes',
         help='"voc", a file with one class name a line, or a dump (default: '
         'the names in the checkpoint)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config')
+    cli.add_config_options(parser)
     args = parser.parse_args()
     if args.size and min(args.size) < 1:
         parser.error('--size must be positive')

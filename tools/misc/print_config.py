@@ -11,17 +11,11 @@ from group_wsss.utils import cli
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file path')
     parser.add_argument(
         '--save-path', help='also write it here (.py, .json or .yml)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config')
+    cli.add_config_options(parser)
     return parser.parse_args()
 
 

@@ -1,10 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Images in all forms that a user gives, as list and data set."""
+"""Images that a user names, as a list and as a data set."""
 import glob
 import os
 import os.path as osp
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Union
+from typing import (Any, Callable, Dict, Iterable, List, NamedTuple, Sequence,
+                    Union)
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def list_images(inputs: Union[Input, Sequence[Input]]) -> List[InputImage]:
         InputError: No such file, nothing found, an array of another kind,
             or two images of one name.
     """
-    items: Any = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    items: Iterable = inputs if isinstance(inputs, (list, tuple)) else [inputs]
     images: List[InputImage] = []
     for place, item in enumerate(items):
         if isinstance(item, (str, Path)):
@@ -89,17 +90,22 @@ def _array(item: Any) -> np.ndarray:
 def _by_name(path: str) -> List[InputImage]:
     if '://' in path or osp.isfile(path):
         return [InputImage(id_of_file(osp.basename(path)), path)]
+    base = path
     if osp.isdir(path):
-        base, found = path, _in_folder(path)
+        found = [
+            osp.join(path, name) for name in os.listdir(path)
+            if not name.startswith('.')
+        ]
     elif glob.has_magic(path):
-        base = path
+        found = glob.glob(path, recursive=True)
         while glob.has_magic(base):
             base = osp.dirname(base)
-        found = [
-            name for name in glob.glob(path, recursive=True) if _is_image(name)
-        ]
     else:
         raise InputError(f'{path}: no such file or folder')
+    found = [
+        name for name in found
+        if name.lower().endswith(IMAGE_SUFFIXES) and osp.isfile(name)
+    ]
     if not found:
         raise InputError(f'{path}: no images found '
                          f'({", ".join(IMAGE_SUFFIXES)})')
@@ -108,21 +114,6 @@ def _by_name(path: str) -> List[InputImage]:
             id_of_file(osp.relpath(name, base or '.').replace(os.sep, '/')),
             name) for name in sorted(found)
     ]
-
-
-def _in_folder(folder: str) -> List[str]:
-    try:
-        names = os.listdir(folder)
-    except OSError as error:
-        raise InputError(f'{folder}: cannot be listed: '
-                         f'{error.strerror or error}') from None
-    paths = [osp.join(folder, n) for n in names if not n.startswith('.')]
-    return [path for path in paths if _is_image(path)]
-
-
-def _is_image(path: str) -> bool:
-    suffix = osp.splitext(path)[1].lower()
-    return suffix in IMAGE_SUFFIXES and osp.isfile(path)
 
 
 class InputImages:
@@ -141,7 +132,7 @@ class InputImages:
                  loader: Callable[[dict],
                                   dict], pipeline: Callable[[dict],
                                                             Any]) -> None:
-        assert len(images) == len(labels), 'one list of class ids a image'
+        assert len(images) == len(labels), 'one list of class ids an image'
         self.images = list(images)
         self.labels = [sorted(ids) for ids in labels]
         self.metainfo = dict(classes=tuple(classes))
@@ -156,12 +147,11 @@ class InputImages:
 
     def get_data_info(self, idx: int) -> Dict[str, Any]:
         """Id, class ids and, of a file, ``img_path``."""
-        image = self.images[idx]
-        info = dict(
-            img_id=image.img_id,
-            gt_label=np.array(self.labels[idx], dtype=np.int64))
-        if isinstance(image.source, str):
-            info['img_path'] = image.source
+        img_id, source = self.images[idx]
+        info: Dict[str, Any] = dict(
+            img_id=img_id, gt_label=np.array(self.labels[idx], dtype=np.int64))
+        if isinstance(source, str):
+            info['img_path'] = source
         return info
 
     def get_cat_ids(self, idx: int) -> List[int]:
@@ -170,10 +160,9 @@ class InputImages:
 
     def __getitem__(self, idx: int) -> Any:
         """One image through the pipeline."""
-        info = self.get_data_info(idx)
-        if 'img_path' in info:
+        info, source = self.get_data_info(idx), self.images[idx].source
+        if isinstance(source, str):
             return self.pipeline(self.loader(info))
-        image: Any = self.images[idx].source
-        shape = image.shape[:2]
+        shape = source.shape[:2]
         return self.pipeline(
-            dict(info, img=image.copy(), img_shape=shape, ori_shape=shape))
+            dict(info, img=source.copy(), img_shape=shape, ori_shape=shape))

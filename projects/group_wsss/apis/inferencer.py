@@ -1,31 +1,30 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import sys
+import copy
 import time
-from typing import (Any, Callable, Dict, Iterable, Iterator, List, Optional,
-                    Sequence, Tuple, Union)
+from typing import (Any, Callable, Iterator, List, Optional, Sequence, Tuple,
+                    Union)
 
 import numpy as np
 import torch
-import torch.nn as nn
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.infer import BaseInferencer
+from mmengine.device import get_device
+from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
-from rich.console import Console
-from rich.progress import track
 
 from ..datasets import GroupedDataset, LoadImage, group_collate
 from ..models import GroupCAM
-from ..registry import MODELS, TRANSFORMS
+from ..pseudo_labels import LabelPipeline, Refiners
+from ..registry import MODELS, TASK_UTILS, TRANSFORMS
 from ..utils.errors import InputError
 from ..utils.progress import Progress
 from ..visualization import paint_label
 from .images import Input, InputImage, InputImages, list_images
-from .labelling import Item, Labelling, hook_config
+from .labelling import hook_config, label_images
 from .network import (build_network, check_device, find_classes,
-                      read_checkpoint, read_config)
+                      read_checkpoint, read_config, scope_of)
 from .output import ResultWriter
 from .reference import build_reference
 from .tags import predict_tags, read_tags
@@ -33,7 +32,7 @@ from .tags import predict_tags, read_tags
 Inputs = Union[Input, Sequence[Input]]
 
 
-class GroupCAMInferencer(BaseInferencer):
+class GroupCAMInferencer:
     """Class maps and labels of images by a trained ``GroupCAM``.
 
     ``GroupCAMInferencer(config, weights)('image.jpg')`` does what
@@ -80,10 +79,6 @@ class GroupCAMInferencer(BaseInferencer):
             not fit, or an option cannot be used.
     """
 
-    preprocess_kwargs: set = {'tags'}
-    visualize_kwargs: set = {'return_vis'}
-    postprocess_kwargs: set = {'out_dir', 'keep_scores'}
-
     def __init__(self,
                  model: Union[str, dict, Config],
                  weights: str,
@@ -102,31 +97,31 @@ class GroupCAMInferencer(BaseInferencer):
                  tta: bool = False,
                  palette: Optional[Sequence] = None,
                  show_progress: bool = True) -> None:
-        cfg = read_config(model)
-        if device is not None:
-            check_device(device)
+        self.cfg = cfg = read_config(model)
+        device = device or get_device()
+        check_device(device)
         self.weights = str(weights)
-        self.tta = tta
         self.tag_threshold = tag_threshold
-        self._classes = classes
-        super().__init__(
-            cfg,
-            self.weights,
-            device,
-            scope=cfg.get('default_scope', None) or 'group_wsss',
-            show_progress=show_progress)
-        self.labelling = Labelling(cfg, refiners, labeler, bg_threshold)
-        if palette is None:
-            palette = hook_config(cfg).get('palette')
-        self.palette = palette
-        self._settle_groups(reference, reference_root, group_size, match, seed)
+        self.show_progress = show_progress
+        self.classes, self.model = self._build_model(classes, tta, device)
 
-    def _settle_groups(self, reference: Any, root: Optional[str],
-                       group_size: Optional[int], match: Optional[str],
-                       seed: Optional[int]) -> None:
-        """Settings for finding partners, and their images."""
-        data = (self.cfg.get('test_dataloader', None) or {}).get('dataset')
+        hook = hook_config(cfg)
+        self.palette = hook.get('palette') if palette is None else palette
+        self.labeler = dict(
+            labeler or hook.get('labeler')
+            or dict(type='group_wsss.ThresholdLabeler'))
+        if bg_threshold is not None:
+            self.labeler['bg_threshold'] = bg_threshold
+        self.refiners = [
+            dict(step) for step in (
+                hook.get('refiners') or () if refiners is None else refiners)
+        ]
+        self.labelling = LabelPipeline(
+            TASK_UTILS.build(dict(self.labeler)), Refiners(self.refiners))
+
+        data = (cfg.get('test_dataloader', None) or {}).get('dataset')
         data = data if isinstance(data, dict) else {}
+        self.loader, self.pipeline = self._build_pipeline(data, tta)
         self.group_size = group_size or data.get('group_size', 1)
         self.match = match or data.get('match', 'any')
         self.seed = data.get('seed', 0) if seed is None else seed
@@ -137,64 +132,62 @@ class GroupCAMInferencer(BaseInferencer):
         if self.group_size < 2:
             raise InputError('reference: partners need group_size >= 2, it '
                              f'is {self.group_size}')
-        steps = [self.loader, *self.pipeline.transforms]
         self.reference = build_reference(
-            reference, root, self.classes, steps, self.scope,
+            reference, reference_root, self.classes,
+            [self.loader, *self.pipeline.transforms], scope_of(cfg),
             lambda images: self._predict_tags(images, 1, 'Reference')[0])
 
-    def _init_model(self, cfg: Config, weights: str, device: str) -> nn.Module:
-        """See ``BaseInferencer``; settles the class names as well."""
-        checkpoint = read_checkpoint(weights)
-        self.classes = find_classes(self._classes, checkpoint, weights, cfg)
-        net = build_network(cfg, checkpoint, weights, len(self.classes))
+    def _build_model(self, classes: Union[str, Sequence[str], None], tta: bool,
+                     device: str) -> Tuple[Tuple[str, ...], BaseModel]:
+        """Class names and trained network."""
+        cfg, name = self.cfg, self.cfg.filename or 'config'
+        checkpoint = read_checkpoint(self.weights)
+        names = find_classes(classes, checkpoint, self.weights, cfg)
+        net = build_network(cfg, checkpoint, self.weights, len(names))
         if not isinstance(net, GroupCAM):
             raise InputError(
-                f'{cfg.filename or "config"}: its model is '
-                f'{type(net).__name__}; GroupCAMInferencer is for stage 1, '
-                'group_wsss.GroupCAM')
-        if net.head.num_classes != len(self.classes):
-            raise InputError(f'{len(self.classes)} class names for a network '
-                             f'of {net.head.num_classes} classes')
-        if self.tta:
-            if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
-                raise InputError(f'{cfg.filename or "config"}: tta needs '
-                                 'tta_model and tta_pipeline')
-            net = MODELS.build(dict(cfg.tta_model, module=net))
-        return net.to(device).eval()
+                f'{name}: its model is {type(net).__name__}; '
+                'GroupCAMInferencer is for stage 1, group_wsss.GroupCAM')
+        if net.head.num_classes != len(names):
+            raise InputError(f'{len(names)} class names for a network of '
+                             f'{net.head.num_classes} classes')
+        if not tta:
+            return names, net.to(device)
+        if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
+            raise InputError(f'{name}: tta needs tta_model and tta_pipeline')
+        net = MODELS.build(dict(cfg.tta_model, module=net)).eval()
+        return names, net.to(device)
 
-    def _init_pipeline(self, cfg: Config) -> Compose:
-        """The test pipeline behind its loader."""
-        data = cfg.get('test_dataloader', None)
-        while isinstance(data, dict) and 'dataset' in data:
+    def _build_pipeline(self, data: dict,
+                        tta: bool) -> Tuple[Callable, Compose]:
+        """The loader of the test pipeline, and what follows it."""
+        while 'dataset' in data:
             data = data['dataset']
-        steps = (data or {}).get('pipeline')
-        steps = cfg.tta_pipeline if self.tta else steps
+        steps = self.cfg.tta_pipeline if tta else data.get('pipeline')
         if not steps:
-            raise InputError(f'{cfg.filename or "config"}: has no test '
+            raise InputError(f'{self.cfg.filename or "config"}: has no test '
                              'pipeline (test_dataloader.dataset.pipeline)')
-        with DefaultScope.overwrite_default_scope(self.scope):
-            steps = [TRANSFORMS.build(dict(step)) for step in steps]
+        with DefaultScope.overwrite_default_scope(scope_of(self.cfg)):
+            # building changes what it is given, and the manifest has it
+            steps = [TRANSFORMS.build(copy.deepcopy(step)) for step in steps]
         loads = [s for s in steps if type(s).__name__.startswith('Load')]
-        self.loader = loads[0] if loads else LoadImage()
-        return Compose([step for step in steps if step not in loads])
+        return loads[0] if loads else LoadImage(), Compose(
+            [step for step in steps if step not in loads])
 
-    def _init_collate(self, cfg: Config) -> Callable:
-        """Groups side by side."""
-        return group_collate
+    def __call__(self, inputs: Inputs, *args: Any, **kwargs: Any) -> list:
+        """Label images; arguments and results as in :meth:`stream`."""
+        return list(self.stream(inputs, *args, **kwargs))
 
-    def _init_visualizer(self, cfg: Config) -> None:
-        """None: labels are painted without a window."""
-
-    def __call__(self,
-                 inputs: Inputs,
-                 return_datasamples: bool = False,
-                 batch_size: int = 1,
-                 *,
-                 tags: Any = None,
-                 return_vis: bool = True,
-                 out_dir: Optional[str] = None,
-                 keep_scores: bool = False) -> list:
-        """Label images.
+    def stream(self,
+               inputs: Inputs,
+               return_datasamples: bool = False,
+               batch_size: int = 1,
+               *,
+               tags: Any = None,
+               return_vis: bool = True,
+               out_dir: Optional[str] = None,
+               keep_scores: bool = False) -> Iterator[Any]:
+        """Label images one at a time: for more than fit in memory.
 
         Args:
             inputs (str | Path | np.ndarray | Sequence): See
@@ -212,119 +205,85 @@ class GroupCAMInferencer(BaseInferencer):
                 appears when all images are done. Defaults to None.
             keep_scores (bool): Score maps in the dump. Defaults to False.
 
-        Returns:
-            list: For each image a dict: ``img_id``; ``tags``, names;
-            ``scores``, a float for each class name (those that the tags
-            were predicted by, else those of the group); ``score_map``, a
-            ``ScoreMap`` behind the refiners; ``label``, uint8 ``(H, W)`` (0
-            background, class id + 1, 255 unknown); ``visualization``, RGB
-            uint8 ``(H, W, 3)``.
+        Yields:
+            dict | DataSample: For each image in its order a dict:
+            ``img_id``; ``tags``, names; ``scores``, a float for each class
+            name (those that the tags were predicted by, else those of the
+            group); ``score_map``, a ``ScoreMap`` behind the refiners;
+            ``label``, uint8 ``(H, W)`` (0 background, class id + 1, 255
+            unknown); ``visualization``, RGB uint8 ``(H, W, 3)``.
 
         Raises:
             InputError: An image, a tag or the folder cannot be used.
         """
-        return list(
-            self.stream(inputs, return_datasamples, batch_size, tags,
-                        return_vis, out_dir, keep_scores))
-
-    def stream(self,
-               inputs: Inputs,
-               return_datasamples: bool = False,
-               batch_size: int = 1,
-               tags: Any = None,
-               return_vis: bool = True,
-               out_dir: Optional[str] = None,
-               keep_scores: bool = False) -> Iterator[Any]:
-        """As a call, one image at a time: for more than fit in memory.
-
-        Args:
-            inputs (str | Path | np.ndarray | Sequence): As for a call, and so
-                are the other arguments.
-
-        Yields:
-            dict | DataSample: One for each image, in their order.
-        """
         start = time.perf_counter()
-        images = self._inputs_to_list(inputs)
+        images = list_images(inputs)
         if batch_size < 1:
             raise InputError(f'batch_size is {batch_size}, must be >= 1')
-        scores: Optional[List[np.ndarray]] = None
         labels = (None if tags is None else read_tags(tags, len(images),
                                                       self.classes))
         with ResultWriter(out_dir, images, self.classes, self.palette,
                           keep_scores) as writer:
+            scores: List[np.ndarray] = []
             if labels is None:
                 labels, scores = self._predict_tags(images, batch_size)
-            batches = self.preprocess(images, batch_size, tags=labels)
-            samples = self._samples(batches, len(images), 'Class maps')
-            # samples first: the bar ends when they are asked for one too many
-            pairs = zip(samples, images)
-            items = (Item(image, sample) for sample, image in pairs)
-            for i, item in enumerate(self.labelling(items)):
+            samples = self._samples(images, batch_size, 'Class maps', labels,
+                                    self.group_size)
+            # samples first, so that their progress is told to the end
+            found = label_images(self.labelling, zip(samples, images))
+            for i, item in enumerate(found):
+                image, sample, score_map, label = item
                 # one painting serves the caller and the dump
-                vis: Any = None
-                if return_vis or out_dir:
-                    vis = self.visualize([item.image], [item.label])[0]
-                writer.write(item.score_map, item.label, vis)
-                yield self.postprocess([item], [vis] if return_vis else [],
-                                       return_datasamples, scores
-                                       and scores[i:i + 1])[0]
+                painted = paint_label(label, image.rgb(), self.palette) if (
+                    return_vis or out_dir) else None
+                writer.write(score_map, label, painted)
+                if scores:
+                    sample.set_pred_score(torch.from_numpy(scores[i]))
+                if return_datasamples:
+                    sample.pred_sem_seg = PixelData(
+                        data=torch.from_numpy(label)[None])
+                    yield sample
+                    continue
+                result = dict(
+                    img_id=image.img_id,
+                    tags=[self.classes[c] for c in sample.class_ids.tolist()],
+                    scores=dict(zip(self.classes, sample.pred_score.tolist())),
+                    score_map=score_map,
+                    label=label)
+                if return_vis:
+                    result['visualization'] = painted
+                yield result
             writer.finish(
                 self.cfg,
-                weights=self.weights,
-                labeler=self.labelling.labeler_cfg,
-                refiners=self.labelling.refiners_cfg,
+                self.weights,
+                labeler=self.labeler,
+                refiners=self.refiners,
                 chosen_thresholds=self.labelling.thresholds,
                 seed=self.seed,
                 duration=round(time.perf_counter() - start, 3))
 
-    def _inputs_to_list(self, inputs: Inputs) -> List[InputImage]:
-        return list_images(inputs)
-
-    def preprocess(self,
-                   inputs: List[InputImage],
-                   batch_size: int = 1,
-                   tags: Optional[List[List[int]]] = None,
-                   group_size: Optional[int] = None) -> Iterator[dict]:
-        """Batches of groups.
-
-        Args:
-            inputs (list[InputImage]): The images.
-            batch_size (int): Groups in a batch. Defaults to 1.
-            tags (list[list[int]], optional): Class ids of each. Defaults to
-                None, none at all.
-            group_size (int, optional): Defaults to that of the inferencer.
-
-        Yields:
-            dict: What the model's ``test_step`` takes.
-        """
-        images = InputImages(inputs, tags or [[]] * len(inputs), self.classes,
-                             self.loader, self.pipeline)
+    @torch.no_grad()
+    def _samples(self,
+                 images: List[InputImage],
+                 batch_size: int,
+                 what: str,
+                 tags: Optional[List[List[int]]] = None,
+                 group_size: int = 1) -> Iterator[DataSample]:
+        """Predictions for the images, with progress."""
         groups = GroupedDataset(
-            images,
-            group_size or self.group_size,
+            InputImages(images, tags or [[]] * len(images), self.classes,
+                        self.loader, self.pipeline),
+            group_size,
             self.match,
             self.seed,
             reference=self.reference)
-        items = (groups[i] for i in range(len(groups)))
-        yield from map(self.collate_fn,
-                       self._get_chunk_data(items, batch_size))
-
-    def _samples(self, batches: Iterable[dict], total: int,
-                 what: str) -> Iterator[DataSample]:
-        """Predictions for the anchors, with a bar."""
-        found = (sample for batch in batches for sample in self.forward(batch))
-        if self.show_progress and not (sys.stdout.isatty()
-                                       and sys.stderr.isatty()):
-            # bars would catch what is printed for a file
-            return Progress(what).over(found, total)
-        return iter(
-            track(
-                found,
-                description=what,
-                total=total,
-                console=Console(stderr=True),
-                disable=not self.show_progress))
+        told = Progress(what) if self.show_progress else None
+        for start in range(0, len(images), batch_size):
+            stop = min(start + batch_size, len(images))
+            batch = group_collate([groups[i] for i in range(start, stop)])
+            yield from self.model.test_step(batch)
+            if told is not None:
+                told(stop, len(images))
 
     def _predict_tags(
             self,
@@ -332,66 +291,8 @@ class GroupCAMInferencer(BaseInferencer):
             batch_size: int,
             what: str = 'Tags') -> Tuple[List[List[int]], List[np.ndarray]]:
         """Class ids of images by the scores of each alone."""
-        batches = self.preprocess(images, batch_size, group_size=1)
         scores = [
-            sample.pred_score.cpu().numpy()
-            for sample in self._samples(batches, len(images), what)
+            sample.pred_score.cpu().numpy() for sample in self._samples(
+                images, batch_size, what, group_size=1)
         ]
         return [predict_tags(s, self.tag_threshold) for s in scores], scores
-
-    def visualize(self,
-                  inputs: List[InputImage],
-                  preds: List[np.ndarray],
-                  return_vis: bool = True) -> List[np.ndarray]:
-        """Labels over their images.
-
-        Args:
-            inputs (list[InputImage]): The images.
-            preds (list[np.ndarray]): Their labels, uint8 ``(H, W)``.
-            return_vis (bool): False for none. Defaults to True.
-
-        Returns:
-            list[np.ndarray]: RGB uint8 ``(H, W, 3)``.
-        """
-        return [
-            paint_label(label, image.rgb(), self.palette)
-            for image, label in zip(inputs, preds) if return_vis
-        ]
-
-    def postprocess(self,
-                    preds: List[Item],
-                    visualization: List[np.ndarray],
-                    return_datasamples: bool = False,
-                    scores: Optional[List[np.ndarray]] = None) -> list:
-        """Results as the call gives them.
-
-        Args:
-            preds (list[Item]): Labelled images.
-            visualization (list[np.ndarray]): Paintings of them, or none.
-            return_datasamples (bool): See the call. Defaults to False.
-            scores (list[np.ndarray], optional): ``(C, )`` each. Defaults to
-                None, those of the groups.
-
-        Returns:
-            list[dict | DataSample]: See the call.
-        """
-        results = []
-        for i, item in enumerate(preds):
-            sample = item.sample
-            if scores is not None:
-                sample.set_pred_score(torch.from_numpy(scores[i]))
-            if return_datasamples:
-                sample.pred_sem_seg = PixelData(
-                    data=torch.from_numpy(item.label)[None])
-                results.append(sample)
-                continue
-            result: Dict[str, Any] = dict(
-                img_id=item.image.img_id,
-                tags=[self.classes[c] for c in sample.class_ids.tolist()],
-                scores=dict(zip(self.classes, sample.pred_score.tolist())),
-                score_map=item.score_map,
-                label=item.label)
-            if visualization:
-                result['visualization'] = visualization[i]
-            results.append(result)
-        return results

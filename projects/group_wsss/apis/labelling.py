@@ -1,88 +1,59 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import Iterable, Iterator, NamedTuple, Tuple
 
+import numpy as np
 from mmengine.config import Config
 from mmpretrain.structures import DataSample
 
-from ..pseudo_labels import LabelPipeline, Refiners
-from ..registry import TASK_UTILS
+from ..pseudo_labels import LabelPipeline
 from ..structures import ScoreMap
 from .images import InputImage
 
 
-class Item:
-    """An image on its way to a label.
+class Labelled(NamedTuple):
+    """An image with its results.
 
-    Args:
+    Attributes:
         image (InputImage): The image.
-        sample (DataSample): What the network says of it.
+        sample (DataSample): Output of the network.
+        score_map (ScoreMap): Refined scores.
+        label (np.ndarray): uint8 ``(H, W)``.
     """
-
-    def __init__(self, image: InputImage, sample: DataSample) -> None:
-        self.image = image
-        self.sample = sample
-        self.score_map = ScoreMap.from_sample(sample)
-        self.label: Any = None
+    image: InputImage
+    sample: DataSample
+    score_map: ScoreMap
+    label: np.ndarray
 
 
-class Labelling:
-    """Refiners and labeler, one image at a time.
+def label_images(
+        pipeline: LabelPipeline,
+        found: Iterable[Tuple[DataSample, InputImage]]) -> Iterator[Labelled]:
+    """Refine and label, one image at a time.
 
-    A step whose threshold follows from the scores of all images
-    (``rule``) waits for them, in memory.
+    Before a step whose threshold follows from the scores of all images
+    (``rule``) they wait in memory.
 
     Args:
-        cfg (Config): Its ``PseudoLabelHook`` gives what is not given here.
-        refiners (Sequence[dict], optional): Configs of refiners.
-        labeler (dict, optional): Config of a labeler; without one anywhere
-            ``dict(type='group_wsss.ThresholdLabeler')``.
-        bg_threshold (float | str, optional): Replaces that of the labeler.
+        pipeline (LabelPipeline): Refiners and labeler.
+        found (Iterable[tuple[DataSample, InputImage]]): Outputs of the
+            network, and their images.
+
+    Yields:
+        Labelled: In the same order.
     """
-
-    def __init__(self,
-                 cfg: Config,
-                 refiners: Optional[Sequence[dict]] = None,
-                 labeler: Optional[dict] = None,
-                 bg_threshold: Union[float, str, None] = None) -> None:
-        hook = hook_config(cfg)
-        self.labeler_cfg = dict(
-            labeler or hook.get('labeler')
-            or dict(type='group_wsss.ThresholdLabeler'))
-        if bg_threshold is not None:
-            self.labeler_cfg['bg_threshold'] = bg_threshold
-        if refiners is None:
-            refiners = hook.get('refiners') or ()
-        self.refiners_cfg = [dict(step) for step in refiners]
-        self.pipeline = LabelPipeline(
-            TASK_UTILS.build(dict(self.labeler_cfg)),
-            Refiners(self.refiners_cfg))
-
-    @property
-    def thresholds(self) -> List[float]:
-        """list[float]: Those that rules chose in the last run."""
-        return self.pipeline.thresholds
-
-    def __call__(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Refine and label.
-
-        Args:
-            items (Iterable[Item]): With score maps.
-
-        Yields:
-            Item: Refined, with ``label``, uint8 ``(H, W)``.
-        """
-        self.pipeline.resume([])
-        while self.pipeline.waits:
-            items = [self._advanced(item) for item in items]
-            for item in items:
-                self.pipeline.count(item.score_map)
-            self.pipeline.fit(self.pipeline.histogram)
-        yield from map(self._advanced, items)
-
-    def _advanced(self, item: Item) -> Item:
-        item.score_map, item.label = self.pipeline.advance(
-            item.score_map, item.image.rgb)
-        return item
+    pipeline.resume([])
+    items: Iterable = ((image, sample, ScoreMap.from_sample(sample))
+                       for sample, image in found)
+    while pipeline.waits:
+        items = [(image, sample, pipeline.advance(score_map, image.rgb)[0])
+                 for image, sample, score_map in items]
+        for _, _, score_map in items:
+            pipeline.count(score_map)
+        pipeline.fit(pipeline.histogram)
+    for image, sample, score_map in items:
+        score_map, label = pipeline.advance(score_map, image.rgb)
+        assert label is not None, 'nothing waits any more'
+        yield Labelled(image, sample, score_map, label)
 
 
 def hook_config(cfg: Config) -> dict:

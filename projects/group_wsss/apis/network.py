@@ -2,7 +2,7 @@
 """A trained network with its class names, for inference."""
 import copy
 import os.path as osp
-from typing import Any, Iterator, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -10,12 +10,14 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ..engine.runner.group_size import settle_group_size
-from ..engine.runner.num_classes import FROM_DATA, class_names_of
+from ..engine.runner.num_classes import (FROM_DATA, class_names_of,
+                                         num_classes_settings)
 from ..evaluation import class_names
 from ..registry import MODELS
 from ..structures.manifest import MANIFEST, Manifest
 from ..utils.checkpoint import load_from_file, load_from_url, load_weights
-from ..utils.errors import InputError, one_line
+from ..utils.config import read_config as read_config_file
+from ..utils.errors import InputError
 
 
 def read_config(config: Union[str, dict, Config]) -> Config:
@@ -31,18 +33,13 @@ def read_config(config: Union[str, dict, Config]) -> Config:
         InputError: No such file, no config, or one without ``model``.
     """
     name = 'config'
-    if isinstance(config, dict):
-        config = Config(config)
-    elif isinstance(config, Config):
+    if isinstance(config, Config):
         config = copy.deepcopy(config)
+    elif isinstance(config, dict):
+        config = Config(config)
     else:
         name = str(config)
-        if not osp.isfile(name):
-            raise InputError(f'{name}: no such config file')
-        try:
-            config = Config.fromfile(name)
-        except (OSError, SyntaxError) as error:
-            raise InputError(f'{name}: {one_line(error)}') from error
+        config = read_config_file(name)
     if config.get('model', None) is None:
         raise InputError(f'{name}: has no model')
     settle_group_size(config)
@@ -105,7 +102,7 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
     while isinstance(data, dict) and 'dataset' in data:
         data = data['dataset']
     try:
-        with DefaultScope.overwrite_default_scope(_scope(cfg)):
+        with DefaultScope.overwrite_default_scope(scope_of(cfg)):
             return _checked('config', class_names_of(data))
     except (InputError, TypeError):
         raise InputError(f'{weights}: holds no class names; give classes '
@@ -126,19 +123,9 @@ def _checked(where: str, names: Any) -> Tuple[str, ...]:
     return names
 
 
-def _scope(cfg: Config) -> str:
+def scope_of(cfg: Config) -> str:
+    """Default scope of a config, ``'group_wsss'`` without one."""
     return cfg.get('default_scope', None) or 'group_wsss'
-
-
-def _open_numbers(node: Any) -> Iterator[dict]:
-    """Parts of a model config whose number of classes follows the data."""
-    if isinstance(node, dict):
-        if node.get('num_classes') == FROM_DATA:
-            yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _open_numbers(child)
 
 
 def build_network(cfg: Config, checkpoint: dict, weights: str,
@@ -159,9 +146,10 @@ def build_network(cfg: Config, checkpoint: dict, weights: str,
         InputError: The weights do not fit.
     """
     model = copy.deepcopy(cfg.model)
-    for node in _open_numbers(model):
-        node['num_classes'] = num_classes
-    with DefaultScope.overwrite_default_scope(_scope(cfg)):
+    for node, _ in num_classes_settings(model):
+        if node['num_classes'] == FROM_DATA:
+            node['num_classes'] = num_classes
+    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
         net = MODELS.build(model)
     load_weights(net, checkpoint, weights)
     return net.eval()

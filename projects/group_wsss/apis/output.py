@@ -26,7 +26,7 @@ class ResultWriter:
 
     Args:
         out_dir (str, optional): The folder; None writes nothing.
-        images (Sequence[InputImage]): What will be labelled.
+        images (Sequence[InputImage]): All that will be labelled.
         classes (Sequence[str]): Class names, without background.
         palette (Sequence, optional): RGB of the labels.
         keep_scores (bool): Keep score maps too. Defaults to False.
@@ -46,10 +46,10 @@ class ResultWriter:
         self.writer: Optional[DumpWriter] = None
         if out_dir is None:
             return
-        for image in images:
-            path = output_path(out_dir, image.img_id, '.png')
-            if isinstance(image.source, str) and osp.realpath(
-                    image.source) == osp.realpath(path):
+        for img_id, source in images:
+            path = output_path(out_dir, img_id, '.png')
+            if isinstance(source,
+                          str) and osp.realpath(source) == osp.realpath(path):
                 raise InputError(f'{path}: is an image, its label would '
                                  'replace it; give another out_dir')
         self.writer = DumpWriter(out_dir, classes, palette)
@@ -92,7 +92,7 @@ class ResultWriter:
         Args:
             cfg (Config): Config, for the manifest.
             weights (str): Checkpoint, for the manifest.
-            **manifest: Of ``DumpWriter.finish``.
+            **manifest: As in ``DumpWriter.finish``.
         """
         if self.writer is not None:
             self.writer.finish(

@@ -1,7 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Tags of images: given by a user, or predicted."""
 import difflib
-from numbers import Integral
 from typing import Any, List, Sequence
 
 import numpy as np
@@ -26,7 +25,7 @@ def read_tags(tags: Any, count: int,
         InputError: Another number of lists, an unknown name, an id out of
             range.
     """
-    if isinstance(tags, (str, Integral)):
+    if isinstance(tags, (str, int, np.integer)):
         tags = [tags]
     if not isinstance(tags, (list, tuple, np.ndarray)) or not len(tags):
         raise InputError(f'tags={tags!r}: give a list of names or ids, or '
@@ -54,7 +53,7 @@ def _id(tag: Any, classes: Sequence[str]) -> int:
         hint = f'did you mean {close[0]!r}?' if close else (
             f'the {len(classes)} classes are {", ".join(classes)}')
         raise InputError(f'unknown tag {tag!r}: {hint}')
-    if not isinstance(tag, Integral) or isinstance(tag, bool):
+    if not isinstance(tag, (int, np.integer)) or isinstance(tag, bool):
         raise InputError(f'tag {tag!r} is neither a name nor an id')
     number = int(tag)
     if not 0 <= number < len(classes):

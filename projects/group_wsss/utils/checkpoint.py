@@ -3,21 +3,25 @@
 
 A checkpoint is a pickle, and a pickle may call anything. mmengine reads it
 with ``weights_only=False`` below torch 2.6 and falls back to that above, so
-the tools replace mmengine's file loader by the one below. It works alike on
-every torch version: only the names that weights, optimizer states and
-mmengine's message hub need can be looked up.
+``SafeLoadingHook`` replaces mmengine's file loader by the one below. It works
+alike on every torch version: only the names that weights, optimizer states
+and mmengine's message hub need can be looked up.
 """
+import argparse
+import collections
 import os
 import os.path as osp
 import re
 import tarfile
 import types
 import zipfile
-from typing import Any
+from typing import Any, Callable
 from urllib.parse import urlsplit
 
 import torch
+import torch.nn as nn
 from mmengine.dist import barrier
+from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import (get_deprecated_model_names,
@@ -26,15 +30,58 @@ from mmengine.runner.checkpoint import (get_deprecated_model_names,
 
 from .download import check_scheme, fetch, sha256_in, verify
 from .errors import InputError
-from .unpickler import WeightsUnpickler
+from .unpickler import PlainUnpickler
+
+
+def _history_method(owner: type, name: str) -> Callable:
+    """The one use of ``getattr`` that HistoryBuffer's state makes."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current',
+                                                  'mean'):
+        raise InputError(f'refused: attribute {name} of {owner}')
+    return getattr(owner, name)
+
+
+class _Unpickler(PlainUnpickler):
+    """An unpickler that knows the parts of a checkpoint besides."""
+
+    names = {
+        **PlainUnpickler.names,
+        'argparse.Namespace': argparse.Namespace,
+        'builtins.bytearray': bytearray,
+        'builtins.complex': complex,
+        'builtins.frozenset': frozenset,
+        'builtins.getattr': _history_method,
+        'builtins.set': set,
+        'builtins.slice': slice,
+        'collections.Counter': collections.Counter,
+        'collections.OrderedDict': collections.OrderedDict,
+        'collections.defaultdict': collections.defaultdict,
+        'collections.deque': collections.deque,
+        'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
+        'torch.Size': torch.Size,
+        'torch.Tensor': torch.Tensor,
+        'torch.device': torch.device,
+        'torch._utils._rebuild_parameter': torch._utils._rebuild_parameter,
+        'torch._utils._rebuild_tensor': torch._utils._rebuild_tensor,
+        'torch._utils._rebuild_tensor_v2': torch._utils._rebuild_tensor_v2,
+        'torch.nn.parameter.Parameter': nn.Parameter,
+        **{
+            f'torch.{name}': value
+            for name, value in vars(torch).items() if isinstance(
+                value, torch.dtype)
+        },
+    }
+
+
+def _load(file: Any, **kwargs: Any) -> Any:
+    return _Unpickler(file, **kwargs).load()
+
 
 # bytes in an archive for each byte of its file
 _MAX_RATIO = 10
 # what torch.load wants of a pickle module
 _PICKLE = types.SimpleNamespace(
-    __name__='group_wsss.utils.unpickler',
-    Unpickler=WeightsUnpickler,
-    load=lambda file, **kwargs: WeightsUnpickler(file, **kwargs).load())
+    __name__='group_wsss.utils.checkpoint', Unpickler=_Unpickler, load=_load)
 
 
 def load_from_file(filename: str, map_location: Any = None) -> dict:
@@ -158,31 +205,31 @@ def use_safe_loading() -> None:
         force=True)
 
 
-def load_weights(model: Any, checkpoint: dict, filename: str) -> None:
-    """Fill a model with weights, all of them.
+def load_weights(model: nn.Module, checkpoint: dict, filename: str) -> None:
+    """Fill a model and refuse a checkpoint that does not fit.
 
     mmengine only warns about weights of another shape or weights that are
-    missing, and goes on with random ones.
+    missing, and goes on with random ones. Here torch's own rules hold, which
+    honour conversions by modules; weights that the model has no use for are
+    left out.
 
     Args:
-        model (nn.Module): The network; loaded by torch's own rules, which
-            honour conversions by modules.
-        checkpoint (dict): With ``state_dict``, or a bare state dict.
+        model (nn.Module): The model; wrappers are looked through.
+        checkpoint (dict): With ``state_dict``, or that itself.
         filename (str): Its file, for messages.
 
     Raises:
-        InputError: One line with the first weight that is missing or does
-            not fit.
+        InputError: One line with the first weight that does not fit.
     """
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    weights = checkpoint.get('state_dict', checkpoint)
+    net: Any = model
+    while is_model_wrapper(net) or isinstance(net, BaseTTAModel):
+        net = net.module
     weights = {
         re.sub(r'^module\.', '', key): value
-        for key, value in weights.items()
+        for key, value in checkpoint.get('state_dict', checkpoint).items()
     }
     try:
-        missing = model.load_state_dict(weights, strict=False).missing_keys
+        missing = net.load_state_dict(weights, strict=False).missing_keys
     except InputError as error:  # a module refuses by itself
         raise InputError(f'{filename}: {error}') from error
     except RuntimeError as error:
@@ -192,12 +239,11 @@ def load_weights(model: Any, checkpoint: dict, filename: str) -> None:
         if found is None:
             raise
         key, there, here = found.groups()
-        raise InputError(
-            f'{filename}: does not fit the config: {key} is '
-            f'({there}) in the checkpoint and ({here}) in the model'
-        ) from error
+        raise InputError(f'{filename}: does not fit the config: {key} is '
+                         f'({there}) in the checkpoint and ({here}) in the '
+                         'model') from error
     missing = [key for key in missing if 'num_batches_tracked' not in key]
     if missing:
-        raise InputError(
-            f'{filename}: does not fit the config: {missing[0]} is '
-            f'not in the checkpoint ({len(missing)} weights are missing)')
+        raise InputError(f'{filename}: does not fit the config: {missing[0]} '
+                         f'is not in the checkpoint ({len(missing)} weights '
+                         'are missing)')

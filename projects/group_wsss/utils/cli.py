@@ -201,10 +201,9 @@ def _leave_group(status: Any = None) -> None:
         os._exit(status or 0)
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that train and test have in common."""
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
     from mmengine.config import DictAction
-    parser.add_argument('--work-dir', help='where logs and results go')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -212,6 +211,12 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override settings of the config, for example '
         'model.decode_head.num_classes=7; lists as key="[a,b]" or key=a,b')
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that train and test have in common."""
+    parser.add_argument('--work-dir', help='where logs and results go')
+    add_config_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -235,13 +240,8 @@ def load_config(args: argparse.Namespace):
     Raises:
         InputError: No such file, or it is not a config.
     """
-    from mmengine.config import Config
-    if not osp.isfile(args.config):
-        raise InputError(f'{args.config}: no such config file')
-    try:
-        cfg = Config.fromfile(args.config)
-    except (OSError, SyntaxError) as error:
-        raise InputError(f'{args.config}: {one_line(error)}') from error
+    from .config import read_config
+    cfg = read_config(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     if getattr(args, 'work_dir', None) is not None:

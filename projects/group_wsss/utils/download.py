@@ -1,23 +1,24 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Downloads over https alone, compared with a SHA-256 before they are used."""
-import hashlib
-import http.client
 import os
 import os.path as osp
 import re
-from pathlib import Path
-from typing import Any, Optional, Union
+from http.client import HTTPException
+from typing import Any, Optional
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import (HTTPRedirectHandler, Request, build_opener,
+                            install_opener)
 
 from .errors import InputError
+from .versions import sha256_of
 
 SCHEMES = ('https', )
 # `name-0123abcd.pth`: torch and OpenMMLab put the first digits of the
 # SHA-256 of a file into its name
 _NAMED = re.compile(r'-([0-9a-f]{8,64})\.\w+$')
 _FRAGMENT = re.compile(r'sha256=([0-9a-f]{64})')
-_CHUNK = 1 << 20
+# seconds without a byte
+_TIMEOUT = 60
 
 
 def check_scheme(url: str) -> None:
@@ -33,8 +34,8 @@ def check_scheme(url: str) -> None:
         raise InputError(f'{url[:200]}: not fetched: only https is')
 
 
-class _SafeRedirect(HTTPRedirectHandler):
-    """Follow a redirection, but never out of https."""
+class _Guard(HTTPRedirectHandler):
+    """Follow a redirection, but never out of https; wait, but not forever."""
 
     def redirect_request(self, req: Request, fp: Any, code: int, msg: str,
                          headers: Any, newurl: str) -> Optional[Request]:
@@ -42,45 +43,51 @@ class _SafeRedirect(HTTPRedirectHandler):
         check_scheme(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
+    def https_request(self, req: Request) -> Request:
+        """The same request with our time limit; `torch.hub` sets none."""
+        req.timeout = _TIMEOUT
+        return req
 
-def open_url(url: str, start: int = 0, timeout: float = 60) -> Any:
+    http_request = https_request
+
+
+def open_url(url: str, start: int = 0) -> Any:
     """Ask for a file.
 
     Args:
         url (str): https.
         start (int): First byte that is wanted. Defaults to 0.
-        timeout (float): Seconds without a byte. Defaults to 60.
 
     Returns:
         http.client.HTTPResponse: To be read and closed.
 
     Raises:
         InputError: The address, or one that it redirects to, is not https.
-        OSError: What urllib raises.
+        OSError: What urllib raises, 60 seconds without a byte among it.
     """
     check_scheme(url)
     request = Request(url, headers={'User-Agent': 'group_wsss'})
     if start:
         request.add_header('Range', f'bytes={start}-')
-    return build_opener(_SafeRedirect).open(request, timeout=timeout)
+    return build_opener(_Guard).open(request)
 
 
 def sha256_in(url: str) -> Optional[str]:
-    """Read the SHA-256 of a file off its address.
+    """Digits of a file's SHA-256 that its address holds.
 
     Args:
         url (str): ``.../name-<first digits>.pth``, or any address with
             ``#sha256=<64 digits>`` behind it.
 
     Returns:
-        str or None: Its first 8 to 64 hexadecimal digits.
+        str or None: The first 8 to 64 hexadecimal digits.
     """
     parts = urlsplit(url)
     found = _FRAGMENT.fullmatch(parts.fragment) or _NAMED.search(parts.path)
     return found.group(1) if found else None
 
 
-def verify(path: Union[str, Path], sha256: str) -> None:
+def verify(path: 'str | os.PathLike[str]', sha256: str) -> None:
     """Compare a file with its checksum.
 
     Args:
@@ -90,11 +97,7 @@ def verify(path: Union[str, Path], sha256: str) -> None:
     Raises:
         InputError: It is another one.
     """
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for piece in iter(lambda: file.read(_CHUNK), b''):
-            digest.update(piece)
-    found = digest.hexdigest()
+    found = sha256_of(path)
     if not found.startswith(sha256):
         raise InputError(f'{path}: SHA-256 is {found[:len(sha256)]}, expected '
                          f'{sha256}: the file is damaged or another one')
@@ -102,6 +105,9 @@ def verify(path: Union[str, Path], sha256: str) -> None:
 
 def fetch(url: str, path: str, sha256: str) -> None:
     """Download a file that fits on the disk; whole and verified, or absent.
+
+    From then on no download of this process by urllib leaves https through a
+    redirection.
 
     Args:
         url (str): https.
@@ -111,19 +117,15 @@ def fetch(url: str, path: str, sha256: str) -> None:
     Raises:
         InputError: Not https, no connection, or another checksum.
     """
-    part = f'{path}.part-p{os.getpid()}'
+    from torch.hub import download_url_to_file
+    check_scheme(url)
+    install_opener(build_opener(_Guard))
     try:
         os.makedirs(osp.dirname(path) or '.', exist_ok=True)
-        with open_url(url) as answer, open(part, 'wb') as file:
-            for piece in iter(lambda: answer.read(_CHUNK), b''):
-                file.write(piece)
-        verify(part, sha256)
-        os.replace(part, path)
+        download_url_to_file(url, path, hash_prefix=sha256, progress=False)
     except InputError as error:
         raise InputError(f'{url}: {error}') from None
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, HTTPException, RuntimeError) as error:
         text = ' '.join(str(error).split())
+        # the RuntimeError is about the checksum
         raise InputError(f'{url}: cannot be downloaded ({text})') from error
-    finally:
-        if osp.exists(part):
-            os.remove(part)

@@ -49,17 +49,6 @@ class Installed(NamedTuple):
     compiled: bool = True
 
 
-def _versions(names: Tuple[str, ...]) -> Dict[str, str]:
-    """Those of the distributions that are installed."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def find(module: str, names: Tuple[str, ...]) -> Installed:
     """Look for a library without importing it.
 
@@ -70,8 +59,15 @@ def find(module: str, names: Tuple[str, ...]) -> Installed:
     Returns:
         Installed: What is there.
     """
-    found = _versions(names)
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
     version = next(iter(found.values()), '')
+    if version and module != 'mmcv':
+        return Installed(version, tuple(found))
     spec = importlib.util.find_spec(module)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     for folder in folders:

@@ -1,22 +1,13 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Software versions and file checksums for the manifest."""
 import hashlib
+import os
 import platform
 import sys
-from importlib import metadata
 from typing import Dict, Optional
 
 from ..version import __version__
-
-# import name -> distributions that carry it
-_PACKAGES = {
-    'torch': ('torch', ),
-    'mmengine': ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
-    'mmcv': ('mmcv', 'mmcv-lite', 'onedl-mmcv'),
-    'mmseg': ('mmsegmentation', 'onedl-mmsegmentation'),
-    'mmpretrain': ('mmpretrain', 'onedl-mmpretrain'),
-    'numpy': ('numpy', )
-}
+from .stack import find_all
 
 
 def software_versions() -> Dict[str, Optional[str]]:
@@ -29,24 +20,17 @@ def software_versions() -> Dict[str, Optional[str]]:
         'python': platform.python_version(),
         'group_wsss': __version__
     }
-    for name, distributions in _PACKAGES.items():
-        version = getattr(sys.modules.get(name), '__version__', None)
-        for distribution in distributions:
-            if version is not None:
-                break
-            try:
-                version = metadata.version(distribution)
-            except metadata.PackageNotFoundError:
-                continue
-        versions[name] = None if version is None else str(version)
+    for name, found in find_all().items():
+        loaded = getattr(sys.modules.get(name), '__version__', None)
+        versions[name] = str(loaded or found.version) or None
     return versions
 
 
-def sha256_of(path: str) -> str:
+def sha256_of(path: 'str | os.PathLike[str]') -> str:
     """Checksum of a file, read in pieces.
 
     Args:
-        path (str): The file.
+        path (str | Path): The file.
 
     Returns:
         str: 64 hexadecimal digits.

@@ -72,10 +72,10 @@ def _read_dict(path: str) -> Dict[Any, Any]:
         content = load_plain_pickle(data[start:])
     except InputError as error:
         raise InputError(f'{path}: {error}') from None
-    if (not isinstance(content, list) or len(content) != 1
-            or not isinstance(content[0], dict)):
+    labels = content.item() if getattr(content, 'size', 0) == 1 else None
+    if not isinstance(labels, dict):
         raise InputError(f'{path}: holds no dict of ids and vectors')
-    return content[0]
+    return labels
 
 
 def _id(where: str, key: Any, int_ids: Optional[str]) -> str:

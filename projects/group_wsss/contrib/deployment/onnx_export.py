@@ -17,18 +17,26 @@ from ...models import FeatureCache, GroupCAM
 from ...utils.errors import InputError
 
 
-class _Images(nn.Module):
-    """Base of both graphs: pixels as a network wants them.
+class NetworkGraph(nn.Module):
+    """A network as a function of plain pixels: what both graphs share.
 
     Args:
         net (nn.Module): With the data preprocessor of mmpretrain or mmseg.
+
+    Attributes:
+        outputs (tuple[str]): Names of what ``forward`` gives.
+        group_size (int): Images of a call.
     """
+
+    net: Any
+    outputs: Tuple[str, ...]
+    group_size = 1
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net: Any = net
+        self.net = net
         self.eval()
-        prepare = self.net.data_preprocessor
+        prepare = net.data_preprocessor
         # images are loaded as BGR; what is not turned stays so
         self.wants_rgb = bool(
             getattr(prepare, 'to_rgb', False)
@@ -46,8 +54,12 @@ class _Images(nn.Module):
             image = (image - prepare.mean) / prepare.std
         return image
 
+    def expected(self, image: Tensor) -> Tuple[Tensor, ...]:
+        """Outputs of the network in its usual way, for a comparison."""
+        raise NotImplementedError
 
-class ClassMapGraph(_Images):
+
+class ClassMapGraph(NetworkGraph):
     """Stage 1 as one function of the pixels of a group.
 
     Input ``image``: float32 RGB in 0..255, ``(K, 3, H, W)``, the anchor
@@ -106,7 +118,7 @@ class ClassMapGraph(_Images):
         return sample.pred_score[None], sample.class_maps[None]
 
 
-class LogitGraph(_Images):
+class LogitGraph(NetworkGraph):
     """Stage 2, or any other mmseg segmentor, as a function of the pixels.
 
     Input ``image``: float32 RGB in 0..255, ``(1, 3, H, W)``. Output
@@ -121,7 +133,6 @@ class LogitGraph(_Images):
     """
 
     outputs = ('logits', )
-    group_size = 1
 
     def __init__(self, net: nn.Module) -> None:
         if not hasattr(net, 'encode_decode'):
@@ -217,7 +228,7 @@ def _attention_with_scale(opset: int) -> Iterator[None]:
         unregister_custom_op_symbolic(name, opset)
 
 
-def export_onnx(graph: Any,
+def export_onnx(graph: NetworkGraph,
                 size: Tuple[int, int],
                 dynamic: bool = False,
                 opset: int = 17,
@@ -257,7 +268,7 @@ def export_onnx(graph: Any,
         # the exporter that all torch versions have, and that needs no more
         # packages
         options['dynamo'] = False
-    buffer: Any = io.BytesIO()
+    buffer = io.BytesIO()
     try:
         # tracing warns of every comparison of sizes
         with torch.no_grad(), warnings.catch_warnings(), _without_cache(
@@ -266,8 +277,9 @@ def export_onnx(graph: Any,
             warnings.simplefilter('ignore')
             graph(image)  # whatever is wrong with it shows by its own message
             torch.onnx.export(
-                graph, (image, ),
-                buffer,
+                graph,
+                (image, ),
+                buffer,  # type: ignore[arg-type]
                 input_names=['image'],
                 output_names=list(graph.outputs),
                 dynamic_axes=axes if dynamic else None,
@@ -284,7 +296,7 @@ def export_onnx(graph: Any,
 
 @torch.no_grad()
 def verify_onnx(data: bytes,
-                graph: Any,
+                graph: NetworkGraph,
                 sizes: Iterable[Tuple[int, int]],
                 tolerance: float = 1e-4) -> float:
     """Compare a file of ONNX with the network that it comes from.
@@ -324,8 +336,8 @@ def verify_onnx(data: bytes,
             image = rng.integers(0, 256, shape).astype(np.float32)
             got = session.run(None, {'image': image})
             wanted = graph.expected(torch.from_numpy(image))
-            for name, ours, theirs in zip(graph.outputs, wanted, got):
-                ours = ours.numpy()
+            for name, tensor, theirs in zip(graph.outputs, wanted, got):
+                ours = tensor.numpy()
                 if ours.shape != theirs.shape:
                     raise InputError(f'{name} at {size}: onnxruntime gives '
                                      f'{theirs.shape}, torch {ours.shape}')

@@ -16,8 +16,17 @@ _OWN = (_TAGS, 'group_wsss.PseudoLabelDataset')
 _MOST = 254
 
 
-def _settings(node: Any, where: str) -> Iterator[Tuple[dict, str]]:
-    """All ``num_classes`` in a model config: their dict and dotted key."""
+def num_classes_settings(node: Any,
+                         where: str = 'model') -> Iterator[Tuple[dict, str]]:
+    """Find every ``num_classes`` of a model config.
+
+    Args:
+        node (dict | list | Any): The config, or a part of it.
+        where (str): Dotted key of that part. Defaults to 'model'.
+
+    Yields:
+        tuple[dict, str]: The dict that holds it, and its dotted key.
+    """
     if isinstance(node, dict):
         if 'num_classes' in node:
             yield node, f'{where}.num_classes'
@@ -27,7 +36,7 @@ def _settings(node: Any, where: str) -> Iterator[Tuple[dict, str]]:
     else:
         return
     for key, value in pairs:
-        yield from _settings(value, f'{where}.{key}')
+        yield from num_classes_settings(value, f'{where}.{key}')
 
 
 def class_names_of(data: dict) -> Tuple[str, ...]:
@@ -73,7 +82,7 @@ def settle_num_classes(cfg: Any, loaders: Sequence[str]) -> None:
     """
     if cfg.get('model', None) is None:
         return
-    settings = list(_settings(cfg.model, 'model'))
+    settings = list(num_classes_settings(cfg.model))
     open_ones = [
         key for node, key in settings if node['num_classes'] == FROM_DATA
     ]

@@ -3,12 +3,12 @@
 from typing import Any, Tuple, Union
 
 import torch.nn as nn
-from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ...registry import MODELS
 from ...utils.checkpoint import load_from_file, load_weights
-from ...utils.errors import InputError, one_line
+from ...utils.config import read_config
+from ...utils.errors import InputError
 
 
 def load_network(config: Union[str, dict], checkpoint: str,
@@ -27,12 +27,7 @@ def load_network(config: Union[str, dict], checkpoint: str,
         InputError: A file is missing or damaged, or the weights do not fit.
     """
     weights = load_from_file(checkpoint, map_location='cpu')
-    cfg: Any = config
-    if isinstance(config, str):
-        try:
-            cfg = Config.fromfile(config)
-        except (OSError, SyntaxError) as error:
-            raise InputError(f'{config}: {one_line(error)}') from None
+    cfg: Any = read_config(config) if isinstance(config, str) else config
     if 'model' not in cfg:
         raise InputError(f'config of {owner} has no model')
     scope = cfg.get('default_scope', 'group_wsss')
