@@ -105,7 +105,7 @@ def main() -> None:
     """Test."""
     args = parse_args()
     cfg = cli.load_config(args)
-    cli.check_checkpoint(args.checkpoint, cfg)
+    cli.check_checkpoint(args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
         enable_drawing(cfg, args)
@@ -119,6 +119,7 @@ def main() -> None:
         raise InputError(f'{args.config}: has no test_dataloader')
     cli.check_data(cfg, ['test_dataloader'])
     cli.prepare_work_dir(cfg.work_dir)
+    cli.check_checkpoint(args.checkpoint, cfg)
     cli.prepare_launcher(cfg, args)
 
     from mmengine.dist import is_main_process

@@ -9,6 +9,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import BatchSampler, DataLoader
 
 from ...datasets import GroupBatchSampler
+from ...datasets.samplers.group_batch_sampler import indices_from_start
 from ...engine.utils import batches_done
 from ...registry import HOOKS
 from .private import drop_workers, has_started_workers
@@ -116,10 +117,8 @@ class GroupResumeHook(Hook):
                 batches.skip(steps)
             elif type(batches) is BatchSampler:
                 # from the start, whatever was drawn already
-                again = InfiniteSampler(
-                    range(base.size), shuffle=base.shuffle, seed=base.seed)
-                base.indices = islice(again.indices,
-                                      steps * batches.batch_size, None)
+                base.indices = islice(
+                    indices_from_start(base), steps * batches.batch_size, None)
             else:
                 return
         elif early:

@@ -49,6 +49,21 @@ def _no_labels(dataset: Any) -> str:
             'batch_sampler.labels or batch_sampler.ann_file')
 
 
+def indices_from_start(sampler: InfiniteSampler) -> Iterator[int]:
+    """Give the indices of an endless sampler, whatever it has given yet.
+
+    Args:
+        sampler (InfiniteSampler): Not changed.
+
+    Yields:
+        int: Indices of the sampler's process.
+    """
+    again = InfiniteSampler(
+        range(sampler.size), shuffle=sampler.shuffle, seed=sampler.seed)
+    again.rank, again.world_size = sampler.rank, sampler.world_size
+    return again.indices
+
+
 @DATA_SAMPLERS.register_module()
 class GroupBatchSampler(BatchSampler):
     """Batches of groups: anchors of the base sampler and their partners.
@@ -171,9 +186,7 @@ class GroupBatchSampler(BatchSampler):
                              'batches, InfiniteSampler can')
         count = num_batches * (self.batch_size // self.group_size)
         base = self.sampler
-        again = InfiniteSampler(
-            range(base.size), shuffle=base.shuffle, seed=base.seed)
-        base.indices = islice(again.indices, count, None)
+        base.indices = islice(indices_from_start(base), count, None)
         self._stream = self._infinite(count)
 
     def _finite(self) -> Iterator[List[int]]:

@@ -260,8 +260,8 @@ class AttentionAccumulationHook(Hook):
         if self.stride is None:
             return score_map
         height, width = score_map.ori_shape
-        return score_map.resize((math.ceil(height / self.stride),
-                                 math.ceil(width / self.stride)))
+        return score_map.resize(
+            (math.ceil(height / self.stride), math.ceil(width / self.stride)))
 
     # ---- end -----------------------------------------------------------
     def after_train(self, runner: Runner) -> None:

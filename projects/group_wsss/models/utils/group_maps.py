@@ -25,8 +25,7 @@ class GroupMaps(NamedTuple):
     after: Tensor
 
 
-def group_size_of(
-        data_samples: Optional[List[DataSample]]) -> Optional[int]:
+def group_size_of(data_samples: Optional[List[DataSample]]) -> Optional[int]:
     """Group size of a batch, in training and at test time.
 
     Args:
