@@ -90,6 +90,7 @@ def load(data, monkeypatch):
     return do
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=stem)
 def test_a_step(path, load):
     torch.manual_seed(0)
@@ -117,6 +118,7 @@ def test_a_step(path, load):
     assert embedding.shape[-2:] == (8, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=stem)
 def test_sees_no_masks(path):
     cfg = Config.fromfile(path)
@@ -129,6 +131,7 @@ def test_sees_no_masks(path):
     assert cfg.param_scheduler[0].end == cfg.train_cfg.max_iters
 
 
+@pytest.mark.slow
 def test_train_and_refine(data, load, call_tool, capsys):
     """From seeds to better maps by the command line and a config."""
     cfg = load(*(p for p in CONFIGS if 'voc-layout' in p.stem))
@@ -157,6 +160,7 @@ def test_train_and_refine(data, load, call_tool, capsys):
     assert refined.shape == (1, 10, 12) and np.ptp(refined) > 0.05
 
 
+@pytest.mark.slow
 def test_a_folder_of_masks_is_refused(data, call_tool, capsys):
     (data / 'seeds/manifest.json').unlink()
     path, = (p for p in CONFIGS if 'voc-layout' in p.stem)

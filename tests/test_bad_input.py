@@ -113,6 +113,7 @@ LISTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', LISTS)
 @pytest.mark.parametrize('command', ['train', 'test'])
 def test_lists(command, name, data, tool, tmp_path, monkeypatch):
@@ -178,6 +179,7 @@ def fork(workers):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 2])
 @pytest.mark.parametrize('command', ['train', 'test'])
 @pytest.mark.parametrize('harm', PHOTOGRAPHS, ids=lambda f: f.__name__)
@@ -197,6 +199,7 @@ def test_images(harm, command, workers, data, tool, tmp_path):
     assert after == (before if command == 'test' else {})
 
 
+@pytest.mark.slow
 def test_a_failed_dump_leaves_the_old_one_alone(data, tool, tmp_path):
     work_dir = tmp_path / 'work'
     assert tool('test') is None
@@ -225,6 +228,7 @@ def test_group_sizes_differ(data, tool, tmp_path):
     assert not labels_in(tmp_path / 'work')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'options, words', [
         (['model.neck.in_channels=512'
@@ -246,6 +250,7 @@ def test_parts_that_do_not_fit(options, words, data, tool, tmp_path):
     assert not labels_in(tmp_path / 'work')
 
 
+@pytest.mark.slow
 def test_checkpoint_for_another_class_count(data, tool, tmp_path, checkpoint):
     work_dir = tmp_path / 'work'
     assert tool('test') is None
@@ -274,6 +279,7 @@ class Evil:
         return os.mkdir, (str(self.path), )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('protocol', [2, 5])
 def test_malicious_checkpoint(protocol, data, tool, tmp_path, checkpoint):
     target, path = tmp_path / 'executed', tmp_path / 'evil.pth'
@@ -310,6 +316,7 @@ def test_work_dir_in_a_file(command, data, tool, tmp_path):
     assert line.startswith(f'{work_dir}: cannot be written')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('command', ['train', 'test'])
 def test_output_folder_is_a_file(command, data, tool, tmp_path):
     target = tmp_path / 'taken'
@@ -320,6 +327,7 @@ def test_output_folder_is_a_file(command, data, tool, tmp_path):
     assert not (tmp_path / 'work' / 'iter_2.pth').exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('command', ['train', 'test'])
 def test_full_disk_while_labels_are_written(command, data, tool, tmp_path,
                                             monkeypatch):
@@ -367,6 +375,7 @@ def in_full_folder(size, mount, words):
         pytest.skip('there is no unshare')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size, left', [
     ('4k', 'the log'),
     ('400k', 'the checkpoint'),
@@ -390,6 +399,7 @@ def test_full_disk(size, left, data, tmp_path):
     assert 'last_checkpoint' not in names
 
 
+@pytest.mark.slow
 def test_full_disk_keeps_the_last_checkpoint(data, tool, tmp_path,
                                              monkeypatch):
     work_dir = tmp_path / 'work'
@@ -425,6 +435,7 @@ def test_missing_config(command, tool, tmp_path):
     assert not (tmp_path / 'work').exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('command', ['train', 'test'])
 @pytest.mark.parametrize('key, value', [
     ('model.type', 'group_wsss.GroupCAMM'),
@@ -467,6 +478,7 @@ def test_unknown_argument(key, data, tool, tmp_path):
     assert not labels_in(tmp_path / 'work')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 2])
 def test_as_a_process(workers, data, tmp_path):
     path = data / 'JPEGImages' / 'tiny_5.jpg'

@@ -190,6 +190,7 @@ def build(cfg):
     return runner
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', STAGE1, ids=stem)
 def test_stage1(path, load):
     torch.manual_seed(0)
@@ -231,6 +232,7 @@ def test_stage1(path, load):
         assert set(metrics) == {'multi-label/mAP'}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', STAGE2 + MIXINS, ids=stem)
 def test_stage2(path, load):
     cfg = load(path)
@@ -269,6 +271,7 @@ def test_inheritance(path):
         assert base.is_file() and base.is_relative_to(ROOT / 'configs')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', STAGE1, ids=stem)
 def test_stage1_sees_no_masks(path):
     cfg = Config.fromfile(path)
@@ -399,6 +402,7 @@ def plain_loops():
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('coins', [(0.1, 0.2, 0.3), (0.1, 0.9, 0.5)])
 def test_reference_equals_plain_loops(coins, monkeypatch):
     plain = plain_loops()

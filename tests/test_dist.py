@@ -146,6 +146,7 @@ def dump_of(work_dir):
     }
 
 
+@pytest.mark.slow
 def test_training_by_two_machines(trained):
     dump = dump_of(trained)
     names = {f'odd_{i}.png' for i in range(NUM_IMAGES)}
@@ -155,6 +156,7 @@ def test_training_by_two_machines(trained):
         dump['manifest.json'])['checkpoint']['name'] == 'iter_2.pth'
 
 
+@pytest.mark.slow
 def test_dumps_of_one_and_two_processes(checkpoint, data, settings, tmp_path,
                                         call_tool, capsys):
     launch(
@@ -216,6 +218,7 @@ def groups_of(batch_size, workers=0):
     return groups
 
 
+@pytest.mark.slow
 def test_groups_do_not_depend_on_the_batch_size(settings, data):
     one = groups_of(1)
     assert set(one) == {f'odd_{i}' for i in range(NUM_IMAGES)}
@@ -235,6 +238,7 @@ def test_groups_do_not_depend_on_the_list_order(settings, data, tmp_path,
     assert list(turned) == list(one)[::-1] and turned == one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('keep_ratio', [True, False])
 def test_labels_of_another_batch_size(keep_ratio, checkpoint, settings,
                                       tmp_path, call_tool, capsys):
@@ -272,6 +276,7 @@ class DyingRank(Hook):
 """
 
 
+@pytest.mark.slow
 def test_a_rank_that_dies_is_named(data, tmp_path):
     (tmp_path / 'dying_rank.py').write_text(DYING)
     (tmp_path / 'config.py').write_text(

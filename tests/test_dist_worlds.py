@@ -98,6 +98,7 @@ def results(base, world, name):
     ]
 
 
+@pytest.mark.slow
 def test_the_same_groups_in_union(base, world):
     one = results(base, 1, 'groups')[0]
     ranks = results(base, world, 'groups')

@@ -74,6 +74,7 @@ def data(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('keep_ratio', [False, True])
 def test_train_and_dump(keep_ratio, data, tmp_path, call_tool, monkeypatch,
                         capsys):

@@ -174,6 +174,7 @@ WORDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('writer',
                          ['checkpoint', 'dump', 'converter', 'exporter'])
 @pytest.mark.parametrize('fault', WORDS)

@@ -243,6 +243,7 @@ CASES = [(True, 3, 0, False, 7), (True, 3, 0, False, 10),
          (False, 15, 2, True, 10)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('by_epoch, length, workers, persistent, at', CASES)
 def test_preempted_run_goes_on(train, tmp_path, by_epoch, length, workers,
                                persistent, at):
@@ -250,6 +251,7 @@ def test_preempted_run_goes_on(train, tmp_path, by_epoch, length, workers,
                             (length, by_epoch, workers, persistent))
 
 
+@pytest.mark.slow
 def test_preempted_run_of_such_a_loop_goes_on(train, tmp_path):
     run_with_one_preemption(
         partial(train, loop=EagerLoop), tmp_path, 10, (15, False, 2, True))
@@ -276,6 +278,7 @@ def run_with_one_preemption(train, tmp_path, at, loop):
     assert names[0] == names[1] and len(names[0]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('persistent, sampler', [(True, 'InfiniteSampler'),
                                                  (False, 'InfiniteSampler'),
                                                  (True, 'DefaultSampler')])
@@ -302,6 +305,7 @@ def test_loop_that_starts_its_workers_at_once(train, monkeypatch, persistent,
     assert [ids for ids, _, _ in net.seen] == [ids for ids, _, _ in usual.seen]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('by_epoch, length, workers', [(True, 3, 2),
                                                        (False, 15, 0)])
 def test_preempted_again_and_again(train, tmp_path, by_epoch, length, workers):
@@ -505,6 +509,7 @@ def test_checkpoints_that_are_kept(train, tmp_path):
             for p in (tmp_path / 'one').glob('*.pth')] == ['epoch_4.pth']
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not dist.is_available() or not dist.is_gloo_available(),
     reason='this torch has no gloo')

@@ -245,6 +245,7 @@ def seg_batch(number=4, num_classes=19, scores=False):
 
 
 # ---- models ----------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize('scope', SCOPES)
 @pytest.mark.parametrize('cell', MMSEG)
 def test_in_mmseg(cell, scope, load):
@@ -261,6 +262,7 @@ def test_in_mmseg(cell, scope, load):
     assert sample.pred_sem_seg.shape == (SIZE, SIZE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('scope', SCOPES)
 @pytest.mark.parametrize('cell', MMPRETRAIN)
 def test_in_mmpretrain(cell, scope, load):
@@ -509,6 +511,7 @@ def test_datasets(scope, load, toy):
     assert set(values) <= {*range(7), 255}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('scope', SCOPES)
 @pytest.mark.parametrize('package', ['mmseg', 'mmpretrain'])
 def test_sampler(package, scope, load, toy):
@@ -603,6 +606,7 @@ def short(cfg, folder):
     return cfg
 
 
+@pytest.mark.slow
 def test_mmseg_runs(load, toy, tmp_path):
     """Neck, loss, pseudo labels and sampler in mmseg's own PSPNet."""
     line = pseudo_labels(toy) + f"""
@@ -636,6 +640,7 @@ test_dataloader = val_dataloader"""
     assert 0 <= miou <= 100
 
 
+@pytest.mark.slow
 def test_mmpretrain_runs(load, toy, tmp_path):
     """GroupCAM, groups, hook, metric and TTA in mmpretrain's ResNet-50."""
     line = image_level(toy) + f"""
@@ -718,6 +723,7 @@ def page(tmp_path, monkeypatch, toy):
     return write
 
 
+@pytest.mark.slow
 def test_page_of_mmseg(page, tmp_path):
     files = page('mix_into_mmseg.md')
     kinds = dict(
@@ -753,6 +759,7 @@ def test_page_of_mmseg(page, tmp_path):
     assert runner.train_loop.dataloader.batch_sampler.group_size == 2
 
 
+@pytest.mark.slow
 def test_page_of_mmpretrain(page, toy, tmp_path):
     files = page('mix_into_mmpretrain.md')
     kinds = dict(

@@ -65,6 +65,7 @@ def read_labels(folder, ids):
     return np.stack([read_index_png(str(folder / f'{i}.png')) for i in ids])
 
 
+@pytest.mark.slow
 def test_both_stages(tool, toy, tmp_path, monkeypatch):
     ids = (toy / 'ImageSets/train.txt').read_text().split()
     tool('mmpretrain', 'train', STAGE1, '--work-dir', tmp_path / 'one',
@@ -91,6 +92,7 @@ runner_type = 'group_wsss.DataRunner'
 """
 
 
+@pytest.mark.slow
 def test_the_runner_counts_the_classes(tool, toy, tmp_path, monkeypatch):
     """``num_classes='from_data'`` without our tools."""
     one, two = tmp_path / 'one.py', tmp_path / 'two.py'
@@ -163,6 +165,7 @@ def test_configs_that_count_name_the_runner(path):
     assert Config.fromfile(path).runner_type == 'group_wsss.DataRunner'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('config, package', [(STAGE1, 'mmpretrain'),
                                              (STAGE2, 'mmseg')])
 def test_every_tool_runs_the_hooks_of_the_config(config, package, tool, toy,

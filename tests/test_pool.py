@@ -39,6 +39,7 @@ def test_order_progress_and_memory(threads, jobs):
         assert list(pool.map(double, [])) == []
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_told():
     with pytest.raises(InputError, match='^3: a process was killed'):
         with Pool(2) as pool:

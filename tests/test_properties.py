@@ -138,6 +138,7 @@ def test_an_epoch(labels, world_size, group_size, groups, match, seed, epoch):
     assert again == parts
 
 
+@pytest.mark.slow
 @cases(15)
 @given(label_lists, st.integers(1, 3), st.integers(1, 3), st.integers(0, 60),
        st.integers(0, 2**31 - 1))
@@ -396,6 +397,7 @@ tagged = st.dictionaries(
     max_size=4)
 
 
+@pytest.mark.slow
 @cases(60)
 @given(st.text(max_size=12))
 def test_names(name):

@@ -34,6 +34,7 @@ def networks(tmp_path_factory):
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_labels(path, networks, monkeypatch):
     for name, checkpoint in networks.items():

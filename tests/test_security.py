@@ -653,6 +653,7 @@ def test_class_folders_that_lead_outside(tmp_path, outside):
             str(tmp_path / 'root'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('line', [None, 'eval(input())'])
 def test_bandit(tmp_path, line):
     pytest.importorskip('bandit')

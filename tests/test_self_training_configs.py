@@ -59,6 +59,7 @@ def options(iters):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_train_and_refine(path, data, call_tool, capsys):
     config = Config.fromfile(path)

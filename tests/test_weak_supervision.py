@@ -75,6 +75,7 @@ def outcome(change, tiny_voc, folder, call_tool, monkeypatch):
     return weights, labels
 
 
+@pytest.mark.slow
 def test_masks_change_nothing(tiny_voc, tmp_path, call_tool, monkeypatch,
                               capsys):
     weights, labels = outcome(masks_as_they_are, tiny_voc, tmp_path, call_tool,
@@ -107,6 +108,7 @@ def watched(log, *words, cwd, **env):
     return [row.split(' ', 1) for row in log.read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 2])
 def test_stage_1_opens_no_mask(workers, tiny_voc, tmp_path):
     events = watched(
@@ -128,6 +130,7 @@ def test_stage_1_opens_no_mask(workers, tiny_voc, tmp_path):
     assert not [name for _, name in events if 'SegmentationClass' in name]
 
 
+@pytest.mark.slow
 def test_stage_2_opens_masks_for_validation_alone(tiny_voc, tmp_path):
     labels = tmp_path / 'labels'
     labels.mkdir()

@@ -62,6 +62,7 @@ def by_hand(net, image):
     return maps.mean((2, 3)).sigmoid().numpy(), maps.relu().numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('group_size', [1, 3])
 def test_stage1(group_size):
     net = stage1()
@@ -84,6 +85,7 @@ def test_stage1(group_size):
                 verify_onnx(data, graph, [(48, 32)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'options', [
         dict(
@@ -169,6 +171,7 @@ def stage2(neck=None, rgb=True, align_corners=False):
         return MODELS.build(cfg).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'options', [
         dict(),

@@ -236,6 +236,7 @@ def test_names_are_never_html(source, tmp_path):
     assert 'url(' not in css and '@import' not in css
 
 
+@pytest.mark.slow
 def test_every_control_has_a_name(source, tmp_path):
     write_report(source, str(tmp_path / 'out'))
     text = (tmp_path / 'out' / 'index.html').read_text('utf-8')
@@ -298,6 +299,7 @@ def test_contrast_of_both_schemes():
     assert 'prefers-reduced-motion' in css and ':focus-visible' in css
 
 
+@pytest.mark.slow
 def test_same_bytes_and_replacement(source, tmp_path, folders):
     write_report(source, str(tmp_path / 'one'))
     (tmp_path / 'one' / 'old.txt').write_text('of an earlier report')

@@ -71,6 +71,7 @@ def id_of(item):
     return item['data_samples'].img_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', REASONS)
 @pytest.mark.parametrize('workers', [0, 2])
 def test_error_names_the_file_in_one_line(root, name, workers):
@@ -162,6 +163,7 @@ def groups_of(data):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('match', ['any', 'each'])
 def test_other_groups_stay_as_they_are(root, tmp_path, match):
     whole = write(tmp_path / 'data', broken=False)

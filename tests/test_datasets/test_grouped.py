@@ -73,6 +73,7 @@ def test_order_of_the_list_changes_nothing(root):
     assert table(GroupedDataset(plain(root, IDS), 3, seed=5)) != expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('match', ['exact', 'any', 'each', 'none'])
 def test_subset_of_anchors_with_a_fixed_reference(root, match):
     reference = plain(root, IDS)

@@ -142,6 +142,7 @@ def test_settings_out_of_range(tmp_path, wrong):
     assert not (tmp_path / 'toy').exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('sampler', ['DefaultSampler', 'InfiniteSampler'])
 def test_loader_of_the_runner(toy, sampler):
     pipeline = [
@@ -175,6 +176,7 @@ def test_loader_of_the_runner(toy, sampler):
             ][::3] == ['train_00000', 'train_00001']
 
 
+@pytest.mark.slow
 def test_script(tmp_path):
     command = [
         sys.executable,

@@ -62,6 +62,7 @@ def _files(folder, ending):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('ending', ('.png', '.npz'))
 def test_dumps_are_byte_identical(roots, ending):
     one, many = (_files(root / 'work/pseudo_labels', ending) for root in roots)

@@ -45,6 +45,7 @@ def load(root, sheets, rank):
     return torch.load(root / f'{sheets}-{rank}.pth', weights_only=False)
 
 
+@pytest.mark.slow
 def test_only_the_first_draws(root):
     root, _ = root
     found = sorted(path.name for path in root.rglob('class_maps*'))

@@ -41,6 +41,7 @@ def test_all_are_here():
     assert set(STRIDES) <= {short(p) for p in CONFIGS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=short)
 def test_builds_and_gives_maps(path):
     cfg = load(path)

@@ -82,6 +82,7 @@ def tiny(cfg, root):
     return cfg
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['coattention', 'graph-dropout'])
 def test_trains_with_one_changed_line(name, toy):
     path, = CONFIGS.glob(f'deeplabv3_*_{name}_*.py')

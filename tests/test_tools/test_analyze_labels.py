@@ -36,6 +36,7 @@ def folders(tmp_path):
     return tmp_path / 'dump', tmp_path / 'masks'
 
 
+@pytest.mark.slow
 def test_processes_do_not_change_a_byte(folders, tmp_path, call_tool, capsys):
     dump, masks = folders
     env = dict(os.environ, OMP_NUM_THREADS='1')

@@ -46,6 +46,7 @@ def groups_of(out):
     return [found[i] for i in range(len(found))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind, seed', [(InfiniteSampler, None),
                                         (DefaultSampler, 3)])
 def test_groups_of_the_sampler(root, tmp_path, call_tool, capsys, kind, seed):
@@ -90,6 +91,7 @@ def test_groups_of_the_test(root, tmp_path, call_tool):
     assert (out / 'groups.png').exists()
 
 
+@pytest.mark.slow
 def test_without_images(root, tmp_path, call_tool, monkeypatch):
     bare = tmp_path / 'bare/ImageSets'
     bare.mkdir(parents=True)
@@ -106,6 +108,7 @@ def test_without_images(root, tmp_path, call_tool, monkeypatch):
     assert '2 of 4 images share their label set with nobody' in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('words, message', [
     ([CONFIG, '--cfg-options', 'group_size=1'], 'makes no groups'),
     ([CONFIG, '--test', '--cfg-options', 'test_group_size=1'],

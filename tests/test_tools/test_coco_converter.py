@@ -446,6 +446,7 @@ def instances_of(masks, known):
     return dict(categories=CATEGORIES, images=images, annotations=annotations)
 
 
+@pytest.mark.slow
 def test_real_images(data_root, convert, tmp_path):
     masks = sorted((data_root / 'SegmentationClassCOCO').glob('*.png'))
     known = json.loads((data_root / 'labels.json').read_text())['images']

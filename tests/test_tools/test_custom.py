@@ -54,6 +54,7 @@ def photos(tmp_path, monkeypatch):
     return tmp_path / 'my photos'
 
 
+@pytest.mark.slow
 def test_whole_road(photos, call_tool, capsys, monkeypatch):
     pytest.importorskip('timm')
     call_tool('dataset_converters/from_folders', 'my photos', '-o',

@@ -34,6 +34,7 @@ def folders(tmp_path):
     return tmp_path / 'pred', tmp_path / 'mask'
 
 
+@pytest.mark.slow
 def test_table_and_json(folders, tmp_path):
     (tmp_path / 'names.txt').write_text('cat\ndog\nlynx\n')
     (tmp_path / 'ids.txt').write_text('x 0 1\n')
@@ -50,6 +51,7 @@ def test_table_and_json(folders, tmp_path):
     assert '44.44' in done.stdout and 'neither in predictions' in done.stdout
 
 
+@pytest.mark.slow
 def test_classes_of_the_manifest(folders):
     pred, mask = folders
     text = json.dumps(dict(classes=['background', 'lynx', 'owl']))

@@ -100,6 +100,7 @@ def test_bad_input(weights, call_tool, tmp_path, monkeypatch, capsys, config,
     assert not list(tmp_path.rglob('*.onnx'))
 
 
+@pytest.mark.slow
 def test_from_the_shell():
     done = subprocess.run([sys.executable, f'tools/{TOOL}.py', '--help'],
                           cwd=ROOT,

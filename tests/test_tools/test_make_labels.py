@@ -139,6 +139,7 @@ def test_bad_recipes(stage, words, plan, tmp_path):
         plan(recipe([]), args(tmp_path / 'r.py'))
 
 
+@pytest.mark.slow
 def test_run(tiny_voc, tmp_path, call_tool, capsys, monkeypatch):
     """Two refinements of a dump, skipped the second time."""
     from group_wsss.structures import ScoreMap

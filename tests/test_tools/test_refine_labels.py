@@ -59,6 +59,7 @@ def files(folder):
     }
 
 
+@pytest.mark.slow
 def test_images_of_a_list(folder, tmp_path):
     """Images that are not called as their ids are."""
     images = tmp_path / 'images'
@@ -89,6 +90,7 @@ def test_images_of_a_list(folder, tmp_path):
     assert run(*command, tmp_path / 'c', '--image-list', listed, code=2).stderr
 
 
+@pytest.mark.slow
 def test_one_and_two_processes(folder):
     args = (folder / 'config.py', folder / 'dump')
     images = ('--images', folder / 'images', '--suffix', '.png')
@@ -116,6 +118,7 @@ def test_one_and_two_processes(folder):
     assert '22/22' in done.stderr  # two passes over the images
 
 
+@pytest.mark.slow
 def test_a_list_and_a_folder_of_npz(folder):
     (folder / 'list.txt').write_text('s/3\ns/10\n')
     out = folder / 'listed'
@@ -142,6 +145,7 @@ CASES = [
 
 
 # what the processes of a pool find out
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'case, words, nproc', [(*row, 1) for row in CASES] +
     [(*row, 2) for row in CASES if row[0] in ('missing image', 'broken npz')])

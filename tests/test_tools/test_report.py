@@ -38,6 +38,7 @@ def files_of(folder):
     }
 
 
+@pytest.mark.slow
 def test_processes_do_not_change_a_byte(folders, call_tool, capsys,
                                         monkeypatch):
     # its own processes have a test of their own

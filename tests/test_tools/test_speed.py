@@ -100,6 +100,7 @@ PLAIN = dict(
     dropout=dict(type='group_wsss.GraphDropout'))
 
 
+@pytest.mark.slow
 def test_small_cases(monkeypatch):
     """Every table that needs no data, at a size without meaning."""
     import speed_cost

@@ -37,6 +37,7 @@ def dump(tiny_voc, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_unmodified_config_of_mmseg(tiny_voc, dump, tmp_path, call_tool,
                                     capsys):
     train, val = 'train_dataloader.', 'val_dataloader.'
@@ -110,6 +111,7 @@ def load(path, **changes):
     return cfg
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_builds(path):
     from mmseg.registry import MODELS

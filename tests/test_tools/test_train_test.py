@@ -142,6 +142,7 @@ def refused(capsys, call, *args):
     return lines[0]
 
 
+@pytest.mark.slow
 def test_train_says_what_to_do_next(trained):
     out = (trained / 'stdout').read_text()
     checkpoint = './work_dirs/tiny_seg/iter_2.pth'
@@ -216,6 +217,7 @@ class Evil:
         return os.mkdir, (str(self.path), )
 
 
+@pytest.mark.slow
 def test_malicious_checkpoint(trained, seg_config, tmp_path, capsys,
                               call_tool):
     target, path = tmp_path / 'executed', tmp_path / 'evil.pth'
@@ -318,6 +320,7 @@ def miou_of(text):
     return re.findall(r'mIoU: (\S+)', text)[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='for CPUs')
 def test_two_cpu_processes(trained, seg_config, tmp_path, call_tool, capsys):
     work_dir = tmp_path / 'a folder'

@@ -86,6 +86,7 @@ def dump(checkpoint, call_tool, tmp_path, capsys):
     return do
 
 
+@pytest.mark.slow
 def test_option_and_loop_are_one(dump, tmp_path):
     loop = dump('loop')
     # mmengine's own loop, without and with the option
@@ -100,6 +101,7 @@ def test_option_and_loop_are_one(dump, tmp_path):
     assert sum(len(found) > 1 for found in values) >= 5
 
 
+@pytest.mark.slow
 def test_training_ends_with_the_same_labels(checkpoint, call_tool, tmp_path,
                                             capsys):
     call_tool('train', CONFIG, '--work-dir', tmp_path / 'train',
@@ -113,6 +115,7 @@ def test_training_ends_with_the_same_labels(checkpoint, call_tool, tmp_path,
     assert not any(key.startswith('module.') for key in saved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('k', [1, 3])
 def test_labels_of_another_batch_size(k, dump, tmp_path):
     for size in (1, 3):
@@ -124,6 +127,7 @@ def test_labels_of_another_batch_size(k, dump, tmp_path):
         assert one.shape == two.shape and (one != two).mean() < 2e-3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not torch.distributed.is_available()
     or not torch.distributed.is_gloo_available() or torch.cuda.is_available(),

@@ -41,6 +41,7 @@ def test_sizes(tool):
             tool.parse_size(text)
 
 
+@pytest.mark.slow
 def test_row_and_table(tool):
     lengths, classes = tool.zipf_labels(3000, 20, seed=0)
     row = tool.measure(lengths, classes, 20, seed=0)

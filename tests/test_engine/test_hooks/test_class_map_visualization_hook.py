@@ -120,6 +120,7 @@ def cache_of(runner):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('cache', (False, True))
 def test_training_is_the_same_bit_for_bit(train, cache):
     # a transform of testing that draws numbers, a graph that does too
@@ -200,6 +201,7 @@ def test_undisturbed_puts_everything_back():
     assert cache._weights == (7, )
 
 
+@pytest.mark.slow
 def test_same_images_in_the_same_groups(train, root, monkeypatch):
     lists = root / 'ImageSets/train_cls.txt'
     lines = lists.read_text().split('\n')[:8]
@@ -225,6 +227,7 @@ def test_same_images_in_the_same_groups(train, root, monkeypatch):
         assert int(row[0][-1]) % 4 == int(row[1][-1]) % 4
 
 
+@pytest.mark.slow
 def test_when(train):
     runner, _ = train('a', dict(interval=2), epochs=3)
     assert sorted(sheets(runner)) == ['class_maps_2.png', 'class_maps_3.png']
@@ -234,6 +237,7 @@ def test_when(train):
     assert sorted(sheets(runner)) == ['class_maps_4.png', 'class_maps_6.png']
 
 
+@pytest.mark.slow
 def test_event_file(train):
     pytest.importorskip('tensorboard', reason='tensorboard is not installed')
     from tensorboard.backend.event_processing.event_accumulator import \

@@ -422,6 +422,7 @@ def test_channels_last():
         torch.testing.assert_close(one, two)
 
 
+@pytest.mark.slow
 def test_compiled_parts_and_checkpointing():
     x = torch.randn(4, 3, 16, 16)
     outs = []

@@ -222,6 +222,7 @@ def test_checkpointing_gives_equal_gradients(options):
         torch.testing.assert_close(plain, checkpointed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('group_size, training, backend',
                          [(3, True, 'aot_eager'), (2, False, 'eager')])
 def test_compiles_to_one_graph(group_size, training, backend):

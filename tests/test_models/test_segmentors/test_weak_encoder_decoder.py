@@ -158,6 +158,7 @@ def train_cfg(root, scores, **model):
         experiment_name=f'weak_{root.name}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', [
     'BootstrappedCrossEntropy', 'GatedCRFLoss', 'SoftCrossEntropy',
     'CollisionCrossEntropy', 'ScoreWeightedCrossEntropy'
@@ -434,6 +435,7 @@ def test_mixin_configs_change_nothing_else(name):
     assert cfg.val_dataloader == base.val_dataloader
 
 
+@pytest.mark.slow
 def test_stage_1_does_not_import_the_models_of_mmseg():
     code = ('import sys, group_wsss.models, group_wsss.pseudo_labels; '
             'assert "mmseg.models" not in sys.modules')

@@ -100,6 +100,7 @@ def test_agrees_with_pydensecrf(labels, sxy, srgb, unary):
     assert (label != probs.argmax(axis=0)).mean() > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', [(1, 1), (1, 9), (7, 1), (12, 10)])
 @pytest.mark.parametrize('labels', [1, 2, 30])
 @pytest.mark.parametrize('unary', ['soft', 'label'])
