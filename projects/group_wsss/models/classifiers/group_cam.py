@@ -135,10 +135,16 @@ class GroupCAM(ImageClassifier):
                 groups, ``group_slot``.
 
         Returns:
-            dict[str, Tensor]: See ``GroupCAMHead.loss``.
+            dict[str, Tensor]: See ``GroupCAMHead.loss``, and
+            ``loss_contrast`` of ``CoAttentionGNN.loss``.
         """
         feats = self.extract_feat(inputs, data_samples)
         losses = self.head.loss(feats, data_samples)
+        if getattr(self.neck, 'contrast', None) is not None:
+            losses.update(
+                self.neck.loss(feats.before,
+                               self.head.tag_maps(feats, data_samples),
+                               valid_positions(data_samples, feats.before)))
         if self.attach_class_maps:
             with torch.no_grad():
                 self.head.predict(feats, data_samples, map_source='mean')

@@ -92,8 +92,8 @@ class GroupCAMHead(MultiLabelClsHead):
                  map_source: str = 'graph',
                  init_cfg: Optional[dict] = None) -> None:
         if init_cfg is None and in_channels is not None:
-            names = ['classifier'] + ['graph_classifier'] * (
-                not share_classifier)
+            names = ['classifier'
+                     ] + ['graph_classifier'] * (not share_classifier)
             init_cfg = dict(
                 type='Kaiming',
                 layer='Conv2d',
@@ -227,6 +227,26 @@ class GroupCAMHead(MultiLabelClsHead):
         loss = self.loss_module(
             score, target, avg_factor=score.numel(), **kwargs)
         return {branch.name: branch.weight * loss}
+
+    def tag_maps(self, feats: Feats, data_samples: List[DataSample]) -> Tensor:
+        """Class maps of the tags, each divided by its maximum.
+
+        Args:
+            feats (GroupMaps | tuple[Tensor]): See :meth:`branches`.
+            data_samples (list[DataSample]): With ``gt_label``.
+
+        Returns:
+            Tensor: ``(B, C, h, w)`` in [0, 1], after the graph and without
+            gradient; 0 for classes that are no tag, and on padding.
+        """
+        logits = self.branches(feats)[-1].logits.detach().float()
+        target = multi_hot(data_samples, self.num_classes, logits.device)
+        maps = logits.relu() * target[:, :, None, None]
+        valid = valid_positions(data_samples, logits)
+        if valid is not None:
+            maps = maps * valid.unsqueeze(1)
+        peak = maps.amax((2, 3), keepdim=True)
+        return maps / torch.where(peak > 0, peak, torch.ones_like(peak))
 
     def shown_maps(self, branch: Branch) -> Tensor:
         """Maps ``(B, C, h, w)`` that predictions show, before the ReLU."""

@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from .coattention import CoAttention
+from .contrast_keys import ContrastKeys
 from .conv_gru import ConvGRU
 from .graph_dropout import GraphDropout
 from .pca_whitening import PCAWhitening
@@ -7,6 +8,6 @@ from .pixel_adaptive import PixelAdaptiveRefinement
 from .projection import Projection
 
 __all__ = [
-    'CoAttention', 'ConvGRU', 'GraphDropout', 'PCAWhitening',
+    'CoAttention', 'ContrastKeys', 'ConvGRU', 'GraphDropout', 'PCAWhitening',
     'PixelAdaptiveRefinement', 'Projection'
 ]

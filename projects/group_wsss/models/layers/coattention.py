@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
+from .contrast_keys import ContrastKeys
 from .pca_whitening import PCAWhitening
 
 
@@ -53,7 +54,8 @@ class CoAttention(BaseModule):
     ``softmax='group'`` the positions of all senders compete in one softmax,
     so that a partner with nothing alike is not heard. With
     ``key='whitened'`` P = Q is a ``PCAWhitening``: nothing to overfit where
-    images are few.
+    images are few. With ``key='contrast'`` it starts there and learns what
+    is the same thing in two images, see ``ContrastKeys``.
 
     Args:
         in_channels (int): Channels of a node, ``C``.
@@ -67,12 +69,13 @@ class CoAttention(BaseModule):
         gate (bool): Whether messages are gated. Defaults to True.
         self_edge (bool): Whether an image also sends to itself. Defaults to
             False.
-        key (str): ``'learned'`` convolutions P and Q, or ``'whitened'``.
-            Defaults to ``'learned'``.
+        key (str): ``'learned'`` convolutions P and Q, ``'whitened'`` or
+            ``'contrast'``. Defaults to ``'learned'``.
         softmax (str): Over the positions of each ``'sender'`` on its own, as
             released, or of the whole ``'group'``. Defaults to ``'sender'``.
-        whitening (dict, optional): Options of ``PCAWhitening``, such as
-            ``momentum`` for a backbone that trains. Defaults to None.
+        whitening (dict, optional): Options of ``PCAWhitening`` or
+            ``ContrastKeys``, such as ``momentum`` for a backbone that trains.
+            Defaults to None.
         pool_size (int, optional): A sender sends through at most
             ``pool_size ** 2`` tokens: its keys and values are averaged over
             the cells of such a grid. The cost of a receiving position then
@@ -106,7 +109,8 @@ class CoAttention(BaseModule):
         if pool_size is not None and pool_size < 1:
             raise InputError(
                 f'pool_size of CoAttention is {pool_size}, must be >= 1')
-        for name, value, allowed in (('key', key, ('learned', 'whitened')),
+        for name, value, allowed in (('key', key, ('learned', 'whitened',
+                                                   'contrast')),
                                      ('softmax', softmax, ('sender',
                                                            'group'))):
             if value not in allowed:
@@ -121,9 +125,9 @@ class CoAttention(BaseModule):
         self.whiten: Any = None
         self.query: Any = None
         self.key: Any = None
-        if key == 'whitened':
-            self.whiten = PCAWhitening(in_channels, key_channels,
-                                       **(whitening or {}))
+        if key != 'learned':
+            kind = PCAWhitening if key == 'whitened' else ContrastKeys
+            self.whiten = kind(in_channels, key_channels, **(whitening or {}))
         else:
             self.query = nn.Conv2d(in_channels, key_channels, 1, bias=bias)
             self.key = nn.Conv2d(in_channels, key_channels, 1, bias=bias)

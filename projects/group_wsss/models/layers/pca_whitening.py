@@ -154,6 +154,6 @@ class PCAWhitening(BaseModule):
             full = torch.promote_types(x.dtype, torch.float32)
             centred = x.to(full) - self.mean.to(full)[:, None, None]
             # a copy: rounds of one step may fit anew before gradients
-            weight = self.weight.to(full, copy=True)
+            weight = self.weight.detach().to(full, copy=True)
             out = torch.einsum('dc,bchw->bdhw', weight, centred)
         return out.to(x.dtype)

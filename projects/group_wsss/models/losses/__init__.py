@@ -4,9 +4,11 @@ from .collision_cross_entropy import CollisionCrossEntropy
 from .gated_crf_loss import GatedCRFLoss
 from .pixel_loss import PixelLoss
 from .score_weighted_cross_entropy import ScoreWeightedCrossEntropy
+from .seed_contrast import SeedContrast
 from .soft_cross_entropy import SoftCrossEntropy
 
 __all__ = [
     'BootstrappedCrossEntropy', 'CollisionCrossEntropy', 'GatedCRFLoss',
-    'PixelLoss', 'ScoreWeightedCrossEntropy', 'SoftCrossEntropy'
+    'PixelLoss', 'ScoreWeightedCrossEntropy', 'SeedContrast',
+    'SoftCrossEntropy'
 ]

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -9,6 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from ...registry import MODELS
 from ...utils.errors import InputError
+from ..layers import ContrastKeys
+from ..losses import SeedContrast
 
 
 def _choice(name: str, value: str, allowed: Sequence[str]) -> None:
@@ -71,6 +73,8 @@ class CoAttentionGNN(BaseModule):
         gamma_init (float): Start of gamma, or its value. Defaults to 1.0.
         dropout (dict, optional): Module after each update. Defaults to
             ``dict(type='group_wsss.GraphDropout')``; None for nothing.
+        contrast (dict, optional): Options of ``SeedContrast``, the loss of
+            ``coattention.key='contrast'``. Defaults to None.
         with_cp (bool): Gradient checkpointing of each step. Defaults to
             False.
         in_index (int): Place of the map that is changed, as a decode head of
@@ -94,6 +98,7 @@ class CoAttentionGNN(BaseModule):
                  gamma_init: float = 1.0,
                  dropout: Optional[dict] = dict(
                      type='group_wsss.GraphDropout'),
+                 contrast: Optional[dict] = None,
                  with_cp: bool = False,
                  in_index: int = -1,
                  init_cfg: Optional[dict] = None) -> None:
@@ -122,7 +127,7 @@ class CoAttentionGNN(BaseModule):
         self.in_index = in_index
         self.update = update
         self.reduce = self.expand = self.merge = None
-        self.gru = self.dropout = None
+        self.gru = self.dropout = self.contrast = None
         self.gamma: Any = None
         if num_steps == 0:
             return
@@ -161,6 +166,32 @@ class CoAttentionGNN(BaseModule):
             self.gamma = float(gamma_init)
         if dropout is not None:
             self.dropout = MODELS.build(dropout)
+        if isinstance(getattr(self.coattention, 'whiten', None), ContrastKeys):
+            self.contrast = SeedContrast(**(contrast or {}))
+        elif contrast is not None:
+            raise InputError('contrast of CoAttentionGNN needs '
+                             "coattention.key='contrast'")
+
+    def loss(self,
+             x: Tensor,
+             maps: Tensor,
+             valid: Optional[Tensor] = None) -> Dict[str, Tensor]:
+        """Calculate the loss of keys that learn by contrast.
+
+        Args:
+            x (Tensor): Of :meth:`project`, ``(B, out_channels, H, W)``.
+            maps (Tensor): Of ``GroupCAMHead.tag_maps``, ``(B, C, H, W)``.
+            valid (Tensor, optional): ``(B, H, W)``, False on padding.
+                Defaults to None.
+
+        Returns:
+            dict[str, Tensor]: ``loss_contrast``; empty for other keys.
+        """
+        if self.contrast is None:
+            return {}
+        nodes = x if self.reduce is None else self.reduce(x)
+        keys = self.coattention.whiten.embed(nodes)
+        return dict(loss_contrast=self.contrast(keys, maps, valid))
 
     def has_graph(self, group_size: int) -> bool:
         """Tell if groups of this size exchange anything.
