@@ -110,7 +110,7 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
 
 
 def _manifest_classes(path: str) -> Tuple[str, ...]:
-    """Those of a dump, less the background."""
+    """Class names of a dump, less the background."""
     return tuple(Manifest.read(path).classes[1:])
 
 

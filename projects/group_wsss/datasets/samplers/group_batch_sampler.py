@@ -173,6 +173,7 @@ class GroupBatchSampler(BatchSampler):
         base = self.sampler
         again = InfiniteSampler(
             range(base.size), shuffle=base.shuffle, seed=base.seed)
+        again.rank, again.world_size = base.rank, base.world_size
         base.indices = islice(again.indices, count, None)
         self._stream = self._infinite(count)
 
