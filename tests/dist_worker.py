@@ -26,7 +26,7 @@ from mmengine.runner import FlexibleRunner, Runner
 
 import group_wsss.engine  # noqa: F401
 from group_wsss.engine.runner import settle_group_size
-from group_wsss.utils import cli
+from group_wsss.utils import cli, launch
 from group_wsss.utils.launch import build_runner, torch_is_at_least
 
 CONFIG = Path(__file__).parent / 'configs' / 'tiny_group_cam.py'
@@ -79,7 +79,7 @@ def config(work_dir, world, images='list.txt', workers=0, **options):
     ]
     cfg.train_cfg.val_interval = 100
     cfg.log_level = 'WARNING'
-    cli.prepare_launcher(
+    launch.prepare_launcher(
         cfg,
         argparse.Namespace(
             launcher='pytorch' if world > 1 else 'none',

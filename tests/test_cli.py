@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
-from group_wsss.utils import cli
+from group_wsss.utils import cli, launch
 from group_wsss.utils.errors import InputError
 
 
@@ -151,14 +151,4 @@ def test_launchers(monkeypatch):
     monkeypatch.delenv('RANK', raising=False)
     cfg = Config(dict(model=dict()))
     with pytest.raises(InputError, match='dist_train.sh'):
-        cli.prepare_launcher(cfg, options(launcher='pytorch'))
-
-
-def test_sync_bn_becomes_bn():
-    model = dict(
-        backbone=dict(norm_cfg=dict(type='SyncBN', requires_grad=True)),
-        heads=[dict(norm_cfg=dict(type='SyncBN'))])
-    assert cli._plain_batch_norm(model)
-    assert model['backbone']['norm_cfg']['type'] == 'BN'
-    assert model['heads'][0]['norm_cfg']['type'] == 'BN'
-    assert not cli._plain_batch_norm(model)
+        launch.prepare_launcher(cfg, options(launcher='pytorch'))

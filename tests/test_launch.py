@@ -9,7 +9,7 @@ from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from group_wsss.utils import cli, launch
+from group_wsss.utils import launch
 from group_wsss.utils.errors import InputError, report_to_launcher
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,15 +64,17 @@ def test_sync_bn_must_not_drop_activations_of_timm():
 def test_sync_bn_needs_a_gpu(monkeypatch, capsys):
     cfg = Config.fromfile(CONFIGS / 'group_wsss/toy.py')
     cfg.sync_bn = 'torch'
+    cfg.model.heads = [dict(norm_cfg=dict(type='SyncBN', momentum=.1))]
     cfg.env_cfg.dist_cfg.timeout = 7
     started = []
     monkeypatch.setenv('RANK', '0')
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
     monkeypatch.setattr('torch.distributed.init_process_group',
                         lambda *args, **kwargs: started.append(kwargs))
-    cli.prepare_launcher(cfg,
-                         argparse.Namespace(launcher='pytorch', local_rank=0))
+    launch.prepare_launcher(
+        cfg, argparse.Namespace(launcher='pytorch', local_rank=0))
     assert 'sync_bn' not in cfg
+    assert cfg.model.heads[0].norm_cfg == dict(type='BN', momentum=.1)
     assert 'SyncBN becomes BN' in capsys.readouterr().out
     assert started[0]['timeout'].total_seconds() == 7
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
-from group_wsss.utils import cli
+from group_wsss.utils import cli, launch
 from group_wsss.utils.errors import InputError
 
 TTA_LOOP = 'group_wsss.TTATestLoop'
@@ -120,12 +120,11 @@ def main() -> None:
     cli.check_data(cfg, ['test_dataloader'])
     cli.prepare_work_dir(cfg.work_dir)
     cli.check_checkpoint(args.checkpoint, cfg)
-    cli.prepare_launcher(cfg, args)
+    launch.prepare_launcher(cfg, args)
 
     from mmengine.dist import is_main_process
 
-    from group_wsss.utils.launch import build_runner
-    runner = build_runner(cfg)
+    runner = launch.build_runner(cfg)
     runner.test()
     if is_main_process():
         print(f'Written to {runner.log_dir}', flush=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
-from group_wsss.utils import cli
+from group_wsss.utils import cli, launch
 from group_wsss.utils.errors import InputError
 
 
@@ -77,10 +77,9 @@ def main() -> None:
     loaders = ['train_dataloader', 'val_dataloader']
     cli.check_data(cfg, loaders)
     cli.prepare_work_dir(cfg.work_dir)
-    cli.prepare_launcher(cfg, args)
+    launch.prepare_launcher(cfg, args)
 
-    from group_wsss.utils.launch import build_runner
-    runner = build_runner(cfg)
+    runner = launch.build_runner(cfg)
     runner.train()
 
 

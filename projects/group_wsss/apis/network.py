@@ -10,13 +10,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ..engine.runner.group_size import settle_group_size
-from ..engine.runner.num_classes import (FROM_DATA, class_names_of,
-                                         num_classes_settings)
+from ..engine.runner.num_classes import FROM_DATA, class_names_of
 from ..evaluation import class_names
 from ..registry import MODELS
 from ..structures.manifest import MANIFEST, Manifest
 from ..utils.checkpoint import load_from_file, load_from_url, load_weights
 from ..utils.config import read_config as read_config_file
+from ..utils.config import walk
 from ..utils.errors import InputError
 
 
@@ -110,7 +110,7 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
 
 
 def _manifest_classes(path: str) -> Tuple[str, ...]:
-    """Those of a dump, less the background."""
+    """Class names of a dump, less the background."""
     return tuple(Manifest.read(path).classes[1:])
 
 
@@ -146,8 +146,8 @@ def build_network(cfg: Config, checkpoint: dict, weights: str,
         InputError: The weights do not fit.
     """
     model = copy.deepcopy(cfg.model)
-    for node, _ in num_classes_settings(model):
-        if node['num_classes'] == FROM_DATA:
+    for _, node in walk(model):
+        if isinstance(node, dict) and node.get('num_classes') == FROM_DATA:
             node['num_classes'] = num_classes
     with DefaultScope.overwrite_default_scope(scope_of(cfg)):
         net = MODELS.build(model)

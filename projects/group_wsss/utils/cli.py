@@ -10,12 +10,12 @@ import re
 import sys
 import tempfile
 import time
-from datetime import timedelta
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence
 from urllib.error import URLError
 
+from .config import read_config, walk
 from .errors import InputError, one_line, report_to_launcher
-from .launch import dist_timeout, fit_strategy_to_cpu, groups_can_be_left
+from .launch import groups_can_be_left
 
 # the file system's own refusals: a user can cure them, a traceback cannot
 _DISK_ERRORS = (errno.EACCES, errno.EDQUOT, errno.EIO, errno.EISDIR,
@@ -40,24 +40,11 @@ def _world_size() -> int:
     return int(os.environ.get('WORLD_SIZE', 1))
 
 
-def _walk(node: Any, path: str = '') -> Iterator[Tuple[str, Any]]:
-    """All settings of a config with their dotted keys."""
-    pairs: Any = ()
-    if isinstance(node, dict):
-        pairs = node.items()
-    elif isinstance(node, (list, tuple)):
-        pairs = enumerate(node)
-    for key, value in pairs:
-        where = f'{path}.{key}'.lstrip('.')
-        yield where, value
-        yield from _walk(value, where)
-
-
 def _config_message(error: BaseException) -> Optional[str]:
     """One line for a misspelt type or argument that the config gives."""
     if _current['config'] is None:
         return None
-    settings = list(_walk(dict(_current['config'].items())))
+    settings = list(walk(dict(_current['config'].items())))
     found = _UNREGISTERED.search(str(error))
     if isinstance(error, KeyError) and found:
         name, registry = found.group(1).lstrip('\'"'), found.group(2)
@@ -240,7 +227,6 @@ def load_config(args: argparse.Namespace):
     Raises:
         InputError: No such file, or it is not a config.
     """
-    from .config import read_config
     cfg = read_config(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
@@ -326,60 +312,3 @@ def prepare_work_dir(path: str) -> None:
     except OSError as error:
         raise InputError(f'{path}: cannot be written '
                          f'({error.strerror or error})') from error
-
-
-def _plain_batch_norm(node) -> bool:
-    """Replace SyncBN, which needs a GPU, in a model config."""
-    found = False
-    if isinstance(node, dict):
-        if node.get('type') == 'SyncBN':
-            node['type'], found = 'BN', True
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for child in node:
-            found = _plain_batch_norm(child) or found
-    return found
-
-
-def prepare_launcher(cfg, args: argparse.Namespace) -> None:
-    """Set the launcher; without a GPU start the ``gloo`` group ourselves.
-
-    mmengine asks the CUDA driver for a device and hands one to DDP. With the
-    group already there and ``device_ids=None`` it does neither.
-
-    Args:
-        cfg (mmengine.Config): Changed in place.
-        args (argparse.Namespace): With ``launcher`` and ``local_rank``.
-
-    Raises:
-        InputError: ``--launcher`` outside of that launcher.
-    """
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg.launcher = args.launcher
-    if args.launcher == 'none':
-        return
-    if args.launcher == 'pytorch' and 'RANK' not in os.environ:
-        raise InputError('--launcher pytorch is for torchrun: start it by '
-                         'tools/dist_train.sh or tools/dist_test.sh')
-    from mmengine.device import get_device
-    timeout = timedelta(seconds=dist_timeout(cfg))
-    if get_device() != 'cpu':
-        return
-    if args.launcher != 'pytorch':
-        raise InputError(f'--launcher {args.launcher} needs GPUs: use '
-                         'tools/dist_train.sh on CPUs')
-    from torch import distributed as dist
-    if not dist.is_initialized():
-        dist.init_process_group('gloo', timeout=timeout)
-    wrapper = dict(
-        type='MMDistributedDataParallel',
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False))
-    wrapper.update(cfg.get('model_wrapper_cfg', None) or {})
-    wrapper['device_ids'] = None
-    cfg.model_wrapper_cfg = wrapper
-    fit_strategy_to_cpu(cfg)
-    # mmengine would turn every batch norm into one that needs a GPU
-    synced = cfg.pop('sync_bn', None) is not None
-    if (_plain_batch_norm(cfg.model) or synced) and _rank() == 0:
-        print('no GPU: SyncBN becomes BN', flush=True)

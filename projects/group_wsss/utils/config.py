@@ -1,26 +1,47 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+"""Reading of configs; nothing heavy is imported before it is needed."""
 import os.path as osp
-
-from mmengine.config import Config
+from typing import Any, Iterator, Tuple
 
 from .errors import InputError, one_line
 
 
-def read_config(path: str) -> Config:
+def read_config(path: str) -> Any:
     """Read a config file.
 
     Args:
         path (str): The file.
 
     Returns:
-        Config: What it says.
+        mmengine.Config: The config.
 
     Raises:
         InputError: No such file, or it is not a config.
     """
+    from mmengine.config import Config
     if not osp.isfile(path):
         raise InputError(f'{path}: no such config file')
     try:
         return Config.fromfile(path)
     except (OSError, SyntaxError) as error:
         raise InputError(f'{path}: {one_line(error)}') from error
+
+
+def walk(node: Any, where: str = '') -> Iterator[Tuple[str, Any]]:
+    """Visit all settings of a config.
+
+    Args:
+        node (dict | list | Any): The config, or a part of it.
+        where (str): Dotted key of that part. Defaults to ''.
+
+    Yields:
+        tuple[str, Any]: Dotted key and value; the part itself first.
+    """
+    yield where, node
+    pairs: Any = ()
+    if isinstance(node, dict):
+        pairs = node.items()
+    elif isinstance(node, (list, tuple)):
+        pairs = enumerate(node)
+    for key, value in pairs:
+        yield from walk(value, f'{where}.{key}'.lstrip('.'))

@@ -1,7 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Helpers for a tool that is one of several processes."""
+import argparse
+import os
+from datetime import timedelta
 from typing import Any
 
+from .config import walk
 from .errors import InputError
 
 # seconds that torch waits for a rank, unless env_cfg.dist_cfg.timeout is set
@@ -84,6 +88,53 @@ def fit_strategy_to_cpu(cfg: Any) -> None:
                 type='FullOptimStateDictConfig',
                 rank0_only=True,
                 offload_to_cpu=False))
+
+
+def prepare_launcher(cfg, args: argparse.Namespace) -> None:
+    """Set the launcher; without a GPU start the ``gloo`` group ourselves.
+
+    mmengine asks the CUDA driver for a device and hands one to DDP. With the
+    group already there and ``device_ids=None`` it does neither.
+
+    Args:
+        cfg (mmengine.Config): Changed in place.
+        args (argparse.Namespace): With ``launcher`` and ``local_rank``.
+
+    Raises:
+        InputError: ``--launcher`` outside of that launcher.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg.launcher = args.launcher
+    if args.launcher == 'none':
+        return
+    if args.launcher == 'pytorch' and 'RANK' not in os.environ:
+        raise InputError('--launcher pytorch is for torchrun: start it by '
+                         'tools/dist_train.sh or tools/dist_test.sh')
+    from mmengine.device import get_device
+    timeout = timedelta(seconds=dist_timeout(cfg))
+    if get_device() != 'cpu':
+        return
+    if args.launcher != 'pytorch':
+        raise InputError(f'--launcher {args.launcher} needs GPUs: use '
+                         'tools/dist_train.sh on CPUs')
+    from torch import distributed as dist
+    if not dist.is_initialized():
+        dist.init_process_group('gloo', timeout=timeout)
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    wrapper.update(cfg.get('model_wrapper_cfg', None) or {})
+    wrapper['device_ids'] = None
+    cfg.model_wrapper_cfg = wrapper
+    fit_strategy_to_cpu(cfg)
+    # mmengine would turn every batch norm into one that needs a GPU
+    synced = cfg.pop('sync_bn', None) is not None
+    for _, node in walk(cfg.model):
+        if isinstance(node, dict) and node.get('type') == 'SyncBN':
+            node['type'], synced = 'BN', True
+    if synced and os.environ.get('RANK', '0') == '0':
+        print('no GPU: SyncBN becomes BN', flush=True)
 
 
 def check_sync_bn(model: Any) -> None:

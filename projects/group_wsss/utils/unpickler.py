@@ -59,17 +59,8 @@ def _check_array_state(state: Any) -> None:
         raise InputError('refused: an array of other objects')
 
 
-class _Array:
-    """A stand-in for ``numpy.ndarray``: a name that cannot be called."""
-
-
-_ARRAY = _Array()
-
-
-def _new_array(kind: Any, *_: Any) -> np.ndarray:
-    """An empty array, which its state will fill."""
-    if kind is not _ARRAY:
-        raise InputError('refused: an array of another class')
+def _new_array(*_: Any) -> Any:
+    """An empty array of the plain class, which its state will fill."""
     return _core.multiarray._reconstruct(np.ndarray, (0, ), b'b')
 
 
@@ -78,13 +69,6 @@ def _scalar(kind: Any, *data: Any) -> Any:
     if not isinstance(kind, np.dtype) or kind.hasobject:
         raise InputError('refused: a number without a type')
     return _core.multiarray.scalar(kind, *data)
-
-
-def _frombuffer(data: Any, kind: Any, *layout: Any) -> np.ndarray:
-    """An array as protocol 5 writes it."""
-    if not isinstance(kind, np.dtype):
-        raise InputError('refused: an array without a type')
-    return _core.numeric._frombuffer(data, kind, *layout)
 
 
 # the pure Python one of the standard library, whose states can be looked at
@@ -103,10 +87,11 @@ class PlainUnpickler(_Unpickler):
     names: Dict[str, Any] = {
         '_codecs.encode': _encode,
         'numpy.dtype': _dtype,
-        'numpy.ndarray': _ARRAY,
+        # the class of a new array, not to be called
+        'numpy.ndarray': None,
         'numpy._core.multiarray._reconstruct': _new_array,
         'numpy._core.multiarray.scalar': _scalar,
-        'numpy._core.numeric._frombuffer': _frombuffer,
+        'numpy._core.numeric._frombuffer': _core.numeric._frombuffer,
     }
     dispatch = dict(_Unpickler.dispatch)
 

@@ -1,10 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """The number of classes of a model, from the data that it will see."""
-from typing import Any, Iterator, Sequence, Tuple
+from typing import Any, Sequence, Tuple
 
 from mmengine.registry import DefaultScope
 
 from ...registry import DATASETS
+from ...utils.config import walk
 from ...utils.errors import InputError
 
 # value of `num_classes` in a config that leaves the number to the data
@@ -14,29 +15,6 @@ _TAGS = 'group_wsss.ImageLevelDataset'
 _OWN = (_TAGS, 'group_wsss.PseudoLabelDataset')
 # what an index PNG can tell apart, without background and 255
 _MOST = 254
-
-
-def num_classes_settings(node: Any,
-                         where: str = 'model') -> Iterator[Tuple[dict, str]]:
-    """Find every ``num_classes`` of a model config.
-
-    Args:
-        node (dict | list | Any): The config, or a part of it.
-        where (str): Dotted key of that part. Defaults to 'model'.
-
-    Yields:
-        tuple[dict, str]: The dict that holds it, and its dotted key.
-    """
-    if isinstance(node, dict):
-        if 'num_classes' in node:
-            yield node, f'{where}.num_classes'
-        pairs = list(node.items())
-    elif isinstance(node, (list, tuple)):
-        pairs = list(enumerate(node))
-    else:
-        return
-    for key, value in pairs:
-        yield from num_classes_settings(value, f'{where}.{key}')
 
 
 def class_names_of(data: dict) -> Tuple[str, ...]:
@@ -82,7 +60,9 @@ def settle_num_classes(cfg: Any, loaders: Sequence[str]) -> None:
     """
     if cfg.get('model', None) is None:
         return
-    settings = list(num_classes_settings(cfg.model))
+    settings = [(node, f'{where}.num_classes')
+                for where, node in walk(cfg.model, 'model')
+                if isinstance(node, dict) and 'num_classes' in node]
     open_ones = [
         key for node, key in settings if node['num_classes'] == FROM_DATA
     ]
