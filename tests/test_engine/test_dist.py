@@ -12,6 +12,8 @@ import pytest
 
 from group_wsss.structures import ScoreMap, encode_index_png
 
+pytestmark = pytest.mark.slow
+
 WORKER = Path(__file__).with_name('dist_worker.py')
 
 WORLDS = (1, 2, 4)
@@ -62,7 +64,6 @@ def _files(folder, ending):
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('ending', ('.png', '.npz'))
 def test_dumps_are_byte_identical(roots, ending):
     one, many = (_files(root / 'work/pseudo_labels', ending) for root in roots)

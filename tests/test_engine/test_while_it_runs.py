@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 WORKER = Path(__file__).with_name('while_it_runs_worker.py')
 
 
@@ -45,7 +47,6 @@ def load(root, sheets, rank):
     return torch.load(root / f'{sheets}-{rank}.pth', weights_only=False)
 
 
-@pytest.mark.slow
 def test_only_the_first_draws(root):
     root, _ = root
     found = sorted(path.name for path in root.rglob('class_maps*'))

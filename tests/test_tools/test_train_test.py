@@ -153,6 +153,7 @@ def test_train_says_what_to_do_next(trained):
     assert os.path.basename(checkpoint) in out.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_test_and_out(trained, seg_config, call_tool, tmp_path, capsys):
     call_tool('test', seg_config, checkpoint_of(trained), '--work-dir',
               tmp_path / 'w', '--out', tmp_path / 'png')
@@ -163,6 +164,7 @@ def test_test_and_out(trained, seg_config, call_tool, tmp_path, capsys):
     assert Image.open(pngs[0]).size == (48, 40)
 
 
+@pytest.mark.slow
 def test_resume(trained, seg_config, call_tool, tmp_path, capsys):
     work_dir = checkpoint_of(trained).parent
     call_tool('train', seg_config, '--work-dir', tmp_path, '--resume',
@@ -236,6 +238,7 @@ def test_malicious_checkpoint(trained, seg_config, tmp_path, capsys,
     assert not target.exists()
 
 
+@pytest.mark.slow
 def test_checkpoint_for_another_class_count(trained, seg_config, tmp_path,
                                             capsys, call_tool):
     path = checkpoint_of(trained)
@@ -265,6 +268,7 @@ def test_missing_data(seg_config, tmp_path, capsys, call_tool):
     assert not (tmp_path / 'w').exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 def test_amp_on_a_cpu(seg_config, trained, tmp_path, capsys, call_tool):
     kind = '--cfg-options', 'optim_wrapper.type=AmpOptimWrapper'
@@ -355,6 +359,7 @@ def test_two_cpu_processes(trained, seg_config, tmp_path, call_tool, capsys):
     assert miou_of(done.stdout) == miou_of(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_two_processes_fail_with_one_line(seg_config, tmp_path):
     done = run(
         'bash',

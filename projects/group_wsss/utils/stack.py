@@ -62,9 +62,12 @@ def find(module: str, names: Tuple[str, ...]) -> Installed:
     found = {}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            text = metadata.distribution(name).read_text('METADATA')
         except metadata.PackageNotFoundError:
             continue
+        # its first lines: to parse all of it takes as long as the rest here
+        line = re.search(r'^Version: (\S+)', text or '', re.M)
+        found[name] = line.group(1) if line else metadata.version(name)
     version = next(iter(found.values()), '')
     if version and module != 'mmcv':
         return Installed(version, tuple(found))
