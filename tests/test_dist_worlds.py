@@ -21,6 +21,7 @@ NUM_IMAGES = 7  # no multiple of 2 or 4
 CORRUPT = ('cut', 'empty', 'text')
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         not torch.distributed.is_available()
         or not torch.distributed.is_gloo_available(),
