@@ -26,6 +26,7 @@ from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write
 
 CONFIG = 'configs/group_wsss/effnet-lite0_voc-layout.py'
+CONTRAST = 'configs/group_wsss/effnet-lite0_contrast_voc-layout.py'
 # the same for all rows; chosen by looking at sweeps over masks
 THRESHOLD = 0.4
 
@@ -36,7 +37,7 @@ def options(train_k: int, test_k: int, *more: str) -> List[str]:
 
 
 COATTENTION = 'model.neck.coattention'
-# name -> options; 'K=...' rows are the table, the others take it apart
+# name -> options, after another config perhaps; 'K=...' rows are the table, the others take it apart
 ROWS: Dict[str, List[str]] = {
     'K=1 (plain classifier)': options(1, 1),
     'K=2': options(2, 16),
@@ -98,6 +99,12 @@ ABLATIONS: Dict[str, List[str]] = {
     learned_graph(128),
     'K=4, ConvGRU, T=3, nodes of 64 channels':
     learned_graph(64),
+    'K=4, 0.8 of the message':
+    options(4, 16, 'model.neck.gamma_init=0.8'),
+    'K=4, keys learned by contrast': [CONTRAST, *options(4, 16)],
+    'K=4, keys learned by contrast, 64 partners': [CONTRAST, *options(4, 64)],
+    'K=4, 64 partners':
+    options(4, 64),
     'K=4, partners of another draw (seed 1)':
     options(4, 16, 'test_dataloader.dataset.seed=1'),
     'K=4, partners of another draw (seed 2)':
@@ -118,6 +125,11 @@ def parse_args() -> argparse.Namespace:
         '--ablations', action='store_true', help='the rows that take it apart')
     parser.add_argument(
         '--only', nargs='+', help='rows whose name has one of these words')
+    parser.add_argument(
+        '--threshold',
+        default=str(THRESHOLD),
+        help='background threshold: a number, or otsu for one chosen without '
+        'masks')
     parser.add_argument('--work-dir', default='work_dirs/group_size')
     return parser.parse_args()
 
@@ -131,8 +143,12 @@ def git(*words: str) -> str:
     return done.stdout.strip()
 
 
-def run_row(name: str, extra: List[str], seed: int, work_dir: str,
-            masks: str) -> dict:
+def run_row(name: str,
+            extra: List[str],
+            seed: int,
+            work_dir: str,
+            masks: str,
+            threshold: str = str(THRESHOLD)) -> dict:
     """Train, dump, measure.
 
     Args:
@@ -141,15 +157,19 @@ def run_row(name: str, extra: List[str], seed: int, work_dir: str,
         seed (int): Of the training.
         work_dir (str): Is removed first.
         masks (str): Folder of masks.
+        threshold (str): ``bg_threshold`` of the labeler.
 
     Returns:
         dict: What was run and what it gave.
     """
     shutil.rmtree(work_dir, ignore_errors=True)
+    config = CONFIG
+    if extra[0].endswith('.py'):
+        config, *extra = extra
     command = [
-        'python', 'tools/train.py', CONFIG, '--work-dir', work_dir,
+        'python', 'tools/train.py', config, '--work-dir', work_dir,
         '--cfg-options', f'randomness.seed={seed}',
-        f'default_hooks.pseudo_labels.labeler.bg_threshold={THRESHOLD}', *extra
+        f'default_hooks.pseudo_labels.labeler.bg_threshold={threshold}', *extra
     ]
     print(f'{name}, seed {seed}: {" ".join(command)}', flush=True)
     start = time.time()
@@ -206,7 +226,7 @@ def main() -> None:
                 continue
             results.append(
                 run_row(name, extra, seed, osp.join(work_dir, 'run'),
-                        args.masks))
+                        args.masks, args.threshold))
             print(f'    mIoU {results[-1]["mIoU"]:.2f}', flush=True)
             text = json.dumps(results, indent=1) + '\n'
             atomic_write(args.out, text.encode())

@@ -19,9 +19,9 @@ class ContrastKeys(PCAWhitening):
     ``SeedContrast`` alone: the classification loss does not reach it, and
     the features do not feel it.
 
-    The optimizer should move it slowly, for example with Adam at 3e-4:
+    The optimizer should move it slowly, for example with Adam at 1e-3:
     ``paramwise_cfg=dict(custom_keys={'coattention.whiten':
-    dict(lr_mult=0.03)})`` beside a learning rate of 0.01.
+    dict(lr_mult=0.1)})`` beside a learning rate of 0.01.
 
     Args:
         in_channels (int): Channels of the input, ``C``.
