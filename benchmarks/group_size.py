@@ -26,7 +26,7 @@ from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write
 
 CONFIG = 'configs/group_wsss/effnet-lite0_voc-layout.py'
-CONTRAST = 'configs/group_wsss/effnet-lite0_contrast_voc-layout.py'
+CONTRAST = 'configs/group_wsss/effnet-lite0-contrast_voc-layout.py'
 # the same for all rows; chosen by looking at sweeps over masks
 THRESHOLD = 0.4
 
@@ -37,7 +37,8 @@ def options(train_k: int, test_k: int, *more: str) -> List[str]:
 
 
 COATTENTION = 'model.neck.coattention'
-# name -> options, after another config perhaps; 'K=...' rows are the table, the others take it apart
+# name -> options, after another config perhaps; 'K=...' rows are the table,
+# the others take it apart
 ROWS: Dict[str, List[str]] = {
     'K=1 (plain classifier)': options(1, 1),
     'K=2': options(2, 16),

@@ -206,7 +206,8 @@ def test_stage1(path, load):
     before = weight.detach().clone()
     model.train()
     losses = model.train_step(batch, runner.optim_wrapper)
-    assert set(losses) == {'loss', 'loss_cam', 'loss_graph'}
+    contrast = {'loss_contrast'} if model.neck.contrast is not None else set()
+    assert set(losses) == {'loss', 'loss_cam', 'loss_graph'} | contrast
     assert all(torch.isfinite(v) for v in losses.values())
     assert not torch.equal(weight, before)
 
