@@ -62,11 +62,11 @@ def find(module: str, names: Tuple[str, ...]) -> Installed:
     found = {}
     for name in names:
         try:
-            text = metadata.distribution(name).read_text('METADATA')
+            header = metadata.distribution(name).read_text('METADATA')
         except metadata.PackageNotFoundError:
             continue
         # its first lines: to parse all of it takes as long as the rest here
-        line = re.search(r'^Version: (\S+)', text or '', re.M)
+        line = re.search(r'^Version: (\S+)', header or '', re.M)
         found[name] = line.group(1) if line else metadata.version(name)
     version = next(iter(found.values()), '')
     if version and module != 'mmcv':
