@@ -21,9 +21,13 @@ sys.path.insert(0, osp.join(ROOT, 'projects'))
 
 from group_wsss.datasets import VOC_CLASSES
 from group_wsss.evaluation import evaluate_folder
+from group_wsss.evaluation.confusion import (SWEEP, divide, mean_known,
+                                             sweep_areas, sweep_counts)
+from group_wsss.evaluation.masks import read_mask
+from group_wsss.structures import Dump
 from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import atomic_write
+from group_wsss.utils.files import atomic_write, output_path
 
 CONFIG = 'configs/group_wsss/effnet-lite0_voc-layout.py'
 CONTRAST = 'configs/group_wsss/effnet-lite0-contrast_voc-layout.py'
@@ -144,6 +148,37 @@ def git(*words: str) -> str:
     return done.stdout.strip()
 
 
+def sweep(dump_dir: str, masks: str) -> Dict[str, float]:
+    """Threshold the saved scores of a dump at every value of a sweep.
+
+    Args:
+        dump_dir (str): Written with ``keep_scores=True``.
+        masks (str): Folder of masks.
+
+    Returns:
+        dict[str, float]: ``fixed`` (mIoU at ``THRESHOLD``), ``oracle`` (at
+        the best threshold, found by looking at the masks) and
+        ``oracle_threshold``.
+    """
+    dump = Dump.open(dump_dir)
+    num_classes = len(dump.names)
+    counts = []
+    for img_id in dump.ids:
+        scores = dump.read_scores(img_id).resize()
+        mask = read_mask(
+            output_path(masks, img_id, '.png'), num_classes, scores.ori_shape)
+        counts.append(sweep_counts(*scores.best(), mask, SWEEP, num_classes))
+    hit, pred, truth = sweep_areas(counts, num_classes, len(SWEEP))
+    iou = 100 * divide(hit, pred + truth - hit)
+    means = [mean_known(row) for row in iou]
+    best = max(range(len(means)), key=means.__getitem__)
+    fixed = min(range(len(means)), key=lambda i: abs(SWEEP[i] - THRESHOLD))
+    return dict(
+        fixed=round(means[fixed], 3),
+        oracle=round(means[best], 3),
+        oracle_threshold=round(float(SWEEP[best]), 3))
+
+
 def run_row(name: str,
             extra: List[str],
             seed: int,
@@ -170,7 +205,8 @@ def run_row(name: str,
     command = [
         'python', 'tools/train.py', config, '--work-dir', work_dir,
         '--cfg-options', f'randomness.seed={seed}',
-        f'default_hooks.pseudo_labels.labeler.bg_threshold={threshold}', *extra
+        f'default_hooks.pseudo_labels.labeler.bg_threshold={threshold}',
+        'default_hooks.pseudo_labels.keep_scores=True', *extra
     ]
     print(f'{name}, seed {seed}: {" ".join(command)}', flush=True)
     start = time.time()
@@ -182,15 +218,20 @@ def run_row(name: str,
     if code:
         raise InputError(f'{work_dir}.log: the run ended with status {code}')
     seconds = time.time() - start
-    result = evaluate_folder(
-        osp.join(work_dir, 'pseudo_labels'), masks,
-        ('background', *VOC_CLASSES))
+    dump_dir = osp.join(work_dir, 'pseudo_labels')
+    result = evaluate_folder(dump_dir, masks, VOC_CLASSES)
     # the work dir may be anywhere: it is no part of the result
     command[4] = 'WORK_DIR'
     return dict(
         row=name,
         seed=seed,
         mIoU=round(result['mIoU'], 3),
+        threshold=threshold,
+        **sweep(dump_dir, masks),
+        data='/'.join(
+            osp.basename(osp.normpath(os.environ[key]))
+            for key in ('DATA_ROOT', 'TRAIN_LIST')),
+        images=result['images'],
         seconds=round(seconds, 1),
         threads=os.environ.get('OMP_NUM_THREADS', 'default'),
         command=' '.join(command),
@@ -235,17 +276,22 @@ def main() -> None:
 
 
 def print_table(results: List[dict]) -> None:
-    """Mean and spread of every row, as Markdown.
+    """Mean, lowest and highest of every row, as Markdown.
 
     Args:
         results (list[dict]): Of :func:`run_row`.
     """
-    print('| row | seeds | mean mIoU | lowest | highest |')
-    print('| -- | -- | -- | -- | -- |')
+    columns = ('mIoU', 'fixed', 'oracle')
+    print(f'| row | seeds | {" | ".join(columns)} |')
+    print('| -- | -- |' + ' -- |' * len(columns))
     for name in dict.fromkeys(r['row'] for r in results):
-        got = [r['mIoU'] for r in results if r['row'] == name]
-        print(f'| {name} | {len(got)} | {sum(got) / len(got):.2f} | '
-              f'{min(got):.2f} | {max(got):.2f} |')
+        rows = [r for r in results if r['row'] == name]
+        cells = []
+        for column in columns:
+            got = [r[column] for r in rows if column in r]
+            cells.append(f'{sum(got) / len(got):.2f} ({min(got):.2f} to '
+                         f'{max(got):.2f})' if got else '')
+        print(f'| {name} | {len(rows)} | {" | ".join(cells)} |')
 
 
 if __name__ == '__main__':
