@@ -7,7 +7,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import signal
 import socket
 import sys
 import time
@@ -20,8 +19,7 @@ import mmpretrain.visualization  # noqa: F401
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_rank
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, MODELS, DefaultScope
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import FlexibleRunner, Runner
 
 import group_wsss.engine  # noqa: F401
@@ -31,24 +29,9 @@ from group_wsss.utils.launch import build_runner, torch_is_at_least
 
 CONFIG = Path(__file__).parent / 'configs' / 'tiny_group_cam.py'
 FSDP = Path(__file__).parents[1] / 'configs' / '_base_' / 'fsdp.py'
-TIMEOUT = 8
 
 # what compilers there are takes seconds to find out, and nobody asks
 Runner._log_env = FlexibleRunner._log_env = lambda *args: None
-
-
-@HOOKS.register_module()
-class BadRank(Hook):
-    """Rank 1 does not come back from its first iteration."""
-
-    def __init__(self, how):
-        self.how = how
-
-    def after_train_iter(self, runner, *args, **kwargs):
-        if get_rank() == 1:
-            if self.how == 'stop':
-                os.kill(os.getpid(), signal.SIGSTOP)
-            time.sleep(1000)
 
 
 def config(work_dir, world, images='list.txt', workers=0, **options):
@@ -193,15 +176,6 @@ def main(task, root, rank, world, port):
     cli.run(partial(task, root, world))
 
 
-def hang(how, root, world):
-    train(
-        root,
-        world,
-        'train',
-        custom_hooks=[dict(type='BadRank', how=how)],
-        **{'env_cfg.dist_cfg.timeout': TIMEOUT})
-
-
 def fail(root, world):
     """A corrupt image without ``on_corrupt``."""
     measure(
@@ -256,13 +230,7 @@ if __name__ == '__main__':
     os.environ['DATA_ROOT'] = str(base / 'data')
     prepare(base)
     codes = {}
-    sleeping = fork(partial(hang, 'sleep'), base / 'sleep', 2)
-    stopped = fork(partial(hang, 'stop'), base / 'stop', 2)
     for number in (1, 2, 4):
         codes[number] = watch(fork(compare, base / str(number), number), 250)
     codes['error'] = watch(fork(fail, base / 'error', 2), 60)
-    for kind, jobs in (('sleep', sleeping), ('stop', stopped)):
-        # the other one is left to the launcher
-        codes[kind] = watch(jobs[:1], 60)
-        watch(jobs[1:], 0)
     (base / 'codes.json').write_text(json.dumps(codes))

@@ -1,8 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""1, 2 and 4 processes do the same; one that hangs is named."""
+"""1, 2 and 4 processes do the same."""
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -242,16 +241,3 @@ def test_fsdp_trains_as_ddp(base, codes):
         torch.testing.assert_close(two[key], value, atol=1e-5, rtol=1e-4)
         moved += not torch.equal(value, before[key])
     assert moved > 20
-
-
-def test_a_rank_that_hangs_is_named(base, codes):
-    # 3/4 of the timeout, so that it is over before torch's own
-    assert codes['sleep'] == codes['stop'] == [1]
-    for name in ('sleep', 'stop'):
-        lines = log_of(base, name).splitlines()
-        last = [line for line in lines if line.strip()][-1]
-        assert last.startswith('error: rank 1 (pid ') and 'rank 0' not in last
-    assert re.search(
-        r'no step for \d+ s, it is in after_train_iter \(dist_worker.py:',
-        log_of(base, 'sleep'))
-    assert re.search(r'no answer for \d+ s', log_of(base, 'stop'))

@@ -191,9 +191,8 @@ def test_every_tool_runs_the_hooks_of_the_config(config, package, tool, toy,
     names = {kind.__name__ for kind, _ in ours}
     assert names >= {
         'AtomicCheckpointHook', 'EpochSummaryHook', 'GroupResumeHook',
-        'NonFiniteHook', 'PreemptionHook', 'RandomStateHook', 'RankWatchHook',
-        'RunSummaryHook', 'SafeLoadingHook', 'SkippedImagesHook',
-        'ValidationResumeHook'
+        'NonFiniteHook', 'PreemptionHook', 'RandomStateHook', 'RunSummaryHook',
+        'SafeLoadingHook', 'SkippedImagesHook', 'ValidationResumeHook'
     }
     # each once, all from the config
     cfg = Config.fromfile(tmp_path / 'ours' / config.name)

@@ -31,8 +31,6 @@ default_hooks = dict(
     non_finite=dict(type='group_wsss.NonFiniteHook'),
     # counts what on_corrupt='skip' of a dataset replaces
     skipped_images=dict(type='group_wsss.SkippedImagesHook'),
-    # several processes: names the one that hangs
-    rank_watch=dict(type='group_wsss.RankWatchHook'),
     # a resumed run is the same as one that was not interrupted
     random_state=dict(type='group_wsss.RandomStateHook'),
     group_resume=dict(type='group_wsss.GroupResumeHook'),

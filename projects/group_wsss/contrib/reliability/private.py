@@ -12,7 +12,6 @@ torch 2.1.2 and 2.11.0, mmengine 0.10.7 and onedl-mmengine 0.10.12, Python
 | ``_save_checkpoint_with_step`` | ``CheckpointHook`` | \
 ``atomic_checkpoint_hook.py`` | the order of writing and removing |
 | ``f_locals`` | frames | here | who called the interrupted code |
-| ``_current_frames`` | ``sys`` | here | what a thread is doing |
 | ``_version`` | ``Tensor`` | ``models/backbones/feature_cache.py`` | weights \
 that were written to |
 | ``_channel_conversion`` | ``ImgDataPreprocessor`` | \
@@ -23,7 +22,6 @@ the same |
 | ``_get_tensor_rank`` | ``symbolic_helper`` | ``contrib/deployment`` | ONNX |
 | ``_maybe_get_const`` | ``symbolic_helper`` | ``contrib/deployment`` | ONNX |
 """
-import sys
 from typing import Any, Optional
 
 from mmengine.runner import IterBasedTrainLoop
@@ -60,15 +58,3 @@ def is_called_by(frame: Optional[Any], owner: Any) -> bool:
     while frame is not None and frame.f_locals.get('self') is not owner:
         frame = frame.f_back
     return frame is not None
-
-
-def frame_of(thread: Any) -> Optional[Any]:
-    """The frame that a thread is in.
-
-    Args:
-        thread (threading.Thread): Of this process.
-
-    Returns:
-        frame or None: None for a thread that has ended.
-    """
-    return sys._current_frames().get(thread.ident)
