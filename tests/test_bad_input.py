@@ -211,6 +211,7 @@ def test_a_failed_dump_leaves_the_old_one_alone(data, tool, tmp_path):
     assert labels_in(work_dir) == old
 
 
+@pytest.mark.slow
 def test_group_larger_than_any_class(data, tool, tmp_path):
     # two images of each class
     line = tool('train', 'group_size=4')
@@ -261,6 +262,7 @@ def test_checkpoint_for_another_class_count(data, tool, tmp_path, checkpoint):
     assert labels_in(work_dir) == before
 
 
+@pytest.mark.slow
 def test_dataset_for_another_class_count(data, tool, tmp_path):
     (data / 'ImageSets/train_cls.txt').write_text(''.join(
         f'tiny_{i} {i % 2 + 8}\n' for i in range(8)))
@@ -297,6 +299,7 @@ def test_malicious_checkpoint(protocol, data, tool, tmp_path, checkpoint):
     assert not labels_in(tmp_path / 'work')
 
 
+@pytest.mark.slow
 def test_no_checkpoint(data, tool, tmp_path):
     path = tmp_path / 'absent.pth'
     assert tool('test', weights=path) == f'{path}: no such checkpoint'

@@ -481,6 +481,7 @@ def test_metrics_without_pixels(label, mask):
         assert np.isnan(mean) or 0 <= mean <= 1
 
 
+@pytest.mark.slow
 def test_nan_weights_end_in_one_line(tiny_voc, tmp_path, call_tool,
                                      monkeypatch, capsys):
     """Training says which loss, label making which image."""

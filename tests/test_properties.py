@@ -415,6 +415,7 @@ def test_names(name):
         st.tuples(st.lists(st.integers(0, 4)), st.one_of(st.none(), names)),
         min_size=1,
         max_size=4), st.booleans())
+@pytest.mark.slow
 def test_written_lists_can_be_read(entries, with_names):
     records = [
         ImageRecord(name, tuple(labels), path)

@@ -96,6 +96,7 @@ def test_train_and_refine(path, data, call_tool, capsys):
     assert not any(p.requires_grad for p in net.backbone.parameters())
 
 
+@pytest.mark.slow
 def test_a_folder_of_masks_is_refused(data, call_tool, capsys):
     shutil.rmtree(data / 'dump/scores')
     with pytest.raises(SystemExit) as caught:

@@ -115,6 +115,7 @@ def test_metafiles_name_configs_that_are_there(wheel):
             assert (extra / model['Config']).is_file(), model['Name']
 
 
+@pytest.mark.slow
 def test_train_outside_of_the_checkout(wheel, tmp_path):
     """A training of one step and its labels, as a user types it."""
     generate_toy(str(tmp_path / 'toy'), 16, 2)

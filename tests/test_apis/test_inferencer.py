@@ -102,6 +102,7 @@ def test_three_lines(net, images, weights):
                                   paint_label(result['label'], image))
 
 
+@pytest.mark.slow
 def test_same_labels_as_the_test_tool(build, weights, images, call_tool,
                                       tmp_path):
     call_tool('test', CONFIG, weights, '--work-dir', tmp_path)
@@ -224,6 +225,7 @@ def test_steps(build, images, weights):
     np.testing.assert_array_equal(result['score_map'].maps, want.maps)
 
 
+@pytest.mark.slow
 def test_scales_and_flips(build, images, weights, call_tool, tmp_path):
     config = CONFIG.with_name('tiny_group_cam_tta.py')
     call_tool('test', config, weights, '--work-dir', tmp_path)

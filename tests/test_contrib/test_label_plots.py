@@ -37,6 +37,7 @@ def test_colours_tell_the_fate(plot):
     assert blue > 2 * amber > 2 * red > 100
 
 
+@pytest.mark.slow
 def test_more_classes_than_fit(monkeypatch):
     labels = [[c] for c in range(90) for _ in range(c + 1)]
     statistics = label_statistics(LabelIndex(labels, 90), 4)

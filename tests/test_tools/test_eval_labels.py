@@ -68,6 +68,7 @@ def test_classes_of_the_manifest(folders):
     assert 'manifest.json: not JSON' in done.stderr
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line(folders, tmp_path):
     pred, mask = folders
     (tmp_path / 'ids.txt').write_text('x\ny\nz\n')

@@ -81,6 +81,7 @@ def test_confusions_and_foreign_names(recwarn):
     assert not [item for item in recwarn if 'Glyph' in str(item.message)]
 
 
+@pytest.mark.slow
 def test_plots_leave_pyplot_alone():
     code = ('import sys; from group_wsss.visualization import figure; '
             'assert "matplotlib" not in sys.modules; '

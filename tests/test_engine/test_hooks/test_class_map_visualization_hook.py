@@ -302,6 +302,7 @@ def test_bad_options(options, message):
         ClassMapVisualizationHook(**options)
 
 
+@pytest.mark.slow
 def test_bad_ids_are_told_before_training(make):
     runner, watch = make('w', dict(image_ids=['tiny_1', 'nobody']))
     with pytest.raises(InputError) as caught:
@@ -329,6 +330,7 @@ def test_damaged_image(make, root):
     assert shown == [f'tiny_{i}' for i in (0, 1, 3, 4, 5, 7)]
 
 
+@pytest.mark.slow
 def test_no_maps_do_not_stop_a_training(train, monkeypatch):
     """Neither a model that has none, nor one that has diverged."""
 

@@ -205,6 +205,7 @@ def test_half_and_autocast(dtype):
     assert torch.equal(full, layer(images, maps))
 
 
+@pytest.mark.slow
 def test_compiles_to_one_graph():
     images, maps = case((6, 8), dtype=torch.float32)
     layer = PixelAdaptiveRefinement((1, 2), 2)
