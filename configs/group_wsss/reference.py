@@ -1,7 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Stage 1 as the released code does it, choice by choice (docs/method.md). Its
 # forward pass and gradients are checked against plain loops in
-# tests/test_configs.py. For training on VOC take voc.py.
+# tests/test_configs.py. For training on VOC take voc.py. Not copied, since
+# they are accidents of its loader: partners are drawn with replacement, so
+# that an image may be its own partner or come twice, and never the first and
+# the last image of the list.
 _base_ = [
     '../_base_/models/group_cam_vgg16-os8.py',
     '../_base_/datasets/voc12_cls.py',
@@ -9,6 +12,7 @@ _base_ = [
 ]
 group_size = 3
 num_classes = 20
+normal = dict(type='Normal', layer='Conv2d', std=0.01)
 model = dict(
     # images of one group may differ in size; the backbone sees each on
     # its own, without padding
@@ -17,8 +21,14 @@ model = dict(
         _delete_=True,
         type='group_wsss.CoAttentionGNN',
         in_channels=512,
+        # every convolution starts from N(0, 0.01), its bias from 0
+        init_cfg=normal,
         # the class maps themselves are the states of the graph
-        projection=dict(num_convs=3, channels=512, num_classes=num_classes),
+        projection=dict(
+            num_convs=3,
+            channels=512,
+            num_classes=num_classes,
+            init_cfg=normal),
         num_steps=3,
         # two messages in a fixed order through one 3x3 convolution
         aggregation='concat',
@@ -26,16 +36,17 @@ model = dict(
             key_channels=num_classes // 2,
             scale=1.0,
             normalize=False,
-            bias=False,
+            bias=True,
             gate=True),
         update='gru',
         gru=dict(kernel_size=1),
-        # in eval mode as well; until April 2021 it was 0.95 and 0.9
+        # in eval mode as well, a coin for every node in every round; until
+        # April 2021 it was 0.95 and 0.9
         dropout=dict(
             type='group_wsss.GraphDropout',
             drop_prob=0.8,
             drop_threshold=0.7,
-            coin='call',
+            coin='sample',
             active_in_eval=True)),
     head=dict(
         in_channels=None,

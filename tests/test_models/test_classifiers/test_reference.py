@@ -25,10 +25,12 @@ def build_model() -> nn.Module:
                 projection=dict(num_convs=3, channels=8, num_classes=CLASSES),
                 num_steps=T,
                 aggregation='concat',
+                coattention=dict(bias=True),
                 dropout=dict(
                     type='group_wsss.GraphDropout',
                     drop_prob=0.8,
-                    drop_threshold=0.7)),
+                    drop_threshold=0.7,
+                    coin='sample')),
             head=dict(
                 type='group_wsss.GroupCAMHead',
                 in_channels=None,
@@ -40,6 +42,18 @@ def build_model() -> nn.Module:
     # maps of some size, so that gate, softmax and tanh have work to do
     nn.init.normal_(model.neck.projection.classifier.weight, std=1.0)
     return model.double().train()
+
+
+def throw(monkeypatch, coins):
+    """Let ``torch.rand`` give a coin for every node, round by round."""
+    rounds = iter(coins)
+
+    def rand(size, **kwargs):
+        # at inference the last round is that of the anchor alone
+        thrown = next(rounds)[:size[0]]
+        return torch.tensor(thrown, dtype=torch.double).view(size)
+
+    monkeypatch.setattr(torch, 'rand', rand)
 
 
 def plain_forward(model, images, coins):
@@ -54,17 +68,19 @@ def plain_forward(model, images, coins):
             x = torch.relu(conv(x))
         cams.append(read.classifier(x)[0])
     states, (h, w) = list(cams), cams[0].shape[1:]
-    for coin in coins:
+    for thrown in coins:
         new = []
         for i in range(K):
             query = torch.einsum('dc,chw->dhw', layer.query.weight[..., 0, 0],
                                  states[i]).flatten(1)
+            query = query + layer.query.bias[:, None]
             messages = []
             for j in range(K):
                 if j == i:
                     continue
                 key = torch.einsum('dc,chw->dhw', layer.key.weight[..., 0, 0],
                                    states[j]).flatten(1)
+                key = key + layer.key.bias[:, None]
                 energy = torch.einsum('dn,dm->nm', query, key)
                 weight = torch.exp(energy - energy.max(1, keepdim=True)[0])
                 weight = weight / weight.sum(1, keepdim=True)
@@ -74,7 +90,7 @@ def plain_forward(model, images, coins):
                     'oc,chw->ohw', layer.gate.weight[..., 0, 0], message)))
                 messages.append(gate * message)
             m = neck.merge(torch.cat(messages)[None])[0]
-            new.append(gru_and_dropout(neck.gru, m, states[i], coin))
+            new.append(gru_and_dropout(neck.gru, m, states[i], thrown[i]))
         states = new
     return torch.stack(cams), torch.stack(states)
 
@@ -112,15 +128,16 @@ def plain_loss(cams, states):
     return total / 6
 
 
-@pytest.mark.parametrize('coins', [(0.1, 0.2, 0.3), (0.9, 0.95, 0.85),
-                                   (0.1, 0.9, 0.5)])
+# nodes of one round throw coins of their own
+COINS = [[(.1, .2, .3)] * T, [(.9, .95, .85)] * T,
+         [(.1, .9, .5), (.9, .3, .9), (.2, .9, .7)]]
+
+
+@pytest.mark.parametrize('coins', COINS)
 def test_maps_loss_and_gradients(monkeypatch, coins):
     model = build_model()
     images = torch.randn(K, 3, 14, 18, dtype=torch.double, requires_grad=True)
-    throws = iter(coins)
-    monkeypatch.setattr(
-        torch, 'rand',
-        lambda size, **kw: torch.full(size, next(throws), dtype=torch.double))
+    throw(monkeypatch, coins)
     maps, group_maps = model(images, mode='tensor')
     monkeypatch.undo()
     cams, states = plain_forward(model, images, coins)
@@ -130,10 +147,7 @@ def test_maps_loss_and_gradients(monkeypatch, coins):
     assert (group_maps - maps).abs().max() > 0.1
 
     samples = [DataSample().set_gt_label(x) for x in LABELS]
-    throws = iter(coins)
-    monkeypatch.setattr(
-        torch, 'rand',
-        lambda size, **kw: torch.full(size, next(throws), dtype=torch.double))
+    throw(monkeypatch, coins)
     losses = model(images, samples, mode='loss')
     loss, want = sum(losses.values()), plain_loss(cams, states)
     torch.testing.assert_close(loss, want.to(loss.dtype), **close)
@@ -141,6 +155,10 @@ def test_maps_loss_and_gradients(monkeypatch, coins):
     got = torch.autograd.grad(loss, (images, ) + parameters)
     wanted = torch.autograd.grad(want, (images, ) + parameters)
     for name, a, b in zip(('images', ) + names, got, wanted):
+        if name == 'neck.coattention.key.bias':
+            # adds the same to all scores of a softmax
+            assert a.abs().max() < 1e-9
+            continue
         assert b.abs().max() > 0, name
         # relative to the largest of its tensor: some are tiny
         assert (a - b).abs().max() < 1e-5 * b.abs().max().clamp(min=1), name
@@ -150,6 +168,6 @@ def test_maps_loss_and_gradients(monkeypatch, coins):
 def test_weights_are_shared_over_steps():
     model = build_model()
     count = len(list(model.neck.parameters()))
-    # query, key, gate; merge; three convolutions of the GRU, with biases;
+    # query and key with biases, gate; merge; three convolutions of the GRU;
     # the projection and its classifier
-    assert count == 3 + 2 + 6 + 8
+    assert count == 5 + 2 + 6 + 8

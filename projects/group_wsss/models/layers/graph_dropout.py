@@ -32,8 +32,8 @@ class GraphDropout(BaseModule):
             0.8.
         drop_threshold (float): Share of the maximum from which a position is
             dropped, in [0, 1]. Defaults to 0.7.
-        coin (str): ``'call'`` throws one coin per call, as released;
-            ``'sample'`` one for every image. Defaults to ``'call'``.
+        coin (str): ``'call'`` throws one coin per call, ``'sample'`` one for
+            every node, as released. Defaults to ``'call'``.
         active_in_eval (bool): Act in eval mode too, as the released code
             does. The output is then random. Defaults to False.
         init_cfg (dict, optional): Initialization config. Defaults to None.
