@@ -345,3 +345,29 @@ def test_gradcheck_pooled():
 def test_pool_size_error():
     with pytest.raises(InputError, match='pool_size of CoAttention is 0'):
         CoAttention(4, pool_size=0)
+
+
+@pytest.mark.parametrize('softmax', ['sender', 'group'])
+def test_a_mask_is_not_expanded_to_pairs_of_positions(monkeypatch, softmax):
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def plain(*args, **kwargs):
+        assert len(args) == 3 and set(kwargs) == {'scale'}
+        return attend(*args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention',
+                        plain)
+    layer = CoAttention(6, softmax=softmax, normalize=True, scale=25.)
+    nodes = torch.randn(1, 3, 6, 4, 4, requires_grad=True)
+    mask = torch.ones(1, 3, 4, 4, dtype=torch.bool)
+    mask[..., 2:] = False
+    for kind in (torch.float32, torch.bfloat16):
+        with torch.autocast('cpu', kind, enabled=kind != torch.float32):
+            out = layer(nodes, mask)
+        out.float().square().sum().backward()
+        assert torch.isfinite(out).all() and torch.isfinite(nodes.grad).all()
+    # what is masked sends nothing: the same message from other padding
+    other = nodes.detach().masked_fill(~mask.unsqueeze(2), 7.)
+    torch.testing.assert_close(
+        layer(other, mask)[..., :2],
+        layer(nodes, mask)[..., :2])

@@ -134,18 +134,38 @@ class CoAttention(BaseModule):
         self.gate = nn.Conv2d(in_channels, 1, 1, bias=False) if gate else None
 
     def _tokens(self, maps: Tensor, group_size: int) -> Tensor:
-        """``(G * K, D, H, W)`` to ``(G, K, H * W, D)``, ready to be dotted.
-
-        Zeros are appended up to the width of the values: the scores stay
-        the same, and the fused kernels need one width for all three.
-        """
+        """``(G * K, D, H, W)`` to ``(G, K, H * W, D)``, ready to be dotted."""
         tokens = maps.flatten(2).transpose(1, 2).contiguous()
         if self.normalize:
             tokens = F.normalize(tokens, dim=-1)
-        missing = self.in_channels - tokens.shape[-1]
-        if missing > 0:
-            tokens = F.pad(tokens, (0, missing))
         return tokens.unflatten(0, (-1, group_size))
+
+    def _widen(self, query: Tensor, key: Tensor, value: Tensor,
+               mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
+        """Bring query, key and value to one width, as fused kernels want it.
+
+        A channel that is 1 in queries holds the mask in keys: a boolean mask
+        would be expanded to every pair of positions.
+
+        Args:
+            query (Tensor): ``(..., D)``.
+            key (Tensor): ``(..., M, D)``.
+            value (Tensor): ``(..., M, C)``.
+            mask (Tensor, optional): ``(..., M)``, False on padding.
+
+        Returns:
+            tuple[Tensor]: The three, with channels appended.
+        """
+        if mask is not None:
+            lowest = torch.finfo(key.dtype).max / 8 / max(self.scale, 1.)
+            hidden = torch.where(mask, 0., -min(lowest, 1e30)).to(key.dtype)
+            query = torch.cat([query, torch.ones_like(query[..., :1])], -1)
+            key = torch.cat([key, hidden.unsqueeze(-1)], -1)
+        width = max(query.shape[-1], value.shape[-1])
+        if query.shape[-1] < width:
+            missing = (0, width - query.shape[-1])
+            query, key = F.pad(query, missing), F.pad(key, missing)
+        return query, key, F.pad(value, (0, width - value.shape[-1]))
 
     def _pool(self, maps: Tensor, valid: Optional[Tensor] = None) -> Tensor:
         """Averages over the cells of a grid, padding left out.
@@ -207,11 +227,10 @@ class CoAttention(BaseModule):
         # contiguous: a fused kernel wants the channels of a token together
         value = value.flatten(2).transpose(1, 2).contiguous()
         value = value.to(query.dtype).unflatten(0, (-1, k))
-        key, value = key[:, senders], value[:, senders]
         if mask is not None:
-            mask = mask.flatten(1).unflatten(0, (-1, k))[:, senders]
-            mask = mask.unsqueeze(2)
-        query = query[:, :count]
+            mask = mask.flatten(1).unflatten(0, (-1, k))
+        query, key, value = self._widen(query[:, :count], key, value, mask)
+        key, value = key[:, senders], value[:, senders]
         if self.softmax == 'sender':
             # images are the batch, senders the heads: the query is a view
             # lists: torch.compile of torch 2.1 unpacks no generator
@@ -221,17 +240,12 @@ class CoAttention(BaseModule):
             ]
             query = query.reshape(groups * count, 1, *query.shape[2:])
             query = query.expand(-1, key.shape[1], -1, -1)
-            mask = None if mask is None else mask.reshape(
-                groups * count, -1, *mask.shape[2:])
         else:  # (G, R, S * M, ...): all senders of an image in a row
             key, value = [
                 t.reshape(groups, count, -1, t.shape[-1]) for t in (key, value)
             ]
-            mask = None if mask is None else mask.reshape(groups, count, 1, -1)
-        if mask is not None:
-            mask = mask.expand(-1, -1, h * w, -1)
         messages = F.scaled_dot_product_attention(
-            query, key, value, mask, scale=self.scale)
+            query, key, value, scale=self.scale)[..., :c]
         if self.gate is not None:
             # channels are last, where a 1x1 convolution is a product
             messages = messages * torch.sigmoid(
