@@ -21,6 +21,13 @@ BACKBONES: Dict[str, str] = {
     'ResNet-50': 'group_cam_r50',
     'VGG16': 'group_cam_vgg16-os8',
 }
+# the paper's graph, the dearest; configs have one round of whitened keys
+PAPER = dict(
+    channels=64,
+    num_steps=3,
+    update='gru',
+    coattention=dict(normalize=True, scale=10.0),
+    dropout=dict(type='group_wsss.GraphDropout'))
 # nodes as wide as this, and tokens on such a grid, beside what configs have
 WIDE, POOL_SIZE = 256, 8
 
@@ -46,7 +53,8 @@ def build(name: str,
     if 'weights' in cfg.backbone:
         cfg.backbone.weights = None
     cfg.backbone.init_cfg = None
-    cfg.neck.update(neck)
+    # `update` of a ConfigDict would merge the dicts inside
+    cfg.neck = {**cfg.neck.to_dict(), **PAPER, **neck}
     if pool_size is not None:
         cfg.neck.coattention.pool_size = pool_size
     if group_size == 1:

