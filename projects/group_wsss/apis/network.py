@@ -88,7 +88,7 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
         InputError: There are none, they differ, or a file with them is
             malformed.
     """
-    given, source = None, 'classes'
+    given, source = None, 'the given classes'
     if isinstance(classes, str):
         source = classes
         if osp.isdir(classes) or classes.endswith('.json'):
@@ -96,7 +96,7 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
         else:
             given = class_names(classes)
     elif classes is not None:
-        given = _checked(source, classes)
+        given = _checked('classes', classes)
     own = checkpoint_classes(checkpoint)
     if own:
         if given is not None:

@@ -82,10 +82,11 @@ class GroupedDataset:
         self.dataset.full_init()
         if self.reference is not self.dataset:
             self.reference.full_init()
-            names = [data.metainfo.get('classes')
-                     for data in (self.reference, self.dataset)]
-            if all(names):
-                require_same_classes(names[0], 'reference', names[1], 'dataset')
+            names, others = (
+                data.metainfo.get('classes')
+                for data in (self.reference, self.dataset))
+            if names and others:
+                require_same_classes(names, 'reference', others, 'dataset')
         if self.group_size > 1:
             self.group_partners = self._draw()
         self.anchors = np.arange(len(self.dataset))

@@ -60,10 +60,14 @@ def dump_classes(folder: str, spec: Optional[str] = None) -> Tuple[str, ...]:
     if manifest is None:
         return class_names(spec or 'voc')
     names = tuple(manifest.classes[1:])
-    if spec is not None and spec != str(len(names)):
+    path = osp.join(folder, MANIFEST)
+    if spec is not None and spec.isdigit():
+        if int(spec) != len(names):
+            raise InputError(f'--classes {spec}: {path} names {len(names)} '
+                             'classes')
+    elif spec is not None:
         require_same_classes(
-            class_names(spec), f'--classes {spec}', names,
-            osp.join(folder, MANIFEST))
+            class_names(spec), f'--classes {spec}', names, path)
     return names
 
 

@@ -107,8 +107,8 @@ class Dump(NamedTuple):
         where = osp.join(folder, MANIFEST)
         if manifest is not None:
             if classes is not None:
-                require_same_classes(classes, 'classes', manifest.classes,
-                                     where)
+                require_same_classes(classes, 'the given classes',
+                                     manifest.classes, where)
             classes = manifest.classes[1:]
         names = ('background', *(classes or ()))
         if not all(name.isprintable() for name in names):

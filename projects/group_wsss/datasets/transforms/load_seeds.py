@@ -8,6 +8,8 @@ from ...structures import Dump
 from ...structures.dump import label_ids
 from ...structures.manifest import MANIFEST, Manifest
 from ...utils.errors import InputError
+from ...utils.files import output_path
+from .load_label_image import check_label_size
 
 
 @TRANSFORMS.register_module()
@@ -49,11 +51,8 @@ class LoadSeeds(BaseTransform):
             raise InputError(f'{self.seed_dir}: {results["img_id"]!r} has no '
                              'label in this dump')
         seeds = self._dump.read_label(results['img_id'])
-        if seeds.shape != results['img'].shape[:2]:
-            raise InputError(
-                f'{results["img_id"]}: seeds of {seeds.shape} pixels for a '
-                f'image of {results["img"].shape[:2]}; put LoadSeeds '
-                'right after LoadImage')
+        path = output_path(self.seed_dir, results['img_id'], '.png')
+        check_label_size(results, path, seeds.shape)
         results['gt_seg_map'] = seeds
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
