@@ -187,10 +187,13 @@ def test_weights_that_fit_in_part(tmp_path, monkeypatch, road, names, words):
             hook.after_load_checkpoint(runner, dict(state_dict=weights))
             return
         prefix = 'backbone' if road == 'prefix' else None
-        torch.save({(f'{prefix}.{k}' if prefix else k): v
-                    for k, v in weights.items()}, path)
-        initialize(
-            model, dict(type='Pretrained', checkpoint=path, prefix=prefix))
+        torch.save(
+            {
+                (f'{prefix}.{k}' if prefix else k): v
+                for k, v in weights.items()
+            }, path)
+        initialize(model,
+                   dict(type='Pretrained', checkpoint=path, prefix=prefix))
 
     if 'weight' not in names:
         with pytest.raises(InputError, match='x.pth: none of its weights is'):

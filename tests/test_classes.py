@@ -55,8 +55,8 @@ def run(trains=False, resume=False, **loops):
         optim_wrapper=wrapper if trains else None,
         cfg=dict(resume=resume, load_from='x.pth'),
         **{
-            f'_{kind}_loop': SimpleNamespace(
-                dataloader=SimpleNamespace(dataset=data))
+            f'_{kind}_loop':
+            SimpleNamespace(dataloader=SimpleNamespace(dataset=data))
             for kind, data in loops.items()
         })
 
@@ -69,9 +69,8 @@ def run(trains=False, resume=False, **loops):
 ])
 def test_data_and_checkpoint(runner, refused, monkeypatch):
     said = []
-    monkeypatch.setattr(
-        'group_wsss.engine.hooks.safe_loading_hook.print_log',
-        lambda text, **_: said.append(text))
+    monkeypatch.setattr('group_wsss.engine.hooks.safe_loading_hook.print_log',
+                        lambda text, **_: said.append(text))
     saved = dict(
         state_dict=runner.model.state_dict(),
         meta=dict(dataset_meta=dict(classes=(CAT, DOG))))

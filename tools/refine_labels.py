@@ -99,8 +99,8 @@ def main() -> None:
             for record in read_image_list(
                 args.image_list,
                 classes,
-                source=osp.join(args.dump, 'manifest.json')
-                if manifest else '--classes').records
+                source=osp.join(args.dump, 'manifest.json'
+                                ) if manifest else '--classes').records
         }
     job = RefineJob(
         scores_dir=scores,

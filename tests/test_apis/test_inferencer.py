@@ -323,5 +323,6 @@ def test_bad_networks(weights, images, photo_root, tmp_path):
         data_root=str(photo_root),
         ann_file='list.txt',
         metainfo=dict(classes=list('abcd')))
-    with pytest.raises(InputError, match='of reference differ from .*tiny.pth'):
+    with pytest.raises(
+            InputError, match='of reference differ from .*tiny.pth'):
         GroupCAMInferencer(cfg, str(weights), reference=data)

@@ -38,9 +38,8 @@ def test_where_class_names_come_from(tmp_path):
     assert find_classes(['a', 'b'], {}, weights, cfg) == ('a', 'b')
     (tmp_path / 'names.txt').write_text('background\nfrom\nmeta\n')
     for source in (both, {}):
-        assert find_classes(
-            str(tmp_path / 'names.txt'), source, weights,
-            cfg) == ('from', 'meta')
+        assert find_classes(str(tmp_path / 'names.txt'), source, weights,
+                            cfg) == ('from', 'meta')
     with pytest.raises(InputError, match='of voc differ from those of .*w.p'):
         find_classes('voc', both, weights, cfg)
 

@@ -92,7 +92,8 @@ def test_list_of_ids(root):
 def test_names_that_differ(root):
     path = root / 'photos/labels.json'
     path.write_text(path.read_text().replace('wet dog', 'dog'))
-    with pytest.raises(InputError, match='labels.json differ .*dump/manifest.json'):
+    with pytest.raises(
+            InputError, match='labels.json differ .*dump/manifest.json'):
         build(root)
     with pytest.raises(InputError, match='metainfo.classes differ .*manifest'):
         build(root, metainfo=dict(classes=['background', 'x', 'y']))

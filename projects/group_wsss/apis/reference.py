@@ -15,11 +15,11 @@ from .images import InputImage, InputImages, list_images
 LISTS = ('.txt', '.csv', '.json')
 
 
-def build_reference(
-        reference: Union[str, dict, Any], root: Optional[str],
-        classes: Sequence[str], pipeline: List[Callable], scope: str,
-        predict: Callable[[List[InputImage]], List[List[int]]],
-        weights: str) -> Any:
+def build_reference(reference: Union[str, dict, Any], root: Optional[str],
+                    classes: Sequence[str], pipeline: List[Callable],
+                    scope: str, predict: Callable[[List[InputImage]],
+                                                  List[List[int]]],
+                    weights: str) -> Any:
     """The data set that group partners come from.
 
     Args:
@@ -68,6 +68,5 @@ def build_reference(
 def _same_classes(dataset: Any, classes: Sequence[str], weights: str) -> Any:
     dataset.full_init()
     require_same_classes(
-        dataset.metainfo.get('classes') or (), 'reference', classes,
-        weights)
+        dataset.metainfo.get('classes') or (), 'reference', classes, weights)
     return dataset

@@ -82,9 +82,7 @@ class PseudoLabelDataset(BaseDataset):
         # the list's names, if it has any, are those that the dump was made
         # with, in this order
         content = read_image_list(
-            self.ann_file,
-            self.metainfo['classes'][1:],
-            source=self.manifest)
+            self.ann_file, self.metainfo['classes'][1:], source=self.manifest)
         folder = self.data_prefix.get('seg_map_path') or ''
         if folder:  # other files in the folder are no labels
             label_ids(folder, [record.img_id for record in content.records])

@@ -54,8 +54,8 @@ def check_class_names(runner: Runner) -> None:
         require_same_classes(names, source, other.metainfo['classes'], first)
         for inner in walk_datasets(dataset):
             prefix = getattr(inner, 'data_prefix', None)
-            folder = prefix.get('seg_map_path') if isinstance(prefix,
-                                                              dict) else None
+            folder = (prefix.get('seg_map_path')
+                      if isinstance(prefix, dict) else None) or ''
             manifest = Manifest.find(folder) if folder else None
             if manifest is None or isinstance(inner, PseudoLabelDataset):
                 continue  # the latter looks itself
@@ -65,6 +65,6 @@ def check_class_names(runner: Runner) -> None:
                 inner.get_data_info(i)['seg_map_path']
                 for i in range(len(inner))
             ]
-            label_ids(folder, [
-                osp.splitext(osp.relpath(path, folder))[0] for path in paths
-            ])
+            label_ids(
+                folder,
+                [osp.splitext(osp.relpath(path, folder))[0] for path in paths])

@@ -117,8 +117,7 @@ class Dump(NamedTuple):
         tags = None
         if image_list is not None:
             records = read_image_list(
-                image_list,
-                names[1:],
+                image_list, names[1:],
                 source=where if manifest else 'classes').records
             ids = label_ids(folder, [record.img_id for record in records])
             if any(record.labels for record in records):

@@ -287,9 +287,8 @@ def checkpoint_weights(checkpoint: dict) -> Dict[str, Any]:
     }
 
 
-def _fill(
-    model: nn.Module, weights: Dict[str, Any], filename: str
-) -> Tuple[int, List[str], List[Tuple[str, str, str]]]:
+def _fill(model: nn.Module, weights: Dict[str, Any],
+          filename: str) -> Tuple[int, List[str], List[Tuple[str, str, str]]]:
     """Fill a model with the weights that fit.
 
     Returns:
@@ -317,7 +316,7 @@ def _fill(
             raise
     finally:
         handle.remove()
-    other = [
+    other: List[Any] = [
         found.groups() for found in map(_MISMATCH.search, seen['errors'])
         if found is not None
     ]

@@ -29,9 +29,8 @@ def class_difference(names: Iterable[str], source: str, others: Iterable[str],
         if name != other:
             listed = ', '.join(pair[1][:_LISTED])
             listed += ', ...' if len(pair[1]) > _LISTED else ''
-            here, there = (
-                'missing' if value is None else repr(value)
-                for value in (name, other))
+            here, there = ('missing' if value is None else repr(value)
+                           for value in (name, other))
             return (f'class names of {source} differ from those of '
                     f'{other_source} ({listed}): class {place} is {here}, '
                     f'there {there}')

@@ -44,7 +44,8 @@ def test_indices_not_colours(dump, img_id):
 def test_refused(dump, tmp_path):
     with pytest.raises(InputError, match='c.png: no such file'):
         load(dump, 'c')
-    with pytest.raises(InputError, match=r'p.jpg: \(3, 3\) .*a.png has \(2, 3\)'):
+    with pytest.raises(
+            InputError, match=r'p.jpg: \(3, 3\) .*a.png has \(2, 3\)'):
         load(dump, 'a', (3, 3))
     with pytest.raises(InputError, match="'../a' has no label"):
         load(dump, '../a')
