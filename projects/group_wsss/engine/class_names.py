@@ -62,7 +62,7 @@ def check_class_names(runner: Runner) -> None:
             require_same_classes(names, source, manifest.classes,
                                  osp.join(folder, MANIFEST))
             paths = [
-                inner.get_data_info(i)['seg_map_path']
+                str(inner.get_data_info(i).get('seg_map_path'))
                 for i in range(len(inner))
             ]
             label_ids(
