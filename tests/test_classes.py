@@ -23,9 +23,9 @@ CAT, DOG, COW = 'cat', 'dog', 'cow'
     ([CAT, DOG], [DOG, CAT], "one (dog, cat): class 0 is 'cat', there 'dog'"),
     ([CAT], [CAT, DOG], "class 1 is missing, there 'dog'"),
     ([CAT, DOG, COW], [CAT, DOG], "class 2 is 'cow', there missing"),
-    (['background', CAT], [CAT, 'Dog'], "class 1 is missing, there 'Dog'"),
+    (['background', CAT], [CAT], "class 0 is 'background', there 'cat'"),
     ([CAT], list('abcdefg'), '(a, b, c, d, e, ...)'),
-    (['background', CAT], [CAT], None),
+    ([CAT, DOG], (CAT, DOG), None),
 ])
 def test_first_difference(names, others, words):
     text = class_difference(names, 'this', others, 'that one')
@@ -65,7 +65,8 @@ def run(trains=False, resume=False, **loops):
     (run(test=Data([DOG, CAT], ann_file='new.json')), True),
     (run(True, True, train=Data([DOG, CAT], ann_file='new.json')), True),
     (run(True, train=Data([DOG, CAT], ann_file='new.json')), False),
-    (run(test=Data(['background', CAT, DOG])), False),
+    (run(test=Data(['background', CAT, DOG], ann_file='new.json')), True),
+    (run(test=Data([CAT, DOG])), False),
 ])
 def test_data_and_checkpoint(runner, refused, monkeypatch):
     said = []
@@ -103,9 +104,18 @@ def test_data_and_data(dump):
             run(train=Data(names, ann_file='a.json'),
                 val=Data(names[::-1], ann_file='b.json')))
     with pytest.raises(InputError, match='dump/manifest.json'):
-        hook.before_test(run(test=Data([CAT, COW], dump)))
-    with pytest.raises(InputError, match="dump/ids.txt: 1 of 1 .*'x'"):
+        hook.before_test(run(test=Data(['background', CAT, COW], dump)))
+    # label 0 would be a cat
+    with pytest.raises(InputError, match="'cat', there 'background'"):
         hook.before_train(run(train=Data(names, dump)))
+    for data in (Data(['background', *names],
+                      dump), Data(names, dump, reduce_zero_label=True),
+                 Data([DOG],
+                      dump,
+                      label_map={1: 0},
+                      METAINFO=dict(classes=['background', *names]))):
+        with pytest.raises(InputError, match="dump/ids.txt: 1 of 1 .*'x'"):
+            hook.before_train(run(train=data))
 
 
 def test_dump_and_list(dump, tmp_path):
@@ -121,7 +131,8 @@ def test_dump_and_list(dump, tmp_path):
 
 
 def test_labels_and_the_network_of_a_refiner():
-    step = SimpleNamespace(classes=(CAT, DOG), checkpoint='net.pth')
+    step = SimpleNamespace(
+        classes=('background', CAT, DOG), checkpoint='net.pth')
     refiners = Refiners()
     refiners.steps = [step]
     LabelPipeline(len, refiners, ['cat', 'dog'])

@@ -16,7 +16,7 @@ from ..registry import MODELS
 from ..structures.manifest import MANIFEST, Manifest
 from ..utils.checkpoint import (checkpoint_classes, load_from_file,
                                 load_from_url, load_weights)
-from ..utils.classes import require_same_classes
+from ..utils.classes import require_same_classes, without_background
 from ..utils.config import read_config as read_config_file
 from ..utils.config import walk
 from ..utils.errors import InputError
@@ -100,7 +100,9 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
     own = checkpoint_classes(checkpoint)
     if own:
         if given is not None:
-            require_same_classes(given, source, own, weights)
+            require_same_classes(
+                without_background(given), source, without_background(own),
+                weights)
         return _checked(weights, own)
     if given is not None:
         return given

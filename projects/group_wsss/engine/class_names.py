@@ -39,7 +39,7 @@ def check_class_names(runner: Runner) -> None:
 
     Those of all loops are compared with each other, and each with the dump
     that it reads its label images from; of a dump, only labels that its list
-    of ids names are read.
+    of ids names are read. Its label 0 is the background.
 
     Args:
         runner (Runner): With its loops built.
@@ -59,6 +59,10 @@ def check_class_names(runner: Runner) -> None:
             manifest = Manifest.find(folder) if folder else None
             if manifest is None or isinstance(inner, PseudoLabelDataset):
                 continue  # the latter looks itself
+            if getattr(inner, 'label_map', None):  # mmseg maps by name
+                names = inner.METAINFO['classes']
+            if getattr(inner, 'reduce_zero_label', False):
+                names = ('background', *names)
             require_same_classes(names, source, manifest.classes,
                                  osp.join(folder, MANIFEST))
             paths = [

@@ -5,7 +5,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 import numpy as np
 
 from ..structures.score_map import ScoreMap
-from ..utils.classes import require_same_classes
+from ..utils.classes import require_same_classes, without_background
 from .refiners import Refiners
 from .thresholds import NUM_BINS, score_histogram
 
@@ -42,7 +42,8 @@ class LabelPipeline:
         for step in [*(refiners.steps if refiners else ()), labeler]:
             names = getattr(step, 'classes', None)
             if names and classes:
-                require_same_classes(classes, 'the labels', names,
+                require_same_classes(classes, 'the labels',
+                                     without_background(names),
                                      step.checkpoint)
             if getattr(step, 'rule', None) is not None:
                 self.parts.append([])

@@ -108,7 +108,7 @@ class Dump(NamedTuple):
         if manifest is not None:
             if classes is not None:
                 require_same_classes(classes, 'the given classes',
-                                     manifest.classes, where)
+                                     manifest.classes[1:], where)
             classes = manifest.classes[1:]
         names = ('background', *(classes or ()))
         if not all(name.isprintable() for name in names):

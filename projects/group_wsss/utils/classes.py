@@ -14,8 +14,7 @@ def class_difference(names: Iterable[str], source: str, others: Iterable[str],
     """Find the first difference between two lists of class names.
 
     Args:
-        names (Iterable[str]): In the order of their numbers; a first name
-            ``background`` does not count.
+        names (Iterable[str]): In the order of their numbers.
         source (str): Where they come from, for the message.
         others (Iterable[str]): Those that they have to agree with; likewise.
         other_source (str): Where these come from.
@@ -24,7 +23,7 @@ def class_difference(names: Iterable[str], source: str, others: Iterable[str],
         str, optional: One line that names both sources; None if the names
         are equal.
     """
-    pair = [_without_background(names), _without_background(others)]
+    pair = [tuple(names), tuple(others)]
     for place, (name, other) in enumerate(zip_longest(*pair)):
         if name != other:
             listed = ', '.join(pair[1][:_LISTED])
@@ -56,6 +55,14 @@ def require_same_classes(names: Iterable[str], source: str,
                          'order')
 
 
-def _without_background(names: Iterable[str]) -> Tuple[str, ...]:
+def without_background(names: Iterable[str]) -> Tuple[str, ...]:
+    """Names of classes alone, whatever stage they come from.
+
+    Args:
+        names (Iterable[str]): The names; stage 2 has ``background`` first.
+
+    Returns:
+        tuple[str]: The names but for that.
+    """
     names = tuple(names)
     return names[1:] if names[:1] == ('background', ) else names
