@@ -297,6 +297,8 @@ def _fill(model: nn.Module, weights: Dict[str, Any],
     """
     net: Any = model
     while is_model_wrapper(net) or isinstance(net, BaseTTAModel):
+        if hasattr(net, 'set_state_dict_type'):
+            break  # FSDP alone knows what it has split
         net = net.module
     seen: Dict[str, List[str]] = {}
 
