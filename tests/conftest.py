@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
+from mmengine.registry import WEIGHT_INITIALIZERS, DefaultScope
 from mmengine.runner import CheckpointLoader
 from mmengine.visualization import Visualizer
 from PIL import Image
@@ -33,11 +33,13 @@ def no_global_state():
             owner = owner.__mro__[1]
         owners.append((owner, owner._instance_dict.copy()))
     schemes = CheckpointLoader._schemes.copy()
+    initializers = WEIGHT_INITIALIZERS.module_dict.copy()
     yield
     for owner, instances in owners:
         owner._instance_dict.clear()
         owner._instance_dict.update(instances)
     CheckpointLoader._schemes = schemes
+    WEIGHT_INITIALIZERS.module_dict.update(initializers)
 
 
 @pytest.fixture(scope='session')

@@ -1,14 +1,15 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import os
 import pickle
+import re
 import tarfile
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.model import initialize
 from mmengine.optim import OptimWrapper
 from mmengine.runner import CheckpointLoader
 from torch import nn
@@ -143,12 +144,11 @@ def check(model, weights):
     load_weights(model, dict(state_dict=weights), 'x.pth')
 
 
-@pytest.mark.parametrize('wrapper, resume, refused', [
-    (dict(), False, True),
-    (OptimWrapper, True, True),
-    (OptimWrapper, False, False),
+@pytest.mark.parametrize('wrapper, resume', [
+    (dict(), False),
+    (OptimWrapper, True),
 ])
-def test_hook(wrapper, resume, refused):
+def test_hook(wrapper, resume):
     """A test and a resumed training need all weights, a new one does not."""
     model = nn.Linear(2, 2)
     if wrapper:
@@ -157,9 +157,52 @@ def test_hook(wrapper, resume, refused):
         model=model,
         optim_wrapper=wrapper,
         cfg=dict(resume=resume, load_from='x.pth'))
-    with (pytest.raises(InputError, match='x.pth: does not fit')
-          if refused else nullcontext()):
+    with pytest.raises(InputError, match='x.pth: does not fit'):
         SafeLoadingHook().after_load_checkpoint(runner, dict(state_dict={}))
+
+
+@pytest.mark.parametrize('names, words', [
+    (('weight', 'bias', 'more'), None),
+    (('weight', ), '1 of 2 weights of the model are taken .* first bias'),
+    (('weight', 'bias.'), '1 of 2 weights'),
+    (('fc.weight', 'fc.bias'), None),
+    ((), None),
+])
+@pytest.mark.parametrize('road', ['load_from', 'Pretrained', 'prefix'])
+def test_weights_that_fit_in_part(tmp_path, monkeypatch, road, names, words):
+    """None is refused, some are counted."""
+    said, model = [], nn.Linear(2, 2)
+    monkeypatch.setattr('group_wsss.utils.checkpoint.print_log',
+                        lambda text, **_: said.append(text))
+    good = dict(weight=torch.ones(2, 2), bias=torch.ones(2))
+    weights = {name: good.get(name, torch.ones(3)) for name in names}
+    path = str(tmp_path / 'x.pth')
+    hook = SafeLoadingHook()
+
+    def load():
+        if road == 'load_from':
+            wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 1))
+            runner = SimpleNamespace(
+                model=model, optim_wrapper=wrapper, cfg=dict(load_from=path))
+            hook.after_load_checkpoint(runner, dict(state_dict=weights))
+            return
+        prefix = 'backbone' if road == 'prefix' else None
+        torch.save(
+            {
+                (f'{prefix}.{k}' if prefix else k): v
+                for k, v in weights.items()
+            }, path)
+        initialize(model,
+                   dict(type='Pretrained', checkpoint=path, prefix=prefix))
+
+    if 'weight' not in names:
+        with pytest.raises(InputError, match='x.pth: none of its weights is'):
+            load()
+        return
+    load()
+    assert torch.equal(model.weight.data, good['weight'])
+    assert bool(said) == (words is not None)
+    assert words is None or re.search(words, said[0])
 
 
 def test_state_dict_check():

@@ -13,9 +13,10 @@ TOOLS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TOOLS.parent / 'projects'))
 sys.path.insert(0, str(TOOLS / 'misc'))
 
-from stages import Stage, run_stage
+from stages import Stage, files_read, run_stage
 
 from group_wsss.utils import cli
+from group_wsss.utils.config import read_config
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.home import spell
 
@@ -63,6 +64,19 @@ def dotted(options: dict, path: str = '') -> Dict[str, Any]:
     return flat
 
 
+def read_settings(path: str, options: dict, env: Dict[str, str]) -> Any:
+    """The config of a stage as its command will read it."""
+    before = dict(os.environ)
+    os.environ.update(env)
+    try:
+        cfg = read_config(path, import_custom_modules=False)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    cfg.merge_from_dict(options)
+    return dict(cfg.items())
+
+
 def plan(cfg, args: argparse.Namespace) -> List[Stage]:
     """Commands of a recipe.
 
@@ -79,6 +93,7 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
     if not isinstance(cfg.get('stages'), list) or not cfg.stages:
         raise InputError(f'{args.config}: has no `stages`')
     work, here = Path(cfg.work_dir), osp.dirname(osp.abspath(args.config))
+    made = [work / str(stage.get('name')) for stage in cfg.stages]
     done: List[str] = []
     plans = []
     for number, stage in enumerate(cfg.stages):
@@ -121,24 +136,30 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
                 str(args.gpus)
             ]
         leaves = stage.get('leaves')
-        options = dotted(stage.get('options') or {})
+        reads: Dict[str, Any] = {}
+        options = {
+            key: fill(value) if isinstance(value, str) else value
+            for key, value in dotted(stage.get('options') or {}).items()
+        }
         if tool == 'train':
             command += ['--work-dir', str(work / name)]
             options = {'randomness.seed': args.seed, **options}
             leaves = leaves or 'last_checkpoint'
         else:
+            reads['dump'] = fill(stage.get('dump', ''))
             command += [
-                fill(stage.get('dump', '')),
+                reads['dump'],
                 str(work / name), '--images', cfg.image_dir, '--keep-scores',
                 '--nproc',
                 str(args.nproc)
             ]
             if cfg.get('image_list'):
+                reads['image_list'] = cfg.image_list
                 command += ['--image-list', cfg.image_list]
             leaves = leaves or 'manifest.json'
         if options:
             command += ['--cfg-options']
-            command += [f'{key}={fill(v)}' for key, v in options.items()]
+            command += [f'{key}={value}' for key, value in options.items()]
         # what changes with them is made again
         env = {
             key: os.environ[key]
@@ -146,6 +167,7 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
         }
         for key, value in (stage.get('env') or {}).items():
             env[key] = fill(value)
+        reads['config'] = read_settings(config, options, env)
         plans.append(
             Stage(
                 name,
@@ -156,7 +178,8 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
                 config=config,
                 folder=work / name,
                 outputs=[leaves],
-                resume=tool == 'train'))
+                resume=tool == 'train',
+                files=files_read(reads, made)))
         done.append(name)
     return plans
 

@@ -82,20 +82,25 @@ def main() -> None:
                          'of PseudoLabelHook')
 
     from group_wsss.engine.refine import RefineJob, refine_dump
-    from group_wsss.evaluation import class_names, read_id_list
-    if args.classes is not None:
-        classes = class_names(args.classes)
-    elif manifest is not None:
-        classes = tuple(manifest.classes[1:])
-    else:
+    from group_wsss.evaluation import dump_classes, read_id_list
+    from group_wsss.structures.dump import label_ids
+    if args.classes is None and manifest is None:
         raise InputError(f'{args.dump}: has no manifest.json with class '
                          'names; give --classes')
+    classes = dump_classes(args.dump, args.classes)
+    ids = read_id_list(args.list) if args.list else None
+    if manifest is not None:  # other files in the folder are no scores
+        ids = label_ids(args.dump, ids)
     paths = None
     if args.image_list is not None:
         from group_wsss.structures import read_image_list
         paths = {
             record.img_id: record.path or record.img_id + args.suffix
-            for record in read_image_list(args.image_list, classes).records
+            for record in read_image_list(
+                args.image_list,
+                classes,
+                source=osp.join(args.dump, 'manifest.json'
+                                ) if manifest else '--classes').records
         }
     job = RefineJob(
         scores_dir=scores,
@@ -111,7 +116,7 @@ def main() -> None:
         on_non_finite=args.on_non_finite)
     done = refine_dump(
         job,
-        ids=read_id_list(args.list) if args.list else None,
+        ids=ids,
         nproc=args.nproc,
         progress=Progress(),
         say=lambda line: print(line, file=sys.stderr, flush=True),

@@ -31,13 +31,17 @@ def test_where_class_names_come_from(tmp_path):
     old = dict(meta=dict(CLASSES=['old']))
     assert find_classes(None, old, weights, cfg) == ('old', )
     for spec in (dump, dump / 'manifest.json'):
-        found = find_classes(str(spec), both, weights, cfg)
+        found = find_classes(str(spec), {}, weights, cfg)
         assert found == ('from', 'manifest')
-    assert find_classes(['a', 'b'], both, weights, cfg) == ('a', 'b')
-    (tmp_path / 'names.txt').write_text('background\nx\ny\n')
-    assert find_classes(str(tmp_path / 'names.txt'), both, weights,
-                        cfg) == ('x', 'y')
-    assert len(find_classes('voc', both, weights, cfg)) == 20
+        with pytest.raises(InputError, match='w.pth .*: class 1 is'):
+            find_classes(str(spec), both, weights, cfg)
+    assert find_classes(['a', 'b'], {}, weights, cfg) == ('a', 'b')
+    (tmp_path / 'names.txt').write_text('background\nfrom\nmeta\n')
+    for source in (both, {}):
+        assert find_classes(str(tmp_path / 'names.txt'), source, weights,
+                            cfg) == ('from', 'meta')
+    with pytest.raises(InputError, match='of voc differ from those of .*w.p'):
+        find_classes('voc', both, weights, cfg)
 
 
 @pytest.mark.parametrize('classes, words', [

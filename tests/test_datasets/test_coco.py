@@ -79,7 +79,7 @@ def test_metainfo_and_paths(root):
     assert data.get_data_info(0)['img_path'] == str(root / 'train2014/c.jpg')
     assert data.get_data_info(0)['gt_label'].dtype == np.int64
     CocoImageLevel('x.json', data_root=str(root), classes=NAMES)
-    with pytest.raises(InputError, match='x.json: its categories differ'):
+    with pytest.raises(InputError, match='x.json differ from those of meta'):
         CocoImageLevel('x.json', data_root=str(root), classes=NAMES[::-1])
 
 

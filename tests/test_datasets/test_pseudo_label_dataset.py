@@ -77,7 +77,8 @@ def test_list_of_ids(root):
     for img_id in LABELS:
         name = img_id.replace(' ', '')
         (root / f'dump/{img_id}.png').rename(root / f'dump/{name}.png')
-    (root / 'ids.txt').write_text('ab\nx/c\n')
+    for path in (root / 'ids.txt', root / 'dump/ids.txt'):
+        path.write_text('ab\nx/c\n')
     dataset = build(
         root,
         ann_file=str(root / 'ids.txt'),
@@ -91,9 +92,10 @@ def test_list_of_ids(root):
 def test_names_that_differ(root):
     path = root / 'photos/labels.json'
     path.write_text(path.read_text().replace('wet dog', 'dog'))
-    with pytest.raises(InputError, match="labels.json: 'classes' differs"):
+    with pytest.raises(
+            InputError, match='labels.json differ .*dump/manifest.json'):
         build(root)
-    with pytest.raises(InputError, match='metainfo.classes differs'):
+    with pytest.raises(InputError, match='metainfo.classes differ .*manifest'):
         build(root, metainfo=dict(classes=['background', 'x', 'y']))
 
 
@@ -106,6 +108,12 @@ def test_files_that_are_missing(root):
     with pytest.raises(InputError, match='c.png: no such image'):
         build(root)
     assert len(build(root, check_files=False)) == 2
+
+
+def test_a_label_that_an_older_dump_left(root):
+    (root / 'dump/ids.txt').write_text('a b\n')
+    with pytest.raises(InputError, match='dump/ids.txt: 1 of 2 .*\'x/c\''):
+        build(root)
 
 
 def test_a_damaged_manifest(root):

@@ -139,7 +139,11 @@ def test_ids_with_spaces(tmp_path):
 
 def test_classes_of_a_folder(dump, tmp_path):
     assert dump_classes(str(dump)) == ('cat', 'dog')
-    assert dump_classes(str(dump), '3') == ('class 1', 'class 2', 'class 3')
+    assert dump_classes(str(dump), '2') == ('cat', 'dog')
+    with pytest.raises(InputError, match='names 2 classes'):
+        dump_classes(str(dump), '3')
+    with pytest.raises(InputError, match="'aeroplane', there 'cat'"):
+        dump_classes(str(dump), 'voc')
     assert len(dump_classes(str(tmp_path))) == 20  # VOC
     (dump / 'manifest.json').write_text('{}')
     with pytest.raises(InputError, match="manifest.json: 'classes' must be"):

@@ -139,7 +139,7 @@ CASES = [
     ('missing image', ['s/0.jpg', 'no such image']),
     ('broken npz', ['s/4.npz', 'not a score map']),
     ('wrong id', ['s/4.npz', "'s/5'"]),
-    ('not in the list', ['s/99.npz', 'no such file']),
+    ('not in the list', ['dump/ids.txt: 1 of 1', "'s/99'"]),
     ('bad threshold', ['bg_threshold', '7']),
 ]
 
@@ -160,8 +160,9 @@ def test_bad_input(folder, tmp_path, case, words, nproc):
         (copy / 'scores/s').mkdir(parents=True)
         for path in (folder / 'dump/scores/s').iterdir():
             (copy / 'scores/s' / path.name).write_bytes(path.read_bytes())
-        manifest = (folder / 'dump/manifest.json').read_text()
-        (copy / 'manifest.json').write_text(manifest)
+        for name in ('manifest.json', 'ids.txt'):
+            text = (folder / 'dump' / name).read_text()
+            (copy / name).write_text(text)
     if case == 'no dump':
         dump = tmp_path / 'nowhere'
     elif case == 'no labeler':

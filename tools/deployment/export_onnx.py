@@ -89,6 +89,13 @@ def main() -> None:
             raise
         classes = ()  # the graph works without names
     net = build_network(cfg, checkpoint, args.checkpoint, len(classes) or None)
+    head: Any = getattr(net, 'head', None) or getattr(net, 'decode_head', None)
+    count = getattr(head, 'num_classes', None)
+    if classes and count == len(classes) + 1:  # stage 2, names of a dump
+        classes = ('background', *classes)
+    if classes and isinstance(count, int) and count != len(classes):
+        raise InputError(f'{len(classes)} class names for a network of '
+                         f'{count} classes')
     if isinstance(net, GroupCAM):
         graph = ClassMapGraph(net, args.group_size)
     elif args.group_size > 1:

@@ -15,11 +15,13 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence, Set
 
+from group_wsss.utils.config import walk
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write
 from group_wsss.utils.progress import VARIABLE
+from group_wsss.utils.versions import sha256_of
 
 # of what a command prints, what tells how far things are
 _PROGRESS = re.compile(r'((?:Iter|Epoch)\((?:train|val|test)\).*|'
@@ -28,6 +30,8 @@ _PROGRESS = re.compile(r'((?:Iter|Epoch)\((?:train|val|test)\).*|'
 _TINY = re.compile(r'Iter\((?:val|test)\) *\[ *\d+/\d+\] +eta: 0:00:0')
 _SHORT = re.compile(r'  (?:base_lr|lr|data_time|time|memory|grad_norm): \S+|'
                     r'  decode\.acc_seg: \S+| +')
+# of a dump, what changes with every other one
+_OF_A_DUMP = ('manifest.json', 'ids.txt')
 
 
 @dataclass
@@ -42,6 +46,8 @@ class Stage:
         env (dict): Environment variables; likewise.
         needs (list[str]): Stages whose change makes this one run again.
         config (str): Config file, part of the fingerprint.
+        files (list[str]): What the command reads besides, likewise; see
+            :func:`files_read`.
         folder (Path, optional): Work dir, removed when the stage changes.
         outputs (list[str]): In the folder; without them it is not done.
         resume (bool): Whether ``--resume`` continues an interrupted one.
@@ -55,12 +61,15 @@ class Stage:
     folder: Optional[Path] = None
     outputs: List[str] = field(default_factory=list)
     resume: bool = False
+    files: List[str] = field(default_factory=list)
 
     def fingerprint(self, records: Dict[str, dict]) -> str:
-        """Hash of all that decides the outcome but the code."""
-        config = _config_texts(self.config) if self.config else []
+        """Hash of all that decides the outcome but code and images."""
+        config = _config_files(self.config) if self.config else []
+        config = [Path(path).read_text() for path in config]
         needs = [records[name]['fingerprint'] for name in self.needs]
-        content = [self.command[1:], self.env, needs, config]
+        files = [[path, sha256_of(path)] for path in self.files]
+        content = [self.command[1:], self.env, needs, config, files]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -128,17 +137,47 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
     return record
 
 
-def _config_texts(path: str) -> List[str]:
-    """Text of a config file and of all that it is based on."""
-    text = Path(path).read_text()
-    texts = [text]
-    for node in ast.parse(text).body:
+def files_read(settings: Any, made: Sequence[Path]) -> List[str]:
+    """Files that a config names: image lists, class lists, checkpoints.
+
+    Args:
+        settings (dict | list): The config, overrides applied.
+        made (Sequence[Path]): Folders whose content is left out, since
+            stages make it.
+
+    Returns:
+        list[str]: Paths, sorted; of a dump, manifest and ids; of a folder of
+        annotations (``xml_prefix``), each XML; of a config, all that it is
+        based on.
+    """
+    found: Set[str] = set()
+    for _, node in walk(settings):
+        for key, value in node.items() if isinstance(node, dict) else ():
+            if not isinstance(value, str) or not value:
+                continue
+            path = osp.join(str(node.get('data_root') or ''), value)
+            path = path if osp.exists(path) else value
+            found.update([path, *(osp.join(path, n) for n in _OF_A_DUMP)])
+            if key == 'xml_prefix':
+                found.update(map(str, Path(path).rglob('*.xml')))
+            elif path.endswith('.py') and osp.isfile(path):
+                found.update(_config_files(path))
+    folders = [folder.resolve() for folder in made]
+    return sorted(
+        path for path in filter(osp.isfile, found)
+        if not set(folders) & set(Path(path).resolve().parents))
+
+
+def _config_files(path: str) -> List[str]:
+    """A config file and all that it is based on."""
+    paths = [path]
+    for node in ast.parse(Path(path).read_text()).body:
         names = [getattr(t, 'id', '') for t in getattr(node, 'targets', [])]
         if '_base_' in names:
             bases = ast.literal_eval(node.value)
             for base in [bases] if isinstance(bases, str) else bases:
-                texts += _config_texts(osp.join(osp.dirname(path), base))
-    return texts
+                paths += _config_files(osp.join(osp.dirname(path), base))
+    return paths
 
 
 def _load(marker: Path) -> dict:

@@ -18,9 +18,9 @@ val_split = '{{$VAL_SPLIT:val2014}}'
 pseudo_dir = osp.abspath('{{$PSEUDO_DIR:work_dirs/coco/pseudo_labels}}')
 crop_size = (512, 512)
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    # pillow reads the indices of a PNG with a palette, cv2 its colours
-    dict(type='LoadAnnotations', imdecode_backend='pillow'),
+    dict(type='group_wsss.LoadImage'),
+    # refuses a label image of another size than its image
+    dict(type='group_wsss.LoadLabelImage'),
     dict(
         type='RandomResize',
         scale=(2048, 512),
@@ -32,15 +32,16 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
     # after `Resize`: the mask keeps its size
+    # pillow reads the indices of a PNG with a palette, cv2 its colours
     dict(type='LoadAnnotations', imdecode_backend='pillow'),
     dict(type='PackSegInputs')
 ]
 img_ratios = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
 tta_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='group_wsss.LoadImage'),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -19,9 +19,9 @@ val_list = '{{$VAL_LIST:none}}'
 mask_dir = '{{$MASK_DIR:SegmentationClass}}'
 crop_size = (256, 256)
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    # pillow reads the indices of a PNG with a palette, cv2 its colours
-    dict(type='LoadAnnotations', imdecode_backend='pillow'),
+    dict(type='group_wsss.LoadImage'),
+    # refuses a label image of another size than its image
+    dict(type='group_wsss.LoadLabelImage'),
     dict(
         type='RandomResize',
         scale=(1024, 320),
@@ -33,9 +33,10 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='Resize', scale=(1024, 320), keep_ratio=True),
     # after `Resize`: the mask keeps its size
+    # pillow reads the indices of a PNG with a palette, cv2 its colours
     dict(type='LoadAnnotations', imdecode_backend='pillow'),
     dict(type='PackSegInputs')
 ]

@@ -17,9 +17,9 @@ metainfo = dict(
              [128, 0, 128], [0, 128, 128]])
 crop_size = (96, 96)
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    # pillow reads the indices of a PNG with a palette, cv2 its colours
-    dict(type='LoadAnnotations', imdecode_backend='pillow'),
+    dict(type='group_wsss.LoadImage'),
+    # refuses a label image of another size than its image
+    dict(type='group_wsss.LoadLabelImage'),
     dict(
         type='RandomResize',
         scale=(96, 96),
@@ -30,8 +30,9 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='group_wsss.LoadImage'),
     # after the image: the mask keeps its size
+    # pillow reads the indices of a PNG with a palette, cv2 its colours
     dict(type='LoadAnnotations', imdecode_backend='pillow'),
     dict(type='PackSegInputs')
 ]

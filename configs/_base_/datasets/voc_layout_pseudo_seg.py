@@ -16,9 +16,9 @@ train_list = osp.join(pseudo_dir, 'ids.txt')
 val_list = '{{$VAL_LIST:ImageSets/val.txt}}'
 crop_size = (256, 256)
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    # pillow reads the indices of a PNG with a palette, cv2 its colours
-    dict(type='LoadAnnotations', imdecode_backend='pillow'),
+    dict(type='group_wsss.LoadImage'),
+    # refuses a label image of another size than its image
+    dict(type='group_wsss.LoadLabelImage'),
     dict(
         type='RandomResize',
         scale=(1024, 320),
@@ -30,9 +30,10 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='Resize', scale=(1024, 320), keep_ratio=True),
     # after `Resize`: the mask keeps its size
+    # pillow reads the indices of a PNG with a palette, cv2 its colours
     dict(type='LoadAnnotations', imdecode_backend='pillow'),
     dict(type='PackSegInputs')
 ]

@@ -12,9 +12,9 @@ pseudo_dir = osp.abspath(
     '{{$PSEUDO_DIR:work_dirs/effnet-lite0_voc-layout/pseudo_labels}}')
 crop_size = (320, 320)
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    # pillow reads the indices of a PNG with a palette, cv2 its colours
-    dict(type='LoadAnnotations', imdecode_backend='pillow'),
+    dict(type='group_wsss.LoadImage'),
+    # refuses a label image of another size than its image
+    dict(type='group_wsss.LoadLabelImage'),
     dict(type='group_wsss.LoadScores'),
     dict(
         type='RandomResize',
@@ -27,7 +27,7 @@ train_pipeline = [
 ]
 # of group_wsss.Segmentor, which hands over images
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='group_wsss.LoadImage'),
     dict(type='Resize', scale=(1280, 448), keep_ratio=True),
     dict(type='PackSegInputs')
 ]

@@ -117,7 +117,8 @@ class GroupCAMInferencer:
                 hook.get('refiners') or () if refiners is None else refiners)
         ]
         self.labelling = LabelPipeline(
-            TASK_UTILS.build(dict(self.labeler)), Refiners(self.refiners))
+            TASK_UTILS.build(dict(self.labeler)), Refiners(self.refiners),
+            self.classes)
 
         data = (cfg.get('test_dataloader', None) or {}).get('dataset')
         data = data if isinstance(data, dict) else {}
@@ -135,7 +136,8 @@ class GroupCAMInferencer:
         self.reference = build_reference(
             reference, reference_root, self.classes,
             [self.loader, *self.pipeline.transforms], scope_of(cfg),
-            lambda images: self._predict_tags(images, 1, 'Reference')[0])
+            lambda images: self._predict_tags(images, 1, 'Reference')[0],
+            self.weights)
 
     def _build_model(self, classes: Union[str, Sequence[str], None], tta: bool,
                      device: str) -> Tuple[Tuple[str, ...], BaseModel]:

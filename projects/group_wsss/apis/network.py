@@ -14,7 +14,9 @@ from ..engine.runner.num_classes import FROM_DATA, class_names_of
 from ..evaluation import class_names
 from ..registry import MODELS
 from ..structures.manifest import MANIFEST, Manifest
-from ..utils.checkpoint import load_from_file, load_from_url, load_weights
+from ..utils.checkpoint import (checkpoint_classes, load_from_file,
+                                load_from_url, load_weights)
+from ..utils.classes import require_same_classes, without_background
 from ..utils.config import read_config as read_config_file
 from ..utils.config import walk
 from ..utils.errors import InputError
@@ -66,12 +68,13 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
                  weights: str, cfg: Config) -> Tuple[str, ...]:
     """Class names of a network, without background.
 
-    Taken from the first of these that has any: the argument, the
-    checkpoint's ``dataset_meta``, ``pseudo_labels/manifest.json`` beside the
-    checkpoint, the data set of the config.
+    Taken from the first of these that has any: the checkpoint's
+    ``dataset_meta``, the argument, ``pseudo_labels/manifest.json`` beside
+    the checkpoint, the data set of the config.
 
     Args:
-        classes (str | Sequence[str], optional): Names; or a dump, its
+        classes (str | Sequence[str], optional): Names, which must be those
+            of the checkpoint if it has any; or a dump, its
             ``manifest.json``, ``'voc'``, or a text file with one name a
             line.
         checkpoint (dict): The checkpoint.
@@ -82,19 +85,27 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
         tuple[str, ...]: The names.
 
     Raises:
-        InputError: There are none, or a file with them is malformed.
+        InputError: There are none, they differ, or a file with them is
+            malformed.
     """
+    given, source = None, 'the given classes'
     if isinstance(classes, str):
+        source = classes
         if osp.isdir(classes) or classes.endswith('.json'):
-            return _manifest_classes(classes)
-        return class_names(classes)
-    if classes is not None:
-        return _checked('classes', classes)
-    meta = checkpoint.get('meta', None) or {}
-    names = meta.get('dataset_meta', None) or {}
-    names = names.get('classes', None) or meta.get('CLASSES', None)
-    if names:
-        return _checked(weights, names)
+            given = _manifest_classes(classes)
+        else:
+            given = class_names(classes)
+    elif classes is not None:
+        given = _checked('classes', classes)
+    own = checkpoint_classes(checkpoint)
+    if own:
+        if given is not None:
+            require_same_classes(
+                without_background(given), source, without_background(own),
+                weights)
+        return _checked(weights, own)
+    if given is not None:
+        return given
     beside = osp.join(osp.dirname(weights), 'pseudo_labels')
     if osp.isfile(osp.join(beside, MANIFEST)):
         return _manifest_classes(beside)

@@ -8,16 +8,18 @@ from mmengine.registry import DefaultScope
 
 from ..datasets import ImageLevelDataset
 from ..registry import DATASETS
-from ..utils.errors import InputError
+from ..structures import read_image_list
+from ..utils.classes import require_same_classes
 from .images import InputImage, InputImages, list_images
 
 LISTS = ('.txt', '.csv', '.json')
 
 
-def build_reference(
-        reference: Union[str, dict, Any], root: Optional[str],
-        classes: Sequence[str], pipeline: List[Callable], scope: str,
-        predict: Callable[[List[InputImage]], List[List[int]]]) -> Any:
+def build_reference(reference: Union[str, dict, Any], root: Optional[str],
+                    classes: Sequence[str], pipeline: List[Callable],
+                    scope: str, predict: Callable[[List[InputImage]],
+                                                  List[List[int]]],
+                    weights: str) -> Any:
     """The data set that group partners come from.
 
     Args:
@@ -30,6 +32,7 @@ def build_reference(
         pipeline (list[Callable]): Test transforms, the loader first.
         scope (str): Default scope of the config.
         predict (Callable): Class ids of images without tags.
+        weights (str): The network's checkpoint, for messages.
 
     Returns:
         Dataset: As ``GroupedDataset`` wants it.
@@ -42,13 +45,15 @@ def build_reference(
             reference = reference['dataset']
         config = dict(reference, pipeline=pipeline)
         with DefaultScope.overwrite_default_scope(scope):
-            return _same_classes(DATASETS.build(config), classes)
+            return _same_classes(DATASETS.build(config), classes, weights)
     if hasattr(reference, 'get_data_info'):
-        return _same_classes(reference, classes)
+        return _same_classes(reference, classes, weights)
     if isinstance(reference,
                   str) and osp.splitext(reference)[1].lower() in LISTS:
         if root is None:
             root = osp.dirname(reference)
+        # for the message of a list with other names
+        read_image_list(reference, classes, source=weights)
         return ImageLevelDataset(
             ann_file=reference,
             data_prefix=root,
@@ -60,10 +65,8 @@ def build_reference(
                        Compose(pipeline[1:]))
 
 
-def _same_classes(dataset: Any, classes: Sequence[str]) -> Any:
+def _same_classes(dataset: Any, classes: Sequence[str], weights: str) -> Any:
     dataset.full_init()
-    names = tuple(dataset.metainfo.get('classes') or ())
-    if names != tuple(classes):
-        raise InputError(f'reference: its {len(names)} classes are not the '
-                         f'{len(classes)} of the network')
+    require_same_classes(
+        dataset.metainfo.get('classes') or (), 'reference', classes, weights)
     return dataset

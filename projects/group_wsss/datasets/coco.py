@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 
 from ..registry import DATASETS
 from ..structures.label_image import voc_palette
-from ..utils.errors import InputError
+from ..utils.classes import require_same_classes
 from .coco_json import find_images, index_instances, read_instances
 from .image_level import ImageLevelDataset
 
@@ -85,9 +85,10 @@ class CocoImageLevel(ImageLevelDataset):
     def _settle_classes(self, names: Tuple[str, ...]) -> None:
         """Class names and colours are those of the JSON."""
         classes = self._metainfo.get('classes')
-        if classes is not None and self._valid_classes(classes) != names:
-            raise InputError(f'{self.ann_file}: its categories differ from '
-                             'metainfo.classes')
+        if classes is not None:
+            require_same_classes(names, self.ann_file,
+                                 self._valid_classes(classes),
+                                 'metainfo.classes')
         self._metainfo['classes'] = names
         if len(names) < 256:
             palette = voc_palette(len(names) + 1)[1:].tolist()

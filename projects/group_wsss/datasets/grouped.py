@@ -7,6 +7,7 @@ from mmengine.dataset import BaseDataset
 
 from ..registry import DATASETS
 from ..structures.image_list import image_id_of
+from ..utils.classes import require_same_classes
 from ..utils.errors import CorruptImageError, InputError
 from .label_index import MATCHES, LabelIndex
 from .samplers import labels_of_dataset
@@ -81,6 +82,11 @@ class GroupedDataset:
         self.dataset.full_init()
         if self.reference is not self.dataset:
             self.reference.full_init()
+            names, others = (
+                data.metainfo.get('classes')
+                for data in (self.reference, self.dataset))
+            if names and others:
+                require_same_classes(names, 'reference', others, 'dataset')
         if self.group_size > 1:
             self.group_partners = self._draw()
         self.anchors = np.arange(len(self.dataset))

@@ -6,9 +6,11 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from ..registry import DATASETS
+from ..structures.dump import label_ids
 from ..structures.folders import missing_files
 from ..structures.image_list import read_image_list
 from ..structures.manifest import MANIFEST, Manifest
+from ..utils.classes import require_same_classes
 from ..utils.errors import InputError
 
 
@@ -60,8 +62,9 @@ class PseudoLabelDataset(BaseDataset):
         content = Manifest.read(self.manifest)
         names = tuple(content.classes)
         given = (metainfo or {}).get('classes')
-        if given is not None and tuple(given) != names:
-            raise InputError(f'metainfo.classes differs from {self.manifest}')
+        if given is not None:
+            require_same_classes(given, 'metainfo.classes', names,
+                                 self.manifest)
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
@@ -78,7 +81,11 @@ class PseudoLabelDataset(BaseDataset):
         """Read the list and look whether the files are there."""
         # the list's names, if it has any, are those that the dump was made
         # with, in this order
-        content = read_image_list(self.ann_file, self.metainfo['classes'][1:])
+        content = read_image_list(
+            self.ann_file, self.metainfo['classes'][1:], source=self.manifest)
+        folder = self.data_prefix.get('seg_map_path') or ''
+        if folder:  # other files in the folder are no labels
+            label_ids(folder, [record.img_id for record in content.records])
         data_list = [
             dict(
                 img_id=record.img_id,

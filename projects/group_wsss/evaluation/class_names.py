@@ -1,10 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Class names on a command line, and the dump they belong to."""
+import os.path as osp
 from typing import Optional, Tuple
 
 from ..structures.dump import Dump
 from ..structures.manifest import MANIFEST, MAX_CLASSES, Manifest
 from ..structures.text_files import read_text
+from ..utils.classes import require_same_classes
 from ..utils.errors import InputError
 
 
@@ -43,19 +45,30 @@ def dump_classes(folder: str, spec: Optional[str] = None) -> Tuple[str, ...]:
 
     Args:
         folder (str): A dump, or a foreign folder of label PNGs.
-        spec (str, optional): As :func:`class_names` takes it. Defaults to
-            the manifest's classes and, without a manifest, ``'voc'``.
+        spec (str, optional): As :func:`class_names` takes it; where there
+            is a manifest, its names or their number. Defaults to the
+            manifest's classes and, without a manifest, ``'voc'``.
 
     Returns:
         tuple[str]: The names.
 
     Raises:
-        InputError: A manifest that is damaged, or none of these.
+        InputError: A manifest that is damaged or names other classes, or
+            none of these.
     """
-    manifest = Manifest.find(folder) if spec is None else None
-    if manifest is not None:
-        return tuple(manifest.classes[1:])
-    return class_names(spec or 'voc')
+    manifest = Manifest.find(folder)
+    if manifest is None:
+        return class_names(spec or 'voc')
+    names = tuple(manifest.classes[1:])
+    path = osp.join(folder, MANIFEST)
+    if spec is not None and spec.isdigit():
+        if int(spec) != len(names):
+            raise InputError(f'--classes {spec}: {path} names {len(names)} '
+                             'classes')
+    elif spec is not None:
+        require_same_classes(
+            class_names(spec), f'--classes {spec}', names, path)
+    return names
 
 
 def open_dump(folder: str,

@@ -89,8 +89,9 @@ def evaluate_folder(
         classes = [f'class {i}' for i in range(1, num_classes + 1)]
     names = ('background', *classes)
     spare = None
-    if ids is None:
-        ids = label_ids(pred_dir)
+    everything = ids is None
+    ids = label_ids(pred_dir, ids)
+    if everything:
         spare = len(set(find_ids(mask_dir)) - set(ids))
     if not ids:
         raise InputError(f'{pred_dir}: no label PNG found')

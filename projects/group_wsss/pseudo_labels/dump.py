@@ -40,7 +40,8 @@ class LabelDump(LabelPipeline):
             Defaults to 'error'.
 
     Raises:
-        InputError: An unknown ``on_non_finite``.
+        InputError: An unknown ``on_non_finite``, or a refiner's network has
+            other classes than the writer.
     """
 
     def __init__(self,
@@ -49,7 +50,7 @@ class LabelDump(LabelPipeline):
                  refiners: Optional[Refiners] = None,
                  keep_scores: bool = False,
                  on_non_finite: str = 'error') -> None:
-        super().__init__(labeler, refiners)
+        super().__init__(labeler, refiners, writer.classes)
         if on_non_finite not in ON_NON_FINITE:
             raise InputError(f'on_non_finite={on_non_finite!r} is not one of '
                              f'{ON_NON_FINITE}')

@@ -5,6 +5,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 import numpy as np
 
 from ..structures.score_map import ScoreMap
+from ..utils.classes import require_same_classes, without_background
 from .refiners import Refiners
 from .thresholds import NUM_BINS, score_histogram
 
@@ -23,15 +24,27 @@ class LabelPipeline:
         labeler (Callable): Score map to label, such as a
             ``ThresholdLabeler``.
         refiners (Refiners, optional): Defaults to None.
+        classes (Sequence[str], optional): Names of the labels' classes,
+            which a network that a refiner asks must have too. Defaults to
+            None, unknown.
+
+    Raises:
+        InputError: It has others.
     """
 
     def __init__(self,
                  labeler: Callable[[ScoreMap], np.ndarray],
-                 refiners: Optional[Refiners] = None) -> None:
+                 refiners: Optional[Refiners] = None,
+                 classes: Optional[Sequence[str]] = None) -> None:
         self.labeler = labeler
         # every part but the first begins with a step that has to wait
         self.parts: List[list] = [[]]
         for step in [*(refiners.steps if refiners else ()), labeler]:
+            names = getattr(step, 'classes', None)
+            if names and classes:
+                require_same_classes(classes, 'the labels',
+                                     without_background(names),
+                                     step.checkpoint)
             if getattr(step, 'rule', None) is not None:
                 self.parts.append([])
             self.parts[-1].append(step)

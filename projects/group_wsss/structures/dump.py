@@ -6,6 +6,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..utils.classes import require_same_classes
 from ..utils.errors import InputError
 from ..utils.files import output_path
 from .folders import find_ids, read_id_list, require_files
@@ -15,22 +16,34 @@ from .manifest import ID_LIST, MANIFEST, SCORES, Manifest
 from .score_map import ScoreMap
 
 
-def label_ids(folder: str) -> List[str]:
+def label_ids(folder: str,
+              wanted: Optional[Sequence[str]] = None) -> List[str]:
     """Find the ids of a folder of label images.
 
     Args:
         folder (str): A dump, whose own list is trusted alone, or a foreign
             folder, of which all PNGs are taken.
+        wanted (Sequence[str], optional): Ids to take. Defaults to all.
 
     Returns:
-        list[str]: Sorted ids.
+        list[str]: ``wanted``, or all ids, sorted.
 
     Raises:
-        InputError: No such folder, or a damaged manifest or list.
+        InputError: No such folder, a damaged manifest or list, or the dump
+            does not name an id that is wanted, whatever lies in its folder.
     """
     if Manifest.find(folder) is None:
-        return find_ids(folder)
-    return sorted(read_id_list(osp.join(folder, ID_LIST), whole_lines=True))
+        return find_ids(folder) if wanted is None else list(wanted)
+    path = osp.join(folder, ID_LIST)
+    ids = sorted(read_id_list(path, whole_lines=True))
+    if wanted is None:
+        return ids
+    known = set(ids)
+    missing = [img_id for img_id in wanted if img_id not in known]
+    if missing:
+        raise InputError(f'{path}: {len(missing)} of {len(wanted)} images '
+                         f'have no label in this dump, first {missing[0]!r}')
+    return list(wanted)
 
 
 class Dump(NamedTuple):
@@ -65,9 +78,9 @@ class Dump(NamedTuple):
         Args:
             folder (str): A dump of :class:`DumpWriter`, or a foreign folder
                 of label PNGs.
-            classes (Sequence[str], optional): Names without background.
-                Defaults to those of the manifest; a foreign folder needs
-                them.
+            classes (Sequence[str], optional): Names without background,
+                those of the manifest if there is one. Defaults to them; a
+                foreign folder needs names.
             image_list (str, optional): List of the images to look at; its
                 class ids are the tags. Defaults to the ids of the dump,
                 and to all PNGs of a foreign folder.
@@ -80,7 +93,8 @@ class Dump(NamedTuple):
             a score map.
 
         Raises:
-            InputError: A folder or file is missing or damaged; it is named.
+            InputError: A folder or file is missing or damaged, class names
+                differ, or the dump has no label of a listed image.
         """
         if not osp.isdir(folder):
             raise InputError(f'{folder}: no such folder')
@@ -90,7 +104,11 @@ class Dump(NamedTuple):
                 f'{folder}: has no {MANIFEST}, so it is no finished dump; if '
                 'it is a folder of other label images, name their classes by '
                 '--classes')
-        if classes is None and manifest is not None:
+        where = osp.join(folder, MANIFEST)
+        if manifest is not None:
+            if classes is not None:
+                require_same_classes(classes, 'the given classes',
+                                     manifest.classes[1:], where)
             classes = manifest.classes[1:]
         names = ('background', *(classes or ()))
         if not all(name.isprintable() for name in names):
@@ -98,8 +116,10 @@ class Dump(NamedTuple):
                              'character')
         tags = None
         if image_list is not None:
-            records = read_image_list(image_list, names[1:]).records
-            ids = [record.img_id for record in records]
+            records = read_image_list(
+                image_list, names[1:],
+                source=where if manifest else 'classes').records
+            ids = label_ids(folder, [record.img_id for record in records])
             if any(record.labels for record in records):
                 tags = {
                     record.img_id: tuple(label + 1 for label in record.labels)

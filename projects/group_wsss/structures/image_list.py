@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import (Any, Dict, List, NamedTuple, Optional, Sequence, Tuple,
                     Union)
 
+from ..utils.classes import require_same_classes
 from ..utils.errors import InputError
 from ..utils.files import atomic_write, why_unsafe
 from .text_files import parse_json, read_text
@@ -67,7 +68,8 @@ def image_id_of(info: Dict[str, Any]) -> str:
 
 def read_image_list(path: Union[str, Path],
                     classes: Optional[Sequence[str]] = None,
-                    num_classes: Optional[int] = None) -> ImageList:
+                    num_classes: Optional[int] = None,
+                    source: str = 'metainfo.classes') -> ImageList:
     """Read an image list; the suffix tells the format.
 
     - ``.txt``: ``id class_id class_id ...`` a line, 0-based, as in the
@@ -83,6 +85,8 @@ def read_image_list(path: Union[str, Path],
         path (str | Path): The list.
         classes (Sequence[str], optional): Class names.
         num_classes (int, optional): Bound of class ids without names.
+        source (str): Where ``classes`` come from, for the message if the
+            list carries others. Defaults to 'metainfo.classes'.
 
     Returns:
         ImageList: Its records in their order.
@@ -96,7 +100,7 @@ def read_image_list(path: Union[str, Path],
         raise InputError(f'{path}: unknown list format {suffix!r}: use .txt, '
                          '.csv or .json')
     text = read_text(path, 'image list')
-    reader = _Reader(path, classes, num_classes)
+    reader = _Reader(path, classes, num_classes, source)
     records = getattr(reader, f'read_{suffix[1:]}')(text)
     if not records:
         raise InputError(f'{path}: the image list is empty')
@@ -139,9 +143,13 @@ def write_image_list(path: Union[str, Path],
 class _Reader:
     """State of one reading: file name, class table, ids seen."""
 
-    def __init__(self, path: str, classes: Optional[Sequence[str]],
-                 num_classes: Optional[int]) -> None:
+    def __init__(self,
+                 path: str,
+                 classes: Optional[Sequence[str]],
+                 num_classes: Optional[int],
+                 source: str = '') -> None:
         self.path = path
+        self.source = source
         self.num_classes = num_classes
         self.set_classes(classes)
         self.seen: Dict[str, str] = {}
@@ -231,9 +239,9 @@ class _Reader:
             if len(set(names)) < len(names):
                 raise InputError(f"{self.path}: 'classes' names a class "
                                  'twice')
-            if self.classes is not None and self.classes != tuple(names):
-                raise InputError(f"{self.path}: 'classes' differs from "
-                                 'metainfo.classes')
+            if self.classes is not None:
+                require_same_classes(names, self.path, self.classes,
+                                     self.source)
             self.set_classes(names)
         records = []
         for number, entry in enumerate(content['images']):

@@ -6,11 +6,12 @@ from typing import Any, Iterator, Tuple
 from .errors import InputError, one_line
 
 
-def read_config(path: str) -> Any:
+def read_config(path: str, **kwargs: Any) -> Any:
     """Read a config file.
 
     Args:
         path (str): The file.
+        **kwargs: Of ``mmengine.Config.fromfile``.
 
     Returns:
         mmengine.Config: The config.
@@ -22,7 +23,7 @@ def read_config(path: str) -> Any:
     if not osp.isfile(path):
         raise InputError(f'{path}: no such config file')
     try:
-        return Config.fromfile(path)
+        return Config.fromfile(path, **kwargs)
     except (OSError, SyntaxError) as error:
         raise InputError(f'{path}: {one_line(error)}') from error
 

@@ -14,6 +14,7 @@ def dump(tmp_path):
     """A dump of two labels, one in a folder of its own."""
     names = ['background', *map(str, range(20))]
     (tmp_path / 'manifest.json').write_text(json.dumps(dict(classes=names)))
+    (tmp_path / 'ids.txt').write_text('a\nsub/b\nc\nrgb\nbad\n')
     (tmp_path / 'sub').mkdir()
     label = np.array([[0, 3, 255], [1, 20, 7]], np.uint8)
     for name in ('a', 'sub/b'):
@@ -27,7 +28,8 @@ def load(folder, img_id='a', size=(2, 3)):
     transform = TRANSFORMS.build(
         dict(type='group_wsss.LoadSeeds', seed_dir=str(folder)))
     image = np.zeros((*size, 3), np.uint8)
-    return transform(dict(img_id=img_id, img=image))
+    return transform(
+        dict(img_id=img_id, img_path='p.jpg', img=image, ori_shape=size))
 
 
 @pytest.mark.parametrize('img_id', ['a', 'sub/b'])
@@ -42,9 +44,10 @@ def test_indices_not_colours(dump, img_id):
 def test_refused(dump, tmp_path):
     with pytest.raises(InputError, match='c.png: no such file'):
         load(dump, 'c')
-    with pytest.raises(InputError, match=r'a: seeds of \(2, 3\) .*\(3, 3\)'):
+    with pytest.raises(
+            InputError, match=r'p.jpg: \(3, 3\) .*a.png has \(2, 3\)'):
         load(dump, 'a', (3, 3))
-    with pytest.raises(InputError, match="'../a' contains"):
+    with pytest.raises(InputError, match="'../a' has no label"):
         load(dump, '../a')
     Image.new('RGB', (3, 2)).save(dump / 'rgb.png')
     with pytest.raises(InputError, match='rgb.png: not an index PNG'):

@@ -1,12 +1,15 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional
+from typing import Optional, Set
 
 from mmcv.transforms import BaseTransform
 
 from ...registry import TRANSFORMS
 from ...structures import Dump
+from ...structures.dump import label_ids
 from ...structures.manifest import MANIFEST, Manifest
 from ...utils.errors import InputError
+from ...utils.files import output_path
+from .load_label_image import check_label_size
 
 
 @TRANSFORMS.register_module()
@@ -33,6 +36,7 @@ class LoadSeeds(BaseTransform):
     def __init__(self, seed_dir: str) -> None:
         self.seed_dir = seed_dir
         self._dump: Optional[Dump] = None
+        self._ids: Set[str] = set()
 
     def transform(self, results: dict) -> dict:
         """Add the seeds, before anything changes the size."""
@@ -42,12 +46,13 @@ class LoadSeeds(BaseTransform):
                 raise InputError(f'{self.seed_dir}: no {MANIFEST}: not a '
                                  'dump of label images')
             self._dump = Dump(self.seed_dir, [], tuple(manifest.classes))
+            self._ids = set(label_ids(self.seed_dir))
+        if results['img_id'] not in self._ids:
+            raise InputError(f'{self.seed_dir}: {results["img_id"]!r} has no '
+                             'label in this dump')
         seeds = self._dump.read_label(results['img_id'])
-        if seeds.shape != results['img'].shape[:2]:
-            raise InputError(
-                f'{results["img_id"]}: seeds of {seeds.shape} pixels for a '
-                f'image of {results["img"].shape[:2]}; put LoadSeeds '
-                'right after LoadImage')
+        path = output_path(self.seed_dir, results['img_id'], '.png')
+        check_label_size(results, path, seeds.shape)
         results['gt_seg_map'] = seeds
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results

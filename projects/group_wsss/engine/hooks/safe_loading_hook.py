@@ -1,10 +1,18 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import logging
+
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...registry import HOOKS
-from ...utils.checkpoint import load_weights, use_safe_loading
+from ...utils.checkpoint import (checkpoint_classes, checkpoint_weights,
+                                 load_some_weights, load_weights,
+                                 use_safe_loading)
+from ...utils.classes import class_difference
+from ...utils.errors import InputError
+from ..class_names import check_class_names, named_datasets
 from ..utils import is_resumed
 
 
@@ -16,7 +24,13 @@ class SafeLoadingHook(Hook):
     ``group_wsss.utils.checkpoint``, which runs no code that they carry. A
     run that is resumed, validated or tested needs every weight from its
     checkpoint: where mmengine would warn and go on with random ones, this
-    hook stops. ``load_from`` of a training may fit in part.
+    hook stops. ``load_from`` of a training and ``init_cfg`` of type
+    ``'Pretrained'`` may fit in part, which is told.
+
+    Class names have to agree too, or numbers would mean other classes: those
+    of the data with those of the checkpoint (a training with ``load_from`` is
+    warned), of the loops with each other, of a dump with the data set that
+    reads it.
     """
 
     priority = 'VERY_LOW'
@@ -26,20 +40,45 @@ class SafeLoadingHook(Hook):
         use_safe_loading()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Fill the model again, with every weight from the checkpoint.
+        """Fill the model, before mmengine does, and compare class names.
 
         Args:
             runner (Runner): With the model.
             checkpoint (dict): What was read.
 
         Raises:
-            InputError: The first weight that is missing or does not fit.
+            InputError: Other class names, or the first weight that is
+                missing or does not fit; in a new training only if none fits.
         """
         trains = isinstance(runner.optim_wrapper,
                             (OptimWrapper, OptimWrapperDict))
-        if trains and not is_resumed(runner):
-            return
-        name = (
+        tunes = trains and not is_resumed(runner)
+        name = str(
             runner.cfg.get('load_from', None)
             or find_latest_checkpoint(runner.work_dir))
-        load_weights(runner.model, checkpoint, str(name))
+        for source, dataset in named_datasets(runner):
+            names = checkpoint_classes(checkpoint)
+            text = names and class_difference(dataset.metainfo['classes'],
+                                              source, names, name)
+            if text and not tunes:
+                raise InputError(f'{text}; give the list of the training, or '
+                                 'one with the same names in the same order')
+            if text:
+                print_log(
+                    f'{text}; right if other classes are to be learnt',
+                    logger='current',
+                    level=logging.WARNING)
+                break
+        if tunes:
+            load_some_weights(runner.model, checkpoint_weights(checkpoint),
+                              name)
+        else:
+            load_weights(runner.model, checkpoint, name)
+
+    def before_train(self, runner: Runner) -> None:
+        """See that the class names of all data sets agree."""
+        check_class_names(runner)
+
+    def before_test(self, runner: Runner) -> None:
+        """See that the class names of all data sets agree."""
+        check_class_names(runner)

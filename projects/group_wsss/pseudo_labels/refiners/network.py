@@ -1,18 +1,19 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Trained networks that refiners ask."""
-from typing import Any, Tuple, Union
+from typing import Any, Optional, Tuple, Union
 
 import torch.nn as nn
 from mmengine.registry import DefaultScope
 
 from ...registry import MODELS
-from ...utils.checkpoint import load_from_file, load_weights
+from ...utils.checkpoint import (checkpoint_classes, load_from_file,
+                                 load_weights)
 from ...utils.config import read_config
 from ...utils.errors import InputError
 
 
 def load_network(config: Union[str, dict], checkpoint: str,
-                 owner: str) -> Tuple[nn.Module, dict]:
+                 owner: str) -> Tuple[nn.Module, dict, Optional[tuple]]:
     """Build the ``model`` of a config and fill in its weights.
 
     Args:
@@ -21,7 +22,8 @@ def load_network(config: Union[str, dict], checkpoint: str,
         owner (str): Who asks, for messages.
 
     Returns:
-        tuple[nn.Module, dict]: In eval mode, and the config.
+        tuple[nn.Module, dict, tuple[str] | None]: In eval mode; the config;
+        class names, if the checkpoint has them.
 
     Raises:
         InputError: A file is missing or damaged, or the weights do not fit.
@@ -34,4 +36,4 @@ def load_network(config: Union[str, dict], checkpoint: str,
     with DefaultScope.overwrite_default_scope(scope):
         net = MODELS.build(cfg['model'])
     load_weights(net, weights, checkpoint)
-    return net.eval(), cfg
+    return net.eval(), cfg, checkpoint_classes(weights)

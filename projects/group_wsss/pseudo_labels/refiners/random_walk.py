@@ -87,7 +87,7 @@ class RandomWalk(BackgroundRefiner):
         self.max_bytes = int(max_bytes)
         self.max_pixels = max_pixels
         self.device = torch.device(device or get_device())
-        net, _ = load_network(config, checkpoint, 'RandomWalk')
+        net, *_ = load_network(config, checkpoint, 'RandomWalk')
         self.net: Any = net
         if not hasattr(getattr(self.net, 'head', None), 'log_affinity'):
             raise InputError('config of RandomWalk builds '

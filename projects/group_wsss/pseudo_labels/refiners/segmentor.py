@@ -57,8 +57,10 @@ class Segmentor(BackgroundRefiner):
                 f'map_weight of Segmentor is {map_weight}, must be >= 0')
         self.set_background(bg_threshold, bg_power)
         self.map_weight = map_weight
-        net, config = load_network(config, checkpoint, 'Segmentor')
+        net, config, names = load_network(config, checkpoint, 'Segmentor')
         self.net: Any = net
+        # compared with those of the labels
+        self.checkpoint, self.classes = checkpoint, names
         self.net.to(torch.device(device or get_device()))
         self.scope = config.get('default_scope', 'mmseg')
         pipeline = config.get('test_pipeline')
