@@ -27,11 +27,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--images', help='folder of the images, if a refiner reads them')
     parser.add_argument(
-        '--suffix', default='.jpg', help='their ending (default: .jpg)')
+        '--suffix',
+        help='their ending, where neither the dump nor --image-list names '
+        'them (default: each is looked up by its id)')
     parser.add_argument(
         '--image-list',
-        help='image list of stage 1, if it names files other than ID.jpg; '
-        'its paths are relative to --images')
+        help='image list of stage 1, which names the files, if the dump '
+        'does not; its paths are relative to --images')
     parser.add_argument(
         '--classes',
         help='"voc" or a file with one class name a line (default: those of '
@@ -82,7 +84,8 @@ def main() -> None:
                          'of PseudoLabelHook')
 
     from group_wsss.engine.refine import RefineJob, refine_dump
-    from group_wsss.evaluation import class_names, read_id_list
+    from group_wsss.evaluation import class_names, find_ids, read_id_list
+    from group_wsss.structures.image_files import image_paths
     if args.classes is not None:
         classes = class_names(args.classes)
     elif manifest is not None:
@@ -90,13 +93,21 @@ def main() -> None:
     else:
         raise InputError(f'{args.dump}: has no manifest.json with class '
                          'names; give --classes')
-    paths = None
+    ids = read_id_list(args.list) if args.list else find_ids(scores, '.npz')
+    paths = manifest.image_paths if manifest else {}
     if args.image_list is not None:
         from group_wsss.structures import read_image_list
-        paths = {
-            record.img_id: record.path or record.img_id + args.suffix
+        records = {
+            record.img_id: record
             for record in read_image_list(args.image_list, classes).records
         }
+        for img_id in ids:
+            if img_id not in records:
+                raise InputError(f'{img_id}: has scores, but is not in the '
+                                 'list of images')
+        paths = {key: r.path for key, r in records.items() if r.path}
+    if args.images is not None:
+        paths = image_paths(ids, paths, args.dump, args.images, args.suffix)
     job = RefineJob(
         scores_dir=scores,
         out_dir=args.out,
@@ -104,14 +115,13 @@ def main() -> None:
         labeler=cfg.labeler.to_dict(),
         refiners=tuple(step.to_dict() for step in cfg.get('refiners') or ()),
         image_dir=args.images,
-        image_suffix=args.suffix,
         keep_scores=args.keep_scores,
         palette=manifest and manifest.palette,
         image_paths=paths,
         on_non_finite=args.on_non_finite)
     done = refine_dump(
         job,
-        ids=read_id_list(args.list) if args.list else None,
+        ids=ids,
         nproc=args.nproc,
         progress=Progress(),
         say=lambda line: print(line, file=sys.stderr, flush=True),

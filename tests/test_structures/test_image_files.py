@@ -3,9 +3,9 @@ import os
 
 import pytest
 
-from group_wsss.contrib.converters import find_images
-from group_wsss.contrib.converters.images import walk_files
-from group_wsss.structures import ImageList, ImageRecord
+from group_wsss.structures import ImageRecord
+from group_wsss.structures.image_files import (find_files, image_paths,
+                                               walk_files)
 from group_wsss.utils.errors import InputError
 
 
@@ -17,13 +17,13 @@ def put(root, *names, data=b''):
 
 
 def paths(content, root):
-    return [r.path for r in find_images(content, root).records]
+    return [r.path for r in find_files(content, root, elsewhere=True)]
 
 
 def listing(*pairs):
-    return ImageList([
+    return [
         ImageRecord(img_id, (0, ), path, 'a.csv:7') for img_id, path in pairs
-    ], ('cat', ))
+    ]
 
 
 def test_how_a_image_is_found(tmp_path):
@@ -48,13 +48,13 @@ def test_copies_count_as_one(tmp_path):
     assert paths(listing(('x', None)), str(tmp_path)) == ['a/x.jpg']
     put(tmp_path, 'c/x.jpg', data=b'other')
     with pytest.raises(InputError, match='a.csv:7: .* a/x.jpg or c/x.jpg'):
-        find_images(listing(('x', None)), str(tmp_path))
+        find_files(listing(('x', None)), str(tmp_path))
 
 
 def test_missing(tmp_path):
     root = put(tmp_path, 'x.jpg')
     with pytest.raises(InputError, match=r"a.csv:7: no image 'y' .*\(2 of 3 "):
-        find_images(listing(('x', None), ('y', None), ('z', None)), root)
+        find_files(listing(('x', None), ('y', None), ('z', None)), root)
 
 
 def test_walk(tmp_path):
