@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import os
+from unicodedata import normalize
 
 import pytest
 
@@ -7,6 +8,8 @@ from group_wsss.structures import ImageRecord
 from group_wsss.structures.image_files import (find_files, image_paths,
                                                walk_files)
 from group_wsss.utils.errors import InputError
+
+NFC, NFD = (normalize(form, 'été') for form in ('NFC', 'NFD'))
 
 
 def put(root, *names, data=b''):
@@ -51,10 +54,48 @@ def test_copies_count_as_one(tmp_path):
         find_files(listing(('x', None)), str(tmp_path))
 
 
-def test_missing(tmp_path):
-    root = put(tmp_path, 'x.jpg')
-    with pytest.raises(InputError, match=r"a.csv:7: no image 'y' .*\(2 of 3 "):
-        find_files(listing(('x', None), ('y', None), ('z', None)), root)
+@pytest.mark.parametrize('elsewhere', [False, True])
+@pytest.mark.parametrize('pairs, message', [
+    ([('x', None), ('y', None), ('z', None)], r"7: no image 'y' .*\(2 of 3 "),
+    # the file of another image of that name, on the list or not
+    ([('cat/1', 'cat/1.jpg'), ('dog/1', 'dog/1.jpg')], "no image 'cat/1'"),
+    ([('cat/1', None)], "no image 'cat/1'"),
+    ([('1', 'cat/1.jpg'), ('2', 'dog/1.jpg')], "no image '1'"),
+    ([('1', 'dog/1.jpg'), ('dog/1', None)], "no image 'dog/1'"),
+    ([('a/x', 'x.png'), ('b/x', 'a/x.png')], "no image 'a/x'|would both be"),
+    ([(NFC, None), (NFD, None)], 'would both be sub/'),
+])
+def test_missing_is_missing(pairs, message, elsewhere, tmp_path):
+    root = put(tmp_path, 'x.jpg', 'dog/1.jpg', f'sub/{NFC}.jpg')
+    records = listing(('x', None), *pairs)
+    with pytest.raises(InputError, match=message):
+        find_files(records[pairs[0][0] == 'x':], root, elsewhere)
+
+
+@pytest.mark.parametrize('name', [
+    'a.JPG', 'a.JPEG', 'a.PNG', 'a.jfif', 'sub/deep/a.jpg', 'two words.jpg',
+    'a+b.jpg', 'a#1.jpg', '100%25.jpg', f'{NFC}.jpg', f'{NFD}.jpg', 'v1.2.bmp'
+])
+def test_paths_of_a_dump(name, tmp_path):
+    """By its path, or by exactly its id, in either form of Unicode."""
+    root = put(tmp_path, name, 'other/b.jpg')
+    img_id = name.rsplit('/', 1)[-1].rsplit('.', 1)[0]
+    paths = {img_id: name}
+    assert image_paths([img_id], paths, 'dump', root) == paths
+    assert image_paths([img_id], paths, 'dump') == paths
+    assert image_paths([img_id], {}, 'dump', root) == paths
+    for form in ('NFC', 'NFD'):
+        other = normalize(form, img_id)
+        assert image_paths([other], {}, 'dump', root) == {other: name}
+        other = {img_id: normalize(form, name)}
+        assert image_paths([img_id], other, 'dump', root) == paths
+    with pytest.raises(InputError, match='dump: does not say which file'):
+        image_paths([img_id], {}, 'dump')
+    ending = '.png' if name.endswith('jfif') else '.jfif'
+    put(tmp_path, name.rsplit('.', 1)[0] + ending, data=b'differs')
+    with pytest.raises(InputError, match='may be .* or .*, which differ'):
+        image_paths([img_id], {}, 'dump', root)
+    assert image_paths([img_id], paths, 'dump', root) == paths
 
 
 def test_walk(tmp_path):

@@ -65,7 +65,7 @@ def read_table(path: str,
         delimiter=delimiter,
         strict=True)
     columns: Optional[Dict[str, int]] = None
-    width = tagged = 0
+    width = tagged = parted = 0
     blanks: List[str] = []
     while True:
         try:
@@ -93,10 +93,11 @@ def read_table(path: str,
         cell = row[columns[tags_column]]
         tags = cell.split(None if separator == ' ' else separator)
         tags = [tag for tag in map(str.strip, tags) if tag]
+        parted += len(tags) > 1
         blanks += [tag for tag in tags if len(tag.split()) > 1][:1]
         tagged += bool(tags)
         builder.add_file(where, name, tags, file, merge=merge)
-    if 2 * len(blanks) > tagged:
+    if 2 * len(blanks) > tagged and not parted:
         builder.notes.append(
             f'{len(blanks)} of {tagged} rows have a tag with a blank, such as '
             f"{blanks[0][:80]!r}: if blanks part tags, give --separator ' '")
