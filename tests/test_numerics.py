@@ -304,7 +304,7 @@ def test_left_out_and_listed(threshold, spoiled, tmp_path):
         job = RefineJob(
             str(scores), str(tmp_path / out), ('x', 'y'),
             dict(type='group_wsss.ThresholdLabeler', bg_threshold=threshold),
-            tuple(refiners), None, '.jpg', False, None, **kwargs)
+            tuple(refiners), None, False, None, **kwargs)
         return refine_dump(job, ids)
 
     with pytest.raises(InputError, match='made NaN'):

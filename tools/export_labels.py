@@ -20,8 +20,8 @@ OPTIONS = dict(
     min_area=(('coco-instances', 'yolo-seg'), 1),
     unknown=(('coco-instances', 'coco-semantic'), 'exclude'),
     numeric_ids=(('coco-instances', 'coco-semantic'), False),
-    suffix=(('coco-instances', 'coco-semantic', 'yolo-seg'), '.jpg'),
-    images=(('yolo-seg', ), None),
+    suffix=(('coco-instances', 'coco-semantic', 'yolo-seg'), None),
+    images=(('coco-instances', 'coco-semantic', 'yolo-seg'), None),
     score_size=(('npz', ), 'map'),
     score_dtype=(('npz', ), 'float16'))
 
@@ -42,8 +42,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--list',
         help='image list (.txt, .csv, .json) of the images to export; its '
-        'class ids are the tags that --unknown ignore asks for (default: '
-        'ids.txt of DUMP, else all PNGs)')
+        'paths name their files, its class ids are the tags that --unknown '
+        'ignore asks for (default: ids.txt of DUMP, else all PNGs)')
     parser.add_argument(
         '--jobs', type=int, default=1, help='processes (default: 1)')
     regions = parser.add_argument_group('coco-instances and yolo-seg')
@@ -70,10 +70,14 @@ def parse_args() -> argparse.Namespace:
         help="image_id is the number that ends the image's name, as in "
         "COCO's own files (default: 1, 2, ...)")
     names = parser.add_argument_group('coco-* and yolo-seg')
-    names.add_argument('--suffix', help='ending of the images (default: .jpg)')
-    yolo = parser.add_argument_group('yolo-seg')
-    yolo.add_argument(
-        '--images', help='folder of the images; OUT/images links to it')
+    names.add_argument(
+        '--images',
+        help='folder of the images: all must be there; those whose path '
+        'neither DUMP nor --list names are looked up by their id; '
+        'OUT/images of yolo-seg links to it')
+    names.add_argument(
+        '--suffix',
+        help='ending of the ids whose path neither DUMP nor --list names')
     scores = parser.add_argument_group('npz')
     scores.add_argument(
         '--score-size',
@@ -124,19 +128,15 @@ def open_labels(args: argparse.Namespace) -> Any:
 def exporter(args: argparse.Namespace, source: Any) -> Callable[..., Dict]:
     """The function that writes the format, with its options."""
     from group_wsss.contrib import exporters
-    coco = dict(
-        unknown=args.unknown, numeric_ids=args.numeric_ids, suffix=args.suffix)
+    files = dict(image_dir=args.images, suffix=args.suffix)
+    coco = dict(unknown=args.unknown, numeric_ids=args.numeric_ids, **files)
     regions = dict(connectivity=args.connectivity, min_area=args.min_area)
     if args.format == 'coco-instances':
         return partial(exporters.export_coco_instances, **regions, **coco)
     if args.format == 'coco-semantic':
         return partial(exporters.export_coco_semantic, **coco)
     if args.format == 'yolo-seg':
-        return partial(
-            exporters.export_yolo_seg,
-            image_dir=args.images,
-            suffix=args.suffix,
-            **regions)
+        return partial(exporters.export_yolo_seg, **files, **regions)
     scores = dict(size=args.score_size, dtype=args.score_dtype)
     print(
         exporters.estimate_scores(source, args.out, **scores),

@@ -27,11 +27,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--images', help='folder of the images, if a refiner reads them')
     parser.add_argument(
-        '--suffix', default='.jpg', help='their ending (default: .jpg)')
+        '--suffix',
+        help='their ending, where neither the dump nor --image-list names '
+        'them (default: each is looked up by its id)')
     parser.add_argument(
         '--image-list',
-        help='image list of stage 1, if it names files other than ID.jpg; '
-        'its paths are relative to --images')
+        help='image list of stage 1, which names the files, if the dump '
+        'does not; its paths are relative to --images')
     parser.add_argument(
         '--classes',
         help='"voc" or a file with one class name a line (default: those of '
@@ -82,8 +84,9 @@ def main() -> None:
                          'of PseudoLabelHook')
 
     from group_wsss.engine.refine import RefineJob, refine_dump
-    from group_wsss.evaluation import dump_classes, read_id_list
+    from group_wsss.evaluation import dump_classes, find_ids, read_id_list
     from group_wsss.structures.dump import label_ids
+    from group_wsss.structures.image_files import image_paths
     if args.classes is None and manifest is None:
         raise InputError(f'{args.dump}: has no manifest.json with class '
                          'names; give --classes')
@@ -91,17 +94,26 @@ def main() -> None:
     ids = read_id_list(args.list) if args.list else None
     if manifest is not None:  # other files in the folder are no scores
         ids = label_ids(args.dump, ids)
-    paths = None
+    elif ids is None:
+        ids = find_ids(scores, '.npz')
+    paths = manifest.image_paths if manifest else {}
     if args.image_list is not None:
         from group_wsss.structures import read_image_list
-        paths = {
-            record.img_id: record.path or record.img_id + args.suffix
+        source = osp.join(args.dump, 'manifest.json')
+        records = {
+            record.img_id: record
             for record in read_image_list(
                 args.image_list,
                 classes,
-                source=osp.join(args.dump, 'manifest.json'
-                                ) if manifest else '--classes').records
+                source=source if manifest else '--classes').records
         }
+        for img_id in ids:
+            if img_id not in records:
+                raise InputError(f'{img_id}: has scores, but is not in the '
+                                 'list of images')
+        paths = {key: r.path for key, r in records.items() if r.path}
+    if args.images is not None:
+        paths = image_paths(ids, paths, args.dump, args.images, args.suffix)
     job = RefineJob(
         scores_dir=scores,
         out_dir=args.out,
@@ -109,7 +121,6 @@ def main() -> None:
         labeler=cfg.labeler.to_dict(),
         refiners=tuple(step.to_dict() for step in cfg.get('refiners') or ()),
         image_dir=args.images,
-        image_suffix=args.suffix,
         keep_scores=args.keep_scores,
         palette=manifest and manifest.palette,
         image_paths=paths,

@@ -25,7 +25,9 @@ def parse_args() -> argparse.Namespace:
         'replaced (default: DUMP_report, beside DUMP)')
     parser.add_argument('--images', help='folder of the images')
     parser.add_argument(
-        '--suffix', default='.jpg', help='their ending (default: .jpg)')
+        '--suffix',
+        help='their ending, where neither the dump nor --list names them '
+        '(default: each is looked up by its id)')
     parser.add_argument('--masks', help='folder of mask PNGs of these names')
     parser.add_argument(
         '--steps',
@@ -37,8 +39,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--list',
         help='image list (.txt, .csv, .json) of the images to show; its '
-        'class ids are the tags (default: ids.txt of DUMP, else all PNGs; '
-        'the tags are the classes of the scores)')
+        'paths are those below --images, its class ids are the tags '
+        '(default: ids.txt of DUMP, else all PNGs; the tags are the classes '
+        'of the scores)')
     parser.add_argument(
         '--classes',
         help='"voc", a file with one class name a line, or the number of '
@@ -92,14 +95,13 @@ def output_folder(args: argparse.Namespace) -> str:
 def main() -> None:
     """Write the page."""
     args = parse_args()
-    from group_wsss.contrib.exporters.suffix import check_suffix
     from group_wsss.contrib.report import PageSource, open_steps, write_report
     from group_wsss.evaluation import open_dump
     out = output_folder(args)
     dump = open_dump(args.dump, args.classes, args.list, args.scores,
                      not args.no_scores)
     source = PageSource(dump, open_steps(args.steps, dump), args.images,
-                        check_suffix(args.suffix), args.masks, args.side)
+                        args.suffix, args.masks, args.side)
     done = write_report(source, out, args.jobs, args.max_images, Progress())
     print(f'{done["images"]} images; open in a browser: '
           f'{osp.join(out, "index.html")}')

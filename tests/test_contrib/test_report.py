@@ -331,7 +331,7 @@ def test_bad_input_is_named(source, folders, tmp_path):
             write_report(source._replace(**changes), out)
         assert not Path(out).exists()
 
-    refuse('4 of 4 images have no image', suffix='.png')
+    refuse('4 of 4 are missing', suffix='.png')
     Image.new('RGB', (80, 61)).save(folders / 'images' / 'a.jpg')
     refuse(r'a.jpg: \(61, 80\) pixels')
     (folders / 'seeds' / 'a.png').unlink()

@@ -24,7 +24,7 @@ def dump(tmp_path):
         label = ThresholdLabeler(.6)(score_map)
         label[:i, :4] = 255
         writer.write(f's/{i}', label)
-    writer.finish()
+    writer.finish(image_paths={f's/{i}': f's/{i}.jpg' for i in range(3)})
     return tmp_path / 'dump'
 
 
@@ -74,8 +74,8 @@ def test_options_arrive(dump, tmp_path, call_tool, refused):
     (tmp_path / 'list.txt').write_text('s/2 1\n')
     call_tool('export_labels', dump, tmp_path / 'a.json', '--format',
               'coco-instances', '--unknown', 'ignore', '--min-area', 7,
-              '--connectivity', 4, '--suffix', '.png', '--numeric-ids',
-              '--list', tmp_path / 'list.txt')
+              '--connectivity', 4, '--numeric-ids', '--list',
+              tmp_path / 'list.txt')
     data = json.loads((tmp_path / 'a.json').read_text())
     assert data['info'] == dict(
         description='label images of group_wsss',
@@ -84,7 +84,7 @@ def test_options_arrive(dump, tmp_path, call_tool, refused):
         min_area=7,
         unknown='ignore')
     assert data['images'] == [
-        dict(id=2, file_name='s/2.png', height=20, width=24)
+        dict(id=2, file_name='s/2.jpg', height=20, width=24)
     ]
     assert min(ann['area'] for ann in data['annotations']) >= 7
     assert [
@@ -105,8 +105,8 @@ def test_options_arrive(dump, tmp_path, call_tool, refused):
                          '--min-area is for coco-instances, yolo'),
                         (('yolo-seg', '--unknown', 'ignore'),
                          '--unknown is for coco-instan'),
-                        (('coco-semantic', '--images', 'x'),
-                         '--images is for yolo-seg, not'),
+                        (('npz', '--images', 'x'),
+                         '--images is for coco-instances, coco'),
                         (('npz', '--numeric-ids'),
                          '--numeric-ids is for coco-instances, co'),
                         (('yolo-seg', '--jobs', 0),
@@ -173,5 +173,50 @@ def test_places(dump, tmp_path, refused, call_tool, monkeypatch):
     # labels that another tool made
     (dump / 'manifest.json').unlink()
     call_tool('export_labels', dump, tmp_path / 'out.json', '--format',
-              'coco-semantic', '--classes', 2)
+              'coco-semantic', '--classes', 2, '--suffix', '.png')
     assert COCO(str(tmp_path / 'out.json')).cats[2]['name'] == 'class 2'
+
+
+def test_names_of_files(tmp_path, call_tool):
+    """As the dump, its list or the folder has them; ids with blanks too."""
+    names = {
+        'a 1': 'cat/a 1.JPG',
+        'b': 'dog/b.JPEG',
+        'c+d#%': 'x y/c+d#%.PNG',
+        'e\u0301': 'e\u0301.jfif'
+    }
+    images = tmp_path / 'images'
+    for dump, paths in (('new', names), ('old', {})):
+        writer = DumpWriter(str(tmp_path / dump), ['cat'])
+        for img_id, name in names.items():
+            writer.write(img_id, np.ones((6, 8), np.uint8))
+            (images / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.new('RGB', (8, 6)).save(images / name, format='PNG')
+        writer.finish(image_paths=paths)
+    entries = [dict(id=key, path=name) for key, name in names.items()]
+    (tmp_path / 'list.json').write_text(json.dumps(dict(images=entries)))
+    ids = ('--list', tmp_path / 'new' / 'ids.txt')
+    for i, args in enumerate(
+        (['new'], ['new',
+                   *ids], ['old', '--images',
+                           images], ['old', '--list',
+                                     tmp_path / 'list.json'])):
+        dump, *more = args
+        out = tmp_path / f'{i}.json', tmp_path / f'yolo{i}'
+        call_tool('export_labels', tmp_path / dump, out[0], '--format',
+                  'coco-semantic', *more)
+        rows = json.loads(out[0].read_text())['images']
+        assert sorted(row['file_name']
+                      for row in rows) == sorted(names.values())
+        call_tool('export_labels', tmp_path / dump, out[1], '--format',
+                  'yolo-seg', *more)
+        lines = (out[1] / 'images.txt').read_text().splitlines()
+        assert sorted(lines) == sorted(f'./images/{n}' for n in names.values())
+        for name in names.values():
+            label = out[1] / 'labels' / name
+            assert label.with_suffix('.txt').read_text().startswith('0 0.')
+    call_tool('report', tmp_path / 'new', '--images', images, *ids)
+    (images / names['b']).unlink()
+    (images / 'b.jpg').write_bytes(b'another one')
+    with pytest.raises(SystemExit):
+        call_tool('report', tmp_path / 'new', '--images', images)

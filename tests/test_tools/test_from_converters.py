@@ -74,7 +74,10 @@ def test_list(name, sources, call_tool, capsys, monkeypatch):
     monkeypatch.chdir(sources)
     call_tool(f'dataset_converters/from_{name}', *TOOLS[name], '-o',
               'out/list.json')
-    assert capsys.readouterr().out == ('out/list.json: 2 images, 2 classes\n')
+    assert capsys.readouterr().out == (
+        'out/list.json: 2 images, 2 classes\n'
+        'warning: fewer images than a group (4): cat 1, dog 2\n'
+        'images of each class, rarest first: cat 1, dog 2\n')
     text = (sources / 'out/list.json').read_text()
     assert text == json.dumps(LIST, indent=1) + '\n'
 
@@ -97,7 +100,7 @@ def test_wrong_input_is_one_line(name, sources, call_tool, capsys,
     (['folders', 'pool', '-o', 'x.txt'], 'x.txt: image lists are written as'),
     (['npy', 'l.npy', '-o', 'x.json'], 'l.npy: holds no class names'),
     (['cvat', 'cvat.xml', '-o', 'x.json', '--images', 'xml'
-      ], "cvat.xml: image[0]: no image 'a' in xml (2 of 2 are missing)"),
+      ], "cvat.xml: image[0]: no image 'a' in xml (2 of 2 are missing: a"),
     (['coco', 'coco.json', '-o', 'x.json', '--classes', 'voc'], None),
     (['cvat', 'cvat.xml', '-o', 'x.json', '--classes', '1'
       ], "cvat.xml: image[0]: 'dog' is not among the classes"),

@@ -98,9 +98,9 @@ def test_bad_input_is_one_line(folders, call_tool, capsys):
     (folders / 'mine').mkdir()
     (folders / 'mine' / 'thesis.txt').write_text('')
     assert 'is no report' in one_line(dump, '--out', folders / 'mine')
-    assert "suffix 'jpg'" in one_line(dump, '--suffix', 'jpg')
-    assert 'no image (.webp)' in one_line(dump, '--images', folders / 'images',
-                                          '--suffix', '.webp')
+    images = ('--images', folders / 'images', '--suffix')
+    assert "suffix 'jpg'" in one_line(dump, *images, 'jpg')
+    assert '9 of 9 are missing: 0.webp' in one_line(dump, *images, '.webp')
     (folders / 'masks' / '3.png').write_bytes(b'')
     assert '3.png' in one_line(dump, '--masks', folders / 'masks')
     assert '--jobs and --max-images' in refuse(dump, '--max-images', 0)[-1]

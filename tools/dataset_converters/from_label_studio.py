@@ -20,8 +20,10 @@ def parse_args() -> argparse.Namespace:
         '--image-key', default='image', help="in the task's data")
     parser.add_argument(
         '--choice-key',
-        default='choice',
-        help='of a single choice in a JSON-MIN')
+        metavar='NAME',
+        help='the one control whose choices are tags (from_name); default: '
+        'all, and in a JSON-MIN single choices under "choice" or where the '
+        'key has lists of choices too')
     parser.add_argument(
         '--regions',
         action='store_true',

@@ -32,8 +32,8 @@ class PseudoLabelDataset(BaseDataset):
             ``dict(img_path='', seg_map_path='')``.
         manifest (str, optional): ``manifest.json`` of the dump. Defaults to
             the one in ``seg_map_path``; needed to test on masks.
-        img_suffix (str): Of an image whose entry gives no path. Defaults
-            to '.jpg'.
+        img_suffix (str): Of an image whose path neither the list nor the
+            manifest gives. Defaults to '.jpg'.
         seg_map_suffix (str): Of a label image. Defaults to '.png'.
         check_files (bool): Look once whether all files are there. Defaults
             to True.
@@ -60,6 +60,7 @@ class PseudoLabelDataset(BaseDataset):
         folder = data_prefix.get('seg_map_path') or ''
         self.manifest = manifest or osp.join(data_root, folder, MANIFEST)
         content = Manifest.read(self.manifest)
+        self.image_paths = content.image_paths
         names = tuple(content.classes)
         given = (metainfo or {}).get('classes')
         if given is not None:
@@ -91,6 +92,7 @@ class PseudoLabelDataset(BaseDataset):
                 img_id=record.img_id,
                 img_path=join_path(
                     self.data_prefix.get('img_path', ''), record.path
+                    or self.image_paths.get(record.img_id)
                     or record.img_id + self.img_suffix),
                 seg_map_path=join_path(
                     self.data_prefix.get('seg_map_path', ''),

@@ -18,6 +18,7 @@ from ..pseudo_labels import LabelDump, Refiners
 from ..pseudo_labels.score_size import ScoreSize
 from ..registry import TASK_UTILS
 from ..structures import DumpWriter, ScoreMap
+from ..structures.image_files import image_paths
 from ..utils.errors import InputError
 from ..utils.files import output_path
 
@@ -34,10 +35,10 @@ class RefineJob(NamedTuple):
         classes (tuple[str]): Names without background.
         labeler (dict): Config.
         refiners (tuple[dict]): Configs.
-        image_dir (str, optional): Folder of the images.
-        image_suffix (str): Their ending.
-        image_paths (dict, optional): Path below ``image_dir`` by image id,
-            where it is not id and ending. Defaults to None.
+        image_dir (str, optional): Folder of the images; None if no step
+            reads them.
+        image_paths (dict): Path below ``image_dir`` by image id, of all
+            images if there is a folder. Defaults to none known.
         on_non_finite (str): As in ``LabelDump``. Defaults to 'error'.
         keep_scores (bool): Keep the refined maps.
         palette (list, optional): RGB of the labels.
@@ -48,31 +49,10 @@ class RefineJob(NamedTuple):
     labeler: dict
     refiners: Tuple[dict, ...]
     image_dir: Optional[str]
-    image_suffix: str
     keep_scores: bool
     palette: Optional[list]
-    image_paths: Optional[Dict[str, str]] = None
+    image_paths: Dict[str, str] = {}
     on_non_finite: str = 'error'
-
-    def image_path(self, img_id: str) -> str:
-        """Path of an image.
-
-        Args:
-            img_id (str): Its id.
-
-        Returns:
-            str: Its path.
-
-        Raises:
-            InputError: It is not in ``image_paths``.
-        """
-        folder = self.image_dir or ''
-        if self.image_paths is None:
-            return output_path(folder, img_id, self.image_suffix)
-        if img_id not in self.image_paths:
-            raise InputError(f'{img_id}: has scores, but is not in the list '
-                             'of images')
-        return osp.join(folder, self.image_paths[img_id])
 
 
 # this process's dump: building a refiner may mean loading a network
@@ -98,9 +78,9 @@ def job_dump(job: RefineJob, rank: int) -> LabelDump:
                      job.keep_scores, job.on_non_finite)
 
 
-def _advance(ids: Sequence[str], job: RefineJob,
+def _advance(images: Dict[str, Optional[str]], job: RefineJob,
              thresholds: Sequence[float]) -> Tuple[np.ndarray, dict, dict]:
-    """Bring some images to the next stop.
+    """Bring some images, whose files come with their ids, to the next stop.
 
     Returns:
         tuple: Their histogram there, or the label counts by image id; image
@@ -111,10 +91,8 @@ def _advance(ids: Sequence[str], job: RefineJob,
     dump.waiting.clear()
     dump.writer.counts.clear()
     dump.left_out.clear()
-    for img_id in ids:
-        image = None
-        if job.image_dir is not None:
-            image = partial(load_image, job.image_path(img_id))
+    for img_id, file in images.items():
+        image = None if file is None else partial(load_image, file)
         if thresholds:
             dump.take_waiting(img_id, image)
         else:
@@ -158,7 +136,14 @@ def refine_dump(job: RefineJob,
     dump = job_dump(job, 0)  # whatever is wrong with the steps shows now
     dump.writer.begin()
     score_size = ScoreSize(dump, len(ids))
-    chunks = [ids[i:i + CHUNK] for i in range(0, len(ids), CHUNK)]
+    files: Dict[str, Optional[str]] = dict.fromkeys(ids)
+    if job.image_dir is not None:
+        paths = image_paths(ids, job.image_paths, job.scores_dir)
+        files.update((i, osp.join(job.image_dir, paths[i])) for i in ids)
+    chunks = [{
+        i: files[i]
+        for i in ids[start:start + CHUNK]
+    } for start in range(0, len(ids), CHUNK)]
     thresholds: List[float] = []
     counts: Dict[str, np.ndarray] = {}
     left_out: Dict[str, str] = {}
@@ -183,7 +168,10 @@ def refine_dump(job: RefineJob,
         done = 0
         for part in range(len(dump.parts)):
             histogram = np.zeros_like(dump.histogram)
-            advance = partial(_advance, job=job, thresholds=tuple(thresholds))
+            advance = partial(
+                _advance,
+                job=job._replace(image_paths={}),
+                thresholds=tuple(thresholds))
             for chunk, (own, labelled, bad) in zip(chunks,
                                                    run(advance, chunks)):
                 histogram += own
@@ -198,8 +186,10 @@ def refine_dump(job: RefineJob,
                 dump.resume(thresholds)
                 dump.fit(histogram)
                 thresholds = dump.thresholds
-                chunks = [[i for i in chunk if i not in left_out]
-                          for chunk in chunks]
+                chunks = [{
+                    i: chunk[i]
+                    for i in chunk if i not in left_out
+                } for chunk in chunks]
                 total = done + sum(map(len, chunks)) * (
                     len(dump.parts) - part - 1)
     dump.check_any(counts, left_out)
@@ -210,5 +200,6 @@ def refine_dump(job: RefineJob,
         refiners=list(job.refiners),
         chosen_thresholds=thresholds,
         skipped=left_out,
+        image_paths=job.image_paths,
         duration=round(time.perf_counter() - start, 3),
         **manifest)

@@ -11,6 +11,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 
 from ..pseudo_labels import LabelDump
+from ..structures.image_list import image_id_of
 from ..utils.errors import InputError
 from ..utils.versions import sha256_of
 
@@ -79,6 +80,32 @@ def dataset_classes(dataset: Any) -> Tuple[str, ...]:
         raise InputError(f'dataset {type(dataset).__name__}: metainfo has no '
                          'classes; set metainfo=dict(classes=[...])')
     return tuple(classes)
+
+
+def dataset_paths(dataset: Any) -> Dict[str, str]:
+    """Files of the images of a data set, for the manifest of their labels.
+
+    Args:
+        dataset (Any): Wrapped or not.
+
+    Returns:
+        dict[str, str]: By image id, relative to ``data_prefix['img_path']``;
+        a file elsewhere keeps its whole path.
+    """
+    paths = {}
+    for item in walk_datasets(dataset):
+        wraps = hasattr(item, 'dataset') or hasattr(item, 'datasets')
+        if wraps or not hasattr(item, 'get_data_info'):
+            continue
+        prefix = getattr(item, 'data_prefix', {}).get('img_path') or ''
+        start = prefix.rstrip('/') + '/'
+        for place in range(len(item)):
+            info = item.get_data_info(place)
+            path = str(info.get('img_path') or '')
+            if path:
+                inside = path.startswith(start)
+                paths[image_id_of(info)] = path[len(start) * inside:]
+    return paths
 
 
 def batches_done(runner: Runner) -> int:

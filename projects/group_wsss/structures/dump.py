@@ -10,6 +10,7 @@ from ..utils.classes import require_same_classes
 from ..utils.errors import InputError
 from ..utils.files import output_path
 from .folders import find_ids, read_id_list, require_files
+from .image_files import image_paths
 from .image_list import read_image_list
 from .label_image import IGNORE_INDEX, read_index_png, voc_palette
 from .manifest import ID_LIST, MANIFEST, SCORES, Manifest
@@ -57,6 +58,8 @@ class Dump(NamedTuple):
         scores (str, optional): Folder of the score maps.
         manifest (Manifest, optional): None in a foreign folder.
         notes (tuple[str]): Sentences about what is not there.
+        known_paths (dict): Path of the image by id, of the list or else of
+            the manifest, as far as they know it.
     """
     folder: str
     ids: List[str]
@@ -65,6 +68,7 @@ class Dump(NamedTuple):
     scores: Optional[str] = None
     manifest: Optional[Manifest] = None
     notes: Tuple[str, ...] = ()
+    known_paths: Dict[str, str] = {}
 
     @classmethod
     def open(cls,
@@ -115,11 +119,13 @@ class Dump(NamedTuple):
             raise InputError(f'{folder}: a class name holds a control '
                              'character')
         tags = None
+        paths = {} if manifest is None else dict(manifest.image_paths)
         if image_list is not None:
             records = read_image_list(
                 image_list, names[1:],
                 source=where if manifest else 'classes').records
             ids = label_ids(folder, [record.img_id for record in records])
+            paths.update((r.img_id, r.path) for r in records if r.path)
             if any(record.labels for record in records):
                 tags = {
                     record.img_id: tuple(label + 1 for label in record.labels)
@@ -144,7 +150,28 @@ class Dump(NamedTuple):
             require_files(ids, scores, '.npz',
                           'scores (--no-scores does without)')
         return cls(folder, sorted(ids), names, tags, scores, manifest,
-                   tuple(notes))
+                   tuple(notes), paths)
+
+    def image_paths(self,
+                    folder: Optional[str] = None,
+                    suffix: Optional[str] = None) -> Dict[str, str]:
+        """Name the file of every image, see :func:`image_paths`.
+
+        Args:
+            folder (str, optional): Folder of the images, in which all are
+                looked up. Defaults to None.
+            suffix (str, optional): Ending of the ids whose path is not
+                known. Defaults to None.
+
+        Returns:
+            dict[str, str]: Path relative to the folder of the images, by id.
+
+        Raises:
+            InputError: A file that is not known, not there or not the only
+                one.
+        """
+        return image_paths(self.ids, self.known_paths, self.folder, folder,
+                           suffix)
 
     @property
     def bg_threshold(self) -> Optional[float]:
@@ -169,7 +196,8 @@ class Dump(NamedTuple):
         if manifest is not None:
             manifest = dataclasses.replace(
                 manifest, image_paths={}, config=None)
-        return self._replace(ids=[], tags=None, manifest=manifest)
+        return self._replace(
+            ids=[], tags=None, manifest=manifest, known_paths={})
 
     def tags_from(self, mask_dir: Optional[str]) -> Optional[str]:
         """Say where tags come from.

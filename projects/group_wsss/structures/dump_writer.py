@@ -4,7 +4,7 @@ import json
 import os
 import os.path as osp
 import shutil
-from typing import Any, Dict, Iterable, Optional, Sequence, Set
+from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Set
 
 import numpy as np
 from mmengine.dist import get_rank
@@ -66,8 +66,6 @@ class DumpWriter:
         self.rank = get_rank() if rank is None else rank
         # image id -> pixels of labels 0..C and of 255
         self.counts: Dict[str, np.ndarray] = {}
-        # image id -> path of the image, where it is known
-        self.image_paths: Dict[str, str] = {}
         make_folder(self.out_dir)
         self._place = SameFolder(self.out_dir)
         for name in (STAGING, SCORES):
@@ -81,16 +79,12 @@ class DumpWriter:
         atomic_write(probe, b'x', self.rank)
         os.remove(probe)
 
-    def write(self,
-              img_id: str,
-              label: np.ndarray,
-              img_path: Optional[str] = None) -> str:
+    def write(self, img_id: str, label: np.ndarray) -> str:
         """Write one label image.
 
         Args:
             img_id (str): Image id; may hold ``/``, never leaves ``out_dir``.
             label (np.ndarray): uint8 ``(H, W)`` with 0..C and 255.
-            img_path (str, optional): Path of the image, for the manifest.
 
         Returns:
             str: Path of the PNG, in ``staging`` until :meth:`finish`.
@@ -111,8 +105,6 @@ class DumpWriter:
         self._place.check()
         atomic_write(path, encode_index_png(label, self.palette), self.rank)
         self.counts[img_id] = np.append(counts[:limit], counts[IGNORE_INDEX])
-        if img_path is not None:
-            self.image_paths[img_id] = str(img_path)
         return path
 
     def begin(self) -> None:
@@ -194,7 +186,7 @@ class DumpWriter:
                chosen_thresholds: Sequence[float] = (),
                skipped: Optional[Dict[str, str]] = None,
                supervision: Sequence[str] = ('I', ),
-               image_paths: Optional[Dict[str, str]] = None,
+               image_paths: Optional[Mapping[str, str]] = None,
                seed: Optional[int] = None,
                duration: Optional[float] = None) -> Dict[str, Any]:
         """Put the labels in place, with ``manifest.json`` and ``ids.txt``.
@@ -217,8 +209,8 @@ class DumpWriter:
                 none.
             supervision (Sequence[str]): Letters of what was used, see
                 :class:`Manifest`. Defaults to ``('I', )``.
-            image_paths (dict[str, str], optional): Path of the image by id,
-                of all ranks. Defaults to what :meth:`write` was told.
+            image_paths (Mapping[str, str], optional): Path by image id,
+                relative to the folder of the images. Defaults to none.
             seed (int, optional): Seed of the run.
             duration (float, optional): Seconds.
 
@@ -226,7 +218,7 @@ class DumpWriter:
             dict: What was written.
         """
         counts = self.counts if counts is None else counts
-        paths = self.image_paths if image_paths is None else image_paths
+        paths = image_paths or {}
         self._place.check()
         self._publish(counts)
         names = ['background', *self.classes]

@@ -2,10 +2,12 @@
 """Image ids of folders and of plain lists."""
 import os
 import os.path as osp
+import re
 from typing import Dict, Iterable, List, Sequence, Set
 
 from ..utils.errors import InputError
 from ..utils.files import check_image_id, output_path
+from .manifest import ID_LIST, MANIFEST
 from .text_files import read_text
 
 
@@ -102,13 +104,23 @@ def missing_files(paths: Iterable[str]) -> List[int]:
     return missing
 
 
+def is_dump_list(path: str) -> bool:
+    """Tell whether a file is the ``ids.txt`` of a dump.
+
+    Args:
+        path (str): A file; a manifest beside it makes the difference.
+    """
+    folder, name = osp.split(path)
+    return name == ID_LIST and osp.isfile(osp.join(folder, MANIFEST))
+
+
 def read_id_list(path: str, whole_lines: bool = False) -> List[str]:
     """Read image ids: the first word of each line.
 
     Args:
         path (str): Text file; class ids may follow the image id.
-        whole_lines (bool): Nothing follows, and ids may hold spaces, as in
-            the ``ids.txt`` of a dump. Defaults to False.
+        whole_lines (bool): Nothing follows, and ids may hold spaces, as
+            always in the ``ids.txt`` of a dump. Defaults to False.
 
     Returns:
         list[str]: Ids in the order of the file.
@@ -118,7 +130,8 @@ def read_id_list(path: str, whole_lines: bool = False) -> List[str]:
             named.
     """
     lines: Dict[str, int] = {}
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    whole_lines = whole_lines or is_dump_list(path)
+    for number, line in enumerate(re.split('\r?\n', read_text(path)), 1):
         words = [line] if whole_lines and line.strip() else line.split()
         if not words:
             continue

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import (Any, Dict, List, NamedTuple, Optional, Sequence, Tuple,
                     Union)
 
+from PIL import Image
+
 from ..utils.classes import require_same_classes
 from ..utils.errors import InputError
 from ..utils.files import atomic_write, why_unsafe
+from .folders import is_dump_list, read_id_list
 from .text_files import parse_json, read_text
 
 _NUMBER = re.compile(r'[+-]?[0-9]+')
@@ -20,8 +23,14 @@ _SAFE = re.compile(r'[A-Za-z0-9_-][A-Za-z0-9_.-]*')
 # ids above this are a mistake, not a class
 _MAX_CLASS = 99999
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff',
-                  '.ppm')
+# what ``LoadImage`` reads
+IMAGE_SUFFIXES: Tuple[str, ...] = ('.jpg', '.jpeg', '.jfif', '.jpe', '.png',
+                                   '.bmp', '.webp', '.tif', '.tiff', '.ppm')
+if '.avif' in Image.registered_extensions():  # not in every Pillow
+    IMAGE_SUFFIXES += ('.avif', )
+# what names an image as well, and has to be converted before it is read
+_OTHER_SUFFIXES = ('.avif', '.cr2', '.dng', '.gif', '.heic', '.heif', '.jp2',
+                   '.jxl', '.nef', '.pgm', '.svg')
 
 
 def id_of_file(name: str) -> str:
@@ -34,7 +43,8 @@ def id_of_file(name: str) -> str:
         str: The id; folders stay in it.
     """
     stem, suffix = osp.splitext(name)
-    return stem if suffix.lower() in IMAGE_SUFFIXES else name
+    known = suffix.lower() in (*IMAGE_SUFFIXES, *_OTHER_SUFFIXES)
+    return stem if known else name
 
 
 class ImageRecord(NamedTuple):
@@ -54,9 +64,16 @@ class ImageRecord(NamedTuple):
 
 
 class ImageList(NamedTuple):
-    """Records of a list and the class names that it carries, if any."""
+    """Records of a list and the class names that it carries, if any.
+
+    Attributes:
+        records (list[ImageRecord]): The images.
+        classes (tuple[str, ...], optional): Class names.
+        notes (tuple[str, ...]): What a converter left out of it, and why.
+    """
     records: List[ImageRecord]
     classes: Optional[Tuple[str, ...]] = None
+    notes: Tuple[str, ...] = ()
 
 
 def image_id_of(info: Dict[str, Any]) -> str:
@@ -75,7 +92,8 @@ def read_image_list(path: Union[str, Path],
     - ``.txt``: ``id class_id class_id ...`` a line, 0-based, as in the
       released label file of the paper; ids alone are a list without labels.
       Class names serve instead of ids if ``classes`` is given and all
-      entries of the line are names.
+      entries of the line are names. In the ``ids.txt`` of a dump a whole
+      line is an id.
     - ``.csv``: header ``id,path,labels`` in any order, ``path`` optional;
       labels are ids or names, separated by spaces or ``;``.
     - ``.json``: ``{"classes": [...], "images": [{"id": "a", "path":
@@ -161,6 +179,11 @@ class _Reader:
             self.num_classes = len(self.classes)
 
     def read_txt(self, text: str) -> List[ImageRecord]:
+        if is_dump_list(self.path):
+            return [
+                ImageRecord(img_id, where=self.path)
+                for img_id in read_id_list(self.path)
+            ]
         records = []
         for number, line in enumerate(text.split('\n'), 1):
             fields = line.split()

@@ -52,8 +52,8 @@ class Manifest:
         duration_seconds (float, optional): Of the run.
         versions (dict[str, str or None]): Of the software.
         config (Any): Of the run, a text or a dict.
-        image_paths (dict[str, str]): Path of the image by id, as far as it
-            was known.
+        image_paths (dict[str, str]): Path of the image by id, relative to
+            the folder of the images, as far as it was known.
     """
     classes: List[str]
     palette: List[List[int]] = dataclasses.field(default_factory=list)
@@ -113,6 +113,10 @@ class Manifest:
                 raise InputError(f'{path}: {name!r} is a '
                                  f'{type(value).__name__}')
             setattr(manifest, name, value)
+        if not all(
+                isinstance(path, str)
+                for path in manifest.image_paths.values()):
+            raise InputError(f"{path}: 'image_paths' must be names of files")
         palette = manifest.palette
         if not isinstance(
                 palette, list) or len(palette) != len(names) or not all(

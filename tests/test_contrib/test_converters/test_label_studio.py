@@ -68,6 +68,8 @@ def test_minimal_export(tmp_path):
     ('C:\\photos\\a.jpg', 'a.jpg'),
     ('a.jpg', 'a.jpg'),
     ('gs://b/%C3%A9.jpg', 'é.jpg'),
+    ('/data/upload/1/a+b #1.jpg', 'a+b #1.jpg'),
+    ('/data/local-files/?d=100%2525%2B%231.jpg', '100%25+#1.jpg'),
 ])
 def test_addresses(address, name, tmp_path):
     path = put(tmp_path, [dict(image=address, choice='x')])

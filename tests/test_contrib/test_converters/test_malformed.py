@@ -118,7 +118,7 @@ CASES = {
                        r': image\[1\]: a tag has no label'),
     'cvat: empty label': (read_cvat, 'a.xml',
                           cvat('<image name="a.jpg"><tag label=""/></image>'),
-                          r': image\[1\]: a tag is empty'),
+                          ": no image has a tag; left out 1 '': no tags"),
     'cvat: path': (read_cvat, 'a.xml', cvat('<image name="../a.jpg"/>'),
                    r': image\[1\]: image id'),
     'cvat: entity': (read_cvat, 'a.xml', '<!DOCTYPE a>' + cvat(''),
@@ -174,7 +174,6 @@ VOC = {
     'malformed': ('<annotation>\n<', ':2: malformed'),
     'root': ('<a/>', ': is no VOC annotation'),
     'no name': (xml('<object/>'), r': object\[0\]: has no name'),
-    'empty name': (xml('<object><name> </name></object>'), ': a tag is empty'),
     'difficult':
     (xml('<object><name>x</name></object><object><name>x</name><difficult>2'
          '</difficult></object>'), r": object\[1\]: 'difficult' is '2'"),
@@ -200,7 +199,11 @@ FOLDERS = {
     'empty folder': (['a/1.jpg', 'b/'], ": 'b' holds no image"),
     'two suffixes': (['a/1.jpg', 'a/1.png'], ': a/1.png: a/1.jpg has the'),
     'background': (['background/1.jpg'], ": .*'background'"),
-    'blank': ([' /1.jpg'], ': .*a tag is empty'),
+    'blank': ([' /1.jpg'], ": no image has a tag; left out 1 ' '"),
+    'parts': (['train/1.jpg', 'VAL/2.jpg'], ': VAL, train are parts of'),
+    'level': (['train/a/1.jpg', 'b/a/2.jpg'], ': b, train are parts of'),
+    'unread': (['a/1.jpg', 'b/1.heic', 'b/2.GIF'],
+               ": 'b' .* read .1 .gif, 1 .heic."),
     'control': (['a\x07/1.jpg'], ': the name .* control character'),
 }
 

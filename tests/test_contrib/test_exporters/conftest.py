@@ -37,7 +37,12 @@ def source(tmp_path) -> Dump:
         path = folder / f'{img_id}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_index_png(label))
-    return Dump(str(folder), sorted(labels), NAMES)
+    return Dump(
+        str(folder),
+        sorted(labels),
+        NAMES,
+        known_paths={img_id: f'{img_id}.jpg'
+                     for img_id in labels})
 
 
 @pytest.fixture

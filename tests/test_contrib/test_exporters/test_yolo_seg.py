@@ -50,6 +50,7 @@ def test_round_trip(source, tmp_path, connectivity, flood_fill):
 def test_files(source, tmp_path):
     out, images = tmp_path / 'out', tmp_path / 'images'
     source = source._replace(
+        known_paths={},
         names=('background', 'yes', "it's: a #", 'Bär "x"'))
     for img_id in source.ids:
         path = images / f'{img_id}.png'
@@ -69,9 +70,9 @@ def test_files(source, tmp_path):
         name = '/labels/'.join(path.rsplit('/images/', 1))
         assert os.path.isfile(name.rsplit('.', 1)[0] + '.txt')
     with pytest.raises(InputError, match='out: is a folder with something'):
-        export_yolo_seg(source, str(out))
+        export_yolo_seg(source, str(out), suffix='.png')
     (images / 'c3.png').unlink()
-    with pytest.raises(InputError, match='1 of 12 images have no .*: c3'):
+    with pytest.raises(InputError, match="'c3' .*1 of 12 are missing"):
         export_yolo_seg(
             source,
             str(tmp_path / 'new'),
@@ -102,9 +103,19 @@ def test_small_components_are_left_out(source, tmp_path, flood_fill):
 
 
 def test_refused(source, tmp_path):
-    with pytest.raises(InputError, match="'images' in it misleads"):
+    with pytest.raises(InputError, match="'images' in .*misleads"):
         export_yolo_seg(
-            source._replace(ids=['images/1']), str(tmp_path / 'out'))
+            source._replace(ids=['images/1']),
+            str(tmp_path / 'out'),
+            suffix='.jpg')
+    paths = dict(source.known_paths, c3='x/1.jpg', d4='x/1.png')
+    with pytest.raises(InputError, match="'c3' and 'd4': YOLO looks .* x/1.t"):
+        export_yolo_seg(
+            source._replace(known_paths=paths), str(tmp_path / 'out'))
+    paths['c3'] = '/elsewhere/c3.jpg'
+    with pytest.raises(InputError, match='c3.jpg. lies in no folder of'):
+        export_yolo_seg(
+            source._replace(known_paths=paths), str(tmp_path / 'out'))
     (tmp_path / 'labels' / 'c3.png').write_bytes(b'GIF89a')
     with pytest.raises(InputError, match='c3.png: cannot be read'):
         export_yolo_seg(source, str(tmp_path / 'out'))

@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import io
+import sys
 
 import cv2
 import mmcv
@@ -180,6 +181,22 @@ def test_gray_images_are_not(tmp_path, image):
 def test_gray_jpeg_is_never_a_label(tmp_path):
     Image.fromarray(label()).save(tmp_path / 'a.jpg')
     assert load(tmp_path / 'a.jpg')['img'].shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.tif'])
+@pytest.mark.parametrize('shape', [(40, 60), (40, 60, 3)])
+def test_twelve_bits_in_sixteen(tmp_path, shape, name, monkeypatch):
+    said = []
+    module = sys.modules[LoadImage.__module__]
+    monkeypatch.setattr(module, 'print_log', lambda m, **_: said.append(m))
+    monkeypatch.setattr(module, '_TOLD', bytearray(1))
+    image = np.linspace(300, 4095, np.prod(shape)).reshape(shape)
+    for scale, count in ((16, 0), (1, 1), (1, 1)):
+        pixels = (image * scale).astype(np.uint16)
+        cv2.imwrite(str(tmp_path / name), pixels)
+        load(tmp_path / name)
+        assert len(said) == count  # once a run
+    assert said[0].startswith(f'{tmp_path / name}: a 16-bit image that uses ')
 
 
 @pytest.mark.parametrize('scope', ['mmpretrain', 'mmseg', 'group_wsss'])

@@ -215,6 +215,11 @@ def _images(toy):
             item['data_samples'].set_metainfo(dict(img_path=path))
             return item
 
+        data_prefix = dict(img_path=str(toy.root))
+
+        def get_data_info(self, i):
+            return dict(img_id=f'sub/{i}', img_path=str(toy.root / f'{i}.png'))
+
     for i, image in enumerate(dataset.images):
         red = np.zeros((*image.shape[1:], 3), np.uint8)
         red[..., 0] = 40 * i
@@ -251,6 +256,10 @@ def test_refiners_and_a_threshold_from_the_scores(toy):
     manifest = json.loads((out / 'manifest.json').read_text())
     assert manifest['chosen_thresholds'] == [threshold]
     assert manifest['refiners'] == [dict(type='group_wsss.RedOfTheTests')]
+    assert manifest['image_paths'] == {
+        f'sub/{i}': f'{i}.png'
+        for i in range(6)
+    }
 
 
 def test_a_refiner_without_the_image(toy):

@@ -4,11 +4,10 @@ from ...structures.image_list import IMAGE_SUFFIXES
 from .builder import ListBuilder
 from .cls_labels import read_cls_labels
 from .coco_instances import read_coco_instances
-from .command import add_arguments, save
+from .command import add_arguments, find_images, save
 from .csv_table import read_table
 from .cvat import read_cvat
 from .folders import read_folders
-from .images import find_images
 from .label_studio import read_label_studio
 from .plain_pickle import load_plain_pickle
 from .voc_folder import read_voc_folder

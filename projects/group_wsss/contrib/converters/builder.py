@@ -1,13 +1,27 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import unicodedata
-from typing import Any, Dict, Iterable, NamedTuple, Optional, Sequence, Set
+from collections import Counter, defaultdict
+from typing import (Any, Dict, Iterable, List, NamedTuple, Optional, Sequence,
+                    Set)
 
-from ...structures.image_list import ImageList, ImageRecord
+from ...structures.image_list import ImageList, ImageRecord, id_of_file
 from ...utils.errors import InputError
 from ...utils.files import why_unsafe
 
 # control characters, halves of pairs, ends of lines and paragraphs
 _NOT_PRINTED = ('Cc', 'Cs', 'Zl', 'Zp')
+# what tables and programs write where there is nothing
+_NOTHING = ('', 'nan', 'none', 'null', 'n/a', '<na>', '#n/a')
+
+
+def is_nothing(value: Any) -> bool:
+    """Tell whether a cell or tag is one of the words for nothing.
+
+    Args:
+        value (Any): For example None, ``''``, ``'None'`` or NaN.
+    """
+    return value is None or value != value or (isinstance(
+        value, str) and value.strip().casefold() in _NOTHING)
 
 
 class _Entry(NamedTuple):
@@ -50,7 +64,9 @@ class ListBuilder:
     """Gather images and tags of any source; equal content, equal list.
 
     The list is sorted by id, and every entry names its file, so that the
-    order and the kind of the source leave no trace.
+    order and the kind of the source leave no trace. Words for nothing, such
+    as ``nan`` or ``None``, are no tags unless ``classes`` names them. What is
+    left out is counted, and told in the notes of the list.
 
     Args:
         source (str): File or folder that is read, for messages.
@@ -71,11 +87,48 @@ class ListBuilder:
         self.source = source
         self.suffix = suffix
         self.entries: Dict[str, _Entry] = {}
+        self.notes: List[str] = []
+        # why -> what, and how often
+        self.left_out: Dict[str, Counter] = defaultdict(Counter)
         self.classes = None
         if classes is not None:
             self.classes = [tag_name('classes', name) for name in classes]
             if len(set(self.classes)) < len(self.classes):
                 raise InputError('classes: a name is there twice')
+
+    def leave_out(self, what: str, why: str, count: int = 1) -> None:
+        """Count what is left out.
+
+        Args:
+            what (str): Its kind.
+            why (str): Reason, and the option that takes it if there is one.
+            count (int): How many. Defaults to 1.
+        """
+        self.left_out[why][what] += count
+
+    def add_file(self,
+                 where: str,
+                 name: str,
+                 tags: Iterable[Any],
+                 path: Optional[str] = None,
+                 merge: bool = False) -> None:
+        """Add an image whose id may be the name of its file.
+
+        Args:
+            where (str): As in :meth:`add`.
+            name (str): Id, or name of a file.
+            tags (Iterable[Any]): As in :meth:`add`.
+            path (str, optional): Its file. Defaults to ``name`` if that has
+                the suffix of an image.
+            merge (bool): As in :meth:`add`.
+
+        Raises:
+            InputError: As :meth:`add`.
+        """
+        img_id = id_of_file(name)
+        if path is None and img_id != name:
+            path = name
+        self.add(where, img_id, tags, path, merge)
 
     def add(self,
             where: str,
@@ -102,7 +155,12 @@ class ListBuilder:
             reason = why_unsafe(name)
             if reason:
                 raise InputError(f'{where}: {what} {name[:80]!r} {reason}')
-        names = {tag_name(where, tag) for tag in tags}
+        names = set()
+        for tag in tags:
+            if is_nothing(tag) and tag not in (self.classes or ()):
+                self.leave_out(repr(tag), 'no tags')
+            else:
+                names.add(tag_name(where, tag))
         for name in sorted(names.difference(self.classes or names)):
             raise InputError(f'{where}: {name[:80]!r} is not among the '
                              'classes')
@@ -122,16 +180,23 @@ class ListBuilder:
             ImageList: Records sorted by id, and the class names.
 
         Raises:
-            InputError: No image, or no tag.
+            InputError: No image, or no tag; it tells what was left out.
         """
+        self.notes += [
+            'left out ' + ', '.join(f'{count} {what}'
+                                    for what, count in sorted(found.items())) +
+            f': {why}' for why, found in self.left_out.items()
+        ]
+        told = ''.join(f'; {note}' for note in self.notes)
         if not self.entries:
-            raise InputError(f'{self.source}: holds no image')
+            raise InputError(f'{self.source}: holds no image{told}')
         names = self.classes
         if names is None:
             names = sorted(set().union(*(entry.tags
                                          for entry in self.entries.values())))
-        if not names:
-            raise InputError(f'{self.source}: no image has a tag')
+        tagged = any(entry.tags for entry in self.entries.values())
+        if not names or (self.left_out and not tagged):
+            raise InputError(f'{self.source}: no image has a tag{told}')
         table = {name: number for number, name in enumerate(names)}
         records = [
             ImageRecord(img_id,
@@ -139,4 +204,4 @@ class ListBuilder:
                         entry.path, entry.where)
             for img_id, entry in sorted(self.entries.items())
         ]
-        return ImageList(records, tuple(names))
+        return ImageList(records, tuple(names), tuple(self.notes))

@@ -25,6 +25,9 @@ def read_cls_labels(path: str,
     Such a file is a pickle, and ``numpy.load`` would execute what is in it.
     Here it is read by :func:`load_plain_pickle`, which executes nothing.
 
+    A key may be a file name: a known image suffix is taken off and the key
+    is the path.
+
     Args:
         path (str): The file.
         classes (Sequence[str]): Names of the classes, in the order of the
@@ -54,8 +57,8 @@ def read_cls_labels(path: str,
                              f'{len(names)} classes')
         if not np.isin(vector, (0, 1)).all():
             raise InputError(f'{where}: values other than 0 and 1')
-        builder.add(where, _id(where, key, int_ids),
-                    [names[i] for i in np.flatnonzero(vector)])
+        builder.add_file(where, _id(where, key, int_ids),
+                         [names[i] for i in np.flatnonzero(vector)])
     return builder.build()
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from typing import Any, Dict, List, Optional, Sequence, Set
 
-from ...structures.image_list import ImageList, id_of_file
+from ...structures.image_list import ImageList
 from ...utils.errors import InputError
 from .builder import ListBuilder
 from .files import read_json
@@ -68,7 +68,7 @@ def read_coco_instances(path: str,
         file = entry.get('file_name')
         if not isinstance(file, str):
             raise InputError(f"{where}: 'file_name' must be a string")
-        builder.add(where, id_of_file(file), tags[entry['id']], file)
+        builder.add_file(where, file, tags[entry['id']], file)
     return builder.build()
 
 

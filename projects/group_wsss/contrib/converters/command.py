@@ -2,8 +2,9 @@
 """Common part of ``tools/dataset_converters/from_*.py``."""
 import argparse
 
+from ...structures.image_files import find_files
 from ...structures.image_list import ImageList, write_image_list
-from .images import find_images
+from .advice import advise
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'line, or "voc"; default: the tags that occur, sorted')
 
 
+def find_images(content: ImageList, folder: str) -> ImageList:
+    """Look every image of a list up in a folder.
+
+    Args:
+        content (ImageList): The list.
+        folder (str): Where the images are.
+
+    Returns:
+        ImageList: The same with paths relative to ``folder``.
+
+    Raises:
+        InputError: As :func:`~group_wsss.structures.image_files.find_files`.
+    """
+    return content._replace(records=find_files(content.records, folder, True))
+
+
 def save(content: ImageList, args: argparse.Namespace) -> str:
     """Write the list.
 
@@ -34,7 +51,7 @@ def save(content: ImageList, args: argparse.Namespace) -> str:
         args (Namespace): With ``out`` and ``images``.
 
     Returns:
-        str: A line that says what was written.
+        str: Lines that say what was written, see :func:`advise`.
 
     Raises:
         InputError: An image is not there, or the list cannot be
@@ -45,5 +62,6 @@ def save(content: ImageList, args: argparse.Namespace) -> str:
     write_image_list(args.out, content.records, content.classes)
     bare = sum(not record.labels for record in content.records)
     note = f', {bare} of them without a tag' if bare else ''
-    return (f'{args.out}: {len(content.records)} images{note}, '
-            f'{len(content.classes or ())} classes')
+    return '\n'.join(
+        (f'{args.out}: {len(content.records)} images{note}, '
+         f'{len(content.classes or ())} classes', *advise(content)))

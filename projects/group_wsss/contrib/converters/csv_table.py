@@ -4,9 +4,9 @@ import io
 import os.path as osp
 from typing import Dict, List, Optional, Sequence
 
-from ...structures.image_list import ImageList, id_of_file
+from ...structures.image_list import ImageList
 from ...utils.errors import InputError
-from .builder import ListBuilder
+from .builder import ListBuilder, is_nothing
 from .files import read_text
 
 DELIMITERS = {'.csv': ',', '.tsv': '\t', '.tab': '\t'}
@@ -26,7 +26,7 @@ def read_table(path: str,
 
     The id may be a file name: a known image suffix is taken off and the name
     is the path. Other columns are left out. An empty cell of tags is a
-    image without any.
+    image without any, and so is one with a word for nothing (``nan``).
 
     Args:
         path (str): The file, UTF-8.
@@ -65,7 +65,8 @@ def read_table(path: str,
         delimiter=delimiter,
         strict=True)
     columns: Optional[Dict[str, int]] = None
-    width = 0
+    width = tagged = parted = 0
+    blanks: List[str] = []
     while True:
         try:
             row = next(reader)
@@ -87,16 +88,19 @@ def read_table(path: str,
         name = row[columns[id_column]].strip()
         file = None
         if path_column in columns:
-            file = row[columns[path_column]].strip() or None
-        if file is None and id_of_file(name) != name:
-            file = name
+            file = row[columns[path_column]].strip()
+            file = None if is_nothing(file) else file
         cell = row[columns[tags_column]]
         tags = cell.split(None if separator == ' ' else separator)
-        builder.add(
-            where,
-            id_of_file(name), [tag for tag in tags if tag.strip()],
-            file,
-            merge=merge)
+        tags = [tag for tag in map(str.strip, tags) if tag]
+        parted += len(tags) > 1
+        blanks += [tag for tag in tags if len(tag.split()) > 1][:1]
+        tagged += bool(tags)
+        builder.add_file(where, name, tags, file, merge=merge)
+    if 2 * len(blanks) > tagged and not parted:
+        builder.notes.append(
+            f'{len(blanks)} of {tagged} rows have a tag with a blank, such as '
+            f"{blanks[0][:80]!r}: if blanks part tags, give --separator ' '")
     return builder.build()
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from typing import Optional, Sequence
 
-from ...structures.image_list import ImageList, id_of_file
+from ...structures.image_list import ImageList
 from ...utils.errors import InputError
 from .builder import ListBuilder
 from .files import read_xml
@@ -34,7 +34,6 @@ def read_cvat(path: str,
     if root.find('track') is not None:
         raise InputError(f"{path}: is an export 'CVAT for video'; export it "
                          "as 'CVAT for images'")
-    kinds = ('tag', *SHAPES) if shapes else ('tag', )
     builder = ListBuilder(path, classes)
     for number, image in enumerate(root.findall('image')):
         where = f'{path}: image[{number}]'
@@ -43,10 +42,14 @@ def read_cvat(path: str,
             raise InputError(f'{where}: has no name')
         tags = []
         for item in image:
-            if item.tag not in kinds:
+            if item.tag not in ('tag', *SHAPES):
                 continue
             if item.get('label') is None:
                 raise InputError(f'{where}: a {item.tag} has no label')
-            tags.append(item.get('label'))
-        builder.add(where, id_of_file(name), tags, name)
+            if item.tag == 'tag' or shapes:
+                tags.append(item.get('label'))
+            else:
+                builder.leave_out(item.tag,
+                                  'labels of shapes (--shapes takes them)')
+        builder.add_file(where, name, tags, name)
     return builder.build()

@@ -2,12 +2,12 @@
 import os.path as osp
 from typing import Optional, Sequence
 
+from ...structures.image_files import walk_files
 from ...structures.image_list import ImageList, id_of_file
 from ...utils.errors import InputError
 from ...utils.progress import Progress
 from .builder import ListBuilder
 from .files import read_xml
-from .images import walk_files
 
 
 def read_voc_folder(folder: str,

@@ -14,7 +14,6 @@ from ...structures import IGNORE_INDEX, Dump
 from ...utils.errors import InputError
 from ...utils.pool import Pool, no_progress
 from .staging import staged
-from .suffix import check_suffix
 
 # what happens to unknown pixels
 UNKNOWN_RULES = ('exclude', 'ignore')
@@ -98,7 +97,8 @@ def write_coco(
         work: Callable[[str], ImageParts],
         info: Dict[str, Any],
         unknown: str = 'exclude',
-        suffix: str = '.jpg',
+        image_dir: Optional[str] = None,
+        suffix: Optional[str] = None,
         numeric_ids: bool = False,
         jobs: int = 1,
         progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
@@ -117,7 +117,10 @@ def write_coco(
             ``iscrowd`` 1 for each class that may be there: the tags if the
             dump has them, else the classes of the label image, else all.
             Defaults to ``'exclude'``.
-        suffix (str): Ending of ``file_name``. Defaults to ``'.jpg'``.
+        image_dir (str, optional): Folder of the images, which must all be
+            there. Defaults to None: nobody looks.
+        suffix (str, optional): Ending of the ids that have no path of their
+            own. Defaults to None.
         numeric_ids (bool): ``image_id`` is the number at the end of the
             image's name, as in COCO's own files, in place of 1, 2, ...
             Defaults to False.
@@ -129,11 +132,12 @@ def write_coco(
         ``dropped`` (regions that are too small) and ``unknown_pixels``.
 
     Raises:
-        InputError: A damaged label image, an image without a number of its
-            own, or a place that cannot be written.
+        InputError: A damaged label image, an image whose file is not known
+            or not there, or without a number of its own, or a place that
+            cannot be written.
     """
     assert unknown in UNKNOWN_RULES, f'unknown is one of {UNKNOWN_RULES}'
-    check_suffix(suffix)
+    paths = dump.image_paths(image_dir, suffix)
     numbers: Sequence[int] = range(1, len(dump.ids) + 1)
     if numeric_ids:
         numbers = _numbers_of(dump.ids)
@@ -155,7 +159,7 @@ def write_coco(
             number = numbers[done['images']]
             row = dict(
                 id=number,
-                file_name=item.img_id + suffix,
+                file_name=paths[item.img_id],
                 height=item.size[0],
                 width=item.size[1])
             images.write((',' if done['images'] else '') + '\n' +

@@ -3,19 +3,18 @@ import json
 import os
 import os.path as osp
 from functools import partial
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from scipy import ndimage
 
 from ...structures import IGNORE_INDEX, Dump
 from ...utils.errors import InputError
-from ...utils.files import atomic_write, output_path
+from ...utils.files import atomic_write, output_path, why_unsafe
 from ...utils.pool import Pool, no_progress
 from .polygons import region_polygon
 from .regions import CONNECTIVITIES, connected_regions
 from .staging import staged
-from .suffix import check_suffix
 
 
 def export_yolo_seg(
@@ -24,21 +23,22 @@ def export_yolo_seg(
         connectivity: int = 8,
         min_area: int = 1,
         image_dir: Optional[str] = None,
-        suffix: str = '.jpg',
+        suffix: Optional[str] = None,
         jobs: int = 1,
         progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
     """A folder that YOLO segmentation trains on.
 
-    ``labels/<img_id>.txt`` has a row ``class x1 y1 x2 y2 ...`` for each
-    connected component; classes count from 0, without background. A vertex
+    ``labels/<path of the image without suffix>.txt``, where YOLO looks for
+    it, has a row ``class x1 y1 x2 y2 ...`` for each connected component;
+    classes count from 0, without background. A vertex
     is the centre of a border pixel, ``(column + 0.5) / width``: multiplied
     by the size and rounded down, ``cv2.fillPoly`` gives the component with
     its holes, see :func:`region_polygon`. An image without a class has an
     empty file. Unknown pixels are in no polygon: the format has no word for
     them, so they count as background.
 
-    ``images.txt`` lists ``./images/<img_id><suffix>``; ``data.yaml`` names
-    it and the classes.
+    ``images.txt`` lists ``./images/<path>``; ``data.yaml`` names it and the
+    classes.
 
     Args:
         dump (Dump): Label images.
@@ -48,7 +48,8 @@ def export_yolo_seg(
             1, all are kept.
         image_dir (str, optional): Folder of the images; ``images``
             becomes a link to it. Defaults to None, no link.
-        suffix (str): Ending of the images. Defaults to ``'.jpg'``.
+        suffix (str, optional): Ending of the ids that have no path of their
+            own. Defaults to None.
         jobs (int): Processes; they change no byte. Defaults to 1.
         progress (Callable): Told the images done and their number.
 
@@ -57,11 +58,13 @@ def export_yolo_seg(
         ``unknown_pixels``.
 
     Raises:
-        InputError: A damaged label image, a missing image, or a folder
-            that cannot be written or is not empty.
+        InputError: A damaged label image, an image whose file is not known,
+            not there or misleads YOLO, or a folder that cannot be written or
+            is not empty.
     """
     assert connectivity in CONNECTIVITIES and min_area >= 1
-    _check_images(dump.ids, image_dir, check_suffix(suffix))
+    paths = dump.image_paths(image_dir, suffix)
+    stems = _label_stems(paths)
     total = np.zeros(3, dtype=np.int64)
     with staged(out) as part, Pool(jobs) as pool:
         os.mkdir(part)
@@ -71,9 +74,9 @@ def export_yolo_seg(
             folder=osp.join(part, 'labels'),
             connectivity=connectivity,
             min_area=min_area)
-        for counts in pool.map(work, dump.ids, progress):
+        for counts in pool.map(work, list(stems.items()), progress):
             total += counts
-        lines = ''.join(f'./images/{img_id}{suffix}\n' for img_id in dump.ids)
+        lines = ''.join(f'./images/{paths[i]}\n' for i in dump.ids)
         atomic_write(osp.join(part, 'images.txt'), lines.encode())
         if image_dir is not None:
             os.symlink(osp.abspath(image_dir), osp.join(part, 'images'))
@@ -86,22 +89,22 @@ def export_yolo_seg(
         unknown_pixels=unknown)
 
 
-def _check_images(ids: Sequence[str], image_dir: Optional[str],
-                  suffix: str) -> None:
-    """Every image can be found by what YOLO makes of its path."""
-    missing = []
-    for img_id in ids:
-        if 'images' in img_id.split('/')[:-1]:
-            raise InputError(f"image id {img_id!r}: a folder 'images' in it "
-                             'misleads YOLO, which looks for labels by '
-                             'replacing the last one')
-        if image_dir is not None and not osp.isfile(
-                output_path(image_dir, img_id, suffix)):
-            missing.append(img_id)
-    if missing:
-        names = ', '.join(missing[:3]) + (', ...' if len(missing) > 3 else '')
-        raise InputError(f'{image_dir}: {len(missing)} of {len(ids)} images '
-                         f'have no image ({suffix}): {names}')
+def _label_stems(paths: Mapping[str, str]) -> Dict[str, str]:
+    """Path of each label file without suffix, as YOLO derives it."""
+    stems: Dict[str, str] = {}
+    for img_id, path in paths.items():
+        if why_unsafe(path):
+            raise InputError(f'image id {img_id!r}: its file {path!r} lies in '
+                             'no folder of images')
+        if 'images' in path.split('/')[:-1]:
+            raise InputError(f"image id {img_id!r}: a folder 'images' in "
+                             f'{path!r} misleads YOLO, which looks for labels '
+                             'by replacing the last one')
+        other = stems.setdefault(osp.splitext(path)[0], img_id)
+        if other != img_id:
+            raise InputError(f'image ids {other!r} and {img_id!r}: YOLO looks '
+                             f'for both labels at {osp.splitext(path)[0]}.txt')
+    return {img_id: stem for stem, img_id in stems.items()}
 
 
 def _data_yaml(names: Sequence[str]) -> bytes:
@@ -113,14 +116,15 @@ def _data_yaml(names: Sequence[str]) -> bytes:
             f'train: images.txt\nval: images.txt\nnames:\n{rows}').encode()
 
 
-def _write_rows(img_id: str, dump: Dump, folder: str, connectivity: int,
-                min_area: int) -> Tuple[int, int, int]:
-    """Write the rows of an image.
+def _write_rows(item: Tuple[str, str], dump: Dump, folder: str,
+                connectivity: int, min_area: int) -> Tuple[int, int, int]:
+    """Write the rows of an image, given by its id and path of its label.
 
     Returns:
         tuple[int, int, int]: Rows, regions that are too small, and unknown
         pixels.
     """
+    img_id, stem = item
     label = dump.read_label(img_id)
     index, labels = connected_regions(label, connectivity)
     sizes = np.bincount(index.reshape(-1))[1:]
@@ -134,6 +138,6 @@ def _write_rows(img_id: str, dump: Dump, folder: str, connectivity: int,
         values = (line / (width, height)).reshape(-1).tolist()
         rows.append(' '.join([str(labels[number - 1] - 1)] +
                              [f'{value:.6f}' for value in values]) + '\n')
-    atomic_write(output_path(folder, img_id, '.txt'), ''.join(rows).encode())
+    atomic_write(output_path(folder, stem, '.txt'), ''.join(rows).encode())
     return (len(rows), len(labels) - len(rows),
             int((label == IGNORE_INDEX).sum()))

@@ -46,7 +46,7 @@ def write_report(
             cannot be written; it is named.
     """
     assert jobs >= 1 and (max_images is None or max_images >= 1)
-    source.check()
+    paths = source.check()
     palette = source.palette()
     with report_folder(out) as folder:
         report = analyze_dump(source.dump, source.masks, jobs, progress)
@@ -54,7 +54,9 @@ def write_report(
         ids = spread(source.dump.ids, max_images)
         work = partial(render_image, source=source.bare, folder=folder)
         with Pool(jobs) as pool:
-            found = pool.map(work, list(enumerate(ids)), progress)
+            items = [(i, img_id, paths.get(img_id))
+                     for i, img_id in enumerate(ids)]
+            found = pool.map(work, items, progress)
             entries = [
                 make_entry(rows[img_id], classes, source.dump.names)
                 for img_id, classes in zip(ids, found)

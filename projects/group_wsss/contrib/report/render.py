@@ -69,12 +69,13 @@ def quantize(score_map: ScoreMap) -> np.ndarray:
     return np.round(255 * maps).astype(np.uint8)
 
 
-def render_image(item: Tuple[int, str], source: PageSource,
+def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
                  folder: str) -> List[int]:
     """Write the files of an image.
 
     Args:
-        item (tuple[int, str]): Its position on the page and its id.
+        item (tuple[int, str, str or None]): Its position on the page, its
+            id and its file.
         source (PageSource): Where it comes from.
         folder (str): The report.
 
@@ -84,7 +85,7 @@ def render_image(item: Tuple[int, str], source: PageSource,
     Raises:
         InputError: A file is missing, unreadable or misfits; it is named.
     """
-    number, img_id = item
+    number, img_id, path = item
     size = len(source.dump.names)
     label = read_mask(output_path(source.dump.folder, img_id, '.png'), size)
     shape = fit(label.shape, source.side)
@@ -103,17 +104,17 @@ def render_image(item: Tuple[int, str], source: PageSource,
                 scores=_scores(step, img_id, label.shape, size)))
     mask = None
     if source.masks is not None:
-        path = output_path(source.masks, img_id, '.png')
+        mask_path = output_path(source.masks, img_id, '.png')
         mask = pack(
-            _shrink(read_mask(path, size, label.shape, other='label'), shape))
+            _shrink(
+                read_mask(mask_path, size, label.shape, other='label'), shape))
     files = {
         file_name('data', number, '.js'):
         js_call('image', number, dict(size=shape, shown=shown, mask=mask)),
         file_name('labels', number, '.png'):
         _label_png(_shrink(label, fit(shape, THUMB_SIDE)), source.palette()),
     }
-    if source.images is not None:
-        path = output_path(source.images, img_id, source.suffix)
+    if path is not None:
         image = _image(path, label.shape).resize(shape[::-1],
                                                  Image.Resampling.LANCZOS)
         files[file_name('images', number, '.jpg')] = _jpeg(image)

@@ -29,7 +29,8 @@ class PageSource(NamedTuple):
             to none.
         images (str, optional): Folder of the images. Defaults to None:
             labels are shown alone.
-        suffix (str): Ending of the images. Defaults to ``'.jpg'``.
+        suffix (str, optional): Ending of the ids whose image has no path of
+            its own. Defaults to None.
         masks (str, optional): Folder of masks, to judge and to look at; they
             reach nothing else. Defaults to None.
         side (int): Longer side of the images in pixels; smaller ones are
@@ -38,7 +39,7 @@ class PageSource(NamedTuple):
     dump: Dump
     steps: Tuple[Step, ...] = ()
     images: Optional[str] = None
-    suffix: str = '.jpg'
+    suffix: Optional[str] = None
     masks: Optional[str] = None
     side: int = 512
 
@@ -66,20 +67,26 @@ class PageSource(NamedTuple):
         """
         return self._replace(dump=self.dump.bare)
 
-    def check(self) -> None:
-        """See that every image has its image and labels.
+    def check(self) -> Dict[str, str]:
+        """See that every image has its file and labels.
+
+        Returns:
+            dict[str, str]: File of each image by id; empty without a folder
+            of images.
 
         Raises:
             InputError: Some are missing; three of them are named.
         """
         ids = self.dump.ids
+        paths: Dict[str, str] = {}
         if self.images is not None:
-            require_files(ids, self.images, self.suffix,
-                          f'image ({self.suffix})')
+            paths = self.dump.image_paths(self.images, self.suffix)
+            paths = {i: osp.join(self.images, paths[i]) for i in ids}
         for step in self.steps:
             require_files(ids, step.folder, '.png', 'label')
             if step.scores is not None:
                 require_files(ids, step.scores, '.npz', 'scores')
+        return paths
 
     def palette(self) -> np.ndarray:
         """Colours of the labels: the manifest's, else those of VOC.

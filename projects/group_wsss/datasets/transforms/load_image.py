@@ -1,12 +1,15 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Images of any kind in, ``(H, W, 3)`` out; anything else refused."""
 import io
-from typing import Any, Optional
+import logging
+import mmap
+from typing import Any, Optional, Tuple
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import get as read_bytes
+from mmengine.logging import print_log
 from PIL import Image
 
 from ...registry import TRANSFORMS
@@ -23,6 +26,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# whether the run was told of dark images; shared with forked loader workers
+_TOLD = mmap.mmap(-1, 1)
 _LABEL_HINT = 'looks like a label image, not an image'
 
 
@@ -31,7 +36,9 @@ class LoadImage(BaseTransform):
     """Load an image as mmcv's ``LoadImageFromFile`` would, or refuse.
 
     EXIF rotation is applied (as cv2 does, so that label images fit stage 2),
-    grayscale and CMYK become colour, 16 bits become 8, alpha is dropped.
+    grayscale and CMYK become colour, 16 bits become 8, alpha is dropped. A
+    warning, once a run, names a 16-bit image that uses less than 1/16 of the
+    range, as 12 bits in 16 do: it is nearly black in 8 bits.
 
     Label images are refused: palette and 1-bit images always; lossless
     8-bit grayscale with 2 to 32 distinct values that all lie in
@@ -91,7 +98,7 @@ class LoadImage(BaseTransform):
         if not data:
             raise CorruptImageError(f'{path}: the file is empty')
         try:
-            return self._decode(data)
+            array, sixteen_bits = self._decode(data)
         except InputError as error:
             raise InputError(f'{path}: {error}') from None
         except Image.UnidentifiedImageError:
@@ -105,20 +112,32 @@ class LoadImage(BaseTransform):
             text = ' '.join(str(error).split()) or type(error).__name__
             raise CorruptImageError(
                 f'{path}: truncated or corrupt image: {text}') from error
+        if sixteen_bits and not _TOLD[0] and array.max() < 256 // 16:
+            _TOLD[0] = 1
+            print_log(
+                f'{path}: a 16-bit image that uses less than 1/16 of the '
+                'range and is nearly black in 8 bits; scale such images to '
+                'the whole range (said once a run)',
+                logger='current',
+                level=logging.WARNING)
+        return array
 
-    def _decode(self, data: bytes) -> np.ndarray:
+    def _decode(self, data: bytes) -> Tuple[np.ndarray, bool]:
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
             if width * height > self.max_pixels:
                 raise InputError(f'{width}x{height} pixels are more than '
                                  f'max_pixels={self.max_pixels}')
+            # Pillow has no mode for colours of 16 bits: the raw mode tells
+            sixteen_bits = image.mode.startswith('I') or any(
+                ';16' in str(tile[3]) for tile in getattr(image, 'tile', ()))
             image.load()
             turn = self._turn(image)
             array = self._to_rgb(image)
         if turn is not None:
             array = np.asarray(Image.fromarray(array).transpose(turn))
         # a copy of a view with reversed channels takes forty times as long
-        return cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
+        return cv2.cvtColor(array, cv2.COLOR_RGB2BGR), sixteen_bits
 
     @staticmethod
     def _turn(image: Image.Image) -> Optional[Any]:

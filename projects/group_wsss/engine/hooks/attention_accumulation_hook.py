@@ -19,8 +19,9 @@ from ...utils.progress import Progress
 from ..accumulator import (ScoreAccumulator, merged_maps, rank_folders,
                            remove_score_maps, stored_ids)
 from ..geometry import check_pipeline, check_shape, undo_flip
-from ..utils import (dataset_classes, describe_checkpoint, gather_dicts,
-                     total_histogram, trained_checkpoint, unwrap_model)
+from ..utils import (dataset_classes, dataset_paths, describe_checkpoint,
+                     gather_dicts, total_histogram, trained_checkpoint,
+                     unwrap_model)
 
 
 @HOOKS.register_module()
@@ -311,6 +312,8 @@ class AttentionAccumulationHook(Hook):
                 checkpoint=describe_checkpoint(trained_checkpoint(runner)),
                 labeler=dict(self.labeler_cfg or {}),
                 chosen_thresholds=dump.thresholds,
+                image_paths=dataset_paths(
+                    runner.train_loop.dataloader.dataset),
                 seed=runner.seed,
                 duration=round(time.perf_counter() - start, 3))
             runner.logger.info(

@@ -17,8 +17,8 @@ from ...registry import HOOKS, TASK_UTILS
 from ...structures import DumpWriter, ScoreMap
 from ...utils.errors import InputError
 from ...utils.progress import Progress
-from ..utils import (dataset_classes, describe_checkpoint, gather_dicts,
-                     total_histogram, trained_checkpoint)
+from ..utils import (dataset_classes, dataset_paths, describe_checkpoint,
+                     gather_dicts, total_histogram, trained_checkpoint)
 
 
 @HOOKS.register_module()
@@ -178,6 +178,7 @@ class PseudoLabelHook(Hook):
                     **corrupt,
                     **left_out
                 },
+                image_paths=dataset_paths(dataset),
                 seed=runner.seed,
                 duration=round(time.perf_counter() - self._start, 3))
             for skipped, what in ((corrupt, 'corrupt images have'),
