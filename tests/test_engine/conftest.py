@@ -123,6 +123,7 @@ def build_runner(root,
                  model=None,
                  checkpoint=None,
                  metric=None,
+                 kind=Runner,
                  **kwargs):
     """A runner on the toy model that works in ``root/work``."""
     loader = dict(
@@ -148,7 +149,7 @@ def build_runner(root,
                 loader,
                 dataset=test_dataset or ToyDataset(flips=(None, )),
                 sampler=dict(type='DefaultSampler', shuffle=False)))
-    return Runner(
+    return kind(
         model=model if model is not None else ToyModel(),
         work_dir=str(root / 'work'),
         train_cfg=train,

@@ -77,8 +77,9 @@ def evaluate_folder(
     Returns:
         dict: The three means and ``unknown_share`` (of the pixels that
         count) in percent, ``ignored`` (a sentence on the pixels that do
-        not, None if they are few), ``images``, ``masks_without_prediction`` (only
-        told if ``ids`` is None), ``confusion`` ``(N, N + 1)`` as lists, and
+        not, None if they are few), ``images``,
+        ``masks_without_prediction`` (only told if ``ids`` is None),
+        ``confusion`` ``(N, N + 1)`` as lists, and
         ``per_class``: by name ``iou``, ``precision``, ``recall``,
         ``iou_known`` (percent, NaN as above) and ``images`` (whose mask has
         the class).

@@ -2,12 +2,13 @@
 import copy
 from typing import Any
 
-from mmengine.runner import FlexibleRunner, Runner
+from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 
 from ...registry import RUNNERS
 from ...utils.launch import check_sync_bn
 from .group_size import settle_group_size
 from .num_classes import settle_num_classes
+from .schedules import check_schedules
 
 _STOCK_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
                 'param_scheduler', 'checkpoint')
@@ -37,8 +38,27 @@ def settle(cfg: Any) -> Any:
     return cfg
 
 
+class _Checked:
+    """What both runners look at before they train."""
+
+    _train_loop: Any
+
+    def load_or_resume(self) -> None:
+        """Load or resume; refuse a schedule that ends before the training.
+
+        Raises:
+            InputError: See :func:`check_schedules`.
+        """
+        training = isinstance(self._train_loop, BaseLoop)
+        if training:
+            check_schedules(self)
+        super().load_or_resume()  # type: ignore[misc]
+        if training:
+            check_schedules(self, resumed=True)
+
+
 @RUNNERS.register_module()
-class DataRunner(Runner):
+class DataRunner(_Checked, Runner):
     """mmengine's runner, which settles group size and classes first.
 
     With ``runner_type='group_wsss.DataRunner'`` in a config, as in
@@ -73,7 +93,7 @@ class DataRunner(Runner):
 
 
 @RUNNERS.register_module()
-class DataFlexibleRunner(FlexibleRunner):
+class DataFlexibleRunner(_Checked, FlexibleRunner):
     """``DataRunner`` for configs with a ``strategy``, such as FSDP."""
 
     @classmethod
