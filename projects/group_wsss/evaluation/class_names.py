@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Class names on a command line, and the dump they belong to."""
+import os.path as osp
 from typing import Optional, Tuple
 
 from ..structures.dump import Dump
@@ -28,6 +29,9 @@ def class_names(spec: str) -> Tuple[str, ...]:
     if spec.isdigit():
         names = tuple(f'class {i}' for i in range(1, int(spec) + 1))
     else:
+        if ',' in spec and not osp.exists(spec):
+            raise InputError(f'--classes {spec}: no such file; names stand '
+                             'in a file, one a line')
         names = tuple(line.strip() for line in read_text(spec).splitlines()
                       if line.strip())
         if names[:1] == ('background', ):
