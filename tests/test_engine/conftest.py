@@ -124,11 +124,12 @@ def build_runner(root,
                  checkpoint=None,
                  metric=None,
                  kind=Runner,
+                 workers=0,
                  **kwargs):
     """A runner on the toy model that works in ``root/work``."""
     loader = dict(
         batch_size=batch_size,
-        num_workers=0,
+        num_workers=workers,
         collate_fn=pseudo_collate,
         dataset=dataset if dataset is not None else ToyDataset())
     train = dict(

@@ -50,7 +50,8 @@ def test_runs(toy, by_epoch, schedule):
     (False, [WARM_UP, poly(begin=2, end=6)],
      r'param_scheduler.1: PolyLR ends after 6 iterations, the training '
      r'\(train_cfg.max_iters\) after 8: .* set param_scheduler.1.end to 8$'),
-    (False, poly(end=6), r'param_scheduler: PolyLR .* param_scheduler.end to 8$'),
+    (False, poly(end=6),
+     r'param_scheduler: PolyLR .* param_scheduler.end to 8$'),
     (False, cosine(begin=2, T_max=4, end=8, by_epoch=False),
      'ends after 6 iterations.* param_scheduler.T_max to 6$'),
     (False, dict(type='LinearLR', start_factor=1.0, end_factor=0.0, end=6,
