@@ -39,7 +39,10 @@ def data(tiny_voc, tmp_path, monkeypatch):
     shutil.copytree(tiny_voc, root)
     dump.mkdir()
     (dump / 'manifest.json').write_text(
-        json.dumps(dict(classes=['background', *'abcd'])))
+        json.dumps(
+            dict(
+                classes=['background', *'abcd'],
+                labeler=dict(type='ThresholdLabeler'))))
     for path in (root / 'SegmentationClass').iterdir():
         shutil.copy(path, dump)
         path.write_bytes(b'this is no mask')

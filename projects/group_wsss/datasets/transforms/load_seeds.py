@@ -14,8 +14,8 @@ class LoadSeeds(BaseTransform):
     """Load the seed label of an image from a dump.
 
     Seeds are label images that a labeler made from class maps, 255 where it
-    was not sure. The folder must hold the ``manifest.json`` of the dump: a
-    folder of masks has none, and masks must not be trained on.
+    was not sure. The folder must hold the ``manifest.json`` of the dump, with
+    its labeler: a folder of masks has none, and masks must not be trained on.
 
     Required keys: ``img_id``, ``img``. Added keys: ``gt_seg_map`` uint8
     ``(H, W)``, and its name in ``seg_fields``, so that the transforms of
@@ -26,7 +26,7 @@ class LoadSeeds(BaseTransform):
             of the images: 0 background, class id + 1, 255 unknown.
 
     Raises:
-        InputError: No manifest, or a label that is missing, damaged, not an
+        InputError: No manifest of a labeler, or a label that is missing, damaged, not an
             index PNG or of another size.
     """
 
@@ -41,6 +41,10 @@ class LoadSeeds(BaseTransform):
             if manifest is None:
                 raise InputError(f'{self.seed_dir}: no {MANIFEST}: not a '
                                  'dump of label images')
+            if not manifest.labeler or 'M' in manifest.supervision:
+                raise InputError(
+                    f'{self.seed_dir}/{MANIFEST}: names no labeler, or masks '
+                    '(M) as supervision: not labels made from tags')
             self._dump = Dump(self.seed_dir, [], tuple(manifest.classes))
         seeds = self._dump.read_label(results['img_id'])
         if seeds.shape != results['img'].shape[:2]:
