@@ -26,8 +26,8 @@ class LoadSeeds(BaseTransform):
             of the images: 0 background, class id + 1, 255 unknown.
 
     Raises:
-        InputError: No manifest of a labeler, or a label that is missing, damaged, not an
-            index PNG or of another size.
+        InputError: No manifest of a labeler, or a label that is missing,
+            damaged, not an index PNG or of another size.
     """
 
     def __init__(self, seed_dir: str) -> None:
