@@ -13,6 +13,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'tests' / 'configs' / 'tiny_group_cam.py'
+RECIPE = ROOT / 'configs' / 'recipes' / 'effnet-lite0_voc-layout.py'
 STAGE_2 = ROOT / 'configs' / 'deeplabv3' / 'deeplabv3_tiny_toy.py'
 
 # runs a tool with a witness of everything that is opened or listed
@@ -164,3 +165,59 @@ def test_stage_2_opens_masks_for_validation_alone(tiny_voc, tmp_path):
         name for event, name in events
         if event != 'open' and 'SegmentationClass' in name
     ]
+
+
+# in every process that a recipe starts
+EVERYWHERE = WITNESS.replace('sys.argv[1]', 'os.environ["WITNESS"]').split(
+    'sys.argv = ')[0]
+SHORT = '''
+_base_ = [{recipe!r}]
+stages = _base_.stages
+for stage in stages:
+    stage['config'] = {folder!r} + stage['config']
+    if stage['tool'] == 'train':
+        stage['options'] = dict(
+            stage.get('options', dict()), **{{
+                'train_cfg.max_iters': 2,
+                'train_dataloader.batch_size': 2,
+                'train_dataloader.num_workers': 0,
+                'train_dataloader.persistent_workers': False}})
+stages[0]['options'].update({{
+    'group_size': 2,
+    'train_dataloader.batch_sampler.match': 'any',
+    'test_dataloader.dataset.match': 'any',
+    'test_cfg.type': 'TestLoop',
+    'test_group_size': 2}})
+'''
+
+
+@pytest.mark.slow
+def test_no_stage_of_the_recipe_opens_a_mask(tiny_voc, tmp_path):
+    (tmp_path / 'sitecustomize.py').write_text(EVERYWHERE)
+    recipe = tmp_path / 'recipe.py'
+    recipe.write_text(
+        SHORT.format(recipe=str(RECIPE), folder=f'{RECIPE.parent}/'))
+    log = tmp_path / 'log'
+    done = subprocess.run([
+        sys.executable,
+        str(ROOT / 'tools' / 'make_labels.py'),
+        str(recipe), '--work-dir',
+        str(tmp_path / 'work')
+    ],
+                          cwd=tmp_path,
+                          env=dict(
+                              os.environ,
+                              OMP_NUM_THREADS='1',
+                              PYTHONPATH=str(tmp_path),
+                              WITNESS=str(log),
+                              DATA_ROOT=str(tiny_voc),
+                              TRAIN_LIST='ImageSets/train_cls.txt'),
+                          capture_output=True,
+                          text=True,
+                          timeout=600)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    opened = [row.split(' ', 1)[1] for row in log.read_text().splitlines()]
+    # the witness is awake in each stage
+    for part in ('.jpg', 'work/classifier/pseudo_labels', 'work/labels/'):
+        assert sum(part in name for name in opened) >= 8, part
+    assert not [name for name in opened if 'SegmentationClass' in name]

@@ -65,6 +65,8 @@ def report(result: dict) -> str:
             ('unknown share of the pixels', result['unknown_share']),
         ]), f'{result["images"]} images'
     ]
+    if result['ignored']:
+        lines.append(result['ignored'])
     if any(item['iou'] != item['iou']
            for item in result['per_class'].values()):
         lines.append('classes without IoU (-) occur neither in predictions '

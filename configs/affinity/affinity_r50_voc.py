@@ -5,18 +5,7 @@ _base_ = [
     '../_base_/models/affinity_r50.py', '../_base_/datasets/voc12_affinity.py',
     '../_base_/schedules/schedule_affinity.py', '../_base_/seg_runtime.py'
 ]
-max_iters = 2000
-
-param_scheduler = [
-    dict(
-        type='PolyLR',
-        power=1.0,
-        eta_min=0.0,
-        begin=0,
-        end=max_iters,
-        by_epoch=False)
-]
-train_cfg = dict(max_iters=max_iters)
+train_cfg = dict(max_iters=2000)
 default_hooks = dict(
     checkpoint=dict(interval=500, max_keep_ckpts=1),
     # nothing in the training data is a mask

@@ -7,21 +7,11 @@ _base_ = [
 ]
 crop_size = (320, 320)
 model = dict(data_preprocessor=dict(size=crop_size))
-max_iters = 4000
 
 train_dataloader = dict(
     batch_size=16,
     num_workers=4,
     dataset=dict(data_root='data/VOCdevkit/VOC2012'))
-param_scheduler = [
-    dict(
-        type='PolyLR',
-        power=1.0,
-        eta_min=0.0,
-        begin=0,
-        end=max_iters,
-        by_epoch=False)
-]
-train_cfg = dict(max_iters=max_iters)
+train_cfg = dict(max_iters=4000)
 default_hooks = dict(
     checkpoint=dict(interval=500, max_keep_ckpts=1))

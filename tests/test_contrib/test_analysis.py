@@ -245,19 +245,6 @@ def test_perfect_labels(data, tmp_path):
     assert 'Every pixel is right.' in describe(report)
 
 
-def test_mask_that_counts_nowhere(data, tmp_path):
-    dump, masks, images = data
-    for img_id, (label, _, _) in images.items():
-        path = tmp_path / 'masks' / f'{img_id}.png'
-        path.write_bytes(encode_index_png(np.full_like(label, 255)))
-    report = analyze_dump(open_dump(dump), masks)
-    assert np.isnan(report['errors']['mIoU'])
-    assert report['errors']['worst'] == []
-    assert report['curve']['oracle'] is None
-    describe(report)
-    report_files(report)
-
-
 def test_bad_input_is_named(data, tmp_path):
     dump, masks, images = data
     other = images['w'][2]

@@ -123,11 +123,13 @@ def build_runner(root,
                  model=None,
                  checkpoint=None,
                  metric=None,
+                 kind=Runner,
+                 workers=0,
                  **kwargs):
     """A runner on the toy model that works in ``root/work``."""
     loader = dict(
         batch_size=batch_size,
-        num_workers=0,
+        num_workers=workers,
         collate_fn=pseudo_collate,
         dataset=dataset if dataset is not None else ToyDataset())
     train = dict(
@@ -148,7 +150,7 @@ def build_runner(root,
                 loader,
                 dataset=test_dataset or ToyDataset(flips=(None, )),
                 sampler=dict(type='DefaultSampler', shuffle=False)))
-    return Runner(
+    return kind(
         model=model if model is not None else ToyModel(),
         work_dir=str(root / 'work'),
         train_cfg=train,

@@ -137,6 +137,8 @@ def test_class_names(tmp_path):
     for bad in ('0', '255', str(tmp_path / 'none')):
         with pytest.raises(InputError):
             class_names(bad)
+    with pytest.raises(InputError, match='cat,dog: .* one a line'):
+        class_names('cat,dog')
 
 
 def test_table():

@@ -102,7 +102,7 @@ MALFORMED = {
     'duplicate': ('a.txt', GOOD + 'b\na 1\n', ':3: duplicate .*:1'),
     'word': ('a.txt', GOOD + 'b bird\n', ":2: 'bird' is neither"),
     'mixed': ('a.txt', 'b cat 1\n', ':1:'),
-    'comma': ('a.txt', 'b,1\n', ':1:'),
+    'comma': ('a.txt', 'b,1\n', ':1: .*names with commas need .json'),
     'json as txt': ('a.txt', '{"images": []}', ':1: looks like JSON'),
     'mmseg list': ('a.txt', 'JPEG/a.jpg Seg/a.png\n', ':1:'),
     'empty': ('a.txt', '', 'the image list is empty'),
@@ -121,7 +121,13 @@ MALFORMED = {
     'json deep': ('a.json', '[' * 200000, 'JSON'),
     'json list': ('a.json', '[]', "list 'images'"),
     'json entry': ('a.json', '{"images": [{"id": "a"}, 3]}', r'images\[1\]'),
-    'json id': ('a.json', '{"images": [{"id": 3}]}', r'images\[0\]'),
+    'json id': ('a.json', '{"images": [{"id": 3}]}',
+                r"images\[0\]: 'id' must be a string, not int 3"),
+    'json no id': ('a.json', '{"images": [{}]}', "'id' .* not null"),
+    'json path': ('a.json', '{"images": [{"id": "a", "path": [1]}]}',
+                  "'path' must be a string, not list"),
+    'csv comma': ('a.csv', 'id,labels\na,"cat, dog"\n',
+                  "'cat,' is neither .*';' separates names"),
     'json bool':
     ('a.json', '{"images": [{"id": "a", "labels": [true]}]}', r'images\[0\]'),
     'json key':

@@ -27,6 +27,7 @@ SPEC.loader.exec_module(tool)
 # VOC: t0 t1 to train, v0 to val. SBD: t1 v0 again, s0 s1 s2 are new.
 VOC_MASKS = dict(t0=[1, 15], t1=[20], v0=[3, 255])
 SBD_MASKS = dict(t1=[20], v0=[3], s0=[5, 6], s1=[9], s2=[12, 0])
+# what the masks show; the XML files name a car besides
 EXPECTED = dict(t0=(0, 14), t1=(19, ), s0=(4, 5), s1=(8, ), s2=(11, ))
 
 
@@ -50,6 +51,16 @@ def mat(label):
     return buffer.getvalue()
 
 
+def xml(names):
+    objects = ''.join(f'<object><name>{name}</name></object>'
+                      for name in names)
+    return f'<annotation>{objects}</annotation>'.encode()
+
+
+def with_car(labels):
+    return tuple(sorted({*labels, 6}))
+
+
 def voc_files():
     base = 'VOCdevkit/VOC2012'
     lists = f'{base}/ImageSets/Segmentation'
@@ -60,7 +71,9 @@ def voc_files():
     }
     for name in [*VOC_MASKS, 's0', 's1', 's2']:
         files[f'{base}/JPEGImages/{name}.jpg'] = name.encode()
-        files[f'{base}/Annotations/{name}.xml'] = b'<annotation/>'
+        values = {**VOC_MASKS, **SBD_MASKS}[name]
+        files[f'{base}/Annotations/{name}.xml'] = xml(
+            [tool.VOC_CLASSES[v - 1] for v in values if 0 < v < 255] + ['car'])
     for name, values in VOC_MASKS.items():
         files[f'{base}/SegmentationClass/{name}.png'] = png(values)
     return files
@@ -106,11 +119,14 @@ def test_whole_road(root, call_tool, capsys, threads):
     voc = root / tool.VOC_DIR
     lists = voc / 'ImageSets/Segmentation'
     found = read_image_list(lists / 'trainaug_cls.txt', num_classes=20)
-    assert {r.img_id: r.labels for r in found.records} == EXPECTED
+    assert {r.img_id: r.labels for r in found.records} == {
+        name: with_car(labels)
+        for name, labels in EXPECTED.items()
+    }
     assert (lists / 'trainaug.txt').read_text().split() == sorted(EXPECTED)
     assert (lists / 'aug.txt').read_text().split() == ['s0', 's1', 's2']
-    assert (lists / 'val_cls.txt').read_text() == 'v0 2\n'
-    assert (lists / 'train_cls.txt').read_text() == 't0 0 14\nt1 19\n'
+    assert (lists / 'val_cls.txt').read_text() == 'v0 2 6\n'
+    assert (lists / 'train_cls.txt').read_text() == 't0 0 6 14\nt1 6 19\n'
     for name, values in {**SBD_MASKS, **VOC_MASKS}.items():
         with Image.open(voc / f'SegmentationClassAug/{name}.png') as image:
             assert image.mode == 'P'
@@ -168,6 +184,20 @@ def test_released_tags(root, tmp_path):
     tags.write_text('t0 0 14\nt1 19\ns0 1\ns1 8\n')
     with pytest.raises(InputError, match="1 ids differ .*'s2'"):
         tool.convert(root, expect_count=5, tags_file=str(tags))
+
+
+def test_tags_from_masks_are_an_option(root, call_tool):
+    prepared(root)
+    lists = root / tool.VOC_DIR / 'ImageSets/Segmentation'
+    args = ('dataset_converters/voc12_aug', '--root', root, '--no-checksum',
+            '--expect-count', 5)
+    call_tool(*args, '--tags-from-masks')
+    found = read_image_list(lists / 'trainaug_cls.txt', num_classes=20)
+    assert {r.img_id: r.labels for r in found.records} == EXPECTED
+    (root / tool.VOC_DIR / 'Annotations/s1.xml').unlink()
+    with pytest.raises(InputError, match='s1.xml: .* --tags-from-masks do'):
+        tool.convert(root, expect_count=5)
+    tool.convert(root, expect_count=5, tags_from_masks=True)
 
 
 def test_missing_archive(tmp_path):

@@ -12,9 +12,11 @@ Writes into ``ROOT/VOCdevkit/VOC2012``:
 - ``ImageSets/Segmentation/{train,val,trainaug}_cls.txt``: ids and 0-based
   class ids, the image-level tags.
 
-Without ``--tags`` the tags of trainaug are the classes that occur in the
-masks, as the field does. Masks are read for nothing else; training reads the
-tags alone. ``--tags`` takes a released label file instead.
+The tags are the objects that ``Annotations/ID.xml`` names. ``--tags`` takes a
+released label file for trainaug instead. ``--tags-from-masks`` takes the
+classes that occur in the masks, as many released label files do: such tags
+know what somebody has segmented. Masks serve evaluation otherwise; training
+reads the tags alone.
 
 Downloads are https alone, redirections included, and are compared with their
 SHA-256 before anything reads them.
@@ -30,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 from group_wsss.contrib.converters.archives import provide
 from group_wsss.contrib.converters.voc_masks import convert_voc_mask
 from group_wsss.datasets import VOC_CLASSES
+from group_wsss.datasets.voc import read_voc_xml
 from group_wsss.structures import read_image_list
 from group_wsss.utils.cli import run
 from group_wsss.utils.errors import InputError
@@ -87,23 +90,43 @@ def tags_from(path: str, ids: Sequence[str]) -> Dict[str, List[int]]:
     return tags
 
 
+def tags_of_objects(folder: Path, ids: Sequence[str]) -> Dict[str, List[int]]:
+    """Tags of images: the names of their objects in ``folder/ID.xml``."""
+    table = {name: i for i, name in enumerate(VOC_CLASSES)}
+    tags = {}
+    for img_id in Progress('annotations').over(ids, len(ids)):
+        path = folder / f'{img_id}.xml'
+        try:
+            tags[img_id] = list(read_voc_xml(path.read_bytes(), table, False))
+        except OSError as error:
+            raise InputError(f'{path}: cannot be read ({error.strerror}): '
+                             '--tags FILE or --tags-from-masks do without '
+                             'it') from None
+        except InputError as error:
+            raise InputError(f'{path}: {error}') from None
+    return tags
+
+
 def convert(root: Path,
             nproc: int = 1,
             expect_count: int = TRAINAUG,
-            tags_file: Optional[str] = None) -> Dict[str, List[str]]:
+            tags_file: Optional[str] = None,
+            tags_from_masks: bool = False) -> Dict[str, List[str]]:
     """Write masks and lists from the extracted folders.
 
     Args:
         root (Path): Holds ``VOCdevkit`` and ``benchmark_RELEASE``.
         nproc (int): Processes. Defaults to 1.
         expect_count (int): Images in trainaug. Defaults to 10582.
-        tags_file (str, optional): Released label list.
+        tags_file (str, optional): Released label list of trainaug.
+        tags_from_masks (bool): Take the classes in the masks as tags, not
+            the objects in ``Annotations``. Defaults to False.
 
     Returns:
         dict[str, list[str]]: Ids by split.
 
     Raises:
-        InputError: Another count, missing images or bad masks.
+        InputError: Another count, missing images, bad masks or annotations.
     """
     voc = root / VOC_DIR
     ids = id_sets(root)
@@ -117,6 +140,10 @@ def convert(root: Path,
     if lost:
         raise InputError(f'{voc}/JPEGImages/{lost[0]}.jpg: no such '
                          f'image ({len(lost)} are missing)')
+    names = ids['train'] + ids['val'] + ids['aug']
+    if not tags_from_masks:
+        known = [img_id for img_id in names if img_id not in tags]
+        tags.update(tags_of_objects(voc / 'Annotations', known))
     out = voc / 'SegmentationClassAug'
     jobs = [(str(voc / f'SegmentationClass/{i}.png'), str(out / f'{i}.png'))
             for i in ids['train'] + ids['val']]
@@ -125,7 +152,6 @@ def convert(root: Path,
     print(f'{len(jobs)} masks', flush=True)
     with Pool(nproc) as pool:
         found_tags = list(pool.map(convert_voc_mask, jobs, Progress('masks')))
-    names = ids['train'] + ids['val'] + ids['aug']
     tags = {**dict(zip(names, found_tags)), **tags}
     lists = voc / 'ImageSets/Segmentation'
     for split in ('train', 'val', 'trainaug'):
@@ -146,7 +172,13 @@ def parse_args() -> argparse.Namespace:
         '--root', default='data', help='folder of archives and results')
     parser.add_argument(
         '--download', action='store_true', help='fetch missing archives')
-    parser.add_argument('--tags', help='released list with class ids')
+    tags = parser.add_mutually_exclusive_group()
+    tags.add_argument('--tags', help='released list with class ids')
+    tags.add_argument(
+        '--tags-from-masks',
+        action='store_true',
+        help='the classes in the masks are the tags, not the objects in '
+        'Annotations')
     parser.add_argument('--nproc', type=int, default=1, help='processes')
     parser.add_argument(
         '--expect-count',
@@ -170,7 +202,8 @@ def main() -> None:
                                 (SBD_TAR, SBD_WANTED, SBD_WANTED)):
         provide(root / name, *ARCHIVES[name], proof, wanted, args.download,
                 not args.no_checksum)
-    ids = convert(root, args.nproc, args.expect_count, args.tags)
+    ids = convert(root, args.nproc, args.expect_count, args.tags,
+                  args.tags_from_masks)
     print(f'{root / VOC_DIR}: {len(ids["trainaug"])} images in '
           f'trainaug, {len(ids["val"])} in val')
 

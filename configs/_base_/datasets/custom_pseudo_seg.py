@@ -66,6 +66,7 @@ if val_list != 'none':
             manifest=osp.join(pseudo_dir, 'manifest.json'),
             ann_file=val_list,
             pipeline=test_pipeline))
-    val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+    val_evaluator = dict(
+        type='group_wsss.CheckedIoUMetric', iou_metrics=['mIoU'])
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -7,8 +7,7 @@ param_scheduler = [
         type='PolyLR',
         eta_min=1e-4,
         power=0.9,
-        begin=0,
-        end=20000,
+        # no end: that of the training
         by_epoch=False)
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=20000, val_interval=2000)

@@ -10,8 +10,7 @@ param_scheduler = [
         type='PolyLR',
         power=1.0,
         eta_min=0.0,
-        begin=0,
-        end=max_iters,
+        # no end: that of the training
         by_epoch=False)
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)

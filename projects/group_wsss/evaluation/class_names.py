@@ -30,6 +30,9 @@ def class_names(spec: str) -> Tuple[str, ...]:
     if spec.isdigit():
         names = tuple(f'class {i}' for i in range(1, int(spec) + 1))
     else:
+        if ',' in spec and not osp.exists(spec):
+            raise InputError(f'--classes {spec}: no such file; names stand '
+                             'in a file, one a line')
         names = tuple(line.strip() for line in read_text(spec).splitlines()
                       if line.strip())
         if names[:1] == ('background', ):

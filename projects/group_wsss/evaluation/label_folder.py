@@ -11,17 +11,18 @@ from ..utils.errors import InputError
 from ..utils.files import output_path
 from ..utils.pool import Pool, no_progress
 from .confusion import class_scores, confusion_matrix, mean_known
-from .masks import read_mask
+from .masks import check_masks, read_mask
 
 # images that a process takes at a time
 _CHUNK = 32
 
 
 def _count(ids: Sequence[str], pred_dir: str, mask_dir: str,
-           num_classes: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Confusion matrix and images per mask class of some images."""
+           num_classes: int) -> Tuple[np.ndarray, np.ndarray, int]:
+    """Confusion matrix, images per mask class, ignored mask pixels."""
     confusion = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
     images = np.zeros(num_classes, dtype=np.int64)
+    ignored = 0
     for img_id in ids:
         mask = read_mask(output_path(mask_dir, img_id, '.png'), num_classes)
         # a prediction's 255 means unknown, so it passes like a mask's
@@ -33,7 +34,8 @@ def _count(ids: Sequence[str], pred_dir: str, mask_dir: str,
         one = confusion_matrix(pred, mask, num_classes)
         confusion += one
         images += one.any(axis=1)
-    return confusion, images
+        ignored += mask.size - int(one.sum())
+    return confusion, images, ignored
 
 
 def evaluate_folder(
@@ -59,7 +61,7 @@ def evaluate_folder(
 
     Without unknown pixels all three agree. A class that occurs neither in
     predictions nor in masks has NaN and is left out of the mean. Pixels of
-    value 255 in a *mask* are never counted.
+    value 255 in a *mask* are never counted; their share is told.
 
     Args:
         pred_dir (str): Folder of index PNGs.
@@ -74,15 +76,18 @@ def evaluate_folder(
 
     Returns:
         dict: The three means and ``unknown_share`` (of the pixels that
-        count) in percent, ``images``, ``masks_without_prediction`` (only
-        told if ``ids`` is None), ``confusion`` ``(N, N + 1)`` as lists, and
+        count) in percent, ``ignored`` (a sentence on the pixels that do
+        not, None if they are few), ``images``,
+        ``masks_without_prediction`` (only told if ``ids`` is None),
+        ``confusion`` ``(N, N + 1)`` as lists, and
         ``per_class``: by name ``iou``, ``precision``, ``recall``,
         ``iou_known`` (percent, NaN as above) and ``images`` (whose mask has
         the class).
 
     Raises:
         InputError: Missing predictions or masks (with their number), an
-            unreadable or misfitting file (named).
+            unreadable or misfitting file (named); no mask shows a class but
+            background.
     """
     if classes is None:
         assert num_classes is not None, 'give classes or num_classes'
@@ -101,11 +106,15 @@ def evaluate_folder(
         _count, pred_dir=pred_dir, mask_dir=mask_dir, num_classes=len(names))
     confusion = np.zeros((len(names), len(names) + 1), dtype=np.int64)
     images = np.zeros(len(names), dtype=np.int64)
+    ignored = 0
     with Pool(nproc) as pool:
-        for own, counted in pool.map_chunks(count, ids, progress, _CHUNK):
-            confusion += own
-            images += counted
-    return _summary(confusion, images, names, len(ids), spare)
+        for part in pool.map_chunks(count, ids, progress, _CHUNK):
+            confusion += part[0]
+            images += part[1]
+            ignored += part[2]
+    note = check_masks(mask_dir, confusion.sum(axis=1), ignored)
+    return dict(
+        _summary(confusion, images, names, len(ids), spare), ignored=note)
 
 
 def _summary(confusion: np.ndarray, images: np.ndarray, names: Sequence[str],

@@ -158,6 +158,13 @@ def write_image_list(path: Union[str, Path],
     atomic_write(str(path), text.encode('utf-8'))
 
 
+def _json_type(value: Any) -> str:
+    """Type and start of a value, as JSON has it."""
+    names = {'NoneType': 'null', 'dict': 'object', 'list': 'list'}
+    kind = type(value).__name__
+    return names.get(kind, f'{kind} {json.dumps(value)[:40]}')
+
+
 class _Reader:
     """State of one reading: file name, class table, ids seen."""
 
@@ -195,7 +202,8 @@ class _Reader:
                                  'ends in .txt')
             if ',' in line:
                 raise InputError(f"{where}: contains ',': expected 'id "
-                                 "class_id class_id ...' (is it a .csv?)")
+                                 "class_id class_id ...' (is it a .csv? "
+                                 'class names with commas need .json)')
             records.append(
                 self.record(where, fields[0], self.numbers(fields[1:]), None))
         return records
@@ -277,9 +285,11 @@ class _Reader:
                                  f'{sorted(unknown)[0]!r}')
             labels = entry.get('labels', [])
             if not isinstance(entry.get('id'), str):
-                raise InputError(f"{where}: 'id' must be a string")
+                raise InputError(f"{where}: 'id' must be a string, not "
+                                 f'{_json_type(entry.get("id"))}')
             if not isinstance(entry.get('path'), (str, type(None))):
-                raise InputError(f"{where}: 'path' must be a string")
+                raise InputError(f"{where}: 'path' must be a string, not "
+                                 f'{_json_type(entry["path"])}')
             if not isinstance(labels, list) or not all(
                     isinstance(label, str) or type(label) is int
                     for label in labels):
@@ -311,6 +321,8 @@ class _Reader:
             if names and label in self.table:
                 return self.table[label]
             hint = '' if self.classes else ' (names need metainfo.classes)'
+            if ',' in label:
+                hint = " (';' separates names, a comma is part of one)"
             raise InputError(f'{where}: {label[:80]!r} is neither a class id '
                              f'nor the name of a class{hint}')
         limit = self.num_classes

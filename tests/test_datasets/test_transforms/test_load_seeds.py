@@ -13,7 +13,8 @@ from group_wsss.utils.errors import InputError
 def dump(tmp_path):
     """A dump of two labels, one in a folder of its own."""
     names = ['background', *map(str, range(20))]
-    (tmp_path / 'manifest.json').write_text(json.dumps(dict(classes=names)))
+    manifest = dict(classes=names, labeler=dict(type='ThresholdLabeler'))
+    (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
     (tmp_path / 'ids.txt').write_text('a\nsub/b\nc\nrgb\nbad\n')
     (tmp_path / 'sub').mkdir()
     label = np.array([[0, 3, 255], [1, 20, 7]], np.uint8)
@@ -64,3 +65,8 @@ def test_a_folder_of_masks_is_refused(dump):
     (dump / 'manifest.json').write_text('{}')
     with pytest.raises(InputError, match="manifest.json: 'classes' must be"):
         load(dump)
+    names = dict(classes=['background', 'cat'])
+    for more in ({}, dict(labeler=dict(type='x'), supervision=['I', 'M'])):
+        (dump / 'manifest.json').write_text(json.dumps({**names, **more}))
+        with pytest.raises(InputError, match='not labels made from tags'):
+            load(dump)

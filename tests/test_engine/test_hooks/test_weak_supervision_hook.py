@@ -1,15 +1,20 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import numpy as np
 import pytest
 import torch
 from mmengine.hooks import EarlyStoppingHook
+from mmengine.structures import BaseDataElement
+from mmpretrain.evaluation import MultiLabelMetric
 
+from group_wsss.contrib.reliability import RandomStateHook
 from group_wsss.engine import WeakSupervisionHook
+from group_wsss.engine.supervision import follows_tags
+from group_wsss.evaluation import CAMIoU
 from group_wsss.utils.errors import InputError
 
 
-class LoadAnnotations:
-    pass
+def loader(name):
+    """A transform of this name."""
+    return type(name, (), {})()
 
 
 class Nested:
@@ -25,10 +30,14 @@ def test_a_clean_training_is_left_alone(toy):
     assert model.step == 3
 
 
+@pytest.mark.parametrize('name', [
+    'LoadAnnotations', 'LoadBiomedicalAnnotation', 'LoadBiomedicalData',
+    'LoadDepthAnnotation', 'LoadPanopticAnnotations', 'LoadMask'
+])
 @pytest.mark.parametrize('wrapped', (False, True))
-def test_loading_masks(toy, wrapped):
+def test_loading_masks(toy, name, wrapped):
     dataset = toy.dataset()
-    dataset.pipeline = Nested(Nested(LoadAnnotations()))
+    dataset.pipeline = Nested(Nested(loader('LoadImage'), loader(name)))
     if wrapped:
 
         class Wrapper(toy.dataset):
@@ -38,39 +47,130 @@ def test_loading_masks(toy, wrapped):
         outer.datasets = [dataset]
         dataset = outer
     model = toy.model()
-    with pytest.raises(InputError, match='LoadAnnotations'):
+    with pytest.raises(InputError, match=name):
         toy([WeakSupervisionHook()], dataset=dataset, model=model).train()
     assert model.step == 0
 
 
-def test_entries_that_know_a_mask(toy):
+@pytest.mark.parametrize('field', ['seg_map_path', 'mask_path', 'gt_masks'])
+def test_an_entry_that_knows_a_mask(toy, field):
+    """Any of them, not the first alone."""
 
     class Knowing(toy.dataset):
 
         def get_data_info(self, i):
-            return dict(img_path='x.jpg', seg_map_path='x.png')
+            return dict(img_path='x.jpg', **{field: 'x.png' if i == 4 else ''})
 
-    with pytest.raises(InputError, match='Knowing.*seg_map_path.*x.png'):
+    with pytest.raises(InputError, match=f'Knowing.*{field}.*x.png'):
         toy([WeakSupervisionHook()], dataset=Knowing()).train()
+    toy([WeakSupervisionHook([field])], dataset=Knowing()).train()
 
 
-@pytest.mark.parametrize('field', ('gt_sem_seg', 'gt_seg_map'))
-def test_samples_that_carry_a_mask(toy, field):
+def carrying(toy, change, at):
+    """A dataset with one sample, or all, changed."""
 
     class Carrying(toy.dataset):
 
         def __getitem__(self, i):
             item = super().__getitem__(i)
-            item['data_samples'].set_field(torch.zeros(2, 2), field)
-            return item
+            return change(item) if at in (i, None) else item
 
-    with pytest.raises(InputError, match=field):
-        toy([WeakSupervisionHook()], dataset=Carrying()).train()
+    return Carrying()
+
+
+def field_of_sample(name, value, **kind):
+
+    def change(item):
+        item['data_samples'].set_field(value, name, **kind)
+        return item
+
+    return change
+
+
+MASK = torch.zeros(2, 2, dtype=torch.long)
+CHANGES = {
+    'gt_sem_seg': field_of_sample('gt_sem_seg', MASK),
+    'gt_seg_map': field_of_sample('gt_seg_map', MASK),
+    'gt_masks': field_of_sample('gt_masks', MASK),
+    'of_my_own': field_of_sample('of_my_own', MASK),
+    'mask_path': field_of_sample('mask_path', 'x.png', field_type='metainfo'),
+    r'gt_label of shape \(2, 2\)': field_of_sample('gt_label', MASK),
+    'mask': lambda item: dict(item, mask=MASK),
+}
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('name', CHANGES)
+def test_a_sample_that_carries_a_mask(toy, name, workers):
+    model = toy.model()
+    runner = toy(
+        [WeakSupervisionHook(), RandomStateHook()],
+        # a collate function looks for the names that the first one has
+        dataset=carrying(toy, CHANGES[name], None if name == 'mask' else 4),
+        batch_size=6,
+        model=model,
+        workers=workers)
+    with pytest.raises(InputError, match=f'carry {name}, which'):
+        runner.train()
+    assert model.step == 0
+
+
+def test_lists_of_samples():
+    """As groups and augmentations come, at any depth."""
+    good = dict(inputs=MASK, data_samples=BaseDataElement(seeds=MASK))
+    bad = dict(inputs=MASK, data_samples=[BaseDataElement(gt_masks=MASK)])
+    hook = WeakSupervisionHook()
+    hook.before_train_iter(None, 0, [good, (good, [good])])
+    for batch in ([good, bad], dict(inputs=[good], data_samples=[[bad]])):
+        with pytest.raises(InputError, match='gt_masks'):
+            hook.before_train_iter(None, 0, batch)
+        WeakSupervisionHook(['gt_masks']).before_train_iter(None, 0, batch)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_what_our_batches_carry(toy, workers):
+    """Also the state of a worker, whichever hook comes first."""
+    for order in (1, -1):
+        hooks = [WeakSupervisionHook(), RandomStateHook()][::order]
+        toy(hooks, length=1, workers=workers).train()
+
+
+def validation(*metrics):
+    """What the hook asks a runner for, with these metrics."""
+    return [
+        type(name, (MultiLabelMetric if tags else object, ),
+             dict(prefix=prefix, __init__=lambda self: None))()
+        for name, prefix, tags in metrics
+    ]
+
+
+MASKS = ('IoUMetric', None, False)
+TAGS = ('AveragePrecision', 'multi-label', True)
+
+
+@pytest.mark.parametrize('name, metrics, good', [
+    *((name, None, False) for name in (
+        'cam/mIoU', 'mIoU', 'mDice', 'dice', 'mFscore', 'mPrecision',
+        'mRecall', 'aAcc', 'mAcc', 'pseudo/IoU', 'boundary/F')),
+    ('auto', None, True),
+    ('loss', [MASKS], True),
+    ('multi-label/mAP', None, True),
+    ('accuracy/top1', None, True),
+    ('multi-label/mAP', [MASKS, TAGS], True),
+    ('multi-label/mIoU', [('IoUMetric', 'multi-label', False)], False),
+    ('mine/mAP', [('Mine', 'mine', True)], True),
+    ('auto', [TAGS, MASKS], True),
+    ('auto', [MASKS, TAGS], False),
+    ('mFscore', [TAGS, MASKS], False),
+])  # yapf: disable
+def test_metrics_of_tags(name, metrics, good):
+    if metrics is not None:
+        metrics = validation(*metrics)
+    assert follows_tags(name, metrics) is good
 
 
 @pytest.mark.parametrize('name, good',
-                         (('cam/mIoU', False), ('mIoU', False),
-                          (['toy/x', 'pseudo/IoU'], False),
+                         (('mFscore', False), (['toy/x', 'dice'], False),
                           ('multi-label/mAP', True), ('loss', True)))
 def test_choosing_a_checkpoint_by_masks(toy, name, good):
     checkpoint = dict(interval=1, save_best=name, rule='greater')
@@ -88,26 +188,47 @@ def test_choosing_a_checkpoint_by_masks(toy, name, good):
     assert model.step == 0
 
 
+@pytest.mark.parametrize('metric, good', [('cam/mIoU', False), ('loss', True)])
+def test_a_plateau_of_masks(toy, metric, good):
+    plateau = dict(type='ReduceOnPlateauLR', monitor=metric)
+    model = toy.model()
+    runner = toy([WeakSupervisionHook()],
+                 length=1,
+                 model=model,
+                 param_scheduler=[plateau])
+    if good:
+        runner.train()
+        return
+    with pytest.raises(InputError, match='ReduceOnPlateauLR.monitor'):
+        runner.train()
+    assert model.step == 0
+
+
+@pytest.mark.parametrize('first, good', [(CAMIoU, False),
+                                         (MultiLabelMetric, True)])
+def test_the_first_metric_of_a_validation(toy, first, good):
+    """``save_best='auto'`` follows it."""
+    metric = CAMIoU('masks') if first is CAMIoU else MultiLabelMetric()
+    runner = toy([WeakSupervisionHook()],
+                 length=1,
+                 checkpoint=dict(interval=1, save_best='auto'),
+                 val_evaluator=[metric],
+                 val_cfg=dict(),
+                 val_dataloader=dict(
+                     batch_size=1,
+                     num_workers=0,
+                     dataset=toy.dataset(),
+                     sampler=dict(type='DefaultSampler', shuffle=False)))
+    if not good:
+        with pytest.raises(InputError, match="save_best='auto'"):
+            runner.train()
+        return
+    runner._val_loop = runner.build_val_loop(runner._val_loop)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    WeakSupervisionHook().before_train(runner)
+
+
 def test_stopping_by_masks(toy):
     stopping = EarlyStoppingHook(monitor='cam/best_mIoU', rule='greater')
     with pytest.raises(InputError, match='EarlyStoppingHook.monitor'):
         toy([WeakSupervisionHook(), stopping]).train()
-
-
-def test_looking_draws_no_random_number(toy):
-
-    class Drawing(toy.dataset):
-
-        def __getitem__(self, i):
-            np.random.rand()
-            torch.rand(1)
-            return super().__getitem__(i)
-
-    dataset = Drawing()
-    np.random.seed(0)
-    torch.manual_seed(0)
-    WeakSupervisionHook._check_sample(dataset)
-    got = np.random.rand(), torch.rand(1).item()
-    np.random.seed(0)
-    torch.manual_seed(0)
-    assert got == (np.random.rand(), torch.rand(1).item())

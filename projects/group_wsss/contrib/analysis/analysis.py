@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 from ...evaluation.confusion import SWEEP
+from ...evaluation.masks import check_masks
 from ...pseudo_labels.thresholds import NUM_BINS, THRESHOLDS
 from ...structures import Dump
 from ...structures.folders import require_files
@@ -51,7 +52,7 @@ def analyze_dump(
 
     Raises:
         InputError: A mask is missing, a file unreadable or misfitting; it
-            is named.
+            is named. No mask shows a class but background.
     """
     if mask_dir is not None:
         require_files(dump.ids, mask_dir, '.png', 'mask')
@@ -92,7 +93,12 @@ def analyze_dump(
         tags = tags_section(totals, rows)
     if dump.scores is not None:
         scores = scores_section(totals, histogram, proposals)
+    notes = list(dump.notes)
     if mask_dir is not None:
+        pixels = totals['confusion'].sum(axis=1)
+        size = sum(row['height'] * row['width'] for row in rows)
+        note = check_masks(mask_dir, pixels, int(size - pixels.sum()))
+        notes += [note] if note else []
         errors = errors_section(totals, rows, dump.names)
         if dump.scores is not None:
             curve = curve_section(totals, thresholds, fixed, proposals)
@@ -105,7 +111,7 @@ def analyze_dump(
             labeler=dump.manifest and dump.manifest.labeler,
             bg_threshold=fixed,
             tags_from=dump.tags_from(mask_dir),
-            notes=list(dump.notes)),
+            notes=notes),
         labels=labels_section(totals, rows),
         tags=tags,
         scores=scores,

@@ -7,12 +7,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import get_worker_info
 
+from ...engine.supervision import RANDOM_STATE
 from ...engine.utils import batches_done, is_resumed
 from ...registry import HOOKS
 from .random_state import State, from_tensors, get_state, set_state, to_tensors
-
-# under this name a worker's state travels with its batch
-_KEY = 'group_wsss_random_state'
 
 
 class _WithState:
@@ -29,7 +27,7 @@ class _WithState:
         batch = self.inner(items)
         worker = get_worker_info()
         if worker is not None and type(batch) is dict:
-            batch[_KEY] = (worker.id, get_state())
+            batch[RANDOM_STATE] = (worker.id, get_state())
         return batch
 
 
@@ -211,7 +209,7 @@ class RandomStateHook(Hook):
             runner.train_loop.dataloader.generator = None
             self._private = False
         if self._start is not None and type(data_batch) is dict:
-            worker_id, state = data_batch.pop(_KEY, (None, None))
+            worker_id, state = data_batch.pop(RANDOM_STATE, (None, None))
             if state is not None:
                 self._start.states[self._start.number(worker_id)] = state
 

@@ -17,8 +17,8 @@ class LoadSeeds(BaseTransform):
     """Load the seed label of an image from a dump.
 
     Seeds are label images that a labeler made from class maps, 255 where it
-    was not sure. The folder must hold the ``manifest.json`` of the dump: a
-    folder of masks has none, and masks must not be trained on.
+    was not sure. The folder must hold the ``manifest.json`` of the dump, with
+    its labeler: a folder of masks has none, and masks must not be trained on.
 
     Required keys: ``img_id``, ``img``. Added keys: ``gt_seg_map`` uint8
     ``(H, W)``, and its name in ``seg_fields``, so that the transforms of
@@ -29,8 +29,8 @@ class LoadSeeds(BaseTransform):
             of the images: 0 background, class id + 1, 255 unknown.
 
     Raises:
-        InputError: No manifest, or a label that is missing, damaged, not an
-            index PNG or of another size.
+        InputError: No manifest of a labeler, or a label that is missing,
+            damaged, not an index PNG or of another size.
     """
 
     def __init__(self, seed_dir: str) -> None:
@@ -45,6 +45,10 @@ class LoadSeeds(BaseTransform):
             if manifest is None:
                 raise InputError(f'{self.seed_dir}: no {MANIFEST}: not a '
                                  'dump of label images')
+            if not manifest.labeler or 'M' in manifest.supervision:
+                raise InputError(
+                    f'{self.seed_dir}/{MANIFEST}: names no labeler, or masks '
+                    '(M) as supervision: not labels made from tags')
             self._dump = Dump(self.seed_dir, [], tuple(manifest.classes))
             self._ids = set(label_ids(self.seed_dir))
         if results['img_id'] not in self._ids:

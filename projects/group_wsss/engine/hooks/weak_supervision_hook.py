@@ -1,17 +1,17 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import random
-from typing import Any, Optional, Sequence
+from typing import Any, Iterator, Sequence, Tuple
 
-import numpy as np
-import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...datasets import ImageLevelDataset
 from ...registry import HOOKS
 from ...utils.errors import InputError
+from ..supervision import (ALLOWED, follows_tags, mask_keys, may_load,
+                           strange_fields)
 from ..utils import transform_name, walk_datasets, walk_transforms
 
-_MASK_FIELDS = ('gt_seg_map', 'gt_sem_seg', 'seg_map_path')
+_CURE = 'if no mask is behind it, name it in WeakSupervisionHook.allow'
 
 
 @HOOKS.register_module()
@@ -22,29 +22,35 @@ class WeakSupervisionHook(Hook):
     target nor by choosing a checkpoint, the moment to stop or the learning
     rate. Masks may be read by metrics.
 
-    Refused are: a train pipeline with a transform named ``Load...
-    Annotations``; a data entry or packed sample of the train dataset that
-    carries ``gt_seg_map``, ``gt_sem_seg`` or ``seg_map_path``; a hook or
-    scheduler that follows a mask metric (``CheckpointHook.save_best``,
-    ``monitor`` of ``EarlyStoppingHook`` or of a plateau scheduler).
+    What a training may see is listed in ``engine/supervision.py``; all else
+    is refused:
+
+    - a transform of the train pipeline that is named ``Load...`` and loads
+      neither images nor seeds;
+    - an entry of the train dataset under a name of masks, such as
+      ``seg_map_path`` or ``gt_masks``; all entries are looked at, but for
+      the ``ImageLevelDataset`` of this package, which has images and tags;
+    - a field of a batch or of any of its samples whose name is not listed,
+      looked at in every batch before it is trained on;
+    - a ``save_best`` or ``monitor`` of a hook or scheduler that follows
+      another metric than a loss or those of classification.
+
+    It goes by names: what a transform of your own reads and hands on under a
+    listed name, or how ``load_from`` was trained, it cannot know.
 
     Args:
-        mask_metrics (Sequence[str]): Parts of metric names, any case, that
-            only masks can give. Defaults to ``('cam/', 'iou', 'dice',
-            'pseudo', 'aAcc', 'mAcc')``.
+        allow (Sequence[str]): More names that are no masks: of transforms,
+            fields, entries or metrics. Defaults to ().
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(
-        self,
-        mask_metrics: Sequence[str] = ('cam/', 'iou', 'dice', 'pseudo', 'aAcc',
-                                       'mAcc')
-    ) -> None:
-        self.mask_metrics = tuple(name.lower() for name in mask_metrics)
+    def __init__(self, allow: Sequence[str] = ()) -> None:
+        self.allow = frozenset(allow)
+        self.fields = ALLOWED | self.allow
 
     def before_train(self, runner: Runner) -> None:
-        """Check pipeline, one sample, hooks and schedulers.
+        """Check pipeline, data entries, hooks and schedulers.
 
         Raises:
             InputError: The config key, transform or field at fault.
@@ -52,89 +58,64 @@ class WeakSupervisionHook(Hook):
         dataset = runner.train_loop.dataloader.dataset
         for transform in walk_transforms(dataset):
             name = transform_name(transform)
-            if name.startswith('Load') and name.endswith('Annotations'):
+            if not may_load(name) and name not in self.allow:
                 raise InputError(
                     f'train_dataloader.dataset.pipeline has {name}: masks '
-                    'must not be read in weakly supervised training')
+                    'must not be read in weakly supervised training; '
+                    f'{_CURE}')
         self._check_entries(dataset)
-        self._check_sample(dataset)
-        for hook in runner.hooks:
-            name = type(hook).__name__
-            self._check_metric(name, 'save_best',
-                               getattr(hook, 'save_best', None), runner)
-            self._check_metric(name, 'monitor', getattr(hook, 'monitor', None),
-                               runner)
-        schedulers = runner.param_schedulers or []
-        if isinstance(schedulers, dict):  # one list an optimizer
-            schedulers = [
-                item for part in schedulers.values() for item in part
-            ]
-        for scheduler in schedulers:
-            self._check_metric(
-                type(scheduler).__name__, 'monitor',
-                getattr(scheduler, 'monitor', None), runner)
+        for owner, key, name in _followed(runner):
+            evaluator: Any = getattr(runner.val_loop, 'evaluator', None)
+            if name not in self.allow and not follows_tags(
+                    name, getattr(evaluator, 'metrics', None)):
+                raise InputError(
+                    f'{owner}.{key}={name!r} follows a metric that is not '
+                    'known to be measured on tags: weakly supervised '
+                    f'training must not choose by masks; {_CURE}')
 
-    @staticmethod
-    def _check_entries(dataset: Any) -> None:
-        """The first data entry of each inner dataset names no mask."""
+    def before_train_iter(self,
+                          runner: Runner,
+                          batch_idx: int,
+                          data_batch: Any = None) -> None:
+        """Check the names of all that a batch carries.
+
+        Raises:
+            InputError: A field that is not listed.
+        """
+        for field in strange_fields(data_batch, self.fields):
+            raise InputError(
+                f'samples of train_dataloader.dataset carry {field}, which is '
+                'not among what weakly supervised training may see; '
+                f'{_CURE}')
+
+    def _check_entries(self, dataset: Any) -> None:
+        """No data entry of an inner dataset names a mask."""
         for item in walk_datasets(dataset):
             get = getattr(item, 'get_data_info', None)
-            if get is None or not len(item):
+            # those of this package write their entries themselves
+            own = (
+                isinstance(item, ImageLevelDataset)
+                and type(item).__module__.startswith('group_wsss.'))
+            if get is None or own:
                 continue
-            info = get(0)
-            for field in _MASK_FIELDS:
-                if isinstance(info, dict) and info.get(field) is not None:
+            for i in range(len(item)):
+                info = get(i)
+                for field in set(mask_keys(info)) - self.allow:
                     raise InputError(
                         f'train dataset {type(item).__name__} hands out '
-                        f'{field} ({info[field]}): masks must not be known '
-                        'in weakly supervised training')
+                        f'{field} ({str(info[field])[:200]}): masks must not '
+                        f'be known in weakly supervised training; {_CURE}')
 
-    @staticmethod
-    def _check_sample(dataset: Any) -> None:
-        """The first packed sample carries no mask; random states survive."""
-        if not len(dataset):
-            return
-        states = random.getstate(), np.random.get_state()
-        with torch.random.fork_rng(devices=[]):
-            item = dataset[0]
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        for entry in item if isinstance(item, (list, tuple)) else [item]:
-            sample = (
-                entry.get('data_samples') if isinstance(entry, dict) else None)
-            for carrier in (entry, sample):
-                get: Any = getattr(carrier, 'get', None)
-                for field in _MASK_FIELDS:
-                    if get is not None and get(field) is not None:
-                        raise InputError(
-                            f'samples of train_dataloader.dataset carry '
-                            f'{field}: masks must not be known in weakly '
-                            'supervised training')
 
-    def _check_metric(self, owner: str, key: str, value: Any,
-                      runner: Runner) -> None:
-        """``value`` names no metric that is measured on masks."""
-        names = [value] if isinstance(value, str) else value
-        if not isinstance(names, (list, tuple)):
-            return
-        for name in names:
-            found: Optional[str] = None
-            if name == 'auto':
-                # the first metric of the validation
-                found = self._mask_metric_of(runner)
-            elif any(part in name.lower() for part in self.mask_metrics):
-                found = name
-            if found is not None:
-                raise InputError(
-                    f'{owner}.{key}={name!r} follows {found}, a metric '
-                    'measured on masks: weakly supervised training must not '
-                    'choose by it')
-
-    def _mask_metric_of(self, runner: Runner) -> Optional[str]:
-        """The first validation metric, if it is measured on masks."""
-        evaluator = getattr(runner.val_loop, 'evaluator', None)
-        for metric in getattr(evaluator, 'metrics', [])[:1]:
-            name = f'{metric.prefix}/{type(metric).__name__}'
-            if any(part in name.lower() for part in self.mask_metrics):
-                return name
-        return None
+def _followed(runner: Runner) -> Iterator[Tuple[str, str, str]]:
+    """Hook or scheduler, argument and metric of all that follow one."""
+    schedulers: Any = runner.param_schedulers or []
+    if isinstance(schedulers, dict):  # one list an optimizer
+        schedulers = [item for part in schedulers.values() for item in part]
+    for owner in [*runner.hooks, *schedulers]:
+        for key in ('save_best', 'monitor'):
+            value = getattr(owner, key, None)
+            names = value if isinstance(value, (list, tuple)) else [value]
+            for name in names:
+                if isinstance(name, str):
+                    yield type(owner).__name__, key, name

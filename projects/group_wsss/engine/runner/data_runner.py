@@ -2,12 +2,14 @@
 import copy
 from typing import Any
 
-from mmengine.runner import FlexibleRunner, Runner
+from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 
 from ...registry import RUNNERS
 from ...utils.launch import check_sync_bn
 from .group_size import settle_group_size
 from .num_classes import settle_num_classes
+from .options import check_data, check_loaders, check_training
+from .schedules import check_schedules
 
 _STOCK_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
                 'param_scheduler', 'checkpoint')
@@ -37,8 +39,46 @@ def settle(cfg: Any) -> Any:
     return cfg
 
 
+class _Checked:
+    """What both runners look at before they run."""
+
+    cfg: Any
+    _train_loop: Any
+
+    def train(self) -> Any:
+        """Train, unless an option cannot work; see ``options.py``."""
+        check_loaders(self.cfg, _LOADERS[:2])
+        check_training(self.cfg)
+        return super().train()  # type: ignore[misc]
+
+    def val(self) -> Any:
+        """Validate, unless an option cannot work."""
+        check_loaders(self.cfg, _LOADERS[1:2])
+        return super().val()  # type: ignore[misc]
+
+    def test(self) -> Any:
+        """Test, unless an option cannot work."""
+        check_loaders(self.cfg, _LOADERS[2:])
+        return super().test()  # type: ignore[misc]
+
+    def load_or_resume(self) -> None:
+        """Load or resume, unless data or schedule do not fit the training.
+
+        Raises:
+            InputError: See :func:`check_data` and :func:`check_schedules`.
+        """
+        # before its training alone, all is built when this is called
+        training = isinstance(self._train_loop, BaseLoop)
+        if training:
+            check_data(self)
+            check_schedules(self)
+        super().load_or_resume()  # type: ignore[misc]
+        if training:
+            check_schedules(self, resumed=True)
+
+
 @RUNNERS.register_module()
-class DataRunner(Runner):
+class DataRunner(_Checked, Runner):
     """mmengine's runner, which settles group size and classes first.
 
     With ``runner_type='group_wsss.DataRunner'`` in a config, as in
@@ -73,7 +113,7 @@ class DataRunner(Runner):
 
 
 @RUNNERS.register_module()
-class DataFlexibleRunner(FlexibleRunner):
+class DataFlexibleRunner(_Checked, FlexibleRunner):
     """``DataRunner`` for configs with a ``strategy``, such as FSDP."""
 
     @classmethod

@@ -11,7 +11,7 @@ from ...utils.errors import InputError
 from ...utils.files import output_path
 from ..confusion import (SWEEP, SweepCounts, divide, mean_known, sweep_areas,
                          sweep_counts)
-from ..masks import read_mask
+from ..masks import check_masks, read_mask
 from ..table import format_table
 
 
@@ -50,7 +50,8 @@ class CAMIoU(BaseMetric):
 
     Raises:
         InputError: A mask is missing, of another size than its image,
-            or has a value that is no class; the file is named.
+            or has a value that is no class; the file is named. Or no mask
+            shows a class but background.
     """
 
     default_prefix = 'cam'
@@ -110,13 +111,15 @@ class CAMIoU(BaseMetric):
             mask = read_mask(path, num_classes, score_map.ori_shape)
             counts = sweep_counts(*score_map.best(), mask, self.thresholds,
                                   num_classes)
-            self.results.append((score_map.img_id, counts))
+            ignored = mask.size - int(counts.truth.sum())
+            self.results.append((score_map.img_id, (counts, ignored)))
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Means over classes, in percent.
 
         Args:
-            results (list): ``(img_id, SweepCounts)`` of all ranks.
+            results (list): ``(img_id, (SweepCounts, ignored pixels))`` of
+                all ranks.
 
         Returns:
             dict[str, float]: ``mIoU``, ``best_mIoU``, ``best_threshold``
@@ -124,9 +127,11 @@ class CAMIoU(BaseMetric):
         """
         names = self.class_names
         # mmengine has turned the named tuples into plain ones
-        counts = [SweepCounts(*item) for item in dict(results).values()]
+        items = list(dict(results).values())
+        counts = [SweepCounts(*item) for item, _ in items]
         hit, pred, truth = sweep_areas(counts, len(names),
                                        len(self.thresholds))
+        note = check_masks(self.ann_dir, truth, sum(item[1] for item in items))
         iou = 100 * divide(hit, pred + truth - hit)  # (T, N)
         means = np.array([mean_known(row) for row in iou])
         fixed = int(np.flatnonzero(self.thresholds == self.bg_threshold)[0])
@@ -153,6 +158,7 @@ class CAMIoU(BaseMetric):
             f'class maps against {self.ann_dir}\n' +
             format_table(header, rows) +
             (f'\n{left_out} classes (-) occur neither in predictions nor in '
-             'masks and are left out of the mean' if left_out else ''),
+             'masks and are left out of the mean' if left_out else '') +
+            (f'\n{note}' if note else ''),
             logger='current')
         return metrics
