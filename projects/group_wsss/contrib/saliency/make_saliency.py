@@ -17,11 +17,12 @@ from .saliency_model import SaliencyModel
 SETTINGS = 'saliency.json'
 
 
-def make_saliency(images: Sequence[InputImage],
-                  model: SaliencyModel,
-                  out_dir: str,
-                  progress: Callable[[int, int],
-                                     None] = lambda done, total: None) -> int:
+def make_saliency(
+        images: Sequence[InputImage],
+        model: SaliencyModel,
+        out_dir: str,
+        progress: Callable[[int, int],
+                           None] = lambda done, total: None) -> int:
     """Write the saliency map of each image that has none yet.
 
     Args:

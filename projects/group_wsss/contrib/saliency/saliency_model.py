@@ -126,9 +126,11 @@ class SaliencyModel:
         if kind is None:
             kind = 'isnet' if shape[3] == KINDS['isnet'].size else 'u2net'
         self.kind = KINDS[kind]
-        # open sizes are names
-        self.size = tuple(side if isinstance(side, int) else self.kind.size
-                          for side in shape[2:])
+        height, width = [
+            side if isinstance(side, int) else self.kind.size  # open: a name
+            for side in shape[2:]
+        ]
+        self.size = (height, width)
         self.settings: Dict[str, Any] = dict(
             sha256=sha256, kind=kind, size=list(self.size))
 
@@ -147,8 +149,8 @@ class SaliencyModel:
                                           Image.Resampling.BILINEAR))
         most = max(int(pixels.max()), 1) if self.kind.divide_by_max else 255
         scaled = pixels.astype(np.float32) / most
-        scaled = (scaled - np.float32(self.kind.mean)) / np.float32(
-            self.kind.std)
+        mean, std = np.array(self.kind[2:], dtype=np.float32)
+        scaled = (scaled - mean) / std
         return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -166,9 +168,8 @@ class SaliencyModel:
         """
         try:
             name = self.session.get_inputs()[0].name
-            output = self.session.run(
-                [self.session.get_outputs()[0].name],
-                {name: self.prepare(image)})[0]
+            output = self.session.run([self.session.get_outputs()[0].name],
+                                      {name: self.prepare(image)})[0]
         except Exception as error:
             raise InputError(f'{self.path}: onnxruntime cannot run it: '
                              f'{one_line(error)}') from None

@@ -311,6 +311,7 @@ class AttentionAccumulationHook(Hook):
                 checkpoint=describe_checkpoint(trained_checkpoint(runner)),
                 labeler=dict(self.labeler_cfg or {}),
                 chosen_thresholds=dump.thresholds,
+                supervision='I' + dump.supervision,
                 seed=runner.seed,
                 duration=round(time.perf_counter() - start, 3))
             runner.logger.info(
