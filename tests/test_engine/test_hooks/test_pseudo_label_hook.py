@@ -226,6 +226,8 @@ def _images(toy):
 class RedOfTheTests(BaseRefiner):
     """Scores times the red of the image."""
 
+    supervision = 'A'
+
     def refine(self, maps, image=None):
         assert not image[..., 1:].any()
         size = image.shape[0] // 2, image.shape[1] // 2
@@ -251,6 +253,7 @@ def test_refiners_and_a_threshold_from_the_scores(toy):
     manifest = json.loads((out / 'manifest.json').read_text())
     assert manifest['chosen_thresholds'] == [threshold]
     assert manifest['refiners'] == [dict(type='group_wsss.RedOfTheTests')]
+    assert manifest['supervision'] == ['I', 'A']
 
 
 def test_a_refiner_without_the_image(toy):
