@@ -190,3 +190,16 @@ def test_the_package():
     cv2.circle(image, (60, 45), 25, (220, 40, 30), -1)
     saliency = model(image)
     assert saliency[45, 60] > 200 and saliency[:8].max() < 50
+
+
+@pytest.mark.slow
+def test_stage_of_a_recipe(network, photos, tmp_path, call_tool, capsys):
+    recipe = tmp_path / 'recipe.py'
+    recipe.write_text(
+        f'image_dir = {str(photos)!r}\nstages = [dict(name="saliency", '
+        f'tool="saliency", options=dict(model={network()!r}))]\n')
+    words = (recipe, '--work-dir', tmp_path / 'work')
+    call_tool('make_labels', *words)
+    assert (tmp_path / 'work' / 'saliency' / 'sub' / 'c.png').is_file()
+    call_tool('make_labels', *words)
+    assert 'done before' in capsys.readouterr().out
