@@ -17,7 +17,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from PIL import Image
 
 from group_wsss import registry as registries
 from group_wsss.structures import ScoreMap, read_index_png
@@ -366,32 +365,6 @@ def test_migration_of_class_maps(tmp_path, call_tool):
               tmp_path / 'cam', tmp_path / 'new', '--classes', 'voc')
     label = read_index_png(str(tmp_path / 'new' / 'b.png'))
     assert label[0].tolist() == [8] * 10 and label[-1].tolist() == [3] * 10
-
-
-def test_saliency_command_of_the_questions(tmp_path, call_tool):
-    """The options of answer 13 change the labeler of the config."""
-    (tmp_path / 'dump').mkdir()
-    (tmp_path / 'saliency').mkdir()
-    maps = np.zeros((1, 6, 6), np.float32)
-    maps[0, :3] = 1
-    ScoreMap('c', (6, 6), [0], maps).save(str(tmp_path / 'dump' / 'c.npz'))
-    saliency = np.zeros((6, 6), np.uint8)
-    saliency[:3, :3] = 255
-    Image.fromarray(saliency).save(tmp_path / 'saliency' / 'c.png')
-    command, = [
-        words for body in blocks(DOCS / 'faq.md', 'bash')
-        for words in commands(body) if 'SaliencyLabeler' in ' '.join(words)
-    ]
-    words = [
-        word.replace('SALIENCY', str(tmp_path / 'saliency'))
-        for word in command[2:]
-    ]
-    words[0] = ROOT / words[0]
-    words[words.index('DUMP')] = tmp_path / 'dump'
-    words[words.index('NEW_DUMP')] = tmp_path / 'new'
-    call_tool('refine_labels', *words, '--classes', 'voc')
-    label = read_index_png(str(tmp_path / 'new' / 'c.png'))
-    assert (label[:3, :3] == 1).all() and (label[3:] == 0).all()
 
 
 def test_figures_are_well_formed():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from PIL import Image
 
 from group_wsss.pseudo_labels import Refiners
 from group_wsss.pseudo_labels.thresholds import score_histogram
@@ -36,9 +37,14 @@ def networks(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_labels(path, networks, monkeypatch):
+def test_labels(path, networks, monkeypatch, tmp_path):
     for name, checkpoint in networks.items():
         monkeypatch.setenv(name, checkpoint)
+    monkeypatch.setenv('SALIENCY_DIR', str(tmp_path))
+    salient = np.zeros((96, 112), np.uint8)
+    salient[24:72, 8:48] = salient[32:64, 64:104] = 255
+    salient[80:90, 60:100] = 80  # too weak for a class, too strong for none
+    Image.fromarray(salient).save(tmp_path / 'x.png')
     monkeypatch.chdir('/')  # nothing is found by the current folder
     cfg = Config.fromfile(path)
     refiners = Refiners(cfg.refiners)
@@ -64,7 +70,8 @@ def test_labels(path, networks, monkeypatch):
         return
     # the middle of the shapes and of nothing
     assert (label[48, 28], label[48, 84], label[8, 56]) == (4, 8, 0)
-    assert (255 in label) == ('seeds' in path.stem)
+    some = ('seeds', 'seeds_refined', 'saliency_released')
+    assert (255 in label) == (path.stem in some)
 
 
 def test_all_are_listed():

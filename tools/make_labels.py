@@ -22,7 +22,11 @@ from group_wsss.utils.home import spell
 
 _PLACE = re.compile(r'\{(last:)?([^{}]*)\}')
 _KEYS = {'name', 'title', 'tool', 'config', 'options', 'dump', 'env', 'leaves'}
-_TOOLS = {'train': 'train.py', 'refine': 'refine_labels.py'}
+_TOOLS = {
+    'train': 'train.py',
+    'refine': 'refine_labels.py',
+    'saliency': 'make_saliency.py'
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -126,9 +130,14 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
             raise InputError(f'{where}.tool: {tool!r} is none of '
                              f'{", ".join(_TOOLS)}')
         config = osp.join(here, str(stage.get('config', '')))
-        if not osp.isfile(config):
+        if tool == 'saliency':  # reads none
+            config = ''
+        elif not osp.isfile(config):
             raise InputError(f'{where}.config: {config}: no such file')
-        command = [sys.executable, str(TOOLS / _TOOLS[tool]), config]
+        command = [
+            sys.executable,
+            str(TOOLS / _TOOLS[tool]), config or cfg.image_dir
+        ]
         if tool == 'train' and args.gpus > 1:
             command = [
                 'bash',
@@ -145,6 +154,11 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
             command += ['--work-dir', str(work / name)]
             options = {'randomness.seed': args.seed, **options}
             leaves = leaves or 'last_checkpoint'
+        elif tool == 'saliency':
+            command += ['--out', str(work / name)]
+            command += [f'--{key}={fill(v)}' for key, v in options.items()]
+            options = {}
+            leaves = leaves or 'saliency.json'
         else:
             reads['dump'] = fill(stage.get('dump', ''))
             command += [
@@ -153,10 +167,10 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
                 '--nproc',
                 str(args.nproc)
             ]
-            if cfg.get('image_list'):
-                reads['image_list'] = cfg.image_list
-                command += ['--image-list', cfg.image_list]
             leaves = leaves or 'manifest.json'
+        if tool != 'train' and cfg.get('image_list'):
+            reads['image_list'] = cfg.image_list
+            command += ['--image-list', cfg.image_list]
         if options:
             command += ['--cfg-options']
             command += [f'{key}={value}' for key, value in options.items()]

@@ -133,7 +133,8 @@ def main() -> None:
         say=lambda line: print(line, file=sys.stderr, flush=True),
         config=cfg.pretty_text,
         checkpoint=manifest and manifest.checkpoint,
-        seed=manifest and manifest.seed)
+        seed=manifest and manifest.seed,
+        supervision=manifest.supervision if manifest else ('I', ))
     share = done['unknown_share'] or 0
     chosen = ''.join(f', threshold {t:.3f} chosen from the scores'
                      for t in done['chosen_thresholds'])

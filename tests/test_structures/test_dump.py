@@ -101,6 +101,8 @@ def test_bad_dumps_are_named(dump, tmp_path):
 
 @pytest.mark.parametrize('text, match', [
     ('{', 'not JSON'),
+    ('{"classes": ["background", "a"], "supervision": ["X"]}',
+     "'supervision' must be"),
     ('[1]', "'classes' must be"),
     ('{"classes": "cat"}', "'classes' must be"),
     ('{"classes": ["background"]}', "'classes' must be"),

@@ -156,7 +156,8 @@ def test_an_interrupted_replacement_is_completed_later(tmp_path, monkeypatch,
 
 def test_supervision_and_paths(tmp_path):
     writer = _dump(tmp_path, ['x'])
-    writer.finish(supervision=['I', 'S'], image_paths={'x': '/a', 'q': '/b'})
+    paths = {'x': '/a', 'q': '/b'}
+    writer.finish(supervision=['S', 'I', 'S'], image_paths=paths)
     manifest = Manifest.read(str(tmp_path))
     assert manifest.supervision == ['I', 'S']
     assert manifest.image_paths == {'x': '/a'}

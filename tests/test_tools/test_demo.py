@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
+from group_wsss.pseudo_labels import PixelAdaptive
 from group_wsss.structures import read_index_png
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +61,9 @@ def test_a_folder(tiny_voc, weights, call_tool, tmp_path, capsys):
     assert manifest['labeler']['bg_threshold'] == 0.2
 
 
-def test_refined_without_tags(tiny_voc, weights, call_tool, tmp_path, capsys):
+def test_refined_without_tags(tiny_voc, weights, call_tool, tmp_path, capsys,
+                              monkeypatch):
+    monkeypatch.setattr(PixelAdaptive, 'supervision', 'D')
     steps = tmp_path / 'steps.py'
     steps.write_text(
         "refiners = [dict(type='group_wsss.PixelAdaptive', bg_threshold=0.4)]"
@@ -73,6 +76,7 @@ def test_refined_without_tags(tiny_voc, weights, call_tool, tmp_path, capsys):
     manifest = json.loads((out / 'manifest.json').read_text())
     assert len(manifest['chosen_thresholds']) == 1
     assert manifest['refiners'][0]['type'] == 'group_wsss.PixelAdaptive'
+    assert manifest['supervision'] == ['I', 'D']
     assert (out / 'scores' / 'tiny_5.npz').is_file()
 
 

@@ -38,6 +38,15 @@ def test_recipes(path, plan):
     cfg = Config.fromfile(path)
     cfg.work_dir = 'w'
     stages = plan(cfg, args(path))
+    if stages[0].name == 'saliency':  # reads no config
+        salient = stages.pop(0)
+        assert salient.command[2:5] == [cfg.image_dir, '--out', 'w/saliency']
+        assert salient.command[5:] == ['--image-list', cfg.image_list]
+        assert salient.outputs == ['saliency.json'] and not salient.config
+        fused, = [s for s in stages if 'SALIENCY_DIR' in s.env]
+        assert fused.env['SALIENCY_DIR'] == 'w/saliency'
+        assert all('w/classifier/pseudo_labels' not in stage.command
+                   for stage in stages[2:])
     for stage in stages:
         assert Path(stage.config).is_file()
         # what a stage trains on was made, not drawn by hand

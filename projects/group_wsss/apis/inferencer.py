@@ -261,6 +261,7 @@ class GroupCAMInferencer:
                 labeler=self.labeler,
                 refiners=self.refiners,
                 chosen_thresholds=self.labelling.thresholds,
+                supervision='I' + self.labelling.supervision,
                 seed=self.seed,
                 duration=round(time.perf_counter() - start, 3))
 

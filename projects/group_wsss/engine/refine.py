@@ -106,6 +106,7 @@ def refine_dump(job: RefineJob,
                 nproc: int = 1,
                 progress: Callable[[int, int], None] = lambda i, n: None,
                 say: Callable[[str], None] = lambda line: None,
+                supervision: Sequence[str] = ('I', ),
                 **manifest: Any) -> Dict[str, Any]:
     """Make a dump of the score maps of another one.
 
@@ -119,6 +120,8 @@ def refine_dump(job: RefineJob,
         progress (Callable): Told the images done and their number.
         say (Callable): Told how much disk the score maps will need, if any
             are stored, when the first are there.
+        supervision (Sequence[str]): Letters of what the score maps were
+            made with, see ``Manifest``. Defaults to ``('I', )``.
         **manifest: Passed to ``DumpWriter.finish``.
 
     Returns:
@@ -199,6 +202,7 @@ def refine_dump(job: RefineJob,
         labeler=dict(job.labeler),
         refiners=list(job.refiners),
         chosen_thresholds=thresholds,
+        supervision=[*supervision, *dump.supervision],
         skipped=left_out,
         image_paths=job.image_paths,
         duration=round(time.perf_counter() - start, 3),

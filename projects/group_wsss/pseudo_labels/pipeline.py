@@ -55,6 +55,13 @@ class LabelPipeline:
         """bool: Whether a step is left that needs the scores of all."""
         return len(self.thresholds) + 1 < len(self.parts)
 
+    @property
+    def supervision(self) -> str:
+        """str: Letters of ``Manifest.supervision`` that the steps add."""
+        return ''.join(
+            getattr(step, 'supervision', '') for part in self.parts
+            for step in part)
+
     def advance(self,
                 score_map: ScoreMap,
                 image: Any = None) -> Tuple[ScoreMap, Optional[np.ndarray]]:

@@ -16,7 +16,8 @@ from ..utils.files import (SameFolder, atomic_write, check_inside, make_folder,
 from ..utils.versions import software_versions
 from .folders import read_id_list
 from .label_image import IGNORE_INDEX, encode_index_png, voc_palette
-from .manifest import ID_LIST, MANIFEST, MAX_CLASSES, SCORES, SKIPPED, Manifest
+from .manifest import (ID_LIST, MANIFEST, MAX_CLASSES, SCORES, SKIPPED,
+                       SUPERVISION, Manifest)
 
 # where a dump grows; hidden, so that nobody takes it for labels
 STAGING = '.unfinished'
@@ -234,7 +235,7 @@ class DumpWriter:
                 unknown_pixels=int(total[-1]),
                 unknown_share=float(total[-1] / pixels) if pixels else None,
                 palette=self.palette[:len(names)].tolist(),
-                supervision=list(supervision),
+                supervision=sorted(set(supervision), key=SUPERVISION.index),
                 labeler=labeler,
                 refiners=list(refiners),
                 chosen_thresholds=list(chosen_thresholds),

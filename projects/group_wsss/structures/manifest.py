@@ -9,6 +9,8 @@ from ..utils.files import read_json
 from .label_image import IGNORE_INDEX, voc_palette
 
 MANIFEST = 'manifest.json'
+# of what was used, see Manifest.supervision; in this order
+SUPERVISION = tuple('ISLADM')
 # one image id a line: the `ann_file` that mmseg wants in stage 2
 ID_LIST = 'ids.txt'
 # images without a label, and why
@@ -117,6 +119,9 @@ class Manifest:
                 isinstance(path, str)
                 for path in manifest.image_paths.values()):
             raise InputError(f"{path}: 'image_paths' must be names of files")
+        if not all(letter in SUPERVISION for letter in manifest.supervision):
+            raise InputError(f"{path}: 'supervision' must be letters of "
+                             f'{"".join(SUPERVISION)}')
         palette = manifest.palette
         if not isinstance(
                 palette, list) or len(palette) != len(names) or not all(

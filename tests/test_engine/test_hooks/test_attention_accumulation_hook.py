@@ -190,7 +190,8 @@ def test_fixed_stride(toy):
         assert score_map.maps.shape[1:] == (-(-(8 + 2 * i) // 5), 3)
 
 
-def test_labels_of_the_merged_maps(toy):
+def test_labels_of_the_merged_maps(toy, monkeypatch):
+    monkeypatch.setattr(ThresholdLabeler, 'supervision', 'A', raising=False)
     labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold=.5)
     toy([AttentionAccumulationHook(labeler=labeler)]).train()
     work = toy.root / 'work'
@@ -204,6 +205,7 @@ def test_labels_of_the_merged_maps(toy):
     manifest = json.loads((out / 'manifest.json').read_text())
     assert manifest['images'] == len(merged) == len(list(out.rglob('*.png')))
     assert manifest['checkpoint']['name'] == 'epoch_4.pth'
+    assert manifest['supervision'] == ['I', 'A']
 
 
 class RandomResizedCrop:

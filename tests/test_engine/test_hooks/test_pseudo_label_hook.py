@@ -231,6 +231,8 @@ def _images(toy):
 class RedOfTheTests(BaseRefiner):
     """Scores times the red of the image."""
 
+    supervision = 'A'
+
     def refine(self, maps, image=None):
         assert not image[..., 1:].any()
         size = image.shape[0] // 2, image.shape[1] // 2
@@ -260,6 +262,7 @@ def test_refiners_and_a_threshold_from_the_scores(toy):
         f'sub/{i}': f'{i}.png'
         for i in range(6)
     }
+    assert manifest['supervision'] == ['I', 'A']
 
 
 def test_a_refiner_without_the_image(toy):

@@ -174,6 +174,7 @@ class PseudoLabelHook(Hook):
                 labeler=self.labeler_cfg,
                 chosen_thresholds=self.dump.thresholds,
                 refiners=self.refiners_cfg,
+                supervision='I' + self.dump.supervision,
                 skipped={
                     **corrupt,
                     **left_out

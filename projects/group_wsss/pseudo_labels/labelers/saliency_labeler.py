@@ -60,27 +60,13 @@ class SaliencyLabeler:
         check_share('evidence_threshold', evidence_threshold)
         check_share('min_foreground', min_foreground)
         self.saliency_dir = saliency_dir
+        self.supervision = '' if saliency_dir is None else 'S'
         self.suffix = suffix
         self.bg_threshold = bg_threshold
         self.conflict_threshold = conflict_threshold
         self.attention_threshold = attention_threshold
         self.evidence_threshold = evidence_threshold
         self.min_foreground = min_foreground
-
-    def read_saliency(self, score_map: ScoreMap) -> np.ndarray:
-        """Saliency of an image.
-
-        Args:
-            score_map (ScoreMap): Gives the id and the size.
-
-        Returns:
-            np.ndarray: float32 ``(H, W)`` in [0, 1].
-
-        Raises:
-            InputError: The file is missing, unreadable, of another size or
-                neither grey nor RGB.
-        """
-        return read_saliency(self.saliency_dir or '', score_map, self.suffix)
 
     def __call__(self, score_map: ScoreMap) -> np.ndarray:
         """Label an image.

@@ -25,6 +25,8 @@ class BaseRefiner(metaclass=ABCMeta):
 
     # whether the pixels of the image are read
     needs_image = True
+    # letters of `Manifest.supervision` for what it uses beside maps and image
+    supervision = ''
 
     @abstractmethod
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:

@@ -4,81 +4,60 @@ from typing import Any, Optional
 import numpy as np
 
 from ...registry import TASK_UTILS
-from ...structures.score_map import ScoreMap
+from ...structures.score_map import ScoreMap, resize_maps
 from ...utils.errors import InputError
-from ..saliency import min_max, read_saliency
+from ..saliency import read_saliency
 from .base import BaseRefiner
 
 
 @TASK_UTILS.register_module()
 class Saliency(BaseRefiner):
-    """Let classes compete with ``1 - saliency``, the released fusion.
+    """Mean of class score and saliency.
 
-    With ``s`` in [0, 1] the saliency and ``a_c`` the maps at image size,
-    each min-max normalised over the image (a constant map is 0), the score
-    of a class is ``a_c / (max_k a_k + 1 - s)``. For the strongest class this
-    is ``p_c / (p_c + p_background)`` as with other refiners; the common
-    divisor keeps the order of classes where ``s`` is 1, which ``a_c / (a_c +
-    1 - s)`` does not.
+    With ``s`` in [0, 1] the saliency and ``a_c`` the maps at image size, the
+    score of a class is ``(a_c + s) / 2``: the order of classes is that of
+    the maps, and a pixel is foreground where map and saliency together are
+    strong enough. The labeler behind it chooses the threshold, such as
+    ``ThresholdLabeler(bg_threshold='otsu')``. The released rules are
+    ``SaliencyLabeler``.
 
-    The label of the strongest score above 0.5 is then, bit for bit, the
-    argmax of rule 1 of ``SaliencyLabeler``; the released code has no weight
-    beside. Its rules 2 to 4 make pixels unknown, which is left to the
-    labeler. Scores saved as a dump are float16, where the closest decisions
-    are lost.
+    Saliency is more than tags: the manifest has an ``S``.
 
     Args:
         saliency_dir (str): Folder of saliency maps, found as
             ``<saliency_dir>/<img_id><suffix>``; grey or RGB, 8 bits, white
-            is salient, of the size of the image.
+            is salient, of the size of the image, as
+            ``tools/make_saliency.py`` writes them.
         suffix (str): Ending of the file names. Defaults to ``'.png'``.
     """
 
     needs_image = False
+    supervision = 'S'
 
     def __init__(self, saliency_dir: str, suffix: str = '.png') -> None:
         self.saliency_dir = saliency_dir
         self.suffix = suffix
 
-    def fuse(self, maps: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-        """Scores of classes against a saliency map.
+    def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
+        """Mean of arrays, with the saliency map in the image's place.
 
         Args:
             maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1]; resized to
-                the saliency map (bilinear) if of another size. ``n`` is at
-                least 1.
-            saliency (np.ndarray): float32 ``(H, W)`` in [0, 1].
+                the saliency map (bilinear) if of another size.
+            image (np.ndarray): Saliency, float32 ``(H, W)`` in [0, 1].
 
         Returns:
             np.ndarray: float32 ``(n, H, W)`` in [0, 1].
 
         Raises:
-            InputError: The saliency map is no float array of two
-                dimensions, or the maps are not in [0, 1].
+            InputError: No saliency map, or no float array of two
+                dimensions.
         """
-        if saliency.ndim != 2 or saliency.dtype.kind != 'f':
-            raise InputError('Saliency needs a float saliency map (H, W), got '
-                             f'{saliency.dtype} {saliency.shape}')
-        given = ScoreMap('maps', saliency.shape, range(len(maps)), maps)
-        maps = min_max(given.resize().maps)
-        background = 1 - saliency.astype(np.float32)
-        best = maps.max(axis=0)
-        total = best + background
-        scores = np.divide(
-            maps, total, out=np.zeros_like(maps), where=total > 0)
-        # division rounds: a win or an order by one bit must not become a tie
-        top = scores.max(axis=0)
-        above_half = np.nextafter(np.float32(0.5), np.float32(1))
-        top = np.where(best > background, np.maximum(top, above_half), top)
-        below = np.nextafter(top, np.float32(0))
-        return np.where(maps == best, top, np.minimum(scores, below))
-
-    def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
-        """:meth:`fuse`, with the saliency map in the image's place."""
-        if image is None:
+        if getattr(image, 'ndim', 0) != 2 or image.dtype.kind != 'f':
             raise InputError('Saliency finds its file by the image id: call '
-                             'it with a ScoreMap, or fuse with two arrays')
-        return self.fuse(maps, image)
+                             'it with a ScoreMap, or refine with a float '
+                             'saliency map (H, W) in place of the image')
+        return (resize_maps(maps, image.shape) + image.astype(np.float32)) / 2
 
     def __call__(self,
                  score_map: ScoreMap,

