@@ -181,7 +181,8 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
         }
         for key, value in (stage.get('env') or {}).items():
             env[key] = fill(value)
-        reads['config'] = read_settings(config, options, env)
+        if config:
+            reads['config'] = read_settings(config, options, env)
         plans.append(
             Stage(
                 name,

@@ -77,8 +77,9 @@ def mask_keys(info: Any) -> Iterator[str]:
         str: A key with a value, such as ``seg_map_path`` or ``gt_masks``.
     """
     for name, value in info.items() if isinstance(info, dict) else ():
-        empty = value is None or (
-            isinstance(value, (str, list, tuple, dict, bool)) and not value)
+        empty = value is None or (isinstance(value,
+                                             (str, list, tuple, dict, bool))
+                                  and not value)
         if _MASKS.search(str(name)) and not empty:
             yield str(name)
 

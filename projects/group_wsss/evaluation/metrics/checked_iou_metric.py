@@ -43,8 +43,8 @@ class CheckedIoUMetric(IoUMetric):
             check_values(mask, path, len(self.dataset_meta['classes']),
                          self.ignore_index)
             ignored = int((mask == self.ignore_index).sum())
-            self.results[before + i] = (areas, osp.dirname(path) or path,
-                                        ignored)
+            self.results[before + i] = (areas, osp.dirname(path)
+                                        or path, ignored)
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Compute the figures of ``IoUMetric``.
