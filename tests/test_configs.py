@@ -20,6 +20,7 @@ from mmpretrain.structures import DataSample
 from PIL import Image
 
 from group_wsss.datasets import COCO_CLASSES, generate_toy
+from group_wsss.datasets.voc import VOC_CLASSES
 from group_wsss.engine.runner import settle_group_size, settle_num_classes
 from group_wsss.structures import ScoreMap
 
@@ -98,11 +99,6 @@ def roots(tiny_voc, tmp_path_factory):
                         path=f'JPEGImages/tiny_{i}.jpg',
                         labels=[i % 2]) for i in range(8)
                 ])))
-    (root / 'pseudo/manifest.json').write_text(
-        json.dumps(
-            dict(
-                classes=['background', *'abcd'],
-                palette=[[i, i, i] for i in range(5)])))
     generate_toy(toy, num_train=24, num_val=4, size=48)
     shutil.copytree(toy / 'SegmentationClass', root / 'toy_pseudo')
     return root
@@ -121,6 +117,13 @@ def load(roots, tmp_path, monkeypatch):
     def do(path):
         toy = path.stem.endswith('toy')
         pseudo = roots / ('toy_pseudo' if toy else 'pseudo')
+        names = VOC_CLASSES
+        if 'coco' in path.stem:
+            names = COCO_CLASSES
+        elif 'custom' in path.stem:
+            names = 'abcd'
+        (roots / 'pseudo/manifest.json').write_text(
+            json.dumps(dict(classes=['background', *names])))
         for key, value in dict(
                 DATA_ROOT=roots / 'voc',
                 TOY_ROOT=roots / 'toy',

@@ -31,7 +31,9 @@ def weights(tmp_path_factory):
             torch.manual_seed(0)
             with DefaultScope.overwrite_default_scope(cfg.default_scope):
                 net = MODELS.build(cfg.model)
-            meta = dict(dataset_meta=dict(classes=[f'c{i}' for i in range(7)]))
+            count = 20 if config == STAGE1 else 7
+            names = [f'c{i}' for i in range(count)]
+            meta = dict(dataset_meta=dict(classes=names))
             torch.save(dict(state_dict=net.state_dict(), meta=meta), path)
         return path
 
