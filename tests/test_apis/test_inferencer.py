@@ -247,6 +247,7 @@ def test_dump(build, images, tmp_path):
     assert manifest['classes'] == ['background', *VOC_CLASSES]
     assert manifest['labeler']['bg_threshold'] == 0.35
     assert manifest['checkpoint']['name'] == 'tiny.pth'
+    assert manifest['image_paths'] == {key: f'{key}.jpg' for key in IDS}
     assert (out / 'ids.txt').read_text().split() == IDS
     for result in results:
         name = result['img_id']

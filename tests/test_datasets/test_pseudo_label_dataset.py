@@ -89,6 +89,17 @@ def test_list_of_ids(root):
     assert info['seg_map_path'] == str(root / 'dump/ab.png')
 
 
+def test_ids_and_paths_of_the_dump(root):
+    writer = DumpWriter(str(root / 'dump'), ['cat', 'wet dog'], PALETTE)
+    for img_id, label in LABELS.items():
+        writer.write(img_id, label)
+    paths = {'a b': 'one/a b.jpg', 'x/c': 'two/c.png'}
+    writer.finish(image_paths=paths)
+    dataset = build(root, ann_file=str(root / 'dump/ids.txt'))
+    assert [dataset.get_data_info(i)['img_path'] for i in range(2)
+            ] == [str(root / 'photos' / path) for path in paths.values()]
+
+
 def test_names_that_differ(root):
     path = root / 'photos/labels.json'
     path.write_text(path.read_text().replace('wet dog', 'dog'))

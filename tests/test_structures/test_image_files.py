@@ -89,6 +89,8 @@ def test_paths_of_a_dump(name, tmp_path):
         assert image_paths([other], {}, 'dump', root) == {other: name}
         other = {img_id: normalize(form, name)}
         assert image_paths([img_id], other, 'dump', root) == paths
+    with pytest.raises(InputError, match='1 of 1 are missing: gone/'):
+        image_paths([img_id], {img_id: f'gone/{name}'}, 'dump', root)
     with pytest.raises(InputError, match='dump: does not say which file'):
         image_paths([img_id], {}, 'dump')
     ending = '.png' if name.endswith('jfif') else '.jfif'

@@ -77,6 +77,8 @@ def test_images_of_a_list(folder, tmp_path):
         '.png')
     run(*command, tmp_path / 'b', '--images', images, '--image-list', listed)
     assert files(tmp_path / 'a') == files(tmp_path / 'b')
+    manifest = json.loads((tmp_path / 'b/manifest.json').read_text())
+    assert manifest['image_paths']['s/7'] == 'photo 7.png'
     listed.write_text(json.dumps(dict(content, images=entries[1:])))
     done = run(
         *command,
@@ -136,7 +138,7 @@ CASES = [
     ('bad manifest', ['manifest.json', "'classes' must be"]),
     ('in place', ['is the dump itself']),
     ('no images', ['s/0', 'needs the image']),
-    ('missing image', ['s/0.jpg', 'no such image']),
+    ('missing image', ['11 of 11 are missing: s/0.jpg']),
     ('broken npz', ['s/4.npz', 'not a score map']),
     ('wrong id', ['s/4.npz', "'s/5'"]),
     ('not in the list', ['dump/ids.txt: 1 of 1', "'s/99'"]),
@@ -148,7 +150,7 @@ CASES = [
 @pytest.mark.slow
 @pytest.mark.parametrize(
     'case, words, nproc', [(*row, 1) for row in CASES] +
-    [(*row, 2) for row in CASES if row[0] in ('missing image', 'broken npz')])
+    [(*row, 2) for row in CASES if row[0] == 'broken npz'])
 def test_bad_input(folder, tmp_path, case, words, nproc):
     config, dump, more = folder / 'plain.py', folder / 'dump', []
     out = tmp_path / 'out'
@@ -181,7 +183,8 @@ def test_bad_input(folder, tmp_path, case, words, nproc):
     elif case == 'no images':
         config = folder / 'config.py'
     elif case == 'missing image':
-        config, more = folder / 'config.py', ['--images', folder / 'images']
+        config = folder / 'config.py'
+        more = ['--images', folder / 'images', '--suffix', '.jpg']
     elif case == 'broken npz':
         path = copy / 'scores/s/4.npz'
         path.write_bytes(path.read_bytes()[:-40])

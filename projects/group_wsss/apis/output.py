@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import io
 import os.path as osp
-from typing import Any, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
 from mmengine.config import Config
@@ -44,12 +44,17 @@ class ResultWriter:
                  keep_scores: bool = False) -> None:
         self.keep_scores = keep_scores
         self.writer: Optional[DumpWriter] = None
+        self.image_paths: Dict[str, str] = {}
         if out_dir is None:
             return
         for img_id, source in images:
+            if not isinstance(source, str):
+                continue
+            # an id is the path below the user's folder without its suffix
+            self.image_paths[img_id] = img_id + osp.basename(
+                source)[len(osp.basename(img_id)):]
             path = output_path(out_dir, img_id, '.png')
-            if isinstance(source,
-                          str) and osp.realpath(source) == osp.realpath(path):
+            if osp.realpath(source) == osp.realpath(path):
                 raise InputError(f'{path}: is an image, its label would '
                                  'replace it; give another out_dir')
         self.writer = DumpWriter(out_dir, classes, palette)
@@ -98,4 +103,5 @@ class ResultWriter:
             self.writer.finish(
                 config=cfg.pretty_text,
                 checkpoint=describe_checkpoint(weights),
+                image_paths=self.image_paths,
                 **manifest)
