@@ -154,6 +154,24 @@ def test_an_interrupted_replacement_is_completed_later(tmp_path, monkeypatch,
     assert _files(tmp_path) == {'n.png', 'ids.txt', 'manifest.json'}
 
 
+def test_the_manifest_comes_last(tmp_path, monkeypatch):
+    """A dump that has one is finished: its ids are there."""
+    from group_wsss.structures import dump_writer
+    writer = DumpWriter(str(tmp_path), ['a', 'b'])
+    writer.write('x', LABEL)
+    write = dump_writer.atomic_write
+
+    def full(path, *args):
+        if path.endswith('.txt'):
+            raise InputError('no space left')
+        write(path, *args)
+
+    monkeypatch.setattr(dump_writer, 'atomic_write', full)
+    with pytest.raises(InputError):
+        writer.finish()
+    assert not (tmp_path / 'manifest.json').exists()
+
+
 def test_supervision_and_paths(tmp_path):
     writer = _dump(tmp_path, ['x'])
     paths = {'x': '/a', 'q': '/b'}

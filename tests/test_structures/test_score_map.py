@@ -39,6 +39,17 @@ def test_diverged_maps_name_the_image(bad):
         ScoreMap('image/7', (2, 2), [0], maps)
 
 
+@pytest.mark.parametrize('unit', [1, 2**20, 2**22])
+def test_subnormal_peaks_are_divided_like_others(unit):
+    maps = np.arange(24, dtype=np.uint32).reshape(1, 4, 6) * unit
+    maps = np.minimum(maps, 2**23 - 1).view(np.float32)
+    assert 0 < maps.max() < np.finfo(np.float32).tiny
+    found = ScoreMap.from_class_maps('x', (4, 6), [0], maps).maps
+    assert found.max() == 1 and found.min() == 0
+    expected = maps.astype(np.float64) / maps.max()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_bad_id_or_class_is_refused():
     maps = np.zeros((1, 2, 2), np.float32)
     with pytest.raises(InputError, match="contains '..'"):

@@ -267,3 +267,9 @@ def test_a_long_epoch_is_drawn_in_chunks(monkeypatch):
     assert next(batches) == expected[0].tolist() and asked == [259]
     assert list(batches) == expected[1:].tolist()
     assert len(sampler) == len(expected) and asked == [259, 259, 259, 223]
+
+
+def test_an_explicit_seed_of_zero_counts(monkeypatch):
+    sampler = make(monkeypatch, DefaultSampler, group_size=3, seed=0)
+    assert sampler.seed == 0
+    assert make(monkeypatch, DefaultSampler, group_size=3).seed == 5

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from mmengine.hooks import Hook
 
 from group_wsss.engine import AttentionAccumulationHook
@@ -279,3 +280,25 @@ def test_samples_without_maps_are_refused(toy):
     hook = AttentionAccumulationHook(begin_epoch=0)
     with pytest.raises(InputError, match='class_maps'):
         toy([hook], model=Plain()).train()
+
+
+def test_a_score_of_a_tenth_is_enough(toy):
+    """The default of ``min_score``, which the published code has."""
+
+    class Scores(toy.model):
+
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            losses = super().forward(inputs, data_samples, mode)
+            for sample in data_samples:
+                low = float(sample.img_id == 'sub/1')
+                sample.pred_score = torch.full((3, ), 0.1) - 0.001 * low
+            return losses
+
+    hook = AttentionAccumulationHook(
+        out_dir=str(toy.root / 'maps'),
+        begin_epoch=0,
+        anchors_only=False,
+        keep_last=False)
+    toy([hook], model=Scores(), length=1).train()
+    found = {name for name, _ in _stored(toy.root / 'maps' / 'merged')}
+    assert found == {f'sub/{i}' for i in (0, 2, 3, 4, 5)}

@@ -248,3 +248,16 @@ def test_unused():
 
 if __name__ == '__main__':
     run_rank(sys.argv[1], int(sys.argv[2]))
+
+
+def test_directions_without_variance_are_not_blown_up():
+    """``eps`` is their variance, relative to the largest one."""
+    x = torch.zeros(2, 2, 3, 3)
+    x[:, 0] = torch.randn(2, 3, 3)
+    layer = PCAWhitening(2, 2, eps=0.01).train()
+    layer(x)
+    layer.fit()
+    largest = float(x[:, 0].var(unbiased=False))
+    lengths = layer.weight.norm(dim=1).sort()[0]
+    torch.testing.assert_close(
+        lengths, (largest * torch.tensor([1.01, 0.01]))**-0.5)

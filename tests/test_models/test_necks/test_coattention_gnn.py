@@ -296,6 +296,28 @@ def test_mix_against_loop(gamma, num_steps):
         assert torch.equal(out, x)
 
 
+@pytest.mark.parametrize('options, senders', [
+    (dict(), 2),
+    (dict(self_edge=True), 3),
+    (dict(coattention=dict(softmax='group')), 1),
+    (dict(self_edge=True, coattention=dict(softmax='group')), 1),
+])
+def test_sum_adds_what_arrives(options, senders):
+    """As many messages as there are, not K - 1 times their mean."""
+    neck = build(
+        num_steps=1,
+        aggregation='sum',
+        update='residual',
+        gamma_init=0.5,
+        dropout=None,
+        **options).eval()
+    x = torch.rand(6, 8, 3, 4)
+    messages = neck.coattention(x.unflatten(0, (2, 3))).flatten(0, 1)
+    assert messages.shape[1] == senders
+    expected = x + 0.5 * sum(messages[:, i] for i in range(senders))
+    torch.testing.assert_close(neck((x, ), group_size=3)[0], expected)
+
+
 def test_mix_is_a_convex_combination():
     neck = build(
         update='mix',
