@@ -157,7 +157,8 @@ def test_what_is_left_out_of_exports(cat, tmp_path):
         '<box label="dog"/><box label="dog"/></image></annotations>')
     regions = '1 rectanglelabels: labels of regions .--regions takes them.'
     for read, told in (
-        (lambda: read_cvat(str(xml), ['cat', 'dog']), '2 box: .* .--shapes takes them.'),
+        (lambda: read_cvat(str(xml), ['cat', 'dog']),
+         '2 box: .* .--shapes takes them.'),
         (lambda: studio(tmp_path, results + [choice('x', 'cat')] * cat),
          f'{regions}.*1 taxonomy: results that are no choices'),
         (lambda: studio(tmp_path,
