@@ -111,7 +111,7 @@ class ScoreMap:
         maps = np.maximum(maps, 0)
         if maps.size:
             peak = maps.max(axis=(1, 2), keepdims=True)
-            maps = maps / np.where(peak > 0, peak, 1)
+            maps /= np.where(peak > 0, peak, 1)
         return cls(img_id, ori_shape, class_ids, maps)
 
     @classmethod
