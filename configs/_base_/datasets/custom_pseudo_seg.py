@@ -33,7 +33,8 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 test_pipeline = [
-    dict(type='group_wsss.LoadImage'),
+    # by this name, since MMSegInferencer looks for it; pillow turns as EXIF says
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
     dict(type='Resize', scale=(1024, 320), keep_ratio=True),
     # after `Resize`: the mask keeps its size
     # pillow reads the indices of a PNG with a palette, cv2 its colours

@@ -25,7 +25,8 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 test_pipeline = [
-    dict(type='group_wsss.LoadImage'),
+    # by this name, since MMSegInferencer looks for it; pillow turns as EXIF says
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
     # after `Resize`: the mask keeps its size
     # pillow reads the indices of a PNG with a palette, cv2 its colours
@@ -34,7 +35,7 @@ test_pipeline = [
 ]
 img_ratios = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
 tta_pipeline = [
-    dict(type='group_wsss.LoadImage'),
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -27,7 +27,8 @@ train_pipeline = [
 ]
 # of group_wsss.Segmentor, which hands over images
 test_pipeline = [
-    dict(type='group_wsss.LoadImage'),
+    # by this name, since MMSegInferencer looks for it; pillow turns as EXIF says
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
     dict(type='Resize', scale=(1280, 448), keep_ratio=True),
     dict(type='PackSegInputs')
 ]

@@ -30,9 +30,13 @@ def test_image_turned_against_its_label(tmp_path, path, suffix):
         img_path=str(tmp_path / f'a{suffix}'),
         seg_map_path=str(tmp_path / 'a.png.label'),
         reduce_zero_label=False)
-    steps = Config.fromfile(path).train_pipeline[:2]
+    cfg = Config.fromfile(path)
     with DefaultScope.overwrite_default_scope('mmseg'):
-        load = Compose(steps)
+        load = Compose(cfg.train_pipeline[:2])
+        read = Compose(cfg.test_pipeline[:1])
+    # by the name that mmseg's inferencer looks for
+    assert cfg.test_pipeline[0].type == 'LoadImageFromFile'
+    assert read(dict(info))['img'].shape == (30, 20, 3)
     label = np.full((30, 20), 1, np.uint8)
     (tmp_path / 'a.png.label').write_bytes(encode_index_png(label))
     results = load(dict(info, seg_fields=[]))
