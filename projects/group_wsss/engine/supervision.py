@@ -23,7 +23,7 @@ ALLOWED = frozenset([
     'group_slot'
 ])  # yapf: disable
 # transforms named Load... that read an image, or labels made from tags
-_LOADERS = re.compile(r'Load\w*Image\w*|LoadSeeds')
+_LOADERS = re.compile(r'Load(?!Label|Mask)\w*Image\w*|LoadSeeds')
 # parts of the names under which a data entry knows masks
 _MASKS = re.compile(r'mask|seg|instance|polygon|panoptic', re.IGNORECASE)
 # metrics that need no mask, and the prefixes of their names

@@ -32,7 +32,8 @@ def test_a_clean_training_is_left_alone(toy):
 
 @pytest.mark.parametrize('name', [
     'LoadAnnotations', 'LoadBiomedicalAnnotation', 'LoadBiomedicalData',
-    'LoadDepthAnnotation', 'LoadPanopticAnnotations', 'LoadMask'
+    'LoadDepthAnnotation', 'LoadPanopticAnnotations', 'LoadMask',
+    'LoadLabelImage'
 ])
 @pytest.mark.parametrize('wrapped', (False, True))
 def test_loading_masks(toy, name, wrapped):
