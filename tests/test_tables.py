@@ -22,16 +22,13 @@ KEYS = {
 
 
 def tables(path):
-    """Title before a table, header and rows."""
-    lines, title = path.read_text('utf-8').splitlines(), ''
+    """Header and rows of each table of a page."""
     table = []
-    for line in [*lines, '']:
-        if line.startswith('## '):
-            title = line[3:]
+    for line in [*path.read_text('utf-8').splitlines(), '']:
         if line.startswith('|'):
             table.append([cell.strip() for cell in line.strip('|').split('|')])
         elif table:
-            yield title, table[0], table[2:]
+            yield table[0], table[2:]
             table = []
 
 
@@ -47,9 +44,9 @@ FILES = sorted(
     path.stem for path in (DOCS / 'benchmarks').glob('*.json')
     if isinstance(json.loads(path.read_text()), list)
     and 'row' in json.loads(path.read_text())[0])
-CASES = [(path.name, title, header, row)
+CASES = [(path.name, header, row)
          for path in sorted(DOCS.rglob('*.md'))
-         for title, header, rows in tables(path)
+         for header, rows in tables(path)
          if header[0].startswith('row') for row in rows]
 
 
@@ -59,17 +56,16 @@ def shown(cell):
 
 
 @pytest.mark.parametrize(
-    'case', CASES, ids=lambda case: f'{case[0]}:{case[3][0]}')
+    'case', CASES, ids=lambda case: f'{case[0]}:{case[2][0]}')
 def test_a_row_is_that_of_its_raw_results(case):
-    page, title, header, row = case
+    page, header, row = case
     name, *cells = row
-    # `name.json` in the title of a table's section, or the only file
-    owner = [file for file in FILES if f'({file})' in title] or [
-        file for file in FILES
-        if name in raw(file) and not file.startswith('groups_')
+    # the file that the header names, or the first one with such a row
+    owner = [file for file in FILES if f'{file}.json' in header[0]] or [
+        file for file in FILES if name in raw(file)
     ]
     if not owner:
-        assert 'without raw results' in title, f'{page}: {name}'
+        assert 'no raw results' in header[0], f'{page}: {name}'
         return
     results = raw(owner[0])[name]
     if 'seed 0' in header[0]:
