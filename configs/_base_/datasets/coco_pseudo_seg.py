@@ -32,7 +32,7 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 test_pipeline = [
-    # by this name, since MMSegInferencer looks for it; pillow turns as EXIF says
+    # mmseg's inferencer looks for this name; pillow turns as EXIF says
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
     # after `Resize`: the mask keeps its size

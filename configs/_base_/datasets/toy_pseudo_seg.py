@@ -30,7 +30,7 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 test_pipeline = [
-    # by this name, since MMSegInferencer looks for it; pillow turns as EXIF says
+    # mmseg's inferencer looks for this name; pillow turns as EXIF says
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
     # after the image: the mask keeps its size
     # pillow reads the indices of a PNG with a palette, cv2 its colours

@@ -30,7 +30,7 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 test_pipeline = [
-    # by this name, since MMSegInferencer looks for it; pillow turns as EXIF says
+    # mmseg's inferencer looks for this name; pillow turns as EXIF says
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
     dict(type='Resize', scale=(1024, 320), keep_ratio=True),
     # after `Resize`: the mask keeps its size

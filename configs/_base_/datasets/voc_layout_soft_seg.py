@@ -27,7 +27,7 @@ train_pipeline = [
 ]
 # of group_wsss.Segmentor, which hands over images
 test_pipeline = [
-    # by this name, since MMSegInferencer looks for it; pillow turns as EXIF says
+    # mmseg's inferencer looks for this name; pillow turns as EXIF says
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
     dict(type='Resize', scale=(1280, 448), keep_ratio=True),
     dict(type='PackSegInputs')
