@@ -43,9 +43,12 @@ def data(tiny_voc, tmp_path, monkeypatch):
             dict(
                 classes=['background', *'abcd'],
                 labeler=dict(type='ThresholdLabeler'))))
+    stems = []
     for path in (root / 'SegmentationClass').iterdir():
         shutil.copy(path, dump)
+        stems.append(path.stem)
         path.write_bytes(b'this is no mask')
+    (dump / 'ids.txt').write_text('\n'.join(stems) + '\n')
     tags = (root / 'ImageSets/train_cls.txt').read_text()
     (root / 'ImageSets/Segmentation/trainaug_cls.txt').write_text(tags)
     images = []
@@ -160,7 +163,7 @@ def test_train_and_refine(data, load, call_tool, capsys):
     maps = np.zeros((1, 5, 6), np.float32)
     maps[0, 2, 2] = 1
     refined = walk.refine(maps, np.asarray(image))
-    assert refined.shape == (1, 10, 12) and np.ptp(refined) > 0.05
+    assert refined.shape == (1, 10, 12) and np.ptp(refined) > 0.02
 
 
 @pytest.mark.slow

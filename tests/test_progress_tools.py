@@ -23,6 +23,7 @@ REFINE = ROOT / 'configs' / 'refine' / 'threshold.py'
 # why these need no report of their own
 OTHERS = dict(
     train="mmengine's log, EpochSummaryHook",
+    make_saliency='tests/test_tools/test_make_saliency.py',
     test="mmengine's log",
     make_labels='runs other tools, by misc/stages.py',
     quickstart='runs other tools, by misc/stages.py',
@@ -132,8 +133,8 @@ def voc12(root, out):
 
 
 def export(kind, out='out'):
-    return lambda root, path: (root / 'dump', path
-                               if out == 'out' else out, '--format', kind)
+    return lambda root, path: (root / 'dump', path if out == 'out' else out,
+                               '--format', kind, '--suffix', '.jpg')
 
 
 # arguments by tool, from the folder above and a place for results; and the
@@ -190,7 +191,9 @@ def test_tool(name, told, root, tmp_path):
 @pytest.mark.parametrize('kind', ('coco-instances', 'coco-semantic', 'npz'))
 def test_other_formats(kind, told, root, tmp_path):
     out = tmp_path / ('out' if kind == 'npz' else 'out.json')
-    lines = told('export_labels', root / 'dump', out, '--format', kind)
+    suffix = [] if kind == 'npz' else ['--suffix', '.jpg']
+    lines = told('export_labels', root / 'dump', out, '--format', kind,
+                 *suffix)
     assert lines[-1] == (str(COUNT), str(COUNT))
 
 
