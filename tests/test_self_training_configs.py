@@ -10,8 +10,8 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from group_wsss.pseudo_labels import Segmentor
 from group_wsss.datasets import VOC_CLASSES
+from group_wsss.pseudo_labels import Segmentor
 from group_wsss.structures import ScoreMap
 
 ROOT = Path(__file__).resolve().parents[1]
