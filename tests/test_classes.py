@@ -56,8 +56,9 @@ def run(trains=False, resume=False, **loops):
         cfg=dict(resume=resume, load_from='x.pth'),
         **{
             f'_{kind}_loop':
-            SimpleNamespace(dataloader=SimpleNamespace(dataset=data))
-            for kind, data in loops.items()
+            SimpleNamespace(
+                dataloader=SimpleNamespace(dataset=loops.get(kind)))
+            for kind in ('train', 'val', 'test')
         })
 
 

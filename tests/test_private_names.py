@@ -16,6 +16,7 @@ PUBLIC = {'_replace', '_exit', '_asdict', '_fields'}
 OWN = {'_build', '_maps', '_source'}
 # where a private name may stand besides contrib/reliability
 ELSEWHERE = {
+    'engine/class_names.py': {'_test_loop', '_train_loop', '_val_loop'},
     'models/backbones/feature_cache.py': {'_version'},
     'contrib/deployment/onnx_export.py': {
         '_channel_conversion', '_enable_normalize', '_get_const',

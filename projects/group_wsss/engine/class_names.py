@@ -22,8 +22,10 @@ def named_datasets(runner: Runner) -> Iterator[Tuple[str, Any]]:
         tuple[str, Dataset]: What to call it in a message, and the data set;
         those without class names are left out.
     """
-    for kind in ('train', 'val', 'test'):
-        loop = getattr(runner, f'_{kind}_loop', None)
+    # the public properties would build the loops that are not there yet
+    loops = dict(
+        train=runner._train_loop, val=runner._val_loop, test=runner._test_loop)
+    for kind, loop in loops.items():
         dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
         if (getattr(dataset, 'metainfo', None) or {}).get('classes'):
             inner = list(walk_datasets(dataset))[-1]

@@ -12,6 +12,10 @@ torch 2.1.2 and 2.11.0, mmengine 0.10.7 and onedl-mmengine 0.10.12, Python
 | ``_save_checkpoint_with_step`` | ``CheckpointHook`` | \
 ``atomic_checkpoint_hook.py`` | the order of writing and removing |
 | ``f_locals`` | frames | here | who called the interrupted code |
+| ``_train_loop`` | ``Runner`` | ``engine/class_names.py`` | which loops \
+are built |
+| ``_val_loop`` | ``Runner`` | ``engine/class_names.py`` | the same |
+| ``_test_loop`` | ``Runner`` | ``engine/class_names.py`` | the same |
 | ``_version`` | ``Tensor`` | ``models/backbones/feature_cache.py`` | weights \
 that were written to |
 | ``_channel_conversion`` | ``ImgDataPreprocessor`` | \
