@@ -19,6 +19,8 @@ from group_wsss.utils.checkpoint import (load_from_file, load_weights,
                                          use_safe_loading)
 from group_wsss.utils.errors import InputError
 
+NO_LOOPS = dict(_train_loop=None, _val_loop=None, _test_loop=None)
+
 
 class Call:
     """Pickles as a call."""
@@ -156,7 +158,8 @@ def test_hook(wrapper, resume):
     runner = SimpleNamespace(
         model=model,
         optim_wrapper=wrapper,
-        cfg=dict(resume=resume, load_from='x.pth'))
+        cfg=dict(resume=resume, load_from='x.pth'),
+        **NO_LOOPS)
     with pytest.raises(InputError, match='x.pth: does not fit'):
         SafeLoadingHook().after_load_checkpoint(runner, dict(state_dict={}))
 
@@ -183,7 +186,10 @@ def test_weights_that_fit_in_part(tmp_path, monkeypatch, road, names, words):
         if road == 'load_from':
             wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 1))
             runner = SimpleNamespace(
-                model=model, optim_wrapper=wrapper, cfg=dict(load_from=path))
+                model=model,
+                optim_wrapper=wrapper,
+                cfg=dict(load_from=path),
+                **NO_LOOPS)
             hook.after_load_checkpoint(runner, dict(state_dict=weights))
             return
         prefix = 'backbone' if road == 'prefix' else None
