@@ -140,7 +140,8 @@ class GroupCAM(ImageClassifier):
         """
         feats = self.extract_feat(inputs, data_samples)
         losses = self.head.loss(feats, data_samples)
-        if getattr(self.neck, 'contrast', None) is not None:
+        grouped = feats.after is not feats.before
+        if grouped and getattr(self.neck, 'contrast', None) is not None:
             losses.update(
                 self.neck.loss(feats.before,
                                self.head.tag_maps(feats, data_samples),
