@@ -31,6 +31,7 @@ from mmengine.runner.checkpoint import (get_deprecated_model_names,
                                         get_external_models,
                                         get_torchvision_models)
 
+from .compact import SUFFIX, left_out, read_compact
 from .download import check_scheme, fetch, sha256_in, verify
 from .errors import InputError
 from .unpickler import PlainUnpickler
@@ -93,7 +94,8 @@ def load_from_file(filename: str, map_location: Any = None) -> dict:
     """Read a checkpoint without executing code.
 
     Args:
-        filename (str): A file written by ``torch.save``.
+        filename (str): A file written by ``torch.save``, or in the format
+            of safetensors, see :func:`.compact.write_compact`.
         map_location (optional): As in ``torch.load``. Defaults to None.
 
     Returns:
@@ -106,6 +108,8 @@ def load_from_file(filename: str, map_location: Any = None) -> dict:
     path = osp.expanduser(filename)
     if not osp.isfile(path):
         raise InputError(f'{filename}: no such checkpoint')
+    if path.endswith(SUFFIX):
+        return read_compact(path)
     try:
         # torch.load would unpack the one and run the other
         if tarfile.is_tarfile(path):
@@ -237,6 +241,8 @@ def load_weights(model: nn.Module, checkpoint: dict, filename: str) -> None:
         raise InputError(f'{filename}: does not fit the config: {key} is '
                          f'({there}) in the checkpoint and ({here}) in the '
                          'model')
+    known = tuple(left_out(checkpoint, model.state_dict(), filename))
+    missing = [key for key in missing if not key.startswith(known)]
     if missing:
         raise InputError(f'{filename}: does not fit the config: {missing[0]} '
                          f'is not in the checkpoint ({len(missing)} weights '
