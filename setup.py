@@ -88,7 +88,7 @@ setup(
     keywords='computer vision, semantic segmentation, weak supervision',
     package_dir={'': 'projects'},
     packages=find_packages('projects'),
-    package_data={'group_wsss': ['py.typed']},
+    package_data={'group_wsss': ['py.typed', 'weights/*']},
     include_package_data=True,
     cmdclass={'build_py': BuildPy},
     python_requires='>=3.10',

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..'))
 sys.path.insert(0, osp.join(ROOT, 'projects'))
@@ -287,13 +287,15 @@ def main() -> None:
     print_table(results)
 
 
-def print_table(results: List[dict]) -> None:
-    """Mean, lowest and highest of every row, as Markdown.
+def print_table(
+    results: List[dict], columns: Sequence[str] = ('mIoU', 'fixed', 'oracle')
+) -> None:
+    """Print mean, lowest and highest of every row, as Markdown.
 
     Args:
-        results (list[dict]): Of :func:`run_row`.
+        results (list[dict]): With ``row`` and ``seed``.
+        columns (Sequence[str]): Keys, which a row may lack.
     """
-    columns = ('mIoU', 'fixed', 'oracle')
     print(f'| row | seeds | {" | ".join(columns)} |')
     print('| -- | -- |' + ' -- |' * len(columns))
     for name in dict.fromkeys(r['row'] for r in results):

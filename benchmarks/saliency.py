@@ -13,8 +13,8 @@ import os.path as osp
 import sys
 from typing import Dict, List
 
-from group_size import CONFIG, CONTRAST, ROOT, git, options, print_table
-from refinement import Step, run_step
+from group_size import CONFIG, ROOT, git, options, print_table, whitened
+from steps import Step, run_step
 
 from group_wsss.datasets import VOC_CLASSES
 from group_wsss.evaluation import evaluate_folder
@@ -26,8 +26,8 @@ from group_wsss.utils.files import atomic_write
 # name -> config and options of the training
 NETWORKS: Dict[str, List[str]] = {
     'K=1 (plain classifier)': [CONFIG, *options(1, 1)],
-    'K=4, 16 partners (default)': [CONFIG, *options(4, 16)],
-    'K=4, 16 partners, keys learned by contrast': [CONTRAST, *options(4, 16)],
+    'K=4 (default)': [CONFIG, *options(4, 16)],
+    'K=4, whitened keys': [CONFIG, *whitened(16)],
 }
 # name -> config of the labels
 LABELS = {

@@ -8,16 +8,23 @@ from typing import List, Optional, Sequence
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('image', help='an image, a folder or a glob')
-    parser.add_argument('config', help='config of stage 1')
-    parser.add_argument('checkpoint', help='its trained weights')
     parser.add_argument(
-        '--out', required=True, help='folder for labels and overlays')
+        'config',
+        nargs='?',
+        help='config of stage 1 (default: the packaged model, 20 classes of '
+        'VOC)')
+    parser.add_argument('checkpoint', nargs='?', help='its trained weights')
+    parser.add_argument(
+        '--out',
+        default='work_dirs/demo',
+        help='folder for labels and overlays (default: work_dirs/demo)')
     parser.add_argument(
         '--tags',
         help='what is in the images, names or ids: person,car '
@@ -83,8 +90,14 @@ def line_of(result: dict) -> str:
 def main() -> None:
     """Label."""
     args = parse_args()
-    cfg = cli.load_config(args)
-    cli.check_checkpoint(args.checkpoint)
+    if (args.config is None) != (args.checkpoint is None):
+        raise InputError(f'{args.config}: give its checkpoint too')
+    cfg = None
+    if args.config is not None:
+        cfg = cli.load_config(args)
+        cli.check_checkpoint(args.checkpoint)
+    elif args.cfg_options:
+        raise InputError('--cfg-options: change a config, which is not given')
     threshold = args.bg_threshold
     if threshold is not None and threshold.replace('.', '', 1).isdigit():
         threshold = float(threshold)

@@ -1,11 +1,13 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""From tags to label images, with every step that a recipe names."""
+"""From tags to labels and a trained network, by the stages of a recipe."""
 import argparse
 import os
 import os.path as osp
 import re
+import shlex
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -13,10 +15,11 @@ TOOLS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TOOLS.parent / 'projects'))
 sys.path.insert(0, str(TOOLS / 'misc'))
 
-from stages import Stage, files_read, run_stage
+from stages import Stage, files_read, last_checkpoint, run_stage
 
 from group_wsss.utils import cli
 from group_wsss.utils.config import read_config
+from group_wsss.utils.data_flags import add_data_flags, data_variables
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.home import spell
 
@@ -38,8 +41,11 @@ def parse_args() -> argparse.Namespace:
         'goes on, and what depends on something that changed is made again.')
     parser.add_argument('config', metavar='recipe', help='the recipe')
     parser.add_argument('--work-dir', help='a folder for each stage goes here')
+    add_data_flags(parser, skip=('labels', ))
     parser.add_argument(
         '--seed', type=int, default=0, help='of all trainings (default: 0)')
+    parser.add_argument(
+        '--until', metavar='STAGE', help='the last stage to run')
     parser.add_argument(
         '--gpus',
         type=int,
@@ -203,20 +209,36 @@ def main() -> None:
     """Make labels."""
     args = parse_args()
     cfg = cli.load_config(args)
-    plans = plan(cfg, args)
+    with data_variables(args):
+        plans = plan(cfg, args)
+    if args.until is not None:
+        names = [stage.name for stage in plans]
+        if args.until not in names:
+            raise InputError(f'--until {args.until}: the stages of '
+                             f'{args.config} are {", ".join(names)}')
+        del plans[names.index(args.until) + 1:]
     cli.prepare_work_dir(cfg.work_dir)
     records: Dict[str, dict] = {}
     for number, stage in enumerate(plans, 1):
         records[stage.name] = run_stage(stage, cfg.work_dir, records,
                                         f'[{number}/{len(plans)}]')
     seconds = sum(record['seconds'] for record in records.values())
-    print(f'\nlabel images    {plans[-1].folder} ({seconds / 60:.1f} minutes '
-          'in all stages)')
+    print(f'\nall stages      {seconds / 60:.1f} minutes')
+    folders = {stage.name: str(stage.folder) for stage in plans}
+    for name, title in (('labels', 'label images'), ('segmentor', 'network')):
+        if name in folders:
+            print(f'{title:<15} {folders[name]}')
     step = cfg.get('next_step', '')
-    for stage in plans:
-        step = step.replace(f'{{{stage.name}}}', str(stage.folder))
-    if step:
-        print(f'Next:\n  {spell(step)}')
+    if step and args.until is None:
+        print(f'Next:\n  {spell(_PLACE.sub(partial(shown, folders), step))}')
+
+
+def shown(folders: Dict[str, str], place: re.Match) -> str:
+    """Give the folder of a stage, or its latest checkpoint, for a shell."""
+    path = folders.get(place[2])
+    if path is None:
+        return place[0]
+    return shlex.quote(last_checkpoint(path) if place[1] else path)
 
 
 if __name__ == '__main__':

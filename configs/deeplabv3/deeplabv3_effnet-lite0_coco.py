@@ -20,9 +20,23 @@ train_dataloader = dict(
         data_prefix=dict(img_path=train_split, seg_map_path=pseudo_dir),
         ann_file=osp.join(pseudo_dir, 'ids.txt')))
 val_dataloader = dict(
+    _delete_=True,
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='group_wsss.CocoVOCStyle',
         data_root=data_root,
         data_prefix=dict(img_path=val_split, seg_map_path='SegmentationClass'),
-        ann_file=f'ImageSets/{val_split}.txt'))
+        ann_file=f'ImageSets/{val_split}.txt',
+        pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader
+val_evaluator = dict(
+    _delete_=True,
+    type='group_wsss.CheckedIoUMetric',
+    iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
+train_cfg = dict(val_interval=600)
+val_cfg = dict(_delete_=True, type='ValLoop')
+test_cfg = dict(type='TestLoop')

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Stage 2 on your own images, after configs/group_wsss/custom.py: see the
-# dataset file for the environment variables, and docs/own_data.md.
+# dataset file for the flags, and docs/own_data.md.
 _base_ = [
     '../_base_/models/deeplabv3_effnet-lite0.py',
     '../_base_/datasets/custom_pseudo_seg.py', '../_base_/seg_runtime.py',
@@ -16,10 +16,8 @@ model = dict(
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'backbone.': dict(lr_mult=0.1)}))
 default_hooks = dict(
-    logger=dict(interval=20),
-    checkpoint=dict(interval=200, max_keep_ckpts=1))
+    logger=dict(interval=20), checkpoint=dict(interval=200, max_keep_ckpts=1))
 # no masks, no validation
 if _base_.val_dataloader is None:
     train_cfg = dict(val_interval=10**9)
     val_cfg = None
-    test_cfg = None

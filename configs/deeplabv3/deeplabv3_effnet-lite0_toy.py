@@ -13,5 +13,4 @@ model = dict(
     decode_head=dict(num_classes=7, dilations=(1, 3, 6)),
     auxiliary_head=dict(num_classes=7))
 default_hooks = dict(
-    logger=dict(interval=20),
-    checkpoint=dict(interval=200, max_keep_ckpts=1))
+    logger=dict(interval=20), checkpoint=dict(interval=200, max_keep_ckpts=1))

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Stage 2 on any folder in VOC layout, on a CPU: see the dataset file for the
-# environment variables.
+# flags.
 _base_ = [
     '../_base_/models/deeplabv3_effnet-lite0.py',
     '../_base_/datasets/voc_layout_pseudo_seg.py', '../_base_/seg_runtime.py',
@@ -13,5 +13,8 @@ model = dict(data_preprocessor=data_preprocessor)
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'backbone.': dict(lr_mult=0.1)}))
 default_hooks = dict(
-    logger=dict(interval=20),
-    checkpoint=dict(interval=200, max_keep_ckpts=1))
+    logger=dict(interval=20), checkpoint=dict(interval=200, max_keep_ckpts=1))
+# no masks, no validation
+if _base_.val_dataloader is None:
+    train_cfg = dict(val_interval=10**9)
+    val_cfg = None

@@ -2,10 +2,10 @@
 # Stage 1 on your own images and tags, minutes on two CPU cores.
 #
 #   python tools/dataset_converters/from_folders.py DIR -o DIR/labels.json
-#   DATA_ROOT=DIR python tools/train.py configs/group_wsss/custom.py
+#   python tools/train.py configs/group_wsss/custom.py --data DIR
 #
-# DATA_ROOT: paths in the list are relative to it. TRAIN_LIST: the list,
-# relative to DATA_ROOT, with class names in it; their number is the model's.
+# --data: paths in the list are relative to it. --list: the list, labels.json
+# by default, with class names in it; their number is the model's.
 # Ends with label images in <work-dir>/pseudo_labels. See docs/own_data.md.
 _base_ = './effnet-lite0_voc-layout.py'
 data = dict(
@@ -17,7 +17,7 @@ data = dict(
 model = dict(head=dict(num_classes='from_data'))
 train_dataloader = dict(dataset=data)
 test_dataloader = dict(dataset=dict(dataset=data))
-next_step = ('DATA_ROOT={{$DATA_ROOT:data/custom}} '
-             'TRAIN_LIST={{$TRAIN_LIST:labels.json}} '
-             'PSEUDO_DIR={pseudo_labels} python tools/train.py '
-             'configs/deeplabv3/deeplabv3_effnet-lite0_custom.py')
+next_step = ('python tools/train.py '
+             'configs/deeplabv3/deeplabv3_effnet-lite0_custom.py '
+             '--data {{$DATA_ROOT:data/custom}} '
+             '--list {{$TRAIN_LIST:labels.json}} --labels {pseudo_labels}')

@@ -18,5 +18,6 @@ dataset = dict(
 model = dict(head=dict(num_classes=80))
 train_dataloader = dict(dataset=dataset)
 test_dataloader = dict(dataset=dict(dataset=dataset))
-next_step = ('PSEUDO_DIR={pseudo_labels} python tools/train.py '
-             'configs/deeplabv3/deeplabv3_effnet-lite0_coco.py')
+next_step = ('python tools/train.py '
+             'configs/deeplabv3/deeplabv3_effnet-lite0_coco.py '
+             '--data {{$DATA_ROOT:data/coco2014}} --labels {pseudo_labels}')

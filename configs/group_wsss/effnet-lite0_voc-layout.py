@@ -1,8 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Stage 1 on any VOC-layout folder, minutes on two CPU cores.
 #
-#   DATA_ROOT=/path TRAIN_LIST=ImageSets/train_cls.txt \
-#       python tools/train.py configs/group_wsss/effnet-lite0_voc-layout.py
+#   python tools/train.py configs/group_wsss/effnet-lite0_voc-layout.py \
+#       --data /path --list ImageSets/train_cls.txt
 #
 # ends with label images in <work-dir>/pseudo_labels. What each choice is
 # worth is measured in docs/benchmarks.md.
@@ -76,6 +76,6 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=50),
     pseudo_labels=dict(labeler=dict(bg_threshold=bg_threshold)))
 log_processor = dict(by_epoch=False)
-next_step = ('DATA_ROOT={{$DATA_ROOT:data/voc-layout}} '
-             'PSEUDO_DIR={pseudo_labels} python tools/train.py '
-             'configs/deeplabv3/deeplabv3_effnet-lite0_voc-layout.py')
+next_step = ('python tools/train.py configs/deeplabv3/'
+             'deeplabv3_effnet-lite0_voc-layout.py '
+             '--data {{$DATA_ROOT:data/voc-layout}} --labels {pseudo_labels}')

@@ -116,6 +116,7 @@ default_hooks = dict(
         min_score=0.1,
         keep_last=True,
         labeler=dict(type='group_wsss.SaliencyLabeler')))
-next_step = ('PSEUDO_DIR={work_dir}/pseudo_labels_accumulated '
-             'python tools/train.py configs/deeplabv3/'
-             'deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py')
+next_step = ('python tools/train.py configs/deeplabv3/'
+             'deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py '
+             '--data {{$DATA_ROOT:data/VOCdevkit/VOC2012}} '
+             '--labels {work_dir}/pseudo_labels_accumulated')

@@ -49,5 +49,6 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=50),
     pseudo_labels=dict(labeler=dict(bg_threshold=bg_threshold)))
 log_processor = dict(by_epoch=False)
-next_step = ('TOY_ROOT={{$TOY_ROOT:data/toy}} PSEUDO_DIR={pseudo_labels} '
-             'python tools/train.py configs/deeplabv3/deeplabv3_tiny_toy.py')
+next_step = ('TOY_ROOT={{$TOY_ROOT:data/toy}} python tools/train.py '
+             'configs/deeplabv3/deeplabv3_tiny_toy.py '
+             '--labels {pseudo_labels}')

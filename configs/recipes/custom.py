@@ -2,8 +2,7 @@
 # effnet-lite0_voc-layout.py for your own images and classes: any list of
 # configs/group_wsss/custom.py.
 #
-#   DATA_ROOT=photos TRAIN_LIST=labels.json \
-#       python tools/make_labels.py configs/recipes/custom.py
+#   python tools/make_labels.py configs/recipes/custom.py --data photos
 _base_ = './effnet-lite0_voc-layout.py'
 image_dir = '{{$DATA_ROOT:data/custom}}'
 image_list = '{{$DATA_ROOT:data/custom}}/{{$TRAIN_LIST:labels.json}}'
@@ -20,6 +19,9 @@ for stage in stages:
         stage['options'] = {
             'refiners.0.config': '{pixels}/fcn_effnet-lite0_custom.py'
         }
+    elif stage['name'] == 'segmentor':
+        stage['config'] = '../deeplabv3/deeplabv3_effnet-lite0_custom.py'
 del stage
-next_step = ('PSEUDO_DIR={labels} python tools/train.py '
-             'configs/deeplabv3/deeplabv3_effnet-lite0_custom.py')
+next_step = ('python tools/predict.py '
+             '{segmentor}/deeplabv3_effnet-lite0_custom.py '
+             '{last:segmentor} IMAGES --out predictions')

@@ -1,14 +1,15 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-# From tags to the best labels that we know how to make on a few CPU cores,
-# for any folder in VOC layout; docs/benchmarks.md has what each step gives.
+# From tags to the best labels that we know how to make on a few CPU cores, and
+# to a network trained on them, for any folder in VOC layout;
+# docs/benchmarks.md has what each step gives.
 #
-#   DATA_ROOT=/path TRAIN_LIST=ImageSets/train_cls.txt \
-#       python tools/make_labels.py configs/recipes/effnet-lite0_voc-layout.py
+#   python tools/make_labels.py configs/recipes/effnet-lite0_voc-layout.py \
+#       --data /path --list ImageSets/train_cls.txt
 #
 # No step reads a mask. `config` is relative to this file; {NAME} is the
 # folder of an earlier stage, {last:NAME} its latest checkpoint, {here} the
 # folder of this file.
-environment = ['DATA_ROOT', 'TRAIN_LIST']
+environment = ['DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST', 'MASK_DIR']
 image_dir = '{{$DATA_ROOT:data/voc-layout}}/JPEGImages'
 stages = [
     dict(
@@ -16,10 +17,9 @@ stages = [
         title='a classifier of groups learns the tags; class maps',
         tool='train',
         config='../group_wsss/effnet-lite0_voc-layout.py',
-        options={
-            'default_hooks.pseudo_labels.keep_scores': True,
-            'test_cfg.type': 'group_wsss.TTATestLoop'
-        },
+        # scales and flip (test_cfg.type='group_wsss.TTATestLoop') would
+        # take longer than all the rest
+        options={'default_hooks.pseudo_labels.keep_scores': True},
         leaves='pseudo_labels/manifest.json'),
     dict(
         name='seeds',
@@ -53,6 +53,13 @@ stages = [
         config='../refine/self_training.py',
         dump='{walk}',
         env=dict(SEGMENTOR='{last:pixels}')),
+    dict(
+        name='segmentor',
+        title='a segmentation network learns the labels',
+        tool='train',
+        config='../deeplabv3/deeplabv3_effnet-lite0_voc-layout.py',
+        env=dict(PSEUDO_DIR='{labels}')),
 ]
-next_step = ('PSEUDO_DIR={labels} python tools/train.py '
-             'configs/deeplabv3/deeplabv3_effnet-lite0_voc-layout.py')
+next_step = ('python tools/predict.py '
+             '{segmentor}/deeplabv3_effnet-lite0_voc-layout.py '
+             '{last:segmentor} IMAGES --out predictions')

@@ -2,9 +2,9 @@
 # effnet-lite0_voc-layout.py with saliency maps, which are more than tags:
 # their network has seen masks of salient objects (docs/saliency.md).
 #
-#   export DATA_ROOT=/path TRAIN_LIST=ImageSets/train_cls.txt
 #   RECIPE=configs/recipes/effnet-lite0_voc-layout_saliency.py
-#   python tools/make_labels.py $RECIPE
+#   python tools/make_labels.py $RECIPE --data /path \
+#       --list ImageSets/train_cls.txt
 #
 # `stages.0.options.model=FILE` takes another U2-Net or IS-Net.
 _base_ = './effnet-lite0_voc-layout.py'

@@ -5,12 +5,13 @@
 #
 #   python tools/make_labels.py configs/recipes/voc.py --gpus 4 --nproc 8
 _base_ = './effnet-lite0_voc-layout.py'
-environment = []
-image_dir = 'data/VOCdevkit/VOC2012/JPEGImages'
+environment = ['DATA_ROOT']
+image_dir = '{{$DATA_ROOT:data/VOCdevkit/VOC2012}}/JPEGImages'
 stages = _base_.stages
 for stage in stages:
     if stage['name'] == 'classifier':
         stage['config'] = '../group_wsss/voc.py'
+        stage['options']['test_cfg.type'] = 'group_wsss.TTATestLoop'
     elif stage['name'] == 'affinity':
         stage['config'] = '../affinity/affinity_r50_voc.py'
     elif stage['name'] == 'walk':
@@ -23,6 +24,10 @@ for stage in stages:
         stage['options'] = {
             'refiners.0.config': '{here}/../self_training/fcn_r50_voc.py'
         }
+    elif stage['name'] == 'segmentor':
+        stage['config'] = ('../deeplabv3/deeplabv3_r101-d8_4xb4-20k_voc12-'
+                           'pseudo-512x512.py')
 del stage
-next_step = ('PSEUDO_DIR={labels} bash tools/dist_train.sh configs/deeplabv3/'
-             'deeplabv3_r101-d8_4xb4-20k_voc12-pseudo-512x512.py 4')
+next_step = ('python tools/predict.py '
+             '{segmentor}/deeplabv3_r101-d8_4xb4-20k_voc12-pseudo-512x512.py '
+             '{last:segmentor} IMAGES --out predictions')

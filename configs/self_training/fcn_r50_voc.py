@@ -11,7 +11,7 @@ model = dict(data_preprocessor=dict(size=crop_size))
 train_dataloader = dict(
     batch_size=16,
     num_workers=4,
-    dataset=dict(data_root='data/VOCdevkit/VOC2012'))
+    dataset=dict(data_root='{{$DATA_ROOT:data/VOCdevkit/VOC2012}}'))
 train_cfg = dict(max_iters=4000)
 default_hooks = dict(
     checkpoint=dict(interval=500, max_keep_ckpts=1))

@@ -196,11 +196,21 @@ def _save(marker: Path, record: dict) -> None:
 def _fill(word: str) -> str:
     """Put the latest checkpoint in the place of ``{last:DIR}``."""
     match = re.fullmatch(r'\{last:(.*)\}', word)
-    if match is None:
-        return word
-    name = Path(match[1]) / 'last_checkpoint'
+    return word if match is None else last_checkpoint(match[1])
+
+
+def last_checkpoint(folder: str) -> str:
+    """Give the newest checkpoint of a work dir.
+
+    Args:
+        folder (str): The work dir.
+
+    Returns:
+        str: Its path.
+    """
+    name = Path(folder) / 'last_checkpoint'
     # the file holds the path as it was; the folder may have moved
-    return str(Path(match[1]) / Path(name.read_text().strip()).name)
+    return str(Path(folder) / Path(name.read_text().strip()).name)
 
 
 def _run(command: List[str], env: Dict[str, str], log: Path) -> None:

@@ -114,6 +114,6 @@ test_dataloader = dict(
 val_evaluator = dict(type='AveragePrecision')
 test_evaluator = val_evaluator
 # ends with <work-dir>/pseudo_labels; that of coco.py is where stage 2 looks
-next_step = ('PSEUDO_DIR={pseudo_labels} python tools/train.py '
-             'configs/deeplabv3/'
-             'deeplabv3_r101-d8_4xb4-80k_coco-pseudo-512x512.py')
+next_step = ('python tools/train.py configs/deeplabv3/'
+             'deeplabv3_r101-d8_4xb4-80k_coco-pseudo-512x512.py '
+             '--data {{$DATA_ROOT:data/coco2014}} --labels {pseudo_labels}')

@@ -1,11 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Your own images with the labels of stage 1; names, number of classes
 # and colours come from the manifest of the dump.
-#   DATA_ROOT and TRAIN_LIST as in stage 1;
-#   PSEUDO_DIR, the dump.
+#   --data and --list as in stage 1; --labels, the dump.
 # There is no validation unless you have masks:
-#   VAL_LIST, a list of ids or an image list, relative to DATA_ROOT;
-#   MASK_DIR, index PNGs ID.png with the labels of the manifest.
+#   --val-list, a list of ids or an image list;
+#   --masks, index PNGs ID.png with the labels of the manifest.
 
 # stock mmengine takes a file with an import for a lazy config
 osp = __import__('os').path
@@ -71,3 +70,21 @@ if val_list != 'none':
         type='group_wsss.CheckedIoUMetric', iou_metrics=['mIoU'])
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
+if test_dataloader is None:
+    # without masks a test writes labels of the training images; mmseg's
+    # inferencer takes its pipeline from here
+    test_dataloader = dict(
+        batch_size=1,
+        num_workers=1,
+        persistent_workers=True,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(
+            train_dataloader['dataset'],
+            pipeline=[
+                step for step in test_pipeline
+                if step['type'] != 'LoadAnnotations'
+            ]))
+    test_evaluator = dict(
+        type='mmseg.IoUMetric',
+        format_only=True,
+        output_dir='work_dirs/predictions')

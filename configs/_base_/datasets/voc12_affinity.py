@@ -6,7 +6,7 @@
 # stock mmengine takes a file with an import for a lazy config
 osp = __import__('os').path
 
-data_root = 'data/VOCdevkit/VOC2012'
+data_root = '{{$DATA_ROOT:data/VOCdevkit/VOC2012}}'
 seed_dir = osp.abspath('{{$PSEUDO_DIR:work_dirs/voc/pseudo_labels}}')
 crop_size = (512, 512)
 train_pipeline = [

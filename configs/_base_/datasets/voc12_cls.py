@@ -3,7 +3,7 @@
 # tools/dataset_converters/voc12_aug.py writes them. No mask is read, in
 # training or after it.
 dataset_type = 'group_wsss.VOCImageLevel'
-data_root = 'data/VOCdevkit/VOC2012'
+data_root = '{{$DATA_ROOT:data/VOCdevkit/VOC2012}}'
 list_root = 'ImageSets/Segmentation/'
 group_size = 4
 # Images are squeezed to a square: a batch is one tensor without padding,
@@ -113,6 +113,7 @@ test_dataloader = dict(
 val_evaluator = dict(type='AveragePrecision')
 test_evaluator = val_evaluator
 # ends with <work-dir>/pseudo_labels; that of voc.py is where stage 2 looks
-next_step = ('PSEUDO_DIR={pseudo_labels} python tools/train.py '
-             'configs/deeplabv3/'
-             'deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py')
+next_step = ('python tools/train.py configs/deeplabv3/'
+             'deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py '
+             '--data {{$DATA_ROOT:data/VOCdevkit/VOC2012}} '
+             '--labels {pseudo_labels}')

@@ -6,7 +6,7 @@
 osp = __import__('os').path
 
 dataset_type = 'PascalVOCDataset'
-data_root = 'data/VOCdevkit/VOC2012'
+data_root = '{{$DATA_ROOT:data/VOCdevkit/VOC2012}}'
 # absolute: mmengine puts data_root before a relative path
 pseudo_dir = osp.abspath('{{$PSEUDO_DIR:work_dirs/voc/pseudo_labels}}')
 crop_size = (512, 512)

@@ -1,8 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Any folder in VOC layout, small enough for a few CPU cores:
-#   DATA_ROOT/JPEGImages/ID.jpg, DATA_ROOT/SegmentationClass/ID.png (testing
-#   only), a list of ids DATA_ROOT/VAL_LIST,
-#   a dump of stage 1: PSEUDO_DIR/ID.png for every id of PSEUDO_DIR/ids.txt.
+#   --data: images JPEGImages/ID.jpg;
+#   --labels, a dump of stage 1: ID.png for every id of its ids.txt.
+# There is no validation unless you have masks:
+#   --val-list, a list of ids; --masks, index PNGs ID.png, SegmentationClass
+#   by default. Lists and masks are relative to --data.
 
 # stock mmengine takes a file with an import for a lazy config
 osp = __import__('os').path
@@ -13,7 +15,8 @@ data_root = '{{$DATA_ROOT:data/voc-layout}}'
 pseudo_dir = osp.abspath(
     '{{$PSEUDO_DIR:work_dirs/effnet-lite0_voc-layout/pseudo_labels}}')
 train_list = osp.join(pseudo_dir, 'ids.txt')
-val_list = '{{$VAL_LIST:ImageSets/val.txt}}'
+val_list = '{{$VAL_LIST:none}}'
+mask_dir = '{{$MASK_DIR:SegmentationClass}}'
 crop_size = (256, 256)
 train_pipeline = [
     dict(type='group_wsss.LoadImage'),
@@ -49,19 +52,39 @@ train_dataloader = dict(
         data_prefix=dict(img_path='JPEGImages', seg_map_path=pseudo_dir),
         ann_file=train_list,
         pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_prefix=dict(
-            img_path='JPEGImages', seg_map_path='SegmentationClass'),
-        ann_file=val_list,
-        pipeline=test_pipeline))
+val_dataloader = None
+val_evaluator = None
+if val_list != 'none':
+    val_dataloader = dict(
+        batch_size=1,
+        num_workers=1,
+        persistent_workers=True,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(
+            type=dataset_type,
+            data_root=data_root,
+            data_prefix=dict(img_path='JPEGImages', seg_map_path=mask_dir),
+            ann_file=val_list,
+            pipeline=test_pipeline))
+    val_evaluator = dict(
+        type='group_wsss.CheckedIoUMetric', iou_metrics=['mIoU'])
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='group_wsss.CheckedIoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
+if test_dataloader is None:
+    # without masks a test writes labels of the training images; mmseg's
+    # inferencer takes its pipeline from here
+    test_dataloader = dict(
+        batch_size=1,
+        num_workers=1,
+        persistent_workers=True,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(
+            train_dataloader['dataset'],
+            pipeline=[
+                step for step in test_pipeline
+                if step['type'] != 'LoadAnnotations'
+            ]))
+    test_evaluator = dict(
+        type='mmseg.IoUMetric',
+        format_only=True,
+        output_dir='work_dirs/predictions')

@@ -26,6 +26,7 @@ from .labelling import hook_config, label_images
 from .network import (build_network, check_device, find_classes,
                       read_checkpoint, read_config, scope_of)
 from .output import ResultWriter
+from .packaged import packaged_model
 from .reference import build_reference
 from .tags import predict_tags, read_tags
 
@@ -35,14 +36,17 @@ Inputs = Union[Input, Sequence[Input]]
 class GroupCAMInferencer:
     """Class maps and labels of images by a trained ``GroupCAM``.
 
+    ``GroupCAMInferencer()('image.jpg')`` labels with the packaged model;
     ``GroupCAMInferencer(config, weights)('image.jpg')`` does what
     ``tools/test.py`` and ``PseudoLabelHook`` do for a data set; equal
     images, tags and partners give equal labels. Weights are read
     without running code that the file carries.
 
     Args:
-        model (str | dict | Config): Config of stage 1, or its path.
-        weights (str): Checkpoint: file or address.
+        model (str | dict | Config, optional): Config of stage 1, or its
+            path. Defaults to None: the packaged model for the 20 classes of
+            VOC, see :func:`.packaged.packaged_model`.
+        weights (str, optional): Checkpoint of ``model``: file or address.
         device (str, optional): Defaults to None, a GPU if there is one.
         classes (str | Sequence[str], optional): Class names, or a dump or
             file that has them. Defaults to None: those that the checkpoint
@@ -80,8 +84,8 @@ class GroupCAMInferencer:
     """
 
     def __init__(self,
-                 model: Union[str, dict, Config],
-                 weights: str,
+                 model: Union[str, dict, Config, None] = None,
+                 weights: Optional[str] = None,
                  device: Optional[str] = None,
                  *,
                  classes: Union[str, Sequence[str], None] = None,
@@ -97,6 +101,14 @@ class GroupCAMInferencer:
                  tta: bool = False,
                  palette: Optional[Sequence] = None,
                  show_progress: bool = True) -> None:
+        if (model is None) != (weights is None):
+            raise InputError('GroupCAMInferencer needs model and weights, or '
+                             'neither for the packaged model')
+        if model is None:
+            packaged = packaged_model()
+            model, weights = packaged['model'], packaged['weights']
+            refiners = packaged['refiners'] if refiners is None else refiners
+            labeler = labeler or packaged['labeler']
         self.cfg = cfg = read_config(model)
         device = device or get_device()
         check_device(device)

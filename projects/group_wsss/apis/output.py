@@ -19,6 +19,20 @@ from .images import InputImage
 OVERLAYS = 'overlays'
 
 
+def encode_overlay(overlay: np.ndarray) -> bytes:
+    """Encode a painted image.
+
+    Args:
+        overlay (np.ndarray): RGB uint8 ``(H, W, 3)``.
+
+    Returns:
+        bytes: A JPEG.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(overlay).save(buffer, 'JPEG', quality=92)
+    return buffer.getvalue()
+
+
 class ResultWriter:
     """A dump of labels with overlays, the whole of it or nothing.
 
@@ -85,11 +99,9 @@ class ResultWriter:
             score_map.save(
                 output_path(osp.join(staging, SCORES), img_id, '.npz'))
         if overlay is not None:
-            buffer = io.BytesIO()
-            Image.fromarray(overlay).save(buffer, 'JPEG', quality=92)
             atomic_write(
                 output_path(osp.join(staging, OVERLAYS), img_id, '.jpg'),
-                buffer.getvalue())
+                encode_overlay(overlay))
 
     def finish(self, cfg: Config, weights: str, **manifest: Any) -> None:
         """Put everything in its place.

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Optional, Sequence
 from urllib.error import URLError
 
 from .config import read_config, walk
+from .data_flags import add_data_flags, check_data_flags, data_variables, hint
 from .errors import InputError, one_line, report_to_launcher
 from .launch import groups_can_be_left
 
@@ -203,6 +204,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that train and test have in common."""
     parser.add_argument('--work-dir', help='where logs and results go')
+    add_data_flags(parser)
     add_config_options(parser)
     parser.add_argument(
         '--launcher',
@@ -227,7 +229,9 @@ def load_config(args: argparse.Namespace):
     Raises:
         InputError: No such file, or it is not a config.
     """
-    cfg = read_config(args.config)
+    with data_variables(args):
+        cfg = read_config(args.config)
+    check_data_flags(args, cfg.text)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     if getattr(args, 'work_dir', None) is not None:
@@ -269,7 +273,8 @@ def check_data(cfg, loaders: Sequence[str]) -> None:
             path = path if '://' in path else osp.join(base, path)
             if '://' not in path and not osp.exists(path):
                 raise InputError(
-                    f'{path}: no such file or folder ({where}.{key})')
+                    f'{path}: no such file or folder ({where}.{key})' +
+                    hint(name, key, getattr(cfg, 'text', '')))
 
 
 def check_checkpoint(path: str, cfg=None) -> None:

@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Trained networks that refiners ask."""
+import copy
 from typing import Any, Optional, Tuple, Union
 
 import torch.nn as nn
@@ -8,7 +9,7 @@ from mmengine.registry import DefaultScope
 from ...registry import MODELS
 from ...utils.checkpoint import (checkpoint_classes, load_from_file,
                                  load_weights)
-from ...utils.config import read_config
+from ...utils.config import read_config, walk
 from ...utils.errors import InputError
 
 
@@ -29,11 +30,16 @@ def load_network(config: Union[str, dict], checkpoint: str,
         InputError: A file is missing or damaged, or the weights do not fit.
     """
     weights = load_from_file(checkpoint, map_location='cpu')
+    names = checkpoint_classes(weights)
     cfg: Any = read_config(config) if isinstance(config, str) else config
     if 'model' not in cfg:
         raise InputError(f'config of {owner} has no model')
+    model = copy.deepcopy(cfg['model'])
+    for _, node in walk(model):
+        if isinstance(node, dict) and node.get('num_classes') == 'from_data':
+            node['num_classes'] = len(names or ())
     scope = cfg.get('default_scope', 'group_wsss')
     with DefaultScope.overwrite_default_scope(scope):
-        net = MODELS.build(cfg['model'])
+        net = MODELS.build(model)
     load_weights(net, weights, checkpoint)
-    return net.eval(), cfg, checkpoint_classes(weights)
+    return net.eval(), cfg, names

@@ -1,0 +1,199 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""What each stage of the recipe is worth, on a VOC-layout folder with masks.
+
+Trainings see image-level labels alone; masks are read by the evaluation of
+finished labels, and by the one stage-2 row that is named after them. What is
+done is skipped, so an interrupted benchmark goes on.
+"""
+import argparse
+import json
+import os
+import os.path as osp
+from typing import Dict, List
+
+from group_size import CONFIG, git, options, print_table
+from steps import Step, run_step
+
+from group_wsss.contrib.analysis import analyze_dump
+from group_wsss.evaluation import open_dump
+from group_wsss.structures.manifest import Manifest
+from group_wsss.utils import cli
+from group_wsss.utils.errors import InputError
+from group_wsss.utils.files import atomic_write
+
+RECIPE = 'configs/recipes/effnet-lite0_voc-layout.py'
+STAGE2 = 'configs/deeplabv3/deeplabv3_effnet-lite0_voc-layout.py'
+# row -> folder of its labels; the threshold is Otsu's in all of them
+ROWS = {
+    'K=1, one scale': 'k1/pseudo_labels',
+    'groups': 'recipe/classifier/pseudo_labels',
+    'groups + CRF': 'crf',
+    'groups + random walk': 'recipe/walk',
+    'groups + random walk + self-training': 'recipe/labels',
+}
+
+
+def label_steps(images: str, seed: int) -> List[Step]:
+    """Give all that makes labels, in order.
+
+    Args:
+        images (str): Folder of the images.
+        seed (int): Of the trainings.
+
+    Returns:
+        list[Step]: The steps.
+    """
+    hook = 'default_hooks.pseudo_labels'
+    return [
+        Step('k1', [
+            'tools/train.py', CONFIG, '--work-dir', '{k1}', '--cfg-options',
+            f'randomness.seed={seed}', f'{hook}.keep_scores=True',
+            *options(1, 1)
+        ], 'pseudo_labels/manifest.json'),
+        Step('recipe', [
+            'tools/make_labels.py', RECIPE, '--work-dir', '{recipe}', '--seed',
+            str(seed), '--until', 'labels'
+        ], 'labels/manifest.json'),
+        Step('crf', [
+            'tools/refine_labels.py', 'configs/refine/dense_crf.py',
+            '{recipe/classifier/pseudo_labels}', '{crf}', '--images', images,
+            '--keep-scores'
+        ]),
+    ]
+
+
+def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
+    """Give DeepLabV3 on three kinds of labels.
+
+    Args:
+        masks (str): Folder of masks.
+        seed (int): Of the trainings.
+
+    Returns:
+        dict[str, Step]: By the names of their rows.
+    """
+    labels = {
+        'DeepLabV3 on: K=1, one scale': '{k1/pseudo_labels}',
+        'DeepLabV3 on: the recipe': '{recipe/labels}',
+        'DeepLabV3 on: real masks (upper bound)': masks,
+    }
+    return {
+        row:
+        Step(
+            f'seg_{number}', [
+                'tools/train.py', STAGE2, '--work-dir', f'{{seg_{number}}}',
+                '--cfg-options', f'randomness.seed={seed}',
+                'train_dataloader.dataset.ann_file={k1/pseudo_labels}/ids.txt'
+            ],
+            'last_checkpoint',
+            env={'PSEUDO_DIR': folder})
+        for number, (row, folder) in enumerate(labels.items())
+    }
+
+
+def judge(path: str, masks: str) -> dict:
+    """Measure a dump.
+
+    Args:
+        path (str): Its folder, with scores.
+        masks (str): Folder of masks.
+
+    Returns:
+        dict: Percent: ``mIoU`` of the labels as written, ``oracle`` at the
+        best threshold of a sweep over masks, ``boundary`` IoU, ``unknown``
+        share of pixels; and ``seconds_per_image`` of writing them.
+    """
+    report = analyze_dump(open_dump(path, classes='voc'), masks)
+    manifest = Manifest.read(path)
+    return dict(
+        mIoU=round(report['errors']['mIoU'], 3),
+        oracle=round(report['curve']['oracle']['mIoU'], 3),
+        boundary=round(report['errors']['boundary_mIoU'], 3),
+        unknown=round(100 * manifest.unknown_share, 3),
+        images=manifest.images,
+        seconds_per_image=round(manifest.duration_seconds / manifest.images,
+                                3))
+
+
+def val_miou(folder: str) -> float:
+    """Read the mIoU that a stage-2 training logged at its end."""
+    logs = sorted(
+        osp.join(root, name) for root, _, names in os.walk(folder)
+        for name in names if name == 'scalars.json')
+    with open(logs[-1]) as file:
+        rows = [json.loads(line) for line in file]
+    return [row['mIoU'] for row in rows if 'mIoU' in row][-1]
+
+
+def parse_args() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('masks', help='folder of mask PNGs, evaluation only')
+    parser.add_argument(
+        '--out',
+        default='docs/benchmarks/recipe.json',
+        help='raw results, rows are added to it')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument(
+        '--stage2', action='store_true', help='train DeepLabV3 as well')
+    parser.add_argument('--work-dir', default='work_dirs/recipe_benchmark')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run what is missing and print the table."""
+    args = parse_args()
+    masks, out = osp.abspath(args.masks), osp.abspath(args.out)
+    for key in ('DATA_ROOT', 'TRAIN_LIST'):
+        if key not in os.environ:
+            raise InputError(f'set {key}, see {CONFIG}')
+    images = osp.join(os.environ['DATA_ROOT'], 'JPEGImages')
+    results: List[dict] = []
+    if osp.isfile(out):
+        with open(out) as file:
+            results = json.load(file)
+
+    def done(row: str, seed: int) -> bool:
+        return any(r['row'] == row and r['seed'] == seed for r in results)
+
+    def keep(row: str, seed: int, step: Step, found: dict) -> None:
+        results.append(
+            dict(
+                row=row,
+                seed=seed,
+                **found,
+                data='/'.join(
+                    osp.basename(osp.normpath(os.environ[key]))
+                    for key in ('DATA_ROOT', 'TRAIN_LIST')),
+                threads=os.environ.get('OMP_NUM_THREADS', 'default'),
+                command=' '.join(['python',
+                                  *step.command]).replace(images, 'IMAGES'),
+                commit=git('rev-parse', '--short', 'HEAD') + ('+' if git(
+                    'status', '--porcelain', 'projects', 'configs') else '')))
+        atomic_write(out, (json.dumps(results, indent=1) + '\n').encode())
+        print(f'    {row}, seed {seed}: {found}', flush=True)
+
+    for seed in args.seeds:
+        folder = osp.join(osp.abspath(args.work_dir), f'seed{seed}')
+        os.makedirs(folder, exist_ok=True)
+        for step in label_steps(images, seed):
+            seconds = run_step(step, folder)
+            for row, dump in ROWS.items():
+                if dump.split('/')[0] == step.name and not done(row, seed):
+                    found = judge(osp.join(folder, dump), masks)
+                    if row == list(ROWS)[-1] and seconds:
+                        found['seconds'] = round(seconds)  # of all stages
+                    keep(row, seed, step, found)
+        if args.stage2:
+            for row, step in stage2_steps(masks, seed).items():
+                run_step(step, folder)
+                if not done(row, seed):
+                    keep(row, seed, step,
+                         dict(val=val_miou(osp.join(folder, step.name))))
+    print_table(
+        results,
+        ('mIoU', 'oracle', 'boundary', 'unknown', 'seconds_per_image', 'val'))
+
+
+if __name__ == '__main__':
+    cli.run(main)

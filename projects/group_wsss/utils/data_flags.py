@@ -1,0 +1,117 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Flags for the variables that the configs read their data from."""
+import argparse
+import os
+import os.path as osp
+from contextlib import contextmanager
+from typing import Iterator, Optional, Sequence
+
+from .errors import InputError
+
+# flag -> variable, help
+FLAGS = {
+    'data': ('DATA_ROOT', 'folder of the images'),
+    'list': ('TRAIN_LIST', 'image list with the tags: a path, or relative to '
+             'the folder of the images'),
+    'labels': ('PSEUDO_DIR', 'pseudo labels that stage 2 learns'),
+    'val-list': ('VAL_LIST', 'images to validate stage 2 on; likewise'),
+    'masks': ('MASK_DIR', 'their masks, which the validation alone reads'),
+}
+# key of a data set -> flag, for training and for validation
+_KEYS = {
+    ('train', 'data_root'): 'data',
+    ('train', 'ann_file'): 'list',
+    ('train', 'data_prefix.seg_map_path'): 'labels',
+    ('val', 'data_root'): 'data',
+    ('val', 'ann_file'): 'val-list',
+    ('val', 'data_prefix.seg_map_path'): 'masks',
+}
+
+
+def add_data_flags(parser: argparse.ArgumentParser,
+                   skip: Sequence[str] = ()) -> None:
+    """Add a flag for each variable.
+
+    Args:
+        parser (argparse.ArgumentParser): Of a tool that reads configs.
+        skip (Sequence[str]): Flags that it has no use for. Defaults to none.
+    """
+    group = parser.add_argument_group(
+        'data', 'what our configs read; each stands for a variable')
+    for flag, (variable, text) in FLAGS.items():
+        if flag in skip:
+            continue
+        group.add_argument(
+            f'--{flag}', metavar='PATH', help=f'{text} ({variable})')
+
+
+@contextmanager
+def data_variables(args: argparse.Namespace) -> Iterator[None]:
+    """Have the variables of the flags while a config is read.
+
+    Args:
+        args (argparse.Namespace): Of a parser with :func:`add_data_flags`, or
+            of another one.
+
+    Raises:
+        InputError: A list is beside the images and in the current folder.
+    """
+    before = dict(os.environ)
+    given = {
+        flag: getattr(args, flag.replace('-', '_'), None)
+        for flag in FLAGS
+    }
+    root = given['data'] or os.environ.get('DATA_ROOT', '')
+    for flag, value in given.items():
+        if value is None:
+            continue
+        here, there = osp.abspath(value), osp.join(root, value)
+        if flag in ('list', 'val-list', 'masks') and osp.exists(here):
+            if osp.exists(there) and not osp.samefile(here, there):
+                raise InputError(f'--{flag} {value}: is {here} and '
+                                 f'{osp.abspath(there)}; give the whole path')
+            value = here
+        os.environ[FLAGS[flag][0]] = value
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def check_data_flags(args: argparse.Namespace, text: str) -> None:
+    """Refuse a flag whose variable a config does not read.
+
+    Args:
+        args (argparse.Namespace): With ``config``.
+        text (str): Of the config and its bases.
+
+    Raises:
+        InputError: The flag and the config.
+    """
+    for flag, (variable, _) in FLAGS.items():
+        given = getattr(args, flag.replace('-', '_'), None)
+        if given is not None and variable not in text:
+            raise InputError(f'--{flag}: {args.config} does not read '
+                             f'{variable}')
+
+
+def hint(loader: str, key: str, text: Optional[str]) -> str:
+    """Tell which flag gives what is missing.
+
+    Args:
+        loader (str): Such as ``'train_dataloader'``.
+        key (str): Of the data set, such as ``'ann_file'``.
+        text (str, optional): Of the config and its bases.
+
+    Returns:
+        str: To put behind a message; '' where no flag does.
+    """
+    what = 'train' if loader.startswith('train') else 'val'
+    flag = _KEYS.get((what, key), '')
+    if loader.startswith('test') and flag == 'val-list':
+        # stage 1 labels what it was trained on
+        flag = 'val-list' if 'VAL_LIST' in (text or '') else 'list'
+    if not flag or FLAGS[flag][0] not in (text or ''):
+        return ''
+    return f'; give --{flag}, or set {FLAGS[flag][0]}'
