@@ -62,7 +62,7 @@ METRICS = Registry(
     'metric',
     parent=MMENGINE_METRICS,
     scope='group_wsss',
-    locations=['group_wsss.evaluation'])
+    locations=['group_wsss.evaluation.metrics'])
 # hooks that accumulate, dump and check
 HOOKS = Registry(
     'hook',

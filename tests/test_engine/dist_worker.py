@@ -12,7 +12,7 @@ import numpy as np
 from torch import distributed as dist
 
 from group_wsss.engine import AttentionAccumulationHook, PseudoLabelHook
-from group_wsss.evaluation import CAMIoU
+from group_wsss.evaluation.metrics import CAMIoU
 
 LABELER = dict(type='group_wsss.ThresholdLabeler', bg_threshold=.6)
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from group_wsss.contrib.analysis import analyze_dump
-from group_wsss.evaluation import (CAMIoU, CheckedIoUMetric, evaluate_folder,
-                                   open_dump)
+from group_wsss.evaluation import evaluate_folder, open_dump
+from group_wsss.evaluation.metrics import CAMIoU, CheckedIoUMetric
 from group_wsss.structures import encode_index_png
 from group_wsss.utils.errors import InputError
 

@@ -20,7 +20,7 @@ from ..pseudo_labels import LabelPipeline, Refiners
 from ..registry import MODELS, TASK_UTILS, TRANSFORMS
 from ..utils.errors import InputError
 from ..utils.progress import Progress
-from ..visualization import paint_label
+from ..visualization import add_legend, paint_label
 from .images import Input, InputImage, InputImages, list_images
 from .labelling import hook_config, label_images
 from .network import (build_network, check_device, find_classes,
@@ -250,7 +250,10 @@ class GroupCAMInferencer:
                 # one painting serves the caller and the dump
                 painted = paint_label(label, image.rgb(), self.palette) if (
                     return_vis or out_dir) else None
-                writer.write(score_map, label, painted)
+                writer.write(
+                    score_map, label, None if painted is None else add_legend(
+                        painted, label,
+                        ('background', *self.classes), self.palette))
                 if scores:
                     sample.set_pred_score(torch.from_numpy(scores[i]))
                 if return_datasamples:

@@ -10,8 +10,7 @@ from ..structures.label_image import encode_index_png, voc_palette
 from ..utils.errors import InputError
 from ..utils.files import atomic_write, output_path
 from ..utils.progress import Progress
-from ..visualization import paint_label
-from ..visualization.contact_sheet import legend_strip
+from ..visualization import add_legend, paint_label
 from .images import list_images
 from .inferencer import Inputs
 from .network import check_device
@@ -128,13 +127,11 @@ class SegmentationInferencer:
             for value, count in zip(values, counts)
         }
         painted = paint_label(label, rgb, self.colours)
-        legend = legend_strip([(self.classes[value], self.colours[value])
-                               for value in values if value], painted.shape[1],
-                              176)
         return dict(
             label=label,
             pixels=pixels,
-            visualization=np.concatenate([painted, np.asarray(legend)]))
+            visualization=add_legend(painted, label, self.classes,
+                                     self.colours))
 
     def _write(self, out_dir: str, found: dict, sources: list) -> None:
         if 'error' in found:

@@ -7,12 +7,9 @@ from .confusion import (SweepCounts, class_scores, confusion_matrix,
                         mean_known, sweep_areas, sweep_counts)
 from .label_folder import evaluate_folder
 from .masks import read_mask
-from .metrics import CAMIoU, CheckedIoUMetric
 from .table import format_table
 
 __all__ = [
-    'CAMIoU',
-    'CheckedIoUMetric',
     'SweepCounts',
     'boundary_band',
     'boundary_counts',

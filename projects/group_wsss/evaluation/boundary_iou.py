@@ -3,7 +3,6 @@
 from typing import Tuple
 
 import numpy as np
-from scipy import ndimage
 
 from ..structures.label_image import IGNORE_INDEX
 
@@ -24,6 +23,7 @@ def boundary_band(label: np.ndarray, distance: int) -> np.ndarray:
     Returns:
         np.ndarray: bool ``(H, W)``.
     """
+    from scipy import ndimage  # takes longer than most tools to answer
     assert distance >= 1, f'distance must be positive, got {distance}'
     size = 2 * distance + 1
     band = (

@@ -7,12 +7,11 @@ import shutil
 from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Set
 
 import numpy as np
-from mmengine.dist import get_rank
 from PIL import Image
 
 from ..utils.errors import InputError
-from ..utils.files import (SameFolder, atomic_write, check_inside, make_folder,
-                           output_path, remove_leftovers)
+from ..utils.files import (SameFolder, atomic_write, check_inside, get_rank,
+                           make_folder, output_path, remove_leftovers)
 from ..utils.versions import software_versions
 from .folders import read_id_list
 from .label_image import IGNORE_INDEX, encode_index_png, voc_palette

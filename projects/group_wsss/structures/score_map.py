@@ -7,7 +7,6 @@ from typing import Any, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
-import torch
 
 from ..utils.errors import InputError, NonFiniteError, one_line
 from ..utils.files import atomic_write, check_image_id, check_regular
@@ -290,7 +289,7 @@ class ScoreMap:
 
 def _to_numpy(value: Any) -> np.ndarray:
     """Array of a tensor on any device or of anything array-like."""
-    if isinstance(value, torch.Tensor):
+    if hasattr(value, 'detach'):  # without importing torch
         value = value.detach().cpu()
         # numpy has no bfloat16
         return (value.float() if value.is_floating_point() else value).numpy()

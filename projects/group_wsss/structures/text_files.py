@@ -1,9 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Text and JSON from a file, or one line that says what is wrong."""
 import json
+from pathlib import Path
 from typing import Any, Callable, Optional
-
-from mmengine.fileio import get as read_bytes
 
 from ..utils.errors import InputError
 
@@ -22,7 +21,11 @@ def read_text(path: str, what: str = 'file') -> str:
         InputError: Missing, unreadable, or not UTF-8; the line is named.
     """
     try:
-        data = read_bytes(path)
+        if '://' in path:
+            from mmengine.fileio import get
+            data = get(path)
+        else:
+            data = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f'{path}: no such {what}') from None
     except OSError as error:

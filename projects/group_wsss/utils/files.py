@@ -6,9 +6,8 @@ import os
 import os.path as osp
 import re
 import stat
+import sys
 from typing import Any, Optional, Set, Tuple
-
-from mmengine.dist import get_rank
 
 from .errors import InputError
 
@@ -17,6 +16,16 @@ _COUNTER = itertools.count()
 _OPEN_PARTS: Set[str] = set()
 _PART = re.compile(r'^\.part-r(\d+)-p(\d+)-\d+$')
 _DRIVE = re.compile(r'^[A-Za-z]:')
+
+
+def get_rank() -> int:
+    """Give the rank of this process, 0 outside a process group."""
+    # a tool that has not imported torch has no group, and should not wait
+    # for the import
+    if 'torch' not in sys.modules:
+        return 0
+    from mmengine import dist
+    return dist.get_rank()
 
 
 def why_unsafe(name: str) -> Optional[str]:

@@ -10,8 +10,16 @@ from ..structures.label_image import voc_palette
 _UNKNOWN_RGB = np.array([255, 255, 255], dtype=np.float64)
 
 
-def _colours(palette: Optional[Sequence]) -> np.ndarray:
-    """float64 ``(256, 3)``: by label value; 255 is white."""
+def colours_of(palette: Optional[Sequence]) -> np.ndarray:
+    """Give the colours of a painted label.
+
+    Args:
+        palette (Sequence, optional): RGB by label value.
+
+    Returns:
+        np.ndarray: float64 ``(256, 3)``, by label value; VOC's where the
+        palette ends, 255 is white.
+    """
     colours = voc_palette().astype(np.float64)
     if palette is not None:
         given = np.asarray(palette, dtype=np.float64)
@@ -44,7 +52,7 @@ def paint_label(label: np.ndarray,
     Returns:
         np.ndarray: RGB uint8 ``(H, W, 3)``.
     """
-    colour = _colours(palette)[label]
+    colour = colours_of(palette)[label]
     if image is None:
         return colour.astype(np.uint8)
     share = np.where(label == 0, 0.0, alpha)[..., None]
@@ -69,5 +77,5 @@ def paint_scores(score_map: ScoreMap,
     """
     score, label = score_map.resize().best()
     share = np.clip(score, 0, 1).astype(np.float64)[..., None]
-    mixed = _dim(image) * (1 - share) + _colours(palette)[label] * share
+    mixed = _dim(image) * (1 - share) + colours_of(palette)[label] * share
     return mixed.round().astype(np.uint8)

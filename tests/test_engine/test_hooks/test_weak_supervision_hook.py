@@ -8,7 +8,7 @@ from mmpretrain.evaluation import MultiLabelMetric
 from group_wsss.contrib.reliability import RandomStateHook
 from group_wsss.engine import WeakSupervisionHook
 from group_wsss.engine.supervision import follows_tags
-from group_wsss.evaluation import CAMIoU
+from group_wsss.evaluation.metrics import CAMIoU
 from group_wsss.utils.errors import InputError
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from group_wsss.evaluation import CAMIoU
+from group_wsss.evaluation.metrics import CAMIoU
 from group_wsss.registry import METRICS
 from group_wsss.structures import encode_index_png
 from group_wsss.utils.errors import InputError

@@ -7,7 +7,7 @@ import numpy as np
 from ...structures import ScoreMap
 from ...visualization.contact_sheet import (_PAPER, _font, _width,
                                             contact_sheet, legend_strip)
-from ...visualization.paint import _colours, paint_scores
+from ...visualization.paint import colours_of, paint_scores
 
 
 def class_map_sheet(images: Sequence[np.ndarray],
@@ -55,7 +55,7 @@ def class_map_sheet(images: Sequence[np.ndarray],
                               side=side)
         blocks.append(np.asarray(sheet))
     width = max(block.shape[1] for block in blocks)
-    colours = _colours(palette)
+    colours = colours_of(palette)
     shown = sorted({int(c) for one in score_maps for c in one.class_ids})
     entries = [(classes[c], colours[c + 1]) for c in shown]
     blocks.append(np.asarray(legend_strip(entries, width, side)))
