@@ -12,4 +12,6 @@ _base_ = [
 group_size = 4
 test_group_size = 16
 model = dict(head=dict(num_classes=80))
-default_hooks = dict(pseudo_labels=dict(labeler=dict(bg_threshold='otsu')))
+default_hooks = dict(
+    pseudo_labels=dict(labeler=dict(bg_threshold='otsu')),
+    token_bank=dict(type='group_wsss.TokenBankHook', pool_size=8))

@@ -18,4 +18,6 @@ group_size = 4
 test_group_size = 16
 default_hooks = dict(
     # chosen from the scores of all images, without masks
-    pseudo_labels=dict(labeler=dict(bg_threshold='otsu')))
+    pseudo_labels=dict(labeler=dict(bg_threshold='otsu')),
+    # partners send from tokens on disk: no pass of the backbone for each
+    token_bank=dict(type='group_wsss.TokenBankHook', pool_size=8))

@@ -6,4 +6,6 @@ _base_ = [
 ]
 group_size = 4
 test_group_size = 16
-default_hooks = dict(pseudo_labels=dict(labeler=dict(bg_threshold='otsu')))
+default_hooks = dict(
+    pseudo_labels=dict(labeler=dict(bg_threshold='otsu')),
+    token_bank=dict(type='group_wsss.TokenBankHook', pool_size=8))

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Groups for inference: who stands together depends on names alone."""
-from typing import Any, Dict, List, Set, Tuple, Union
+from typing import Any, Dict, List, Optional, Set, Tuple, Union
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -66,6 +66,11 @@ class GroupedDataset:
         self.anchors = np.zeros(0, np.int64)
         # image id -> why there is no group of it
         self.skipped: Dict[str, str] = {}
+        # set by `TokenBankHook`: items are anchors, whose samples name places
+        # of their partners in the reference (and of themselves, or -1) in
+        # `bank_places`; partners that could not be decoded, and why
+        self.from_bank = False
+        self.unreadable: Dict[int, str] = {}
         self._fully_initialized = False
         if not lazy_init:
             self.full_init()
@@ -132,7 +137,11 @@ class GroupedDataset:
         """
         self.full_init()
         group = [self.dataset[int(self.anchors[idx])]]
-        if self.group_size > 1:
+        places: Optional[Tuple[int, ...]] = None
+        if self.from_bank:
+            own = self.anchors[idx] if self.reference is self.dataset else -1
+            places = (int(own), *self._partners(idx))
+        elif self.group_size > 1:
             group += self._partners(idx)
         views = set()
         for slot, item in enumerate(group):
@@ -145,10 +154,22 @@ class GroupedDataset:
             views.add((augmented, len(samples)))
             for sample in samples:
                 sample.set_metainfo(dict(group_slot=slot))
+                if places is not None:
+                    sample.set_metainfo(dict(bank_places=places))
         if len(views) > 1:
             raise InputError('dataset and reference of a GroupedDataset must '
                              'have the same test-time augmentations')
         return group
+
+    def partner_places(self) -> List[int]:
+        """Places in the reference of all that a group may ask, ascending.
+
+        Any image may stand in where some are left out.
+        """
+        self.full_init()
+        if self._skips:
+            return list(range(len(self.reference)))
+        return np.unique(self.group_partners).tolist()
 
     def _partners(self, idx: int) -> List[Any]:
         places = self.group_partners[idx].tolist()
@@ -156,12 +177,20 @@ class GroupedDataset:
         taken |= {self._reference_id(place) for place in places}
         for place in places:
             try:
-                items.append(self.reference[place])
+                items.append(self._load(place))
             except CorruptImageError as error:
                 if not self._skips:
                     raise
                 items.append(self._stand_in(place, taken, str(error)))
         return items
+
+    def _load(self, place: int) -> Any:
+        """An image of the reference, or its place where a bank has it."""
+        if not self.from_bank:
+            return self.reference[place]
+        if place in self.unreadable:
+            raise CorruptImageError(self.unreadable[place])
+        return place
 
     def _stand_in(self, place: int, taken: Set[str], reason: str) -> Any:
         """Another image of the reference; its id is added to ``taken``."""
@@ -170,7 +199,7 @@ class GroupedDataset:
                 self.reference.stand_ins(place),
                 key=lambda i: self._reference_id(i) in taken):
             try:
-                item = self.reference[other]
+                item = self._load(other)
             except CorruptImageError:
                 continue
             taken.add(self._reference_id(other))

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """When: hooks of mmengine's standard loops."""
-from .hooks import (AttentionAccumulationHook, PseudoLabelHook,
+from .hooks import (AttentionAccumulationHook, PseudoLabelHook, TokenBankHook,
                     WeakSupervisionHook)
 from .loops import TTATestLoop
 from .optimizers.bfloat16_optim_wrapper import BFloat16OptimWrapper
@@ -11,6 +11,7 @@ __all__ = [
     'BFloat16OptimWrapper',
     'PseudoLabelHook',
     'TTATestLoop',
+    'TokenBankHook',
     'WeakSupervisionHook',
     'settle_num_classes',
 ]

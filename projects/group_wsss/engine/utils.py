@@ -174,7 +174,7 @@ def describe_checkpoint(path: Optional[str]) -> Dict[str, Optional[str]]:
         name=osp.basename(path), sha256=sha256_of(path) if known else None)
 
 
-def gather_dicts(own: Dict[str, Any]) -> Dict[str, Any]:
+def gather_dicts(own: Dict[Any, Any]) -> Dict[Any, Any]:
     """Union of the dicts of all ranks, on all ranks.
 
     A key that several ranks have (a sampler repeats images to give every
@@ -186,8 +186,8 @@ def gather_dicts(own: Dict[str, Any]) -> Dict[str, Any]:
     Returns:
         dict: Sorted by key.
     """
-    parts: List[Dict[str, Any]] = all_gather_object(own)
-    merged: Dict[str, Any] = {}
+    parts: List[Dict[Any, Any]] = all_gather_object(own)
+    merged: Dict[Any, Any] = {}
     for part in parts:
         merged.update(part)
     return dict(sorted(merged.items()))

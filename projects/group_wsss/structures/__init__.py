@@ -8,9 +8,10 @@ from .label_image import (IGNORE_INDEX, encode_index_png, open_image,
                           read_index_png, voc_palette)
 from .manifest import Manifest
 from .score_map import ScoreMap
+from .token_bank import TokenBank
 
 __all__ = [
     'Dump', 'DumpWriter', 'IGNORE_INDEX', 'ImageList', 'ImageRecord',
-    'Manifest', 'ScoreMap', 'encode_index_png', 'open_image',
+    'Manifest', 'ScoreMap', 'TokenBank', 'encode_index_png', 'open_image',
     'read_image_list', 'read_index_png', 'voc_palette', 'write_image_list'
 ]

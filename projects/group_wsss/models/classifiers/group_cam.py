@@ -14,6 +14,7 @@ from ...utils.errors import InputError
 from ..utils import (GroupMaps, Inputs, anchors_of, group_size_of, join_maps,
                      record_sizes, valid_positions)
 from ..utils.stock_classifier import take_over
+from .token_graph import TokenGraph
 
 
 @MODELS.register_module()
@@ -55,6 +56,9 @@ class GroupCAM(ImageClassifier):
         attach_class_maps (bool): Write class maps and scores into the samples
             of a training step, as :meth:`predict` does into those of a test.
             Set by the hook that accumulates them; False otherwise.
+        token_graph (TokenGraph, optional): Where partners that samples name
+            by ``bank_places`` send from. Set by ``TokenBankHook``; None
+            otherwise.
 
     Raises:
         InputError: Parts that do not fit together; the key is named.
@@ -89,6 +93,7 @@ class GroupCAM(ImageClassifier):
                 f'the neck gives maps of {own} channels, in_channels of the '
                 f'head is {width}: both read the same')
         self.attach_class_maps = False
+        self.token_graph: Optional[TokenGraph] = None
         self.freeze_backbone = freeze_backbone
         if freeze_backbone:
             self.backbone.requires_grad_(False)
@@ -170,6 +175,10 @@ class GroupCAM(ImageClassifier):
         """
         if data_samples is None:
             data_samples = [DataSample() for _ in range(len(inputs))]
+        if self.token_graph is not None and 'bank_places' in data_samples[0]:
+            return self.head.predict_branches(
+                self.token_graph.branches(self, inputs, data_samples),
+                data_samples, **kwargs)
         feats = self.extract_feat(inputs, data_samples, anchors_only=True)
         samples = self.head.predict(feats, data_samples, **kwargs)
         return [samples[i] for i in anchors_of(samples)]

@@ -270,7 +270,24 @@ class GroupCAMHead(MultiLabelClsHead):
             labels given, else those predicted) and ``class_maps``
             ``(n, h, w)``: ReLU of the maps shown, not normalised.
         """
-        found = self.branches(feats)
+        return self.predict_branches(
+            self.branches(feats), data_samples, map_source)
+
+    def predict_branches(self,
+                         found: List[Branch],
+                         data_samples: Optional[List[
+                             Optional[DataSample]]] = None,
+                         map_source: Optional[str] = None) -> List[DataSample]:
+        """Write scores and class maps of classifications into the samples.
+
+        Args:
+            found (list[Branch]): Of :meth:`branches`.
+            data_samples (list[DataSample], optional): See :meth:`predict`.
+            map_source (str, optional): See :meth:`predict`.
+
+        Returns:
+            list[DataSample]: See :meth:`predict`.
+        """
         logits = found[-1].logits
         samples = [
             DataSample() if sample is None else sample

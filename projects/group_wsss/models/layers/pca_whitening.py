@@ -120,6 +120,18 @@ class PCAWhitening(BaseModule):
         self.weight.copy_(scaled.T)
         self.fitted.copy_(self.count)
 
+    def settle(self) -> None:
+        """Compute the directions unless they are those of the statistics.
+
+        Raises:
+            InputError: There are no statistics yet.
+        """
+        if not self.count:
+            raise InputError('PCAWhitening has seen no image: train with '
+                             'group_size > 1, or load a checkpoint')
+        if self.fitted != self.count:
+            self.fit()
+
     def forward(self,
                 x: Union[Tensor, Sequence[Tensor]],
                 valid: Optional[Tensor] = None) -> Any:
@@ -139,15 +151,12 @@ class PCAWhitening(BaseModule):
         """
         if not isinstance(x, Tensor):
             return (*x[:-1], self.forward(x[-1], valid))
-        if not self.training and not self.count:
-            raise InputError('PCAWhitening has seen no image: train with '
-                             'group_size > 1, or load a checkpoint')
         if self.training:
             self.update(x, valid)
             if self.count >= 2 * self.fitted:
                 self.fit()
-        elif self.fitted != self.count:
-            self.fit()
+        else:
+            self.settle()
         # subtract first and in full precision: directions of little variance
         # are stretched, and with them any rounding
         with no_autocast(x):

@@ -1,0 +1,276 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS, DefaultScope
+
+from group_wsss.engine.hooks import TokenBankHook
+from group_wsss.engine.runner import DataRunner
+from group_wsss.models import GroupCAM
+from group_wsss.structures import Dump, TokenBank
+from group_wsss.utils.errors import InputError
+
+WORKER = Path(__file__).parents[1] / 'token_bank_worker.py'
+NUMBER = iter(range(1000))
+
+
+def _worker():
+    spec = importlib.util.spec_from_file_location('token_bank_worker', WORKER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+config = _worker().config
+
+
+@pytest.fixture(autouse=True)
+def data(monkeypatch, tiny_voc):
+    monkeypatch.setenv('DATA_ROOT', str(tiny_voc))
+    monkeypatch.setenv('TRAIN_LIST', 'ImageSets/train_cls.txt')
+
+
+@pytest.fixture(scope='module')
+def checkpoints(tmp_path_factory):
+    """Weights of two seeds."""
+    paths = []
+    for seed in (0, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv('DATA_ROOT', 'nowhere')
+            patch.setenv('TRAIN_LIST', 'nothing.txt')
+            cfg = config('', '')
+        torch.manual_seed(seed)
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            model = MODELS.build(cfg.model)
+            model.init_weights()
+        # maps of both signs, features that vary
+        torch.nn.init.normal_(model.head.classifier.weight)
+        nodes = model.backbone(torch.randn(8, 3, 64, 64))[-1]
+        model.neck.coattention.whiten.update(nodes.detach())
+        path = tmp_path_factory.mktemp('weights') / f'{seed}.pth'
+        torch.save(dict(state_dict=model.state_dict(), meta=dict()), path)
+        paths.append(path)
+    return paths
+
+
+def test(work_dir, checkpoint, name='tiny_group_cam', **options):
+    """Run a test loop and give its runner."""
+    cfg = config(
+        work_dir,
+        checkpoint,
+        name,
+        experiment_name=f'token-bank-{next(NUMBER)}',
+        **options)
+    runner = DataRunner.from_cfg(cfg)
+    runner.test()
+    return runner
+
+
+test.__test__ = False
+
+
+def scores(work_dir):
+    dump = Dump.open(str(work_dir / 'pseudo_labels'))
+    return {name: dump.read_scores(name).maps for name in dump.ids}
+
+
+def files(work_dir):
+    """Bytes of labels, scores and tokens."""
+    found = {
+        str(path.relative_to(work_dir)): path.read_bytes()
+        for ending in ('*.png', '*.npz', 'tokens.bin')
+        for path in work_dir.rglob(ending)
+    }
+    assert len(found) == 17, sorted(found)
+    return found
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Images that the backbone sees."""
+    seen, run = [], GroupCAM.backbone_maps
+
+    def count(self, inputs):
+        seen.append(len(inputs))
+        return run(self, inputs)
+
+    monkeypatch.setattr(GroupCAM, 'backbone_maps', count)
+    return seen
+
+
+# the tiny config with one view, so that partners are the same
+ONE_VIEW = [
+    dict(type='group_wsss.LoadImage'),
+    dict(
+        type='TestTimeAug',
+        transforms=[[dict(type='Resize', scale=(64, 64), keep_ratio=False)],
+                    [dict(type='RandomFlip', prob=0., direction='horizontal')],
+                    [
+                        dict(
+                            type='PackInputs',
+                            meta_keys=('img_id', 'img_path', 'ori_shape',
+                                       'flip', 'flip_direction'))
+                    ]])
+]
+
+
+@pytest.mark.parametrize('name', ['tiny_group_cam', 'tiny_group_cam_tta'])
+def test_labels_are_those_of_partners(tmp_path, checkpoints, name, passes):
+    tta = name.endswith('tta')
+    bank = 'default_hooks.token_bank'
+    runs = [
+        ('old', 8 * 4, {bank: None}),
+        # maps have 8 x 8 positions
+        ('new', 8 * (1 + tta), {f'{bank}.pool_size': 8}),
+        ('alone', 8, dict(test_group_size=1))
+    ]  # yapf: disable
+    for folder, images, options in runs:
+        passes.clear()
+        options['tta_pipeline'] = ONE_VIEW
+        test(tmp_path / folder, checkpoints[0], name, **options)
+        assert sum(passes) == images
+    old, new, alone = (
+        scores(tmp_path / folder) for folder in ('old', 'new', 'alone'))
+    assert old.keys() == new.keys()
+    for key, maps in old.items():
+        np.testing.assert_allclose(new[key], maps, atol=0.005)
+    assert max(abs(alone[key] - old[key]).max() for key in old) > 0.1
+    assert not (tmp_path / 'new/token_bank/maps').exists()
+
+
+def test_scales_and_flips_ask_the_plain_tokens(tmp_path, checkpoints, passes):
+    test(tmp_path / 'tta', checkpoints[0], 'tiny_group_cam_tta')
+    # the bank; then two scales and flips of the anchors
+    assert sum(passes) == 8 + 8 * 4
+    passes.clear()
+    test(tmp_path / 'tta', checkpoints[0])
+    assert sum(passes) == 8, 'tokens are those of the plain pipeline'
+    tokens = tmp_path / 'tta/token_bank/tokens.bin'
+    test(tmp_path / 'plain', checkpoints[0])
+    assert tokens.read_bytes() == (tmp_path /
+                                   'plain/token_bank/tokens.bin').read_bytes()
+    assert files(tmp_path / 'tta') == files(tmp_path / 'plain')
+
+
+def test_a_plain_classifier_is_left_alone(tmp_path, checkpoints, passes):
+    test(tmp_path, checkpoints[0], test_group_size=1)
+    assert sum(passes) == 8
+    assert not (tmp_path / 'token_bank').exists()
+
+
+def test_tokens_serve_another_k_and_no_other_weights(tmp_path, checkpoints,
+                                                     passes):
+    test(tmp_path, checkpoints[0])
+    assert sum(passes) == 8
+    tokens = tmp_path / 'token_bank/tokens.bin'
+    first = tokens.read_bytes()
+    passes.clear()
+    test(tmp_path, checkpoints[0], test_group_size=7)
+    assert sum(passes) == 8 and tokens.read_bytes() == first  # anchors alone
+    for i, options in enumerate((dict(), {
+            'test_dataloader.dataset.dataset.pipeline.1.scale': (64, 48)
+    }, {
+            'default_hooks.token_bank.pool_size': 3
+    })):
+        test(tmp_path, checkpoints[1], **options)
+        own = tmp_path / str(i)
+        test(own, checkpoints[1], **options)
+        assert tokens.read_bytes() != first
+        first = tokens.read_bytes()
+        assert first == (own / 'token_bank/tokens.bin').read_bytes()
+
+
+def test_another_list_is_another_bank(tmp_path, checkpoints, tiny_voc):
+    test(tmp_path / 'work', checkpoints[0])
+    rows = (tiny_voc / 'ImageSets/train_cls.txt').read_text().splitlines()
+    other = tmp_path / 'other.txt'
+    other.write_text('\n'.join(rows[::-1]) + '\n')
+    key = 'test_dataloader.dataset.dataset.ann_file'
+    for name in ('work', 'fresh'):
+        test(tmp_path / name, checkpoints[0], **{key: str(other)})
+    work, fresh = files(tmp_path / 'work'), files(tmp_path / 'fresh')
+    assert work == fresh
+
+
+def test_a_small_disk_costs_a_second_pass_and_no_byte(tmp_path, checkpoints,
+                                                      passes, monkeypatch):
+    test(tmp_path / 'a', checkpoints[0])
+    passes.clear()
+    monkeypatch.setattr(TokenBank, 'free_bytes', lambda self: 9999)
+    test(tmp_path / 'b', checkpoints[0])
+    assert sum(passes) == 16
+    assert files(tmp_path / 'a') == files(tmp_path / 'b')
+
+
+def test_an_image_that_cannot_be_read(tmp_path, checkpoints, tiny_voc):
+    root = tmp_path / 'voc'
+    (root / 'JPEGImages').mkdir(parents=True)
+    for path in (tiny_voc / 'JPEGImages').iterdir():
+        data = path.read_bytes()
+        if path.stem == 'tiny_3':
+            data = data[:100]
+        (root / 'JPEGImages' / path.name).write_bytes(data)
+    prefix = 'test_dataloader.dataset.dataset'
+    options = {
+        f'{prefix}.data_root': str(root),
+        f'{prefix}.ann_file': str(tiny_voc / 'ImageSets/train_cls.txt'),
+        f'{prefix}.on_corrupt': 'skip'
+    }
+    test(tmp_path / 'old', checkpoints[0], **options,
+         **{'default_hooks.token_bank': None})
+    test(tmp_path / 'new', checkpoints[0], **options,
+         **{'default_hooks.token_bank.pool_size': 8})
+    old, new = (scores(tmp_path / name) for name in ('old', 'new'))
+    assert len(old) == 7 and old.keys() == new.keys()
+    for key, maps in old.items():
+        np.testing.assert_allclose(new[key], maps, atol=0.02)
+
+
+def test_a_model_that_does_not_fit_is_refused_before_training(
+        tmp_path, checkpoints):
+    cfg = config(
+        tmp_path,
+        checkpoints[0],
+        load_from=None,
+        **{'model.neck.num_steps': 2})
+    with pytest.raises(InputError, match='^model.neck.num_steps.*=None$'):
+        DataRunner.from_cfg(cfg).train()
+    assert not (tmp_path / 'iter_2.pth').exists()
+
+
+@pytest.mark.parametrize('size', [0, 2.5, None])
+def test_a_wrong_pool_size(size):
+    with pytest.raises(InputError, match='pool_size'):
+        TokenBankHook(size)
+
+
+@pytest.mark.slow
+def test_processes_and_kills_change_no_byte(tmp_path, checkpoints, tiny_voc):
+    # once among the tokens; once when they are there, among the labels
+    names = [('one', 1, 0), ('two', 2, 0), ('killed', 1, 3), ('killed', 1, 7),
+             ('killed', 2, 0)]
+    jobs = [(str(tmp_path / name), *rest) for name, *rest in names]
+    env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+    env['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p)
+    done = subprocess.run([
+        sys.executable,
+        str(WORKER),
+        str(tiny_voc),
+        str(checkpoints[0]),
+        json.dumps(jobs)
+    ],
+                          env=env,
+                          capture_output=True,
+                          text=True,
+                          timeout=300)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    one = files(tmp_path / 'one')
+    assert files(tmp_path / 'two') == one
+    assert files(tmp_path / 'killed') == one

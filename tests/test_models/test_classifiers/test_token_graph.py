@@ -1,0 +1,207 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import numpy as np
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.registry import MODELS
+from mmpretrain.structures import DataSample
+
+from group_wsss.models.classifiers.token_graph import TokenGraph
+from group_wsss.structures import TokenBank
+from group_wsss.utils.errors import InputError
+
+COATTENTION = dict(
+    key='whitened', key_channels=6, normalize=True, scale=9.0, gate=False)
+NECK = dict(
+    type='group_wsss.CoAttentionGNN',
+    in_channels=8,
+    num_steps=1,
+    update='mix',
+    gamma_init=0.3,
+    dropout=None)
+
+
+class FloatBank(TokenBank):
+    dtype = np.float32
+
+
+def build(neck=(), coattention=(), head=()):
+    torch.manual_seed(0)
+    neck = {
+        **NECK, 'coattention': {
+            **COATTENTION,
+            **dict(coattention)
+        },
+        **dict(neck)
+    }
+    model = MODELS.build(
+        dict(
+            type='group_wsss.GroupCAM',
+            backbone=nn.Sequential(
+                nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(),
+                nn.Conv2d(8, 8, 3, padding=1)),
+            neck=neck,
+            head={
+                'type': 'group_wsss.GroupCAMHead',
+                'in_channels': 8,
+                'num_classes': 5,
+                **dict(head)
+            }))
+    if model.head.in_channels:
+        nn.init.normal_(model.head.classifier.weight)
+        nn.init.normal_(model.head.classifier.bias)
+    nodes = model.neck.project(model.backbone(torch.rand(4, 3, 16, 16)))
+    model.neck.coattention.whiten.update(nodes)
+    return model.eval()
+
+
+def group(k=4, sizes=((12, 16), )):
+    images = [
+        torch.rand(3, *sizes[i % len(sizes)], generator=seeded(i))
+        for i in range(k)
+    ]
+    if len(sizes) == 1:
+        images = torch.stack(images)
+    samples = [
+        DataSample(metainfo=dict(group_slot=i)).set_gt_label([1, 3])
+        for i in range(k)
+    ]
+    return images, samples
+
+
+def seeded(i):
+    return torch.Generator().manual_seed(i)
+
+
+def through_bank(model, images, pool_size, folder, cls, use_maps=True):
+    """The anchor of a group whose partners are in a bank."""
+    k = len(images)
+    width = len(model.neck.coattention.whiten.weight) + 5
+    bank = cls(str(folder), k, pool_size**2, width, 'f')
+    bank.begin()
+    bank.open()
+    graph = TokenGraph(bank, pool_size, use_maps)
+    for place in range(k):
+        own = graph.own_maps(model, images[place][None], [DataSample()])[0]
+        bank.write(place, graph.tokens(model, own).numpy())
+        if use_maps:
+            bank.write_map(place, own.numpy())
+    sample = DataSample(
+        metainfo=dict(group_slot=0, bank_places=tuple(range(k))))
+    model.token_graph = graph
+    found, = model.predict(images[:1], [sample.set_gt_label([1, 3])])
+    model.token_graph = None
+    return found
+
+
+@pytest.mark.parametrize('case', [
+    dict(coattention=dict(softmax='group')),
+    dict(),
+    dict(neck=dict(aggregation='sum')),
+    dict(coattention=dict(normalize=False, scale=0.3, softmax='group')),
+    dict(coattention=dict(key='contrast', softmax='group')),
+    dict(head=dict(map_source='mean', pooling='topk')),
+    dict(head=dict(bias=True, map_source='cam')),
+    dict(
+        neck=dict(projection=dict(num_convs=0, num_classes=5)),
+        head=dict(in_channels=None),
+        coattention=dict(key_channels=4))
+])
+@pytest.mark.parametrize('sizes', [((12, 16), ), ((12, 16), (16, 10))])
+def test_whole_maps_give_what_partners_give(case, sizes, tmp_path):
+    model = build(**case)
+    images, samples = group(sizes=sizes)
+    want, = model.predict(images, samples)
+    for use_maps in (True, False):
+        got = through_bank(model, images, 9, tmp_path / str(use_maps),
+                           FloatBank, use_maps)
+        for name in ('class_maps', 'pred_score', 'class_ids'):
+            torch.testing.assert_close(
+                got.get(name), want.get(name), atol=1e-5, rtol=1e-5)
+    got = through_bank(model, images, 9, tmp_path / 'half', TokenBank)
+    torch.testing.assert_close(
+        got.class_maps, want.class_maps, atol=0.03, rtol=0.03)
+    assert not torch.equal(got.class_maps, want.class_maps)
+
+
+def test_cells_are_averages_by_a_plain_loop(tmp_path):
+    model = build(coattention=dict(softmax='group'))
+    images, _ = group(k=3)
+    got = through_bank(model, images, 3, tmp_path, FloatBank)
+    with torch.no_grad():
+        nodes = model.backbone(images)  # (3, 8, 6, 8)
+        keys = model.neck.coattention.whiten(nodes)
+        key, value = [], []
+        for i in (1, 2):
+            for row in range(3):
+                for column in range(3):
+                    # cells of 2 x 8 / 3: from its floor to its ceiling
+                    left, right = 8 * column // 3, -(-8 * (column + 1) // 3)
+                    cell = (i, slice(None), slice(2 * row, 2 * row + 2),
+                            slice(left, right))
+                    key.append(F.normalize(keys[cell].mean((1, 2)), dim=0))
+                    value.append(nodes[cell].mean((1, 2)))
+        after = nodes[0].clone()
+        for row in range(6):
+            for column in range(8):
+                query = F.normalize(keys[0, :, row, column], dim=0)
+                share = torch.stack([9.0 * query @ k for k in key]).softmax(0)
+                message = sum(s * v for s, v in zip(share, value))
+                after[:, row, column] = (0.7 * nodes[0, :, row, column] +
+                                         0.3 * message)
+        want = model.head.classifier(after[None])[0, [1, 3]].relu()
+    torch.testing.assert_close(got.class_maps, want, atol=1e-5, rtol=1e-5)
+
+
+def test_a_bank_needs_no_backbone_where_it_has_the_maps(tmp_path):
+    model = build()
+    images, _ = group()
+    stored = through_bank(model, images, 3, tmp_path / 'a', TokenBank)
+    again = through_bank(model, images, 3, tmp_path / 'b', TokenBank, False)
+    assert torch.equal(stored.class_maps, again.class_maps)
+    assert torch.equal(stored.pred_score, again.pred_score)
+
+
+@pytest.mark.parametrize('case, key', [
+    (dict(neck=dict(num_steps=2)), 'neck.num_steps'),
+    (dict(neck=dict(num_steps=0, coattention=None)), 'neck.num_steps'),
+    (dict(neck=dict(update='gru')), 'neck.update'),
+    (dict(neck=dict(channels=7)), 'neck.channels'),
+    (dict(neck=dict(self_edge=True)), 'neck.self_edge'),
+    (dict(neck=dict(aggregation='concat', group_size=3)), 'neck.aggregation'),
+    (dict(
+        neck=dict(
+            dropout=dict(type='group_wsss.GraphDropout',
+                         active_in_eval=True))), 'neck.dropout'),
+    (dict(coattention=dict(key='learned')), 'neck.coattention.key'),
+    (dict(coattention=dict(gate=True)), 'neck.coattention.gate'),
+    (dict(head=dict(type='group_wsss.ReCAMHead')), 'head'),
+    (dict(head=dict(share_classifier=False)), 'head.share_classifier'),
+])
+def test_what_is_not_linear_is_refused(case, key):
+    neck = {
+        **NECK,
+        **case.get('neck', {}), 'coattention': {
+            **COATTENTION,
+            **case.get('coattention', {})
+        }
+    }
+    model = MODELS.build(
+        dict(
+            type='group_wsss.GroupCAM',
+            backbone=nn.Conv2d(3, 8, 1),
+            neck=neck,
+            head={
+                'type': 'group_wsss.GroupCAMHead',
+                'in_channels': 8,
+                'num_classes': 5,
+                **case.get('head', {})
+            }))
+    with pytest.raises(InputError, match=rf'^model\.{key}.*token_bank=None$'):
+        TokenGraph.check(model)
+
+
+def test_training_dropout_is_no_obstacle():
+    TokenGraph.check(
+        build(neck=dict(dropout=dict(type='group_wsss.GraphDropout'))))
