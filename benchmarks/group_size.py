@@ -44,22 +44,14 @@ COATTENTION = 'model.neck.coattention'
 # the others take it apart
 ROWS: Dict[str, List[str]] = {
     'K=1 (plain classifier)': options(1, 1),
-    'K=2': options(2, 16),
-    'K=3': options(3, 16, 'train_dataloader.batch_size=15'),
-    'K=4 (default)': options(4, 16),
+    'K=2': options(2, 64),
+    'K=3': options(3, 64, 'train_dataloader.batch_size=15'),
+    'K=4 (default)': options(4, 64),
 }
 
-
-def learned_graph(channels: int) -> List[str]:
-    """The graph of ``configs/_base_/models`` with nodes of another width."""
-    return options(4, 16, 'model.neck.num_steps=3', 'model.neck.update=gru',
-                   f'model.neck.channels={channels}',
-                   'model.neck.dropout._delete_=True',
-                   'model.neck.dropout.type=group_wsss.GraphDropout',
-                   f'{COATTENTION}.key=learned',
-                   f'{COATTENTION}.key_channels={channels // 2}',
-                   f'{COATTENTION}.scale=10.0',
-                   f'{COATTENTION}.softmax=sender', f'{COATTENTION}.gate=True')
+# partners pass through the backbone: for what a bank cannot do
+NO_BANK = 'default_hooks.token_bank=None'
+DROPOUT = 'model.neck.dropout'
 
 
 def whitened(test_k: int) -> List[str]:
@@ -68,43 +60,52 @@ def whitened(test_k: int) -> List[str]:
                    f'{COATTENTION}.scale=25.0', 'model.neck.gamma_init=0.5')
 
 
-DROPOUT = 'model.neck.dropout'
 ABLATIONS: Dict[str, List[str]] = {
     'K=4, whitened keys':
-    whitened(16),
-    'K=4, whitened keys, 64 partners':
     whitened(64),
-    'K=4, 64 partners':
-    options(4, 64),
-    'K=4, groups of 2 at inference':
-    options(4, 2),
-    'K=4, groups of 4 at inference':
-    options(4, 4),
-    'K=4, groups of 8 at inference':
-    options(4, 8),
-    'K=4, groups of 32 at inference':
-    options(4, 32),
+    **{
+        f'K=4, {number} at inference': options(4, number)
+        for number in (2, 3, 4, 8, 16, 32, 128)
+    },
+    **{
+        f'K=4, whitened keys, {number} at inference': whitened(number)
+        for number in (2, 4, 8, 16, 32, 128)
+    },
     'K=4, no loss after the graph':
-    options(4, 16, 'model.head.graph_weight=0.0'),
+    options(4, 64, 'model.head.graph_weight=0.0'),
     'K=4, one class for all partners (any)':
-    options(4, 16, 'test_dataloader.dataset.match=any'),
+    options(4, 64, 'test_dataloader.dataset.match=any'),
     'K=4, softmax per sender':
-    options(4, 16, f'{COATTENTION}.softmax=sender'),
-    'K=4, keys learned by the classification loss':
-    options(4, 16, f'{COATTENTION}.key=learned'),
-    'K=4, two rounds':
-    options(4, 16, 'model.neck.num_steps=2'),
+    options(4, 64, f'{COATTENTION}.softmax=sender'),
+    'K=4, 16 tokens a sender':
+    options(4, 64, 'default_hooks.token_bank.pool_size=4'),
+    'K=4, 64 tokens a sender':
+    options(4, 64, 'default_hooks.token_bank.pool_size=8'),
     'K=4, graph dropout 0.8 / 0.7':
-    options(4, 16, f'{DROPOUT}._delete_=True',
+    options(4, 64, f'{DROPOUT}._delete_=True',
             f'{DROPOUT}.type=group_wsss.GraphDropout'),
     'K=4, graph dropout 0.95 / 0.9':
-    options(4, 16, f'{DROPOUT}._delete_=True',
+    options(4, 64, f'{DROPOUT}._delete_=True',
             f'{DROPOUT}.type=group_wsss.GraphDropout',
             f'{DROPOUT}.drop_prob=0.95', f'{DROPOUT}.drop_threshold=0.9'),
+    'K=4, partners of another draw (seed 1)':
+    options(4, 64, 'test_dataloader.dataset.seed=1'),
+    'K=4, two rounds, 16 at inference':
+    options(4, 16, NO_BANK, 'model.neck.num_steps=2'),
+    'K=4, keys learned by the classification loss, 16 at inference':
+    options(4, 16, NO_BANK, f'{COATTENTION}.key=learned'),
+    'K=4, ConvGRU, T=3, nodes of 64 channels, 16 at inference':
+    options(4, 16, NO_BANK, 'model.neck.num_steps=3', 'model.neck.update=gru',
+            'model.neck.channels=64', f'{DROPOUT}._delete_=True',
+            f'{DROPOUT}.type=group_wsss.GraphDropout',
+            f'{COATTENTION}.key=learned', f'{COATTENTION}.key_channels=32',
+            f'{COATTENTION}.scale=10.0', f'{COATTENTION}.softmax=sender',
+            f'{COATTENTION}.gate=True'),
     'the released graph on the same features, K=3, T=3':
     options(
-        3, 3, 'train_dataloader.batch_size=15', 'model.head.cam_weight=0.2',
-        'model.head.graph_weight=0.5', 'model.neck.projection.num_convs=0',
+        3, 3, NO_BANK, 'train_dataloader.batch_size=15',
+        'model.head.cam_weight=0.2', 'model.head.graph_weight=0.5',
+        'model.neck.projection.num_convs=0',
         'model.neck.projection.num_classes=20', 'model.head.in_channels=None',
         'model.neck.num_steps=3', 'model.neck.update=gru',
         'model.neck.aggregation=concat', f'{DROPOUT}._delete_=True',
@@ -113,14 +114,6 @@ ABLATIONS: Dict[str, List[str]] = {
         f'{COATTENTION}.normalize=False', f'{COATTENTION}.scale=1.0',
         f'{COATTENTION}.softmax=sender', f'{COATTENTION}.gate=True',
         'test_dataloader.dataset.match=exact', 'model.head.map_source=mean'),
-    'K=4, ConvGRU, T=3, nodes of 64 channels':
-    learned_graph(64),
-    'K=4, 36 pooled tokens a sender':
-    options(4, 16, f'{COATTENTION}.pool_size=6'),
-    'K=4, 16 pooled tokens a sender':
-    options(4, 16, f'{COATTENTION}.pool_size=4'),
-    'K=4, partners of another draw (seed 1)':
-    options(4, 16, 'test_dataloader.dataset.seed=1'),
 }
 
 

@@ -26,8 +26,8 @@ from group_wsss.utils.files import atomic_write
 # name -> config and options of the training
 NETWORKS: Dict[str, List[str]] = {
     'K=1 (plain classifier)': [CONFIG, *options(1, 1)],
-    'K=4 (default)': [CONFIG, *options(4, 16)],
-    'K=4, whitened keys': [CONFIG, *whitened(16)],
+    'K=4 (default)': [CONFIG, *options(4, 64)],
+    'K=4, whitened keys': [CONFIG, *whitened(64)],
 }
 # name -> config of the labels
 LABELS = {

@@ -11,7 +11,7 @@ import os
 import os.path as osp
 import sys
 import tempfile
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict
 
 # before any library starts its threads
 os.environ.setdefault('OMP_NUM_THREADS', '1')

@@ -13,7 +13,7 @@ _base_ = [
 group_size = 4
 # images asked per image when labels are written; may differ from the
 # size of the training groups
-test_group_size = 16
+test_group_size = 64
 # chosen from the scores of all images, without masks; on 264 images
 # it was within half a point of the best threshold (docs/benchmarks.md)
 bg_threshold = 'otsu'
@@ -74,7 +74,9 @@ test_cfg = dict()
 default_hooks = dict(
     logger=dict(interval=25, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=50),
-    pseudo_labels=dict(labeler=dict(bg_threshold=bg_threshold)))
+    pseudo_labels=dict(labeler=dict(bg_threshold=bg_threshold)),
+    # partners send from tokens on disk: as many as there are positions
+    token_bank=dict(type='group_wsss.TokenBankHook', pool_size=12))
 log_processor = dict(by_epoch=False)
 next_step = ('python tools/train.py configs/deeplabv3/'
              'deeplabv3_effnet-lite0_voc-layout.py '
