@@ -41,10 +41,14 @@ def test_labels(path, networks, monkeypatch, tmp_path):
     for name, checkpoint in networks.items():
         monkeypatch.setenv(name, checkpoint)
     monkeypatch.setenv('SALIENCY_DIR', str(tmp_path))
+    monkeypatch.setenv('REGIONS_DIR', str(tmp_path))
     salient = np.zeros((96, 112), np.uint8)
     salient[24:72, 8:48] = salient[32:64, 64:104] = 255
     salient[80:90, 60:100] = 80  # too weak for a class, too strong for none
     Image.fromarray(salient).save(tmp_path / 'x.png')
+    regions = np.ones((96, 112), int)
+    regions[24:72, 8:48], regions[32:64, 64:104] = 2, 3
+    np.savez(tmp_path / 'x.npz', regions=regions)
     monkeypatch.chdir('/')  # nothing is found by the current folder
     cfg = Config.fromfile(path)
     refiners = Refiners(cfg.refiners)

@@ -4,7 +4,7 @@ from .dump import LabelDump
 from .labelers import SaliencyLabeler, ThresholdLabeler
 from .pipeline import LabelPipeline
 from .refiners import (BaseRefiner, PixelAdaptive, RandomWalk, Refiners,
-                       Saliency, Segmentor)
+                       RegionVote, Saliency, Segmentor)
 from .refiners.crf import DenseCRF, dense_crf
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     'PixelAdaptive',
     'RandomWalk',
     'Refiners',
+    'RegionVote',
     'Saliency',
     'SaliencyLabeler',
     'Segmentor',

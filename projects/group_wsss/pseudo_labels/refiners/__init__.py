@@ -5,11 +5,12 @@ from .compose import Refiners
 from .crf.dense_crf import DenseCRF, dense_crf
 from .pixel_adaptive import PixelAdaptive
 from .random_walk import RandomWalk
+from .region_vote import RegionVote
 from .saliency import Saliency
 from .segmentor import Segmentor
 
 __all__ = [
     'BackgroundRefiner', 'BaseRefiner', 'DenseCRF', 'PixelAdaptive',
-    'RandomWalk', 'Refiners', 'Saliency', 'Segmentor', 'add_background',
-    'dense_crf', 'remove_background'
+    'RandomWalk', 'Refiners', 'RegionVote', 'Saliency', 'Segmentor',
+    'add_background', 'dense_crf', 'remove_background'
 ]
