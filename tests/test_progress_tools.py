@@ -23,7 +23,8 @@ REFINE = ROOT / 'configs' / 'refine' / 'threshold.py'
 # why these need no report of their own
 OTHERS = dict(
     train="mmengine's log, EpochSummaryHook",
-    make_saliency='tests/test_tools/test_make_saliency.py',
+    make_regions='tests/test_contrib/test_regions.py',
+    make_saliency='tests/test_contrib/test_saliency.py',
     test="mmengine's log",
     make_labels='runs other tools, by misc/stages.py',
     quickstart='runs other tools, by misc/stages.py',
