@@ -61,6 +61,9 @@ def root(tmp_path_factory):
         (root / f'xml/{i}.xml').write_text(
             '<annotation><object><name>cat</name></object></annotation>')
     writer.finish()
+    images = [dict(id=f'{i}', labels=[0]) for i in range(COUNT)]
+    (root / 'tags.json').write_text(
+        json.dumps(dict(classes=['cat', 'dog'], images=images)))
     return root
 
 
@@ -151,6 +154,10 @@ TOOLS = {
     (lambda root, out:
      (root / 'dump', '--images', root / 'photos', '--out', out), COUNT),
     'export_labels': (export('yolo-seg'), COUNT),
+    'import_masks':
+    (lambda root, out:
+     (root / 'masks', '--format', 'png', '--image-list', root / 'tags.json',
+      '--out', out), COUNT),
     'browse_groups': (lambda root, out: (STAGE1, '--num', 3, '--out', out), 3),
     'dataset_converters/toy':
     (lambda root, out:
