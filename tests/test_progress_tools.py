@@ -23,6 +23,7 @@ REFINE = ROOT / 'configs' / 'refine' / 'threshold.py'
 # why these need no report of their own
 OTHERS = dict(
     train="mmengine's log, EpochSummaryHook",
+    make_prototypes='tests/test_pseudo_labels/test_refiners/test_judge.py',
     make_regions='tests/test_contrib/test_regions.py',
     make_saliency='tests/test_contrib/test_saliency.py',
     test="mmengine's log",
