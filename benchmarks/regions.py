@@ -28,27 +28,30 @@ from group_wsss.utils.files import atomic_write, read_json
 COVER = ('refiners.0.vote=cover', 'refiners.0.bg_threshold=otsu',
          'labeler.bg_threshold=0.5')
 # title -> folder of the dump, the folder whose scores it refines, config and
-# options; a dump stands behind the one that it needs
+# options; a dump stands behind the one that it needs. {r} are the regions,
+# so that several kinds share a work folder and a file of results.
 ROWS: Dict[str, Tuple[str, str, str, Tuple[str, ...]]] = {
     'tags only': ('tags', '', 'threshold', ()),
-    'regions (mean)': ('mean', '', 'regions', ()),
-    'regions (cover)': ('cover', '', 'regions', COVER),
+    '{r} (mean)': ('{r}.mean', '', 'regions', ()),
+    '{r} (cover)': ('{r}.cover', '', 'regions', COVER),
     'CRF': ('crf', '', 'dense_crf', ()),
-    'regions (mean), CRF': ('mean_crf', 'mean', 'dense_crf', ()),
-    'CRF, regions (mean)': ('crf_mean', 'crf', 'regions', ()),
+    '{r} (mean), CRF': ('{r}.mean_crf', '{r}.mean', 'dense_crf', ()),
+    'CRF, {r} (mean)': ('{r}.crf_mean', 'crf', 'regions', ()),
     'walk': ('walk', '', 'random_walk', ()),
-    'regions (mean), walk': ('mean_walk', 'mean', 'random_walk', ()),
-    'walk, regions (mean)': ('walk_mean', 'walk', 'regions', ()),
+    '{r} (mean), walk': ('{r}.mean_walk', '{r}.mean', 'random_walk', ()),
+    'walk, {r} (mean)': ('{r}.walk_mean', 'walk', 'regions', ()),
     'walk, CRF': ('walk_crf', 'walk', 'dense_crf_refined', ()),
 }
 
 
-def steps(images: str, seed: int) -> Tuple[List[Step], Dict[str, Step]]:
+def steps(images: str, seed: int,
+          regions: str) -> Tuple[List[Step], Dict[str, Step]]:
     """Trainings, and each kind of labels.
 
     Args:
         images (str): Folder of the images.
         seed (int): Of the trainings.
+        regions (str): Name of the regions.
 
     Returns:
         tuple: Steps of the trainings, in order; those of the labels by the
@@ -72,6 +75,8 @@ def steps(images: str, seed: int) -> Tuple[List[Step], Dict[str, Step]]:
     ]
     labels = {}
     for title, (out, source, config, more) in ROWS.items():
+        title, out, source = (
+            text.replace('{r}', regions) for text in (title, out, source))
         env = dict(AFFINITY='{last:affinity}') if 'walk' in config else {}
         source = f'{{{source}}}' if source else groups
         labels[title] = refine(config, source, out, images, **env)
@@ -107,13 +112,16 @@ def main() -> None:
         raise InputError(f'{path}: no such file: make the regions by '
                          'tools/make_regions.py')
     made_with = read_json(path)
+    name = str(made_with['backend'])
+    if 'size' in made_with:
+        name += f'-{made_with["size"]}'
     results: List[dict] = []
     if osp.isfile(out):
         results = read_json(out)
     for seed in args.seeds:
         folder = osp.join(osp.abspath(args.work_dir), f'seed{seed}')
         os.makedirs(folder, exist_ok=True)
-        trainings, labels = steps(images, seed)
+        trainings, labels = steps(images, seed, name)
         for step in trainings:
             run_step(step, folder)
         for row, step in labels.items():
