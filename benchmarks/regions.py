@@ -40,6 +40,8 @@ ROWS: Dict[str, Tuple[str, str, str, Tuple[str, ...]]] = {
     'walk': ('walk', '', 'random_walk', ()),
     '{r} (mean), walk': ('{r}.mean_walk', '{r}.mean', 'random_walk', ()),
     'walk, {r} (mean)': ('{r}.walk_mean', 'walk', 'regions', ()),
+    '{r} (cover), walk': ('{r}.cover_walk', '{r}.cover', 'random_walk', ()),
+    'walk, {r} (cover)': ('{r}.walk_cover', 'walk', 'regions', COVER),
     'walk, CRF': ('walk_crf', 'walk', 'dense_crf_refined', ()),
 }
 
