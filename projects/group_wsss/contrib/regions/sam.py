@@ -146,4 +146,4 @@ class SamRegions:
             [mask for part in found for mask in part[0]],
             torch.cat([part[1] for part in found]),
             torch.cat([part[2] for part in found]), _BOX_IOU)
-        return [np.asarray(mask, dtype=bool) for mask in masks]
+        return [torch.as_tensor(mask).bool().cpu().numpy() for mask in masks]
