@@ -95,7 +95,8 @@ setup(
     install_requires=read_requirements('runtime'),
     extras_require={
         name: read_requirements(name)
-        for name in ('demo', 'docs', 'onnx', 'optional', 'saliency', 'tests')
+        for name in ('demo', 'docs', 'onnx', 'optional', 'regions', 'saliency',
+                     'tests')
     },
     classifiers=[
         'Development Status :: 3 - Alpha',

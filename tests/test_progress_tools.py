@@ -23,7 +23,9 @@ REFINE = ROOT / 'configs' / 'refine' / 'threshold.py'
 # why these need no report of their own
 OTHERS = dict(
     train="mmengine's log, EpochSummaryHook",
-    make_saliency='tests/test_tools/test_make_saliency.py',
+    make_prototypes='tests/test_pseudo_labels/test_refiners/test_judge.py',
+    make_regions='tests/test_contrib/test_regions.py',
+    make_saliency='tests/test_contrib/test_saliency.py',
     test="mmengine's log",
     make_labels='runs other tools, by misc/stages.py',
     quickstart='runs other tools, by misc/stages.py',
@@ -60,6 +62,9 @@ def root(tmp_path_factory):
         (root / f'xml/{i}.xml').write_text(
             '<annotation><object><name>cat</name></object></annotation>')
     writer.finish()
+    images = [dict(id=f'{i}', labels=[0]) for i in range(COUNT)]
+    (root / 'tags.json').write_text(
+        json.dumps(dict(classes=['cat', 'dog'], images=images)))
     return root
 
 
@@ -150,6 +155,10 @@ TOOLS = {
     (lambda root, out:
      (root / 'dump', '--images', root / 'photos', '--out', out), COUNT),
     'export_labels': (export('yolo-seg'), COUNT),
+    'import_masks':
+    (lambda root, out:
+     (root / 'masks', '--format', 'png', '--image-list', root / 'tags.json',
+      '--out', out), COUNT),
     'browse_groups': (lambda root, out: (STAGE1, '--num', 3, '--out', out), 3),
     'dataset_converters/toy':
     (lambda root, out:

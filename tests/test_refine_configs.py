@@ -10,15 +10,17 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from group_wsss.pseudo_labels import Refiners
+from group_wsss.pseudo_labels.prototypes import Prototypes
 from group_wsss.pseudo_labels.thresholds import score_histogram
 from group_wsss.registry import MODELS, TASK_UTILS
-from group_wsss.structures import ScoreMap
+from group_wsss.structures import ScoreMap, encode_index_png
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / 'configs/refine').glob('*.py'))
 NETWORKS = {
     'AFFINITY': 'configs/affinity/affinity_effnet-lite0_voc-layout.py',
-    'SEGMENTOR': 'configs/self_training/fcn_effnet-lite0_voc-layout.py'
+    'SEGMENTOR': 'configs/self_training/fcn_effnet-lite0_voc-layout.py',
+    'CHECKPOINT': 'configs/group_wsss/effnet-lite0_voc-layout.py'
 }
 
 
@@ -28,7 +30,7 @@ def networks(tmp_path_factory):
     folder, paths = tmp_path_factory.mktemp('networks'), {}
     for name, config in NETWORKS.items():
         cfg = Config.fromfile(ROOT / config)
-        with DefaultScope.overwrite_default_scope('mmseg'):
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
             net = MODELS.build(cfg.model)
         paths[name] = str(folder / f'{name}.pth')
         torch.save(dict(state_dict=net.state_dict()), paths[name])
@@ -41,10 +43,22 @@ def test_labels(path, networks, monkeypatch, tmp_path):
     for name, checkpoint in networks.items():
         monkeypatch.setenv(name, checkpoint)
     monkeypatch.setenv('SALIENCY_DIR', str(tmp_path))
+    monkeypatch.setenv('REGIONS_DIR', str(tmp_path))
     salient = np.zeros((96, 112), np.uint8)
     salient[24:72, 8:48] = salient[32:64, 64:104] = 255
     salient[80:90, 60:100] = 80  # too weak for a class, too strong for none
     Image.fromarray(salient).save(tmp_path / 'x.png')
+    regions = np.ones((96, 112), int)
+    regions[24:72, 8:48], regions[32:64, 64:104] = 2, 3
+    np.savez(tmp_path / 'x.npz', regions=regions)
+    foreign = np.array([0, 0, 4, 8], np.uint8)[regions]
+    (tmp_path / 'foreign').mkdir()
+    (tmp_path / 'foreign' / 'x.png').write_bytes(encode_index_png(foreign))
+    monkeypatch.setenv('FOREIGN', str(tmp_path / 'foreign'))
+    monkeypatch.setenv('PROTOTYPES', str(tmp_path / 'p.npz'))
+    features = np.random.default_rng(0).random((2, 1280), np.float32)
+    Prototypes(np.array(['a', 'b']), np.array([3, 7]),
+               features).save(str(tmp_path / 'p.npz'))
     monkeypatch.chdir('/')  # nothing is found by the current folder
     cfg = Config.fromfile(path)
     refiners = Refiners(cfg.refiners)

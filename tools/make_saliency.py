@@ -1,14 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Write saliency maps of images, which are more than tags."""
 import argparse
-import os.path as osp
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
-from group_wsss.utils.errors import InputError
 from group_wsss.utils.progress import Progress
 
 
@@ -46,26 +44,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Make them."""
     args = parse_args()
-    from group_wsss.apis.images import InputImage, list_images
+    from group_wsss.apis.images import chosen_images
     from group_wsss.contrib.saliency import SaliencyModel, make_saliency
-    from group_wsss.structures import read_image_list
     model = SaliencyModel(args.model, args.kind)
-    if not osp.isdir(args.images):
-        raise InputError(f'{args.images}: no such folder')
-    if args.image_list is None:
-        root = osp.realpath(args.images)
-        if osp.commonpath([root, osp.realpath(args.out)]) == root:
-            raise InputError(f'{args.out}: lies among the images: give '
-                             'another --out, or --image-list')
-        images = list_images(osp.join(args.images, '**'))
-    else:
-        images = [
-            InputImage(
-                record.img_id,
-                osp.join(args.images, record.path
-                         or record.img_id + args.suffix))
-            for record in read_image_list(args.image_list).records
-        ]
+    images = chosen_images(args.images, args.out, args.image_list, args.suffix)
     made = make_saliency(images, model, args.out, Progress('saliency'))
     print(f'{len(images)} saliency maps in {args.out}, {made} of them made '
           'now')

@@ -353,7 +353,7 @@ def test_coco_voc_style(tmp_path):
 
 
 def test_without_pycocotools(monkeypatch):
-    from group_wsss.contrib.converters.coco_render import decode_segmentation
+    from group_wsss.structures.segmentation import decode_segmentation
     monkeypatch.setitem(sys.modules, 'pycocotools', None)
     with pytest.raises(InputError, match='pip install pycocotools'):
         decode_segmentation([[0, 0, 4, 0, 4, 4]], 8, 8)

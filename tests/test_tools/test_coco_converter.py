@@ -11,10 +11,10 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from group_wsss.contrib.converters.coco_render import (decode_segmentation,
-                                                       paint_instances)
+from group_wsss.contrib.converters.coco_render import paint_instances
 from group_wsss.datasets import COCO_CLASSES, CocoImageLevel, ImageLevelDataset
 from group_wsss.structures.label_image import voc_palette
+from group_wsss.structures.segmentation import decode_segmentation
 from group_wsss.utils.errors import InputError
 
 # COCO's ids: 1 to 90 with ten gaps

@@ -4,13 +4,13 @@ import glob
 import os
 import os.path as osp
 from pathlib import Path
-from typing import (Any, Callable, Dict, Iterable, List, NamedTuple, Sequence,
-                    Union)
+from typing import (Any, Callable, Dict, Iterable, List, NamedTuple, Optional,
+                    Sequence, Union)
 
 import numpy as np
 
 from ..datasets import load_image
-from ..structures.image_list import IMAGE_SUFFIXES, id_of_file
+from ..structures.image_list import IMAGE_SUFFIXES, id_of_file, read_image_list
 from ..utils.errors import InputError
 from ..utils.files import check_image_id
 
@@ -113,6 +113,42 @@ def _by_name(path: str) -> List[InputImage]:
         InputImage(
             id_of_file(osp.relpath(name, base or '.').replace(os.sep, '/')),
             name) for name in sorted(found)
+    ]
+
+
+def chosen_images(folder: str,
+                  out: str,
+                  image_list: Optional[str] = None,
+                  suffix: str = '.jpg') -> List[InputImage]:
+    """The images of a folder, or those of a list, for a tool.
+
+    Args:
+        folder (str): Folder of images; subfolders belong to the ids.
+        out (str): Where the tool writes.
+        image_list (str, optional): Image list of stage 1; its paths are
+            relative to the folder. Defaults to None: all images.
+        suffix (str): Of images whose file the list does not name. Defaults
+            to ``'.jpg'``.
+
+    Returns:
+        list[InputImage]: Sorted, or in the order of the list.
+
+    Raises:
+        InputError: No such folder or list, no image, or ``out`` lies among
+            the images that a later call would find.
+    """
+    if not osp.isdir(folder):
+        raise InputError(f'{folder}: no such folder')
+    if image_list is None:
+        root = osp.realpath(folder)
+        if osp.commonpath([root, osp.realpath(out)]) == root:
+            raise InputError(f'{out}: lies among the images: give another '
+                             '--out, or --image-list')
+        return list_images(osp.join(folder, '**'))
+    return [
+        InputImage(record.img_id,
+                   osp.join(folder, record.path or record.img_id + suffix))
+        for record in read_image_list(image_list).records
     ]
 
 

@@ -3,18 +3,20 @@
 from .dump import LabelDump
 from .labelers import SaliencyLabeler, ThresholdLabeler
 from .pipeline import LabelPipeline
-from .refiners import (BaseRefiner, PixelAdaptive, RandomWalk, Refiners,
-                       Saliency, Segmentor)
+from .refiners import (BaseRefiner, Judge, PixelAdaptive, RandomWalk, Refiners,
+                       RegionVote, Saliency, Segmentor)
 from .refiners.crf import DenseCRF, dense_crf
 
 __all__ = [
     'BaseRefiner',
     'DenseCRF',
+    'Judge',
     'LabelDump',
     'LabelPipeline',
     'PixelAdaptive',
     'RandomWalk',
     'Refiners',
+    'RegionVote',
     'Saliency',
     'SaliencyLabeler',
     'Segmentor',

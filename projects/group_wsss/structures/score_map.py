@@ -3,7 +3,7 @@
 import copy
 import io
 import zipfile
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -233,38 +233,23 @@ class ScoreMap:
         Raises:
             InputError: Missing, damaged, or not a score map.
         """
-        check_regular(path)
-        try:
-            with open(path, 'rb') as file:
-                with zipfile.ZipFile(file) as members:
-                    size = sum(item.file_size for item in members.infolist())
-                if size > MAX_BYTES:
-                    raise ValueError(f'{size} bytes once unpacked, more than '
-                                     f'{MAX_BYTES}')
-                file.seek(0)
-                archive = np.load(file, allow_pickle=False)
-                img_id, ori_shape, class_ids, maps = (
-                    archive[key] for key in _KEYS)
-                name = str(img_id)  # of what may be no Unicode
-        except FileNotFoundError:
-            raise InputError(f'{path}: no such file') from None
-        except Exception as error:
-            # numpy and zipfile raise anything on a damaged file
-            raise InputError(f'{path}: not a score map: '
-                             f'{one_line(error)}') from None
-        # numpy hands out members that are no arrays as bytes
-        arrays = (img_id, ori_shape, class_ids, maps)
-        if not (all(isinstance(array, np.ndarray)
-                    for array in arrays) and img_id.dtype.kind == 'U'
-                and img_id.ndim == 0 and ori_shape.shape == (2, )
-                and ori_shape.dtype.kind == 'i' and ori_shape.min() > 0
-                and class_ids.dtype.kind == 'i' and class_ids.ndim == 1
-                and maps.dtype == np.float16 and maps.ndim == 3
-                and len(maps) == len(class_ids) and min(maps.shape[1:]) > 0
+        arrays = read_arrays(path, _KEYS, 'score map')
+        img_id, ori_shape, class_ids, maps = arrays
+        if not (img_id.dtype.kind == 'U' and img_id.ndim == 0
+                and ori_shape.shape == (2, ) and ori_shape.dtype.kind == 'i'
+                and ori_shape.min() > 0 and class_ids.dtype.kind == 'i'
+                and class_ids.ndim == 1 and maps.dtype == np.float16
+                and maps.ndim == 3 and len(maps) == len(class_ids)
+                and min(maps.shape[1:]) > 0
                 and len(np.unique(class_ids)) == len(class_ids)):
             raise InputError(f'{path}: not a score map: its arrays have the '
                              'wrong type or shape')
-        return cls(name, ori_shape, class_ids, maps)
+        try:
+            name = str(img_id)
+        except ValueError as error:  # no Unicode
+            raise InputError(f'{path}: not a score map: '
+                             f'{one_line(error)}') from None
+        return cls(name, ori_shape.tolist(), class_ids, maps)
 
     @classmethod
     def load_of(cls, path: str, img_id: str) -> 'ScoreMap':
@@ -285,6 +270,45 @@ class ScoreMap:
             raise InputError(f'{path}: holds the maps of image '
                              f'{score_map.img_id!r}, not of {img_id!r}')
         return score_map
+
+
+def read_arrays(path: str, keys: Sequence[str], what: str) -> List[np.ndarray]:
+    """Arrays of an npz file; never executes code from it.
+
+    Args:
+        path (str): The file.
+        keys (Sequence[str]): Names of the arrays.
+        what (str): Name of such a file, for the message.
+
+    Returns:
+        list[np.ndarray]: In the order of ``keys``, of any type and shape.
+
+    Raises:
+        InputError: Missing, damaged, too large once unpacked, or without
+            one of the arrays.
+    """
+    check_regular(path)
+    try:
+        with open(path, 'rb') as file:
+            with zipfile.ZipFile(file) as members:
+                size = sum(item.file_size for item in members.infolist())
+            if size > MAX_BYTES:
+                raise ValueError(f'{size} bytes once unpacked, more than '
+                                 f'{MAX_BYTES}')
+            file.seek(0)
+            archive = np.load(file, allow_pickle=False)
+            arrays = [archive[key] for key in keys]
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file') from None
+    except Exception as error:
+        # numpy and zipfile raise anything on a damaged file
+        raise InputError(f'{path}: not a {what}: '
+                         f'{one_line(error)}') from None
+    # numpy hands out members that are no arrays as bytes
+    if not all(isinstance(array, np.ndarray) for array in arrays):
+        raise InputError(f'{path}: not a {what}: its arrays have the wrong '
+                         'type or shape')
+    return arrays
 
 
 def _to_numpy(value: Any) -> np.ndarray:

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Class names of two sources that number the same labels."""
 from itertools import zip_longest
-from typing import Iterable, Optional, Tuple
+from typing import Iterable, List, Optional, Tuple
 
 from .errors import InputError
 
@@ -66,3 +66,35 @@ def without_background(names: Iterable[str]) -> Tuple[str, ...]:
     """
     names = tuple(names)
     return names[1:] if names[:1] == ('background', ) else names
+
+
+def class_positions(names: Iterable[str],
+                    source: str,
+                    others: Iterable[str],
+                    other_source: str,
+                    strict: bool = False) -> List[Optional[int]]:
+    """Numbers of classes by name, where the order may differ.
+
+    Args:
+        names (Iterable[str]): Names in any order.
+        source (str): Where they come from, for the message.
+        others (Iterable[str]): Those that have numbers.
+        other_source (str): Where these come from.
+        strict (bool): Every name must be one of these; else one is enough.
+            Defaults to False.
+
+    Returns:
+        list[int, optional]: Place among ``others``; None of other names.
+
+    Raises:
+        InputError: A name, or all of them, is none of ``others``.
+    """
+    names, others = tuple(names), tuple(others)
+    places = [others.index(n) if n in others else None for n in names]
+    missing = [n for n, place in zip(names, places) if place is None]
+    if missing and (strict or len(missing) == len(names)):
+        listed = ', '.join(others[:_LISTED])
+        listed += ', ...' if len(others) > _LISTED else ''
+        raise InputError(f'{source}: {missing[0]!r} is no class of '
+                         f'{other_source}: {listed}')
+    return places

@@ -226,6 +226,34 @@ def read_json(path: str) -> Any:
         raise InputError(f'{path}: not JSON') from None
 
 
+def keep_settings(folder: str, name: str, settings: Any, what: str) -> None:
+    """Write down what the files of a folder are made with, once.
+
+    Args:
+        folder (str): Created if it is missing.
+        name (str): File in it that holds the settings as JSON.
+        settings (Any): What JSON can hold.
+        what (str): Name of the files, for the message.
+
+    Raises:
+        InputError: The folder holds something else, or files that were made
+            with other settings.
+    """
+    path = osp.join(folder, name)
+    try:
+        found = read_json(path)
+    except FileNotFoundError:
+        if osp.isdir(folder) and os.listdir(folder):
+            raise InputError(f'{folder}: not empty, and no folder of {what} '
+                             f'({name}): give another --out') from None
+        text = json.dumps(settings, indent=1) + '\n'
+        atomic_write(path, text.encode())
+    else:
+        if found != settings:
+            raise InputError(f'{path}: these {what} were made with {found}, '
+                             f'not with {settings}: give another --out')
+
+
 def remove_leftovers(folder: str, rank: Optional[int] = None) -> int:
     """Remove part files that dead processes of the same rank left behind.
 

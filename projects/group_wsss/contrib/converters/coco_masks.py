@@ -10,10 +10,10 @@ from PIL import Image
 
 from ...datasets.coco_json import CocoIndex
 from ...structures.label_image import encode_index_png, read_index_png
+from ...structures.segmentation import check_segmentation, decode_segmentation
 from ...utils.errors import InputError
 from ...utils.files import atomic_write, output_path
-from .coco_render import (check_segmentation, decode_segmentation,
-                          paint_instances)
+from .coco_render import paint_instances
 
 
 class Rendering(NamedTuple):

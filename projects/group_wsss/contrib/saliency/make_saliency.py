@@ -1,8 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A folder of saliency maps."""
 import io
-import json
-import os
 import os.path as osp
 from typing import Callable, Sequence
 
@@ -10,7 +8,7 @@ from PIL import Image
 
 from ...apis.images import InputImage
 from ...utils.errors import InputError
-from ...utils.files import atomic_write, output_path, read_json
+from ...utils.files import atomic_write, keep_settings, output_path
 from .saliency_model import SaliencyModel
 
 # what the maps of a folder were made with
@@ -40,20 +38,7 @@ def make_saliency(
             network or of other settings; an image cannot be read; the
             network fails.
     """
-    path = osp.join(out_dir, SETTINGS)
-    try:
-        found = read_json(path)
-    except FileNotFoundError:
-        if osp.isdir(out_dir) and os.listdir(out_dir):
-            raise InputError(f'{out_dir}: not empty, and no folder of '
-                             f'saliency maps ({SETTINGS}): give another '
-                             '--out') from None
-        text = json.dumps(model.settings, indent=1) + '\n'
-        atomic_write(path, text.encode())
-    else:
-        if found != model.settings:
-            raise InputError(f'{path}: these maps were made with {found}, '
-                             f'not with {model.settings}: give another --out')
+    keep_settings(out_dir, SETTINGS, model.settings, 'saliency maps')
     made = 0
     for done, image in enumerate(images, 1):
         target = output_path(out_dir, image.img_id, '.png')

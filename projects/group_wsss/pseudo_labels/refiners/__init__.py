@@ -3,13 +3,15 @@ from .background import BackgroundRefiner, add_background, remove_background
 from .base import BaseRefiner
 from .compose import Refiners
 from .crf.dense_crf import DenseCRF, dense_crf
+from .judge import Judge
 from .pixel_adaptive import PixelAdaptive
 from .random_walk import RandomWalk
+from .region_vote import RegionVote
 from .saliency import Saliency
 from .segmentor import Segmentor
 
 __all__ = [
-    'BackgroundRefiner', 'BaseRefiner', 'DenseCRF', 'PixelAdaptive',
-    'RandomWalk', 'Refiners', 'Saliency', 'Segmentor', 'add_background',
-    'dense_crf', 'remove_background'
+    'BackgroundRefiner', 'BaseRefiner', 'DenseCRF', 'Judge', 'PixelAdaptive',
+    'RandomWalk', 'Refiners', 'RegionVote', 'Saliency', 'Segmentor',
+    'add_background', 'dense_crf', 'remove_background'
 ]

@@ -1,0 +1,142 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from group_wsss.pseudo_labels import RegionVote, ThresholdLabeler
+from group_wsss.structures import ScoreMap
+from group_wsss.structures.label_image import read_index_png
+from group_wsss.structures.regions import SETTINGS, Regions, write_regions
+from group_wsss.utils.errors import InputError
+
+REFINE = Path(__file__).resolve().parents[3] / 'configs' / 'refine'
+SIZE = (12, 15)
+
+
+def some_masks(rng, count):
+    """Rectangles that overlap and leave pixels bare."""
+    masks = []
+    for _ in range(count):
+        top, left = rng.integers(0, 9), rng.integers(0, 11)
+        mask = np.zeros(SIZE, bool)
+        mask[top:top + rng.integers(1, 6), left:left + rng.integers(1, 7)] = 1
+        masks.append(mask)
+    return masks
+
+
+@pytest.mark.parametrize('size', [SIZE, (4, 5)])
+@pytest.mark.parametrize('seed', range(4))
+def test_mean_against_loops(size, seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    masks = some_masks(rng, 7)
+    write_regions(str(tmp_path), 'x', masks)
+    given = ScoreMap('x', SIZE, range(3), rng.random((3, *size), np.float32))
+    given.maps[2] = 0  # no evidence at all
+    got = RegionVote(str(tmp_path))(given)
+    large = given.resize().maps
+    for c in range(3):
+        mean = [large[c][mask].mean() for mask in masks]
+        for y, x in np.ndindex(SIZE):
+            here = [mean[m] for m in range(7) if masks[m][y, x]]
+            want = max(here, default=0) / (max(mean) or 1)
+            assert got.maps[c, y, x] == pytest.approx(want, abs=1e-6)
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_cover_against_loops(seed, tmp_path):
+    """Labels are the published rule, wherever one class alone takes."""
+    rng = np.random.default_rng(seed)
+    threshold, share, of_label = ((.4, .5, .85), (.3, .6, .5))[seed % 2]
+    masks = some_masks(rng, 7)
+    masks[0][:] = True  # holds all of every class
+    masks[0][:, -3:] = False
+    write_regions(str(tmp_path), 'x', masks)
+    maps = rng.random((2, 3, 4), np.float32)
+    given = ScoreMap('x', SIZE, [0, 3], maps)
+    refiner = RegionVote(str(tmp_path), 'cover', share, of_label, threshold)
+    got = refiner(given)
+    large = given.resize().maps
+    own = []  # pixels of each class
+    for c in range(2):
+        own.append((large[c] > threshold) & (large[c] > large[1 - c]))
+    takes = np.zeros((2, 7), bool)
+    scores = np.zeros((2, *SIZE))
+    for c in range(2):
+        for m, mask in enumerate(masks):
+            q = (own[c] & mask).sum() / mask.sum()
+            r = (own[c] & mask).sum() / max(own[c].sum(), 1)
+            takes[c, m] = q > share or r >= of_label
+            value = (1 + max(q, r)) / 2 if takes[c, m] else q / 2
+            scores[c][mask] = np.maximum(scores[c][mask], value)
+    label = ThresholdLabeler(0.5)(got)
+    covered = np.any(masks, axis=0)
+    np.testing.assert_allclose(
+        got.maps[:, covered], scores[:, covered], atol=1e-6)
+    for y, x in np.ndindex(SIZE):
+        here = [m for m in range(7) if masks[m][y, x]]
+        takers = [c for c in range(2) if takes[c, here].any()]
+        if not here:  # as the class maps have it
+            takers = [c for c in range(2) if own[c][y, x]]
+        if len(takers) < 2:
+            want = [1, 4][takers[0]] if takers else 0
+            assert label[y, x] == want
+        else:
+            assert label[y, x] in (1, 4)
+
+
+def test_no_region_and_no_class(tmp_path):
+    maps = np.random.default_rng(0).random((1, *SIZE), np.float32)
+    none = Regions.from_masks(SIZE, [])
+    np.testing.assert_array_equal(RegionVote('.').refine(maps, none), maps)
+    kept = RegionVote('.', 'cover', bg_threshold=.4).refine(maps, none)
+    np.testing.assert_allclose(kept, maps / (maps + np.float32(.4)), 1e-6)
+    empty = ScoreMap('y', SIZE, [], np.zeros((0, 2, 2)))
+    assert RegionVote(str(tmp_path))(empty) is empty  # reads no file
+
+
+def test_bad_input_is_named(tmp_path):
+    score_map = ScoreMap('x', SIZE, [1], np.ones((1, *SIZE), np.float32))
+    with pytest.raises(InputError, match='x.npz'):
+        RegionVote(str(tmp_path))(score_map)
+    with pytest.raises(InputError, match='ScoreMap'):
+        RegionVote('.').refine(score_map.maps)
+    for options, word in ((dict(vote='max'), 'vote'), (dict(region_share=1),
+                                                       'region_share'),
+                          (dict(label_share=0), 'label_share'),
+                          (dict(bg_threshold=0), 'bg_threshold')):
+        with pytest.raises(InputError, match=word):
+            RegionVote('.', **options)
+
+
+def test_config_and_manifest(tmp_path, call_tool, monkeypatch):
+    """The maker of the regions tells the letter."""
+    monkeypatch.setenv('REGIONS_DIR', str(tmp_path / 'regions'))
+    rng = np.random.default_rng(0)
+    (tmp_path / 'scores').mkdir()
+    for name in 'ab':
+        maps = rng.random((2, 3, 4), np.float32)
+        ScoreMap(name, SIZE, [2, 5],
+                 maps).save(str(tmp_path / 'scores' / f'{name}.npz'))
+        write_regions(str(tmp_path / 'regions'), name, some_masks(rng, 5))
+
+    def refine(out, *words):
+        call_tool('refine_labels', REFINE / 'regions.py', tmp_path / 'scores',
+                  tmp_path / out, '--classes', 'voc', *words)
+        manifest = json.loads((tmp_path / out / 'manifest.json').read_text())
+        return ''.join(manifest['supervision'])
+
+    assert refine('one') == 'IA'
+    (tmp_path / 'regions' / SETTINGS).write_text('{"supervision": ""}')
+    assert refine('two') == 'I'
+    cover = ('--cfg-options', 'refiners.0.vote=cover',
+             'refiners.0.bg_threshold=otsu', 'labeler.bg_threshold=0.5')
+    assert refine('three', *cover) == 'I'
+    for name in 'ab':
+        labels = [
+            read_index_png(str(tmp_path / out / f'{name}.png'))
+            for out in ('one', 'two', 'three')
+        ]
+        assert (labels[0] == labels[1]).all()
+        assert set(np.unique(labels)) <= {0, 3, 6}
