@@ -27,7 +27,7 @@ from group_wsss.utils.files import atomic_write
 NETWORKS: Dict[str, List[str]] = {
     'K=1 (plain classifier)': [CONFIG, *options(1, 1)],
     'K=4 (default)': [CONFIG, *options(4, 64)],
-    'K=4, whitened keys': [CONFIG, *whitened(64)],
+    'K=4, whitened keys, 64 at inference': [CONFIG, *whitened(64)],
 }
 # name -> config of the labels
 LABELS = {

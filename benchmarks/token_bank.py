@@ -28,8 +28,7 @@ from group_wsss.pseudo_labels.score_size import human_bytes
 from group_wsss.structures import TokenBank
 from group_wsss.utils import cli
 
-CONFIGS = dict(
-    vgg16='voc.py', r50='voc_r50.py', lite0='voc_effnet-lite0.py')
+CONFIGS = dict(vgg16='voc.py', r50='voc_r50.py', lite0='voc_effnet-lite0.py')
 HOOK = 'default_hooks.token_bank'
 
 
@@ -101,8 +100,10 @@ def loop(cfg: Config, size: int, bank: bool, images: int,
     if not bank:
         # partners are other images, of which no more are read
         cfg.merge_from_dict({
-            f'{key}.dataset.reference': dict(inner, indices=args.images),
-            HOOK: None
+            f'{key}.dataset.reference':
+            dict(inner, indices=args.images),
+            HOOK:
+            None
         })
     cfg.work_dir = osp.join(folder, f'{size}-{bank}')
     cfg.experiment_name = osp.basename(folder) + f'{size}-{bank}'
