@@ -1,9 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Stage 1 on VOC 2012: VGG16 at output stride 8, groups of four in training,
 # sixteen images asked per image when labels are written, fifteen epochs of
-# SGD. The graph is the one that wins on features of a frozen EfficientNet
-# (docs/benchmarks.md); it has not been measured with VGG16 on all of VOC.
-# voc_paper.py has the paper's.
+# SGD. One round of co-attention with whitened keys, which beats a plain
+# classifier on features of a frozen EfficientNet (docs/benchmarks.md); keys
+# learned by contrast beat it there by more, and have not been measured with a
+# backbone that trains. Nothing has been measured with VGG16 on all of VOC.
+# voc_paper.py has the paper's graph.
 #
 #   python tools/dataset_converters/voc12_aug.py --root data --download
 #   python tools/train.py configs/group_wsss/voc.py
