@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import shutil
+import signal
 import socket
 from copy import deepcopy
 from pathlib import Path
@@ -32,6 +33,7 @@ MIXINS = sorted((ROOT / 'configs/mixins').glob('*.py'))
 ALL = STAGE1 + STAGE2 + MIXINS
 VOC_BACKBONES = ('r50', 'r101', 'effnet-lite0', 'convnext-t', 'swin-t',
                  'deit-s', 'vit-s')
+PREEMPTIONS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 def stem(path):
@@ -146,8 +148,11 @@ def load(roots, tmp_path, monkeypatch):
         cfg.experiment_name = f'{path.stem}_{tmp_path.name}'
         return cfg
 
+    signals = {n: signal.getsignal(n) for n in PREEMPTIONS}
     yield do
-    # runners are cycles: with the networks of all configs, eight GB
+    # a training that does not end keeps its runner, and all of them eight GB
+    for number, handler in signals.items():
+        signal.signal(number, handler)
     gc.collect()
 
 
