@@ -161,7 +161,7 @@ CASES = [
 @pytest.mark.parametrize('case, words, nproc', [(*row, 1) for row in CASES] +
                          [(*row, 2)
                           for row in CASES if row[0] == 'broken npz'])
-def test_bad_input(folder, tmp_path, threads, run, case, words, nproc):
+def test_bad_input(folder, tmp_path, run, case, words, nproc):
     config, dump, more = folder / 'plain.py', folder / 'dump', []
     out = tmp_path / 'out'
     out.mkdir()
