@@ -75,6 +75,9 @@ def test_classes_of_the_manifest(folders, run):
     status, out, err = run(pred, mask)
     assert status == 0, err
     assert 'lynx' in out and 'aeroplane' not in out
+    assert 'no prediction' not in out
+    (mask / 'y.png').write_bytes((mask / 'x.png').read_bytes())
+    assert '1 masks have no prediction; --list' in run(pred, mask)[1]
     status, _, err = run(pred, mask, '--classes', 'voc')
     assert status == 2 and 'differ from those of' in err
     (pred / 'manifest.json').write_text('{')
