@@ -6,8 +6,11 @@ sources, so that building needs neither torch nor the mm packages.
 """
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Optional
+
+from astroid.manager import AstroidManager
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -46,6 +49,21 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 # plots.py gives colours their names in one line, which cannot be read so
 suppress_warnings = ['autoapi.python_import_resolution']
+
+
+class Foreign(set):
+    """Names of modules that are not read: those of other packages.
+
+    Where torch and the mm packages are installed, reading them to guess
+    what assigned values are takes most of the time.
+    """
+
+    def __contains__(self, name: object) -> bool:
+        top = str(name).partition('.')[0]
+        return top != 'group_wsss' and top not in sys.stdlib_module_names
+
+
+AstroidManager.brain['module_denylist'] = Foreign()
 
 
 def link_outside(app, docname, source) -> None:

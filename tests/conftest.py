@@ -6,20 +6,28 @@ import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Callable
 
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import base_dataset
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import WEIGHT_INITIALIZERS, DefaultScope
 from mmengine.runner import CheckpointLoader
 from mmengine.visualization import Visualizer
 from PIL import Image
+from yapf.yapflib import yapf_api
 
 torch.set_num_threads(1)
 # for the processes that tests start
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+# yapf lays a config out three times in a run, more than half the time of a
+# toy run; the processes that tests start do it
+yapf_api.FormatCode = lambda text, **style: (text, True)
+# each dataset collects the garbage of all that is imported, half a second
+base_dataset.gc = SimpleNamespace(collect=lambda: None)
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -12,15 +12,18 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import mmpretrain.datasets  # noqa: F401
 import mmpretrain.evaluation  # noqa: F401
 import mmpretrain.visualization  # noqa: F401
 import torch
 from mmengine.config import Config
+from mmengine.dataset import base_dataset
 from mmengine.dist import get_rank
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import FlexibleRunner, Runner
+from yapf.yapflib import yapf_api
 
 import group_wsss.engine  # noqa: F401
 from group_wsss.engine.runner import settle_group_size
@@ -30,8 +33,11 @@ from group_wsss.utils.launch import build_runner, torch_is_at_least
 CONFIG = Path(__file__).parent / 'configs' / 'tiny_group_cam.py'
 FSDP = Path(__file__).parents[1] / 'configs' / '_base_' / 'fsdp.py'
 
-# what compilers there are takes seconds to find out, and nobody asks
+# what compilers there are takes seconds to find out, and nobody asks; the
+# rest as in conftest.py
 Runner._log_env = FlexibleRunner._log_env = lambda *args: None
+yapf_api.FormatCode = lambda text, **style: (text, True)
+base_dataset.gc = SimpleNamespace(collect=lambda: None)
 
 
 def config(work_dir, world, images='list.txt', workers=0, **options):

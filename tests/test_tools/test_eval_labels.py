@@ -51,30 +51,46 @@ def test_table_and_json(folders, tmp_path):
     assert '44.44' in done.stdout and 'neither in predictions' in done.stdout
 
 
-@pytest.mark.slow
-def test_classes_of_the_manifest(folders):
+@pytest.fixture
+def run(call_tool, capsys):
+    """Run the tool in this process: status, output, errors."""
+
+    def call(*args):
+        status = 0
+        try:
+            call_tool('eval_labels', *args)
+        except SystemExit as error:
+            status = error.code
+        return (status, *capsys.readouterr())
+
+    return call
+
+
+def test_classes_of_the_manifest(folders, run):
     pred, mask = folders
     text = json.dumps(dict(classes=['background', 'lynx', 'owl']))
     (pred / 'manifest.json').write_text(text)
     (pred / 'ids.txt').write_text('\n'.join(
         p.stem for p in pred.glob('*.png')))
-    done = _run(pred, mask)
-    assert done.returncode == 0, done.stderr
-    assert 'lynx' in done.stdout and 'aeroplane' not in done.stdout
-    done = _run(pred, mask, '--classes', 'voc')
-    assert done.returncode == 2 and 'differ from those of' in done.stderr
+    status, out, err = run(pred, mask)
+    assert status == 0, err
+    assert 'lynx' in out and 'aeroplane' not in out
+    assert 'no prediction' not in out
+    (mask / 'y.png').write_bytes((mask / 'x.png').read_bytes())
+    assert '1 masks have no prediction; --list' in run(pred, mask)[1]
+    status, _, err = run(pred, mask, '--classes', 'voc')
+    assert status == 2 and 'differ from those of' in err
     (pred / 'manifest.json').write_text('{')
-    done = _run(pred, mask)
-    assert done.returncode == 2
-    assert 'manifest.json: not JSON' in done.stderr
+    status, _, err = run(pred, mask)
+    assert status == 2 and 'manifest.json: not JSON' in err
 
 
-@pytest.mark.slow
-def test_bad_input_is_one_line(folders, tmp_path):
+def test_bad_input_is_one_line(folders, tmp_path, run):
     pred, mask = folders
     (tmp_path / 'ids.txt').write_text('x\ny\nz\n')
-    done = _run(pred, mask, '--classes', 2, '--list', tmp_path / 'ids.txt')
-    assert done.returncode == 2 and done.stdout == ''
-    lines = done.stderr.strip().splitlines()
+    status, out, err = run(pred, mask, '--classes', 2, '--list',
+                           tmp_path / 'ids.txt')
+    assert status == 2 and out == ''
+    lines = err.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith('error: ')
     assert '2 of 3 images have no prediction: y, z' in lines[0]

@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,15 +20,22 @@ labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.5)
 '''
 
 
-def run(*args, code=0):
-    done = subprocess.run(
-        [sys.executable, 'tools/refine_labels.py', *map(str, args)],
-        cwd=ROOT,
-        env=dict(os.environ, GROUP_WSSS_PROGRESS='0'),
-        capture_output=True,
-        text=True)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+@pytest.fixture
+def run(call_tool, capsys, monkeypatch):
+    """Run the tool in this process; what it printed."""
+    monkeypatch.setenv('GROUP_WSSS_PROGRESS', '0')
+
+    def call(*args, code=0):
+        status = 0
+        try:
+            call_tool('refine_labels', *args)
+        except SystemExit as error:
+            status = error.code
+        printed = capsys.readouterr()
+        assert status == code, printed
+        return printed
+
+    return call
 
 
 @pytest.fixture(scope='module')
@@ -60,7 +66,7 @@ def files(folder):
 
 
 @pytest.mark.slow
-def test_images_of_a_list(folder, tmp_path):
+def test_images_of_a_list(folder, tmp_path, run):
     """Images that are not called as their ids are."""
     images = tmp_path / 'images'
     images.mkdir()
@@ -88,16 +94,20 @@ def test_images_of_a_list(folder, tmp_path):
         '--image-list',
         listed,
         code=2)
-    assert 'error: s/0: has scores, but is not in the list' in done.stderr
-    assert run(*command, tmp_path / 'c', '--image-list', listed, code=2).stderr
+    assert 'error: s/0: has scores, but is not in the list' in done.err
+    assert run(*command, tmp_path / 'c', '--image-list', listed, code=2).err
 
 
 @pytest.mark.slow
-def test_one_and_two_processes(folder):
+def test_one_and_two_processes(folder, run):
     args = (folder / 'config.py', folder / 'dump')
     images = ('--images', folder / 'images', '--suffix', '.png')
     done = run(*args, folder / 'one', *images, '--keep-scores')
-    run(*args, folder / 'two', *images, '--keep-scores', '--nproc', 2)
+    # as a user types it
+    subprocess.run([
+        sys.executable, ROOT / 'tools/refine_labels.py', *args, folder / 'two',
+        *images, '--keep-scores', '--nproc', '2'
+    ], check=True)  # yapf: disable
     assert files(folder / 'one') == files(folder / 'two')
     assert len(files(folder / 'one')) == 22
     before = [
@@ -116,12 +126,12 @@ def test_one_and_two_processes(folder):
     assert manifest['chosen_thresholds'] == [threshold]
     assert manifest['checkpoint'] == dict(name='x.pth', sha256='00')
     assert manifest['seed'] == 3 and manifest['images'] == 11
-    assert f'threshold {threshold:.3f} chosen' in done.stdout
-    assert '22/22' in done.stderr  # two passes over the images
+    assert f'threshold {threshold:.3f} chosen' in done.out
+    assert '22/22' in done.err  # two passes over the images
 
 
 @pytest.mark.slow
-def test_a_list_and_a_folder_of_npz(folder):
+def test_a_list_and_a_folder_of_npz(folder, run):
     (folder / 'list.txt').write_text('s/3\ns/10\n')
     out = folder / 'listed'
     run(folder / 'plain.py', folder / 'dump/scores', out, '--classes', 'voc',
@@ -148,10 +158,10 @@ CASES = [
 
 # what the processes of a pool find out
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'case, words, nproc', [(*row, 1) for row in CASES] +
-    [(*row, 2) for row in CASES if row[0] == 'broken npz'])
-def test_bad_input(folder, tmp_path, case, words, nproc):
+@pytest.mark.parametrize('case, words, nproc', [(*row, 1) for row in CASES] +
+                         [(*row, 2)
+                          for row in CASES if row[0] == 'broken npz'])
+def test_bad_input(folder, tmp_path, run, case, words, nproc):
     config, dump, more = folder / 'plain.py', folder / 'dump', []
     out = tmp_path / 'out'
     out.mkdir()
@@ -199,9 +209,9 @@ def test_bad_input(folder, tmp_path, case, words, nproc):
     before = files(folder / 'dump')
     done = run(config, dump, out, *more, '--nproc', nproc, code=2)
     lines = [
-        line for line in done.stderr.splitlines() if line.startswith('error:')
+        line for line in done.err.splitlines() if line.startswith('error:')
     ]
-    assert len(lines) == 1 and 'Traceback' not in done.stderr, done.stderr
+    assert len(lines) == 1 and 'Traceback' not in done.err, done.err
     for word in words:
         assert word in lines[0]
     assert files(folder / 'dump') == before

@@ -244,8 +244,8 @@ def test_checkpoint_for_another_class_count(trained, seg_config, tmp_path,
     path = checkpoint_of(trained)
     options = ['--cfg-options', 'model.decode_head.num_classes=7']
     for args, words in ((['test', seg_config, path], f'{path}: does not fit'),
-                        (['train', seg_config, '--resume', path],
-                         'model.decode_head.num_classes is 7')):
+                        (['train', seg_config, '--resume',
+                          path], 'model.decode_head.num_classes is 7')):
         line = refused(capsys, call_tool, *args, *options, '--work-dir',
                        tmp_path)
         assert line.startswith(f'error: {words}')
@@ -382,33 +382,6 @@ def test_two_processes_fail_with_one_line(seg_config, tmp_path):
         'bash', ROOT / 'tools' / 'dist_train.sh', 'no.py', 2, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == 'error: no.py: no such config file\n'
-
-
-@pytest.mark.parametrize('script, args', [
-    ('slurm_train.sh', ['part', 'job', 'a b.py', '--resume']),
-    ('slurm_test.sh', ['part', 'job', 'a b.py', 'c d.pth', '--tta']),
-])
-def test_slurm_scripts(script, args, tmp_path):
-    fake = tmp_path / 'srun'
-    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$PYTHONPATH" "$@"\n')
-    fake.chmod(0o755)
-    env = environment(GPUS='8', SRUN_ARGS='--mem 4G')
-    env['PATH'] = f'{tmp_path}{os.pathsep}{env["PATH"]}'
-    done = subprocess.run(['bash', str(ROOT / 'tools' / script), *args],
-                          cwd=tmp_path,
-                          env=env,
-                          capture_output=True,
-                          text=True)
-    words = done.stdout.splitlines()
-    assert done.returncode == 0 and words[0] == str(ROOT / 'projects')
-    assert '--ntasks=8' in words and '--gres=gpu:4' in words
-    assert words[words.index('--mem') + 1] == '4G'
-    assert '--launcher=slurm' in words
-    for word in args[2:]:
-        assert word in words
-    tool = str(ROOT / 'tools' / script.replace('slurm_', '')).replace(
-        '.sh', '.py')
-    assert tool in words
 
 
 @pytest.mark.parametrize(
