@@ -88,4 +88,4 @@ def test_a_row_is_that_of_its_raw_results(case):
 
 
 def test_tables_are_found():
-    assert len(CASES) > 25 and {'group_size', 'refinement'} <= set(FILES)
+    assert len(CASES) > 15 and {'group_size', 'recipe'} <= set(FILES)

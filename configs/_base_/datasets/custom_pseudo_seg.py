@@ -15,7 +15,6 @@ train_list = '{{$TRAIN_LIST:labels.json}}'
 # absolute: mmengine puts data_root before a relative path
 pseudo_dir = osp.abspath('{{$PSEUDO_DIR:work_dirs/custom/pseudo_labels}}')
 val_list = '{{$VAL_LIST:none}}'
-mask_dir = '{{$MASK_DIR:SegmentationClass}}'
 crop_size = (256, 256)
 train_pipeline = [
     dict(type='group_wsss.LoadImage'),
@@ -62,7 +61,8 @@ if val_list != 'none':
         dataset=dict(
             type=dataset_type,
             data_root=data_root,
-            data_prefix=dict(img_path='', seg_map_path=mask_dir),
+            data_prefix=dict(
+                img_path='', seg_map_path='{{$MASK_DIR:SegmentationClass}}'),
             manifest=osp.join(pseudo_dir, 'manifest.json'),
             ann_file=val_list,
             pipeline=test_pipeline))

@@ -16,7 +16,6 @@ pseudo_dir = osp.abspath(
     '{{$PSEUDO_DIR:work_dirs/effnet-lite0_voc-layout/pseudo_labels}}')
 train_list = osp.join(pseudo_dir, 'ids.txt')
 val_list = '{{$VAL_LIST:none}}'
-mask_dir = '{{$MASK_DIR:SegmentationClass}}'
 crop_size = (256, 256)
 train_pipeline = [
     dict(type='group_wsss.LoadImage'),
@@ -63,7 +62,9 @@ if val_list != 'none':
         dataset=dict(
             type=dataset_type,
             data_root=data_root,
-            data_prefix=dict(img_path='JPEGImages', seg_map_path=mask_dir),
+            data_prefix=dict(
+                img_path='JPEGImages',
+                seg_map_path='{{$MASK_DIR:SegmentationClass}}'),
             ann_file=val_list,
             pipeline=test_pipeline))
     val_evaluator = dict(
