@@ -30,6 +30,7 @@ OTHERS = dict(
     make_labels='runs other tools, by misc/stages.py',
     quickstart='runs other tools, by misc/stages.py',
     **{
+        'misc/compact_weights': 'reads one file',
         'misc/print_config': 'no images',
         'misc/stages': 'is no tool; below',
         'dataset_converters/from_coco': 'reads one file',
@@ -228,7 +229,7 @@ def test_no_tool_is_forgotten():
         for path in (ROOT / 'tools').rglob('*.py')
         if path.parent.name != 'benchmarks'
     }
-    known = {*TOOLS, *OTHERS, 'demo', 'deployment/export_onnx'}
+    known = {*TOOLS, *OTHERS, 'demo', 'predict', 'deployment/export_onnx'}
     assert tools == known
 
 
