@@ -11,7 +11,7 @@ import os
 import os.path as osp
 import sys
 import tempfile
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict
 
 # before any library starts its threads
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -28,8 +28,7 @@ from group_wsss.pseudo_labels.score_size import human_bytes
 from group_wsss.structures import TokenBank
 from group_wsss.utils import cli
 
-CONFIGS = dict(
-    vgg16='voc.py', r50='voc_r50.py', lite0='voc_effnet-lite0.py')
+CONFIGS = dict(vgg16='voc.py', r50='voc_r50.py', lite0='voc_effnet-lite0.py')
 HOOK = 'default_hooks.token_bank'
 
 
@@ -101,8 +100,10 @@ def loop(cfg: Config, size: int, bank: bool, images: int,
     if not bank:
         # partners are other images, of which no more are read
         cfg.merge_from_dict({
-            f'{key}.dataset.reference': dict(inner, indices=args.images),
-            HOOK: None
+            f'{key}.dataset.reference':
+            dict(inner, indices=args.images),
+            HOOK:
+            None
         })
     cfg.work_dir = osp.join(folder, f'{size}-{bank}')
     cfg.experiment_name = osp.basename(folder) + f'{size}-{bank}'
@@ -116,7 +117,7 @@ def loop(cfg: Config, size: int, bank: bool, images: int,
             maps = model.backbone_maps(torch.randn(2, 3, 384, 384))[0]
             model.neck.coattention.whiten.update(model.neck.project(maps))
             model.neck.coattention.whiten.settle()
-    runner._has_loaded = True
+    runner.call_hook('before_run')
     test_loop = runner.test_loop
 
     def call() -> None:
