@@ -117,7 +117,7 @@ def loop(cfg: Config, size: int, bank: bool, images: int,
             maps = model.backbone_maps(torch.randn(2, 3, 384, 384))[0]
             model.neck.coattention.whiten.update(model.neck.project(maps))
             model.neck.coattention.whiten.settle()
-    runner._has_loaded = True
+    runner.call_hook('before_run')
     test_loop = runner.test_loop
 
     def call() -> None:
