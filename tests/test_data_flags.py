@@ -63,3 +63,10 @@ def test_what_is_missing_names_its_flag(load, tmp_path):
         cli.check_data(load(), ['train_dataloader'])
     with pytest.raises(InputError, match='--list, or set TRAIN_LIST'):
         cli.check_data(load('--data', '.'), ['train_dataloader'])
+
+
+def test_a_list_of_another_tool_is_none_of_ours(load, tmp_path, monkeypatch):
+    (tmp_path / 'plain.py').write_text('refiners = []\n')
+    args = argparse.Namespace(
+        config='plain.py', cfg_options=None, list='some_ids.txt')
+    assert cli.load_config(args).refiners == []

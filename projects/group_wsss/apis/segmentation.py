@@ -52,7 +52,7 @@ class SegmentationInferencer:
         if not self.net.classes:
             raise InputError(f'{weights}: holds no class names')
         self.classes = tuple(self.net.classes)
-        self.colours = voc_palette()
+        self.colours: Any = voc_palette()
         if palette is not None:
             given = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
             self.colours[:len(given)] = given

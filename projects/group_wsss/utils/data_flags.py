@@ -1,10 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Flags for the variables that the configs read their data from."""
-import argparse
 import os
 import os.path as osp
+from argparse import ArgumentParser, Namespace
 from contextlib import contextmanager
-from typing import Iterator, Optional, Sequence
+from typing import Dict, Iterator, Optional, Sequence
 
 from .errors import InputError
 
@@ -28,43 +28,47 @@ _KEYS = {
 }
 
 
-def add_data_flags(parser: argparse.ArgumentParser,
-                   skip: Sequence[str] = ()) -> None:
+def add_data_flags(parser: ArgumentParser, skip: Sequence[str] = ()) -> None:
     """Add a flag for each variable.
 
     Args:
-        parser (argparse.ArgumentParser): Of a tool that reads configs.
+        parser (ArgumentParser): Of a tool that reads configs.
         skip (Sequence[str]): Flags that it has no use for. Defaults to none.
     """
     group = parser.add_argument_group(
         'data', 'what our configs read; each stands for a variable')
-    for flag, (variable, text) in FLAGS.items():
-        if flag in skip:
-            continue
+    flags = [flag for flag in FLAGS if flag not in skip]
+    for flag in flags:
+        variable, text = FLAGS[flag]
         group.add_argument(
             f'--{flag}', metavar='PATH', help=f'{text} ({variable})')
+    # other tools have a --list of their own
+    parser.set_defaults(data_flags=flags)
+
+
+def _given(args: Namespace) -> Dict[str, str]:
+    """Flags of a command line that have a value."""
+    values = {
+        flag: getattr(args, flag.replace('-', '_'))
+        for flag in getattr(args, 'data_flags', ())
+    }
+    return {flag: value for flag, value in values.items() if value is not None}
 
 
 @contextmanager
-def data_variables(args: argparse.Namespace) -> Iterator[None]:
+def data_variables(args: Namespace) -> Iterator[None]:
     """Have the variables of the flags while a config is read.
 
     Args:
-        args (argparse.Namespace): Of a parser with :func:`add_data_flags`, or
+        args (Namespace): Of a parser with :func:`add_data_flags`, or
             of another one.
 
     Raises:
         InputError: A list is beside the images and in the current folder.
     """
-    before = dict(os.environ)
-    given = {
-        flag: getattr(args, flag.replace('-', '_'), None)
-        for flag in FLAGS
-    }
-    root = given['data'] or os.environ.get('DATA_ROOT', '')
+    before, given = dict(os.environ), _given(args)
+    root = given.get('data') or os.environ.get('DATA_ROOT', '')
     for flag, value in given.items():
-        if value is None:
-            continue
         here, there = osp.abspath(value), osp.join(root, value)
         if flag in ('list', 'val-list', 'masks') and osp.exists(here):
             if osp.exists(there) and not osp.samefile(here, there):
@@ -79,19 +83,19 @@ def data_variables(args: argparse.Namespace) -> Iterator[None]:
         os.environ.update(before)
 
 
-def check_data_flags(args: argparse.Namespace, text: str) -> None:
+def check_data_flags(args: Namespace, text: str) -> None:
     """Refuse a flag whose variable a config does not read.
 
     Args:
-        args (argparse.Namespace): With ``config``.
+        args (Namespace): With ``config``.
         text (str): Of the config and its bases.
 
     Raises:
         InputError: The flag and the config.
     """
-    for flag, (variable, _) in FLAGS.items():
-        given = getattr(args, flag.replace('-', '_'), None)
-        if given is not None and variable not in text:
+    for flag in _given(args):
+        variable = FLAGS[flag][0]
+        if variable not in text:
             raise InputError(f'--{flag}: {args.config} does not read '
                              f'{variable}')
 
