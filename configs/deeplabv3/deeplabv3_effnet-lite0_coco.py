@@ -33,9 +33,7 @@ val_dataloader = dict(
         pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    _delete_=True,
-    type='group_wsss.CheckedIoUMetric',
-    iou_metrics=['mIoU'])
+    _delete_=True, type='group_wsss.CheckedIoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
 train_cfg = dict(val_interval=600)
 val_cfg = dict(_delete_=True, type='ValLoop')
