@@ -2,6 +2,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
+from PIL import Image
 
 from group_wsss.engine.hooks import TokenBankHook
 from group_wsss.engine.runner import DataRunner
@@ -197,6 +199,19 @@ def test_another_list_is_another_bank(tmp_path, checkpoints, tiny_voc):
         test(tmp_path / name, checkpoints[0], **{key: str(other)})
     work, fresh = files(tmp_path / 'work'), files(tmp_path / 'fresh')
     assert work == fresh
+
+
+def test_an_edited_image_has_other_tokens(tmp_path, checkpoints, tiny_voc):
+    root = tmp_path / 'voc'
+    shutil.copytree(tiny_voc, root)
+    key = 'test_dataloader.dataset.dataset.data_root'
+    test(tmp_path / 'work', checkpoints[0], **{key: str(root)})
+    path = next((root / 'JPEGImages').glob('tiny_3.*'))
+    image = Image.open(path)
+    image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(path)
+    for name in ('work', 'fresh'):
+        test(tmp_path / name, checkpoints[0], **{key: str(root)})
+    assert files(tmp_path / 'work') == files(tmp_path / 'fresh')
 
 
 def test_a_small_disk_costs_a_second_pass_and_no_byte(tmp_path, checkpoints,

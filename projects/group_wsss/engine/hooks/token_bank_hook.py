@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import copy
 import hashlib
+import os
 import os.path as osp
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -201,9 +202,19 @@ def _fingerprint(runner: Runner, reference: Any, fp16: bool,
                 cfg.get('data_preprocessor', None), _settings(runner))
     digest.update(repr(settings).encode())
     for place in range(len(reference)):
-        name = image_id_of(reference.get_data_info(place))
-        digest.update(name.encode() + b'\n')
+        info = reference.get_data_info(place)
+        line = f'{image_id_of(info)} {_state_of(info.get("img_path"))}\n'
+        digest.update(line.encode())
     return digest.hexdigest()
+
+
+def _state_of(path: Any) -> str:
+    """Size and time of an image file: an edited one has other tokens."""
+    try:
+        found = os.stat(str(path))
+    except OSError:  # an address, or told where it is read
+        return ''
+    return f'{found.st_size} {found.st_mtime_ns}'
 
 
 class _Items(Dataset):
