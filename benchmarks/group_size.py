@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import os.path as osp
+import random
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--only', nargs='+', help='rows whose name has one of these words')
     parser.add_argument(
+        '--images-per-class',
+        type=int,
+        metavar='N',
+        help='train on a part of TRAIN_LIST (txt) only, where each class has '
+        'about so many images')
+    parser.add_argument(
         '--threshold',
         default=str(THRESHOLD),
         help='background threshold: a number, or otsu for one chosen without '
@@ -149,6 +156,32 @@ def git(*words: str) -> str:
                           capture_output=True,
                           text=True)
     return done.stdout.strip()
+
+
+def write_part(list_file: str, number: int, out: str) -> int:
+    """Draw images until every class has a number of them.
+
+    Args:
+        list_file (str): Lines of an id and class ids.
+        number (int): Images of each class; a frequent one gets more, by the
+            images that rare ones need.
+        out (str): Where the lines of the part go.
+
+    Returns:
+        int: Number of lines.
+    """
+    with open(list_file) as file:
+        lines = [line.strip() for line in file if line.strip()]
+    random.Random(0).shuffle(lines)
+    count: Dict[str, int] = {}
+    part = []
+    for line in lines:
+        tags = line.split()[1:]
+        if min(count.get(tag, 0) for tag in tags) < number:
+            part.append(line)
+            count.update({tag: count.get(tag, 0) + 1 for tag in tags})
+    atomic_write(out, ('\n'.join(part) + '\n').encode())
+    return len(part)
 
 
 def sweep(dump_dir: str, masks: str) -> Dict[str, float]:
@@ -265,6 +298,13 @@ def main() -> None:
         }
         if not rows:
             raise InputError(f'--only {" ".join(args.only)}: no such row')
+    if args.images_per_class:
+        number = args.images_per_class
+        rows = {f'{name}, {number} a class': rows[name] for name in rows}
+        whole = osp.join(os.environ['DATA_ROOT'], os.environ['TRAIN_LIST'])
+        part = osp.join(work_dir, f'{number}_a_class_of_{osp.basename(whole)}')
+        print(f'{part}: {write_part(whole, number, part)} images')
+        os.environ['TRAIN_LIST'] = part
     for seed in args.seeds:
         for name, extra in rows.items():
             if any(r['row'] == name and r['seed'] == seed for r in results):
