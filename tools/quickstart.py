@@ -32,6 +32,16 @@ COLOURS = ((0, 0, 0), (235, 87, 87), (72, 187, 108), (244, 196, 62),
 # K = 1 is the plain classifier; the same config otherwise
 PLAIN = ('group_size=1', )
 WEAK = {'group': 'groups', 'k1': 'K = 1'}
+ROWS = {
+    'group': 'groups',
+    'k1': 'K = 1, plain classifier',
+    'full': 'full masks (upper bound)'
+}
+COLUMNS = {
+    'cam_miou': 'class maps',
+    'pseudo_label_miou': 'pseudo labels',
+    'segmentation_miou': 'segmentation'
+}
 SHEET_ROWS = 8
 
 
@@ -49,6 +59,11 @@ def parse_args() -> argparse.Namespace:
         help='folder of the toy set (default: %(default)s)')
     parser.add_argument(
         '--seed', type=int, default=0, help='of all trainings (default: 0)')
+    parser.add_argument(
+        '--compare',
+        action='store_true',
+        help='also a plain classifier (K = 1) and full masks, which takes '
+        'three times as long; what is done already is kept')
     parser.add_argument(
         '--smoke',
         action='store_true',
@@ -100,8 +115,8 @@ def plan(args: argparse.Namespace) -> List[Stage]:
                 outputs=outputs,
                 resume=script == 'train'))
 
-    for key, title in WEAK.items():
-        own = [] if key == 'group' else list(PLAIN)
+    def add_weak(key: str) -> None:
+        title, own = WEAK[key], [] if key == 'group' else list(PLAIN)
         add(f'{key}-train', f'stage 1, {title}: train on tags, write labels',
             'train', STAGE1, [], short1 + own, {}, ['toy-set'],
             ['last_checkpoint', 'pseudo_labels/manifest.json'])
@@ -113,12 +128,8 @@ def plan(args: argparse.Namespace) -> List[Stage]:
                    'test_dataloader.dataset.dataset.ann_file='
                    'ImageSets/val_cls.txt'], {}, [f'{key}-train'],
             ['pseudo_labels/manifest.json'])  # yapf: disable
-    sources = {
-        key: str(work / f'{key}-train' / 'pseudo_labels')
-        for key in WEAK
-    }
-    sources['full'] = str(data / 'SegmentationClass')
-    for key, source in sources.items():
+
+    def add_stage_2(key: str, source: str) -> None:
         title = ('full masks (upper bound)'
                  if key == 'full' else f'labels of {WEAK[key]}')
         needs = [f'{key}-train'] if key in WEAK else ['toy-set']
@@ -130,6 +141,12 @@ def plan(args: argparse.Namespace) -> List[Stage]:
         add(f'{key}-test', f'stage 2, {title}: test DeepLabV3', 'test', STAGE2,
             [last, '--out', out], [], {'PSEUDO_DIR': source}, [f'{key}-seg'],
             ['predictions'])
+
+    for key in WEAK if args.compare else ('group', ):
+        add_weak(key)
+        add_stage_2(key, str(work / f'{key}-train' / 'pseudo_labels'))
+    if args.compare:
+        add_stage_2('full', str(data / 'SegmentationClass'))
     return stages
 
 
@@ -160,34 +177,56 @@ def git_commit() -> str:
     return commit + ('+changes' if dirty else '')
 
 
-def summarize(args: argparse.Namespace, records: Dict[str, dict]) -> dict:
-    """All figures; also written to ``summary.json``."""
-    from group_wsss.evaluation import evaluate_folder, read_id_list
-    from group_wsss.utils.files import atomic_write
-    from group_wsss.utils.versions import software_versions
-    work, data = Path(args.work_dir), Path(args.data)
-    ids = read_id_list(str(data / 'ImageSets' / 'train.txt'))
-    rows = {}
-    for key in WEAK:
-        cam = test_metrics(work / f'{key}-train')
+def measure(args: argparse.Namespace, name: str) -> Dict[str, float]:
+    """Give what a stage that is done tells, and print it.
+
+    Args:
+        args (Namespace): The command line.
+        name (str): Of the stage.
+
+    Returns:
+        dict[str, float]: Figures by name; empty for most stages.
+    """
+    key, _, kind = name.partition('-')
+    work = Path(args.work_dir)
+    if kind == 'test':
+        found = dict(segmentation_miou=test_metrics(work / name)['mIoU'])
+    elif kind == 'train':
+        from group_wsss.evaluation import evaluate_folder, read_id_list
+        data = Path(args.data)
+        cam = test_metrics(work / name)
         labels = evaluate_folder(
-            str(work / f'{key}-train' / 'pseudo_labels'),
+            str(work / name / 'pseudo_labels'),
             str(data / 'SegmentationClass'),
             CLASSES,
-            ids=ids)
-        seg = test_metrics(work / f'{key}-test')
-        rows[key] = dict(
+            ids=read_id_list(str(data / 'ImageSets' / 'train.txt')))
+        found = dict(
             cam_miou=cam['cam/mIoU'],
             cam_best_miou=cam['cam/best_mIoU'],
             cam_best_threshold=cam['cam/best_threshold'],
             tag_map=cam['multi-label/mAP'],
-            pseudo_label_miou=labels['mIoU'],
-            segmentation_miou=seg['mIoU'])
-    full = test_metrics(work / 'full-test')
-    summary = dict(
-        **rows['group'],
-        baseline_k1=rows['k1'],
-        segmentation_miou_full_masks=full['mIoU'],
+            pseudo_label_miou=labels['mIoU'])
+    else:
+        return {}
+    told = [
+        f'{title} {found[column]:.1f}' for column, title in COLUMNS.items()
+        if column in found
+    ]
+    print(f'      {ROWS[key]}, mIoU: {", ".join(told)}', flush=True)
+    return found
+
+
+def summarize(args: argparse.Namespace, records: Dict[str, dict],
+              rows: Dict[str, Dict[str, float]]) -> dict:
+    """All figures; also written to ``summary.json``."""
+    from group_wsss.utils.files import atomic_write
+    from group_wsss.utils.versions import software_versions
+    summary: dict = dict(rows['group'])
+    if args.compare:
+        summary.update(
+            baseline_k1=rows['k1'],
+            segmentation_miou_full_masks=rows['full']['segmentation_miou'])
+    summary.update(
         seconds={
             name: item['seconds']
             for name, item in records.items()
@@ -205,7 +244,7 @@ def summarize(args: argparse.Namespace, records: Dict[str, dict]) -> dict:
             for name, item in records.items()
         })
     text = json.dumps(summary, indent=2) + '\n'
-    atomic_write(str(work / 'summary.json'), text.encode())
+    atomic_write(osp.join(args.work_dir, 'summary.json'), text.encode())
     return summary
 
 
@@ -237,7 +276,7 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
                 ScoreMap.load(
                     str(work / f'{key}-maps' / 'pseudo_labels' / 'scores' /
                         f'{name}.npz')), image, COLOURS)
-            for key in ('k1', 'group')
+            for key in (('k1', 'group') if args.compare else ('group', ))
         ]
         mask = read_index_png(str(data / 'SegmentationClass' / f'{name}.png'))
         rows.append([
@@ -247,15 +286,16 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
             paint_label(mask, image, COLOURS)
         ])
         captions.append('tags: ' + ', '.join(CLASSES[int(i)] for i in tags))
-    plain, weak = summary['baseline_k1'], summary
     headings = [
-        'Image\nvalidation set', f'Class map, K = 1\n'
-        f'mIoU {plain["cam_miou"]:.1f}',
-        f'Class map, groups\nmIoU {weak["cam_miou"]:.1f}',
-        f'Pseudo label\nmIoU {weak["pseudo_label_miou"]:.1f}',
-        f'DeepLabV3\nmIoU {weak["segmentation_miou"]:.1f}',
+        'Image\nvalidation set',
+        f'Class map, groups\nmIoU {summary["cam_miou"]:.1f}',
+        f'Pseudo label\nmIoU {summary["pseudo_label_miou"]:.1f}',
+        f'DeepLabV3\nmIoU {summary["segmentation_miou"]:.1f}',
         'Mask\nfor evaluation only'
     ]
+    if args.compare:
+        plain = summary['baseline_k1']['cam_miou']
+        headings.insert(1, f'Class map, K = 1\nmIoU {plain:.1f}')
     sheet = contact_sheet(
         rows,
         headings,
@@ -271,20 +311,18 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
     return path
 
 
-def print_table(summary: dict) -> None:
+def print_table(args: argparse.Namespace,
+                rows: Dict[str, Dict[str, float]]) -> None:
     """The end of the road, for the terminal."""
     from group_wsss.evaluation import format_table
-    keys = ('cam_miou', 'pseudo_label_miou', 'segmentation_miou')
-    rows = [[name] + [part[key] for key in keys]
-            for name, part in (('groups', summary), ('K = 1, plain classifier',
-                                                     summary['baseline_k1']))]
-    rows.append(['full masks (upper bound)', '', '',
-                 summary['segmentation_miou_full_masks']])  # yapf: disable
-    header = ('mIoU in percent', 'class maps', 'pseudo labels', 'segmentation')
-    print(f'\n{format_table(header, rows)}')
+    table = [[ROWS[name], *(row.get(key, '') for key in COLUMNS)]
+             for name, row in rows.items()]
+    print(f'\n{format_table(("mIoU in percent", *COLUMNS.values()), table)}')
     print('class maps and pseudo labels: training images; segmentation: '
           'validation images')
-    if summary['smoke']:
+    if not args.compare:
+        print('--compare adds a plain classifier (K = 1) and full masks')
+    if args.smoke:
         print('--smoke: the figures mean nothing')
 
 
@@ -297,12 +335,16 @@ def main() -> None:
     start = time.perf_counter()
     stages = plan(args)
     records: Dict[str, dict] = {}
+    rows: Dict[str, Dict[str, float]] = {}
     for number, stage in enumerate(stages, 1):
         records[stage.name] = run_stage(stage, args.work_dir, records,
                                         f'[{number}/{len(stages)}]')
-    summary = summarize(args, records)
+        found = measure(args, stage.name)
+        if found:
+            rows.setdefault(stage.name.partition('-')[0], {}).update(found)
+    summary = summarize(args, records, rows)
     sheet = draw_sheet(args, summary)
-    print_table(summary)
+    print_table(args, rows)
     spent = summary['seconds_total'] / 60
     now = (time.perf_counter() - start) / 60
     print(f'\nsummary        {osp.join(args.work_dir, "summary.json")}\n'

@@ -15,11 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ('cam_miou', 'pseudo_label_miou', 'segmentation_miou')
 
 
-def start(work, data):
+def start(work, data, *words):
     env = dict(os.environ, OMP_NUM_THREADS='1')
     return subprocess.Popen([
         sys.executable, 'tools/quickstart.py', '--smoke', '--work-dir', work,
-        '--data', data
+        '--data', data, *words
     ],
                             cwd=ROOT,
                             env=env,
@@ -63,28 +63,37 @@ def test_quickstart(tmp_path):
 
     path = Path(work, 'summary.json')
     summary = json.loads(path.read_text())
-    for part in (summary, summary['baseline_k1']):
-        for key in FIGURES:
-            assert 0 <= part[key] <= 100, key
-    assert 0 <= summary['segmentation_miou_full_masks'] <= 100
-    assert summary['seed'] == 0 and summary['versions']['torch']
-    stages = {path.stem for path in Path(work, 'stages').glob('*.json')}
-    assert set(summary['seconds']) == stages and len(stages) == 11
-    assert min(summary['seconds'].values()) > 0
-    # weak training is given the label images, never the masks
-    for name, command in summary['commands'].items():
-        if name in ('group-seg', 'k1-seg'):
-            assert 'SegmentationClass' not in command
-    with Image.open(Path(work, 'contact_sheet.png')) as sheet:
-        pixels = np.asarray(sheet.convert('RGB'))
-    assert pixels.shape[1] > 6 * 176 and pixels.std() > 20
+    for key in FIGURES:
+        assert 0 <= summary[key] <= 100, key
+    assert 'baseline_k1' not in summary
+    assert text.count('      groups, mIoU: ') == 2
+    assert sheet_of(work).shape[1] > 5 * 176
 
-    # once more: nothing is left to do, the figures stay
-    code, text = finish(start(work, data))
+    # the comparison does what is missing, the figures stay
+    code, text = finish(start(work, data, '--compare'))
     assert code == 0, text
-    assert text.count('done before') == 10 and 'Iter(' not in text
+    # all but the toy set, which looks for itself
+    assert text.count('done before') == 4
     again = json.loads(path.read_text())
     assert [again[key] for key in FIGURES] == [summary[k] for k in FIGURES]
+    for key in FIGURES:
+        assert 0 <= again['baseline_k1'][key] <= 100, key
+    assert 0 <= again['segmentation_miou_full_masks'] <= 100
+    assert again['seed'] == 0 and again['versions']['torch']
+    stages = {path.stem for path in Path(work, 'stages').glob('*.json')}
+    assert set(again['seconds']) == stages and len(stages) == 11
+    assert min(again['seconds'].values()) > 0
+    # weak training is given the label images, never the masks
+    for name, command in again['commands'].items():
+        if name in ('group-seg', 'k1-seg'):
+            assert 'SegmentationClass' not in command
+    pixels = sheet_of(work)
+    assert pixels.shape[1] > 6 * 176 and pixels.std() > 20
+
+
+def sheet_of(work):
+    with Image.open(Path(work, 'contact_sheet.png')) as sheet:
+        return np.asarray(sheet.convert('RGB'))
 
 
 def test_stage_runs_again_when_something_changes(tmp_path, monkeypatch):
