@@ -1,9 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What each stage of the recipe is worth, on a VOC-layout folder with masks.
+"""What each stage and each cue is worth, on a VOC-layout folder with masks.
 
 Trainings see image-level labels alone; masks are read by the evaluation of
-finished labels, and by the one stage-2 row that is named after them. What is
-done is skipped, so an interrupted benchmark goes on.
+finished labels, and by the one stage-2 row that is named after them. Rows
+with saliency or regions need `SALIENCY_DIR` and `REGIONS_DIR`, and are left
+out without. What is done is skipped, so an interrupted benchmark goes on.
 """
 import argparse
 import json
@@ -17,20 +18,57 @@ from steps import Step, run_step
 from group_wsss.contrib.analysis import analyze_dump
 from group_wsss.evaluation import open_dump
 from group_wsss.structures.manifest import Manifest
+from group_wsss.structures.regions import SETTINGS
 from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import atomic_write
+from group_wsss.utils.files import atomic_write, read_json
 
 RECIPE = 'configs/recipes/effnet-lite0_voc-layout.py'
+AFFINITY = 'configs/affinity/affinity_effnet-lite0_voc-layout.py'
+PIXELS = 'configs/self_training/fcn_effnet-lite0_voc-layout.py'
 STAGE2 = 'configs/deeplabv3/deeplabv3_effnet-lite0_voc-layout.py'
-# row -> folder of its labels; the threshold is Otsu's in all of them
+COVER = ('refiners.0.vote=cover', 'refiners.0.bg_threshold=otsu',
+         'labeler.bg_threshold=0.5')
+# row -> folder of its labels; the threshold is Otsu's wherever there is one
 ROWS = {
     'K=1, one scale': 'k1/pseudo_labels',
     'groups': 'recipe/classifier/pseudo_labels',
     'groups + CRF': 'crf',
     'groups + random walk': 'recipe/walk',
     'groups + random walk + self-training': 'recipe/labels',
+    'K=1 + regions': 'k1_regions',
+    'groups + regions': 'regions',
+    'groups + regions (cover)': 'regions_cover',
+    'groups + random walk + regions': 'walk_regions',
+    'K=1 + saliency': 'k1_saliency',
+    'groups + saliency': 'saliency',
+    'groups + saliency, released rules': 'released',
+    'groups + saliency + random walk': 'saliency_walk',
+    'groups + saliency + random walk + self-training': 'saliency_labels',
 }
+
+
+def refine(name: str, config: str, dump: str, images: str, *more: str,
+           **env: str) -> Step:
+    """Give a step of `tools/refine_labels.py`."""
+    command = [
+        'tools/refine_labels.py', f'configs/refine/{config}.py', dump,
+        f'{{{name}}}', '--images', images
+    ]
+    if config != 'saliency_released':  # rules for labels, no scores
+        command.append('--keep-scores')
+    if more:
+        command.extend(['--cfg-options', *more])
+    return Step(name, command, env=env)
+
+
+def train(name: str, config: str, leaves: str, seed: int, *more: str,
+          **env: str) -> Step:
+    """Give a step of `tools/train.py`."""
+    return Step(name, [
+        'tools/train.py', config, '--work-dir', f'{{{name}}}', '--cfg-options',
+        f'randomness.seed={seed}', *more
+    ], leaves, env)
 
 
 def label_steps(images: str, seed: int) -> List[Step]:
@@ -43,23 +81,67 @@ def label_steps(images: str, seed: int) -> List[Step]:
     Returns:
         list[Step]: The steps.
     """
-    hook = 'default_hooks.pseudo_labels'
-    return [
-        Step('k1', [
-            'tools/train.py', CONFIG, '--work-dir', '{k1}', '--cfg-options',
-            f'randomness.seed={seed}', f'{hook}.keep_scores=True',
-            *options(1, 1)
-        ], 'pseudo_labels/manifest.json'),
+    k1, groups = '{k1/pseudo_labels}', '{recipe/classifier/pseudo_labels}'
+    found = [
+        train('k1', CONFIG, 'pseudo_labels/manifest.json', seed,
+              'default_hooks.pseudo_labels.keep_scores=True', *options(1, 1)),
         Step('recipe', [
             'tools/make_labels.py', RECIPE, '--work-dir', '{recipe}', '--seed',
             str(seed), '--until', 'labels'
         ], 'labels/manifest.json'),
-        Step('crf', [
-            'tools/refine_labels.py', 'configs/refine/dense_crf.py',
-            '{recipe/classifier/pseudo_labels}', '{crf}', '--images', images,
-            '--keep-scores'
-        ]),
+        refine('crf', 'dense_crf', groups, images),
     ]
+    if 'REGIONS_DIR' in os.environ:
+        found += [
+            refine('k1_regions', 'regions', k1, images),
+            refine('regions', 'regions', groups, images),
+            refine('regions_cover', 'regions', groups, images, *COVER),
+            refine('walk_regions', 'regions', '{recipe/walk}', images),
+        ]
+    if 'SALIENCY_DIR' in os.environ:
+        # from the second on, the stages of effnet-lite0_voc-layout_saliency.py
+        found += [
+            refine('k1_saliency', 'saliency', k1, images),
+            refine('saliency', 'saliency', groups, images),
+            refine('released', 'saliency_released', groups, images),
+            refine('saliency_seeds', 'seeds', '{saliency}', images),
+            train(
+                'saliency_affinity',
+                AFFINITY,
+                'iter_150.pth',
+                seed,
+                PSEUDO_DIR='{saliency_seeds}'),
+            refine(
+                'saliency_walk',
+                'random_walk',
+                '{saliency}',
+                images,
+                AFFINITY='{saliency_affinity/iter_150.pth}'),
+            train(
+                'saliency_pixels',
+                PIXELS,
+                'iter_250.pth',
+                seed,
+                PSEUDO_DIR='{saliency_walk}'),
+            refine(
+                'saliency_labels',
+                'self_training',
+                '{saliency_walk}',
+                images,
+                SEGMENTOR='{saliency_pixels/iter_250.pth}'),
+        ]
+    return found
+
+
+def extra_data(dump: str) -> dict:
+    """Tell what made a dump beside tags: settings of saliency and regions."""
+    found = {}
+    for key, word in (('REGIONS_DIR', 'regions'), ('SALIENCY_DIR',
+                                                   'saliency')):
+        if word in dump or (word == 'saliency' and dump == 'released'):
+            name = SETTINGS if word == 'regions' else 'saliency.json'
+            found[word] = read_json(osp.join(os.environ[key], name))
+    return found
 
 
 def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
@@ -100,14 +182,19 @@ def judge(path: str, masks: str) -> dict:
 
     Returns:
         dict: Percent: ``mIoU`` of the labels as written, ``oracle`` at the
-        best threshold of a sweep over masks, ``boundary`` IoU, ``unknown``
+        best threshold of a sweep over masks where there are scores,
+        ``supervision`` of the manifest, ``boundary`` IoU, ``unknown``
         share of pixels; and ``seconds_per_image`` of writing them.
     """
     report = analyze_dump(open_dump(path, classes='voc'), masks)
     manifest = Manifest.read(path)
+    oracle = {}
+    if report.get('curve'):
+        oracle['oracle'] = round(report['curve']['oracle']['mIoU'], 3)
     return dict(
         mIoU=round(report['errors']['mIoU'], 3),
-        oracle=round(report['curve']['oracle']['mIoU'], 3),
+        **oracle,
+        supervision=manifest.supervision,
         boundary=round(report['errors']['boundary_mIoU'], 3),
         unknown=round(100 * manifest.unknown_share, 3),
         images=manifest.images,
@@ -181,7 +268,8 @@ def main() -> None:
             for row, dump in ROWS.items():
                 if dump.split('/')[0] == step.name and not done(row, seed):
                     found = judge(osp.join(folder, dump), masks)
-                    if row == list(ROWS)[-1] and seconds:
+                    found.update(extra_data(dump))
+                    if dump == 'recipe/labels' and seconds:
                         found['seconds'] = round(seconds)  # of all stages
                     keep(row, seed, step, found)
         if args.stage2:
