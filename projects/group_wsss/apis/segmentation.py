@@ -1,7 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import json
 import os.path as osp
-from typing import Any, Iterator, Optional, Sequence
+from pathlib import Path
+from typing import Any, Iterator, Optional, Sequence, Union
 
 import numpy as np
 
@@ -28,8 +29,8 @@ class SegmentationInferencer:
     ``mmseg.apis.MMSegInferencer`` gives the same labels.
 
     Args:
-        model (str | dict): Config of the network, or its path.
-        weights (str): Checkpoint.
+        model (str | Path | dict): Config of the network, or its path.
+        weights (str | Path): Checkpoint.
         device (str, optional): Defaults to None, a GPU if there is one.
         palette (Sequence, optional): RGB of the labels. Defaults to None,
             VOC colours.
@@ -42,13 +43,15 @@ class SegmentationInferencer:
 
     def __init__(self,
                  model: Any,
-                 weights: str,
+                 weights: Union[str, Path],
                  device: Optional[str] = None,
                  palette: Optional[Sequence] = None,
                  show_progress: bool = True) -> None:
         if device is not None:
             check_device(device)
-        self.net = Segmentor(model, weights, device=device)
+        if isinstance(model, Path):
+            model = str(model)
+        self.net = Segmentor(model, str(weights), device=device)
         if not self.net.classes:
             raise InputError(f'{weights}: holds no class names')
         self.classes = tuple(self.net.classes)
