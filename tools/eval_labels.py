@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.evaluation import (dump_classes, evaluate_folder, format_table,
                                    read_id_list)
+from group_wsss.structures.manifest import SUPERVISION, Manifest
 from group_wsss.utils import cli
 from group_wsss.utils.files import atomic_write
 from group_wsss.utils.progress import Progress
@@ -65,6 +66,9 @@ def report(result: dict) -> str:
             ('unknown share of the pixels', result['unknown_share']),
         ]), f'{result["images"]} images'
     ]
+    if result['supervision'] is not None:
+        used = (f'{SUPERVISION[x]} ({x})' for x in result['supervision'])
+        lines.append(f'made from {", ".join(used)}')
     if result['ignored']:
         lines.append(result['ignored'])
     if any(item['iou'] != item['iou']
@@ -87,6 +91,8 @@ def main() -> None:
         ids=read_id_list(args.list) if args.list else None,
         nproc=args.nproc,
         progress=Progress())
+    manifest = Manifest.find(args.pred)
+    result['supervision'] = manifest.supervision if manifest else None
     if args.out:
         text = json.dumps(without_nan(result), indent=2) + '\n'
         atomic_write(args.out, text.encode())

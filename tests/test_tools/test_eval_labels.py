@@ -47,6 +47,7 @@ def test_table_and_json(folders, tmp_path):
     assert figures['mIoU'] == pytest.approx(100 * (1 + 1 / 3) / 3)
     assert figures['mIoU_known'] == pytest.approx(100 * (1 + 1 / 2) / 3)
     assert figures['per_class']['lynx']['iou'] is None
+    assert figures['supervision'] is None  # not known of a plain folder
     assert 'mIoU (unknown pixels are misses)' in done.stdout
     assert '44.44' in done.stdout and 'neither in predictions' in done.stdout
 
@@ -68,7 +69,8 @@ def run(call_tool, capsys):
 
 def test_classes_of_the_manifest(folders, run):
     pred, mask = folders
-    text = json.dumps(dict(classes=['background', 'lynx', 'owl']))
+    text = json.dumps(
+        dict(classes=['background', 'lynx', 'owl'], supervision=['I', 'S']))
     (pred / 'manifest.json').write_text(text)
     (pred / 'ids.txt').write_text('\n'.join(
         p.stem for p in pred.glob('*.png')))
@@ -76,6 +78,7 @@ def test_classes_of_the_manifest(folders, run):
     assert status == 0, err
     assert 'lynx' in out and 'aeroplane' not in out
     assert 'no prediction' not in out
+    assert 'made from image-level labels (I), saliency (S)\n' in out
     (mask / 'y.png').write_bytes((mask / 'x.png').read_bytes())
     assert '1 masks have no prediction; --list' in run(pred, mask)[1]
     status, _, err = run(pred, mask, '--classes', 'voc')

@@ -234,7 +234,7 @@ class DumpWriter:
                 unknown_pixels=int(total[-1]),
                 unknown_share=float(total[-1] / pixels) if pixels else None,
                 palette=self.palette[:len(names)].tolist(),
-                supervision=sorted(set(supervision), key=SUPERVISION.index),
+                supervision=[x for x in SUPERVISION if x in supervision],
                 labeler=labeler,
                 refiners=list(refiners),
                 chosen_thresholds=list(chosen_thresholds),

@@ -9,8 +9,14 @@ from ..utils.files import read_json
 from .label_image import IGNORE_INDEX, voc_palette
 
 MANIFEST = 'manifest.json'
-# of what was used, see Manifest.supervision; in this order
-SUPERVISION = tuple('ISLADM')
+# letters of Manifest.supervision, in the order in which they are written
+SUPERVISION = dict(
+    I='image-level labels',
+    S='saliency',
+    L='language',
+    A='foreign masks',
+    D='self-supervised features',
+    M='masks')
 # one image id a line: the `ann_file` that mmseg wants in stage 2
 ID_LIST = 'ids.txt'
 # images without a label, and why
@@ -41,9 +47,8 @@ class Manifest:
         unknown_share (float, optional): Of all pixels, in [0, 1]; None
             without any.
         unknown_label (int): Value of unknown pixels.
-        supervision (list[str]): Letters of what was used: I (tags), S
-            (saliency), L (language), A (foreign masks), D (self-supervised
-            features), M (masks). Defaults to ``['I']``.
+        supervision (list[str]): Letters of ``SUPERVISION``, what was used.
+            Defaults to ``['I']``.
         labeler (dict, optional): Config of the labeler.
         refiners (list[dict]): Configs of the refiners, in order.
         chosen_thresholds (list[float]): Those that rules chose from the
