@@ -52,7 +52,7 @@ def label_steps(images: str, seed: int) -> List[Step]:
         ], 'pseudo_labels/manifest.json'),
         Step('recipe', [
             'tools/make_labels.py', RECIPE, '--work-dir', '{recipe}', '--seed',
-            str(seed), '--until', 'labels'
+            str(seed), '--until', 'labels', '--keep-scores'
         ], 'labels/manifest.json'),
         Step('crf', [
             'tools/refine_labels.py', 'configs/refine/dense_crf.py',
