@@ -87,7 +87,7 @@ def label_steps(images: str, seed: int) -> List[Step]:
               'default_hooks.pseudo_labels.keep_scores=True', *options(1, 1)),
         Step('recipe', [
             'tools/make_labels.py', RECIPE, '--work-dir', '{recipe}', '--seed',
-            str(seed), '--until', 'labels'
+            str(seed), '--until', 'labels', '--keep-scores'
         ], 'labels/manifest.json'),
         refine('crf', 'dense_crf', groups, images),
     ]

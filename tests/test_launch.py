@@ -106,7 +106,7 @@ def test_fsdp_of_the_config(monkeypatch):
 
 
 @pytest.mark.parametrize('options, kind', [
-    (dict(), 'Runner'),
+    (dict(), 'QuietRunner'),
     (dict(strategy=dict(type='SingleDeviceStrategy')), 'FlexibleRunner'),
     (dict(runner_type='FlexibleRunner'), 'FlexibleRunner'),
 ])

@@ -33,6 +33,7 @@ OTHERS = dict(
         'misc/compact_weights': 'reads one file',
         'misc/print_config': 'no images',
         'misc/stages': 'is no tool; below',
+        'misc/stage_progress': 'likewise',
         'dataset_converters/from_coco': 'reads one file',
         'dataset_converters/from_csv': 'reads one file',
         'dataset_converters/from_cvat': 'reads one file',
@@ -239,16 +240,17 @@ def test_stages_pass_it_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(VARIABLE, '0')
     import sys
 
-    from stages import Stage, run_stage
+    from stages import Stage, run_stages
     code = ('import sys; sys.path.insert(0, sys.argv[1]); '
             'from group_wsss.utils.progress import Progress; '
             'list(Progress("maps").over([1, 2], 2)); '
-            'print("Epoch(train) [1][2/3] loss: 3"); print("else")')
+            'print("Iter(train) [2/3] lr: 1  eta: 0:02:05  loss: 0.5 x: 1"); '
+            'print("Iter(val) [2/3]  eta: 0:00:05"); print("else")')
     command = [sys.executable, '-c', code, str(ROOT / 'projects')]
-    run_stage(
-        Stage('one', 'a stage', command, {}, []), str(tmp_path), {}, '[1/1]')
+    run_stages([Stage('one', 'a stage', command, {}, [])], str(tmp_path))
     lines = capsys.readouterr().out.splitlines()
     assert lines[:-1] == [
-        '[1/1] a stage', '  maps: 1/2, 0 s left', '  maps: 2/2, 0 s left',
-        '  Epoch(train) [1][2/3] loss: 3'
+        '[1/1] a stage', '  stage 1 of 1: one (maps) 1/2, 0 s left',
+        '  stage 1 of 1: one (maps) 2/2, 0 s left',
+        '  stage 1 of 1: one 2/3, 2 min left, loss 0.5'
     ]

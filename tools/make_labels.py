@@ -5,7 +5,6 @@ import os
 import os.path as osp
 import re
 import shlex
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ TOOLS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TOOLS.parent / 'projects'))
 sys.path.insert(0, str(TOOLS / 'misc'))
 
-from stages import Stage, files_read, last_checkpoint, run_stage
+from stages import Stage, files_read, last_checkpoint, run_stages
 
 from group_wsss.utils import cli
 from group_wsss.utils.config import read_config
@@ -24,7 +23,10 @@ from group_wsss.utils.errors import InputError
 from group_wsss.utils.home import spell
 
 _PLACE = re.compile(r'\{(last:)?([^{}]*)\}')
-_KEYS = {'name', 'title', 'tool', 'config', 'options', 'dump', 'env', 'leaves'}
+_KEYS = {
+    'name', 'title', 'tool', 'config', 'options', 'dump', 'env', 'leaves',
+    'keep_scores', 'share'
+}
 _TOOLS = {
     'train': 'train.py',
     'refine': 'refine_labels.py',
@@ -53,6 +55,11 @@ def parse_args() -> argparse.Namespace:
         help='processes that train; without GPUs they use the CPU')
     parser.add_argument(
         '--nproc', type=int, default=1, help='processes that refine')
+    parser.add_argument(
+        '--keep-scores',
+        action='store_true',
+        help='keep the score maps of labels that no later stage reads by '
+        'them, as large as the images; thresholds can be changed with them')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -169,10 +176,11 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
             reads['dump'] = fill(stage.get('dump', ''))
             command += [
                 reads['dump'],
-                str(work / name), '--images', cfg.image_dir, '--keep-scores',
-                '--nproc',
+                str(work / name), '--images', cfg.image_dir, '--nproc',
                 str(args.nproc)
             ]
+            if args.keep_scores or stage.get('keep_scores', True):
+                command += ['--keep-scores']
             leaves = leaves or 'manifest.json'
         if tool != 'train' and cfg.get('image_list'):
             reads['image_list'] = cfg.image_list
@@ -200,7 +208,8 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
                 folder=work / name,
                 outputs=[leaves],
                 resume=tool == 'train',
-                files=files_read(reads, made)))
+                files=files_read(reads, made),
+                share=stage.get('share')))
         done.append(name)
     return plans
 
@@ -218,10 +227,7 @@ def main() -> None:
                              f'{args.config} are {", ".join(names)}')
         del plans[names.index(args.until) + 1:]
     cli.prepare_work_dir(cfg.work_dir)
-    records: Dict[str, dict] = {}
-    for number, stage in enumerate(plans, 1):
-        records[stage.name] = run_stage(stage, cfg.work_dir, records,
-                                        f'[{number}/{len(plans)}]')
+    records = run_stages(plans, cfg.work_dir)
     seconds = sum(record['seconds'] for record in records.values())
     print(f'\nall stages      {seconds / 60:.1f} minutes')
     folders = {stage.name: str(stage.folder) for stage in plans}
@@ -242,8 +248,7 @@ def shown(folders: Dict[str, str], place: re.Match) -> str:
 
 
 if __name__ == '__main__':
-    # a plain kill ends the running stage as Ctrl-C does
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    cli.heed_preemption()
     os.environ.setdefault('PYTHONUNBUFFERED', '1')
     cli.run(
         main,

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import os.path as osp
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'projects'))
 sys.path.insert(0, str(ROOT / 'tools' / 'misc'))
 
-from stages import Stage, run_stage
+from stages import Stage, run_stages
 
 from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
@@ -26,9 +25,6 @@ BASE = '' if IN_CHECKOUT else f'{ROOT}/'
 STAGE1 = f'{BASE}configs/group_wsss/toy.py'
 STAGE2 = f'{BASE}configs/deeplabv3/deeplabv3_tiny_toy.py'
 CLASSES = ('ring', 'cross', 'wedge', 'checker', 'dots', 'bars')
-# lighter than VOC's, for the sheet
-COLOURS = ((0, 0, 0), (235, 87, 87), (72, 187, 108), (244, 196, 62),
-           (84, 126, 240), (198, 96, 214), (64, 196, 200))
 # K = 1 is the plain classifier; the same config otherwise
 PLAIN = ('group_size=1', )
 WEAK = {'group': 'groups', 'k1': 'K = 1'}
@@ -42,6 +38,12 @@ COLUMNS = {
     'pseudo_label_miou': 'pseudo labels',
     'segmentation_miou': 'segmentation'
 }
+# seconds of a run on two shared cores, for the time that is left
+SHARES = {
+    'toy-set': 10, 'group-train': 131, 'group-maps': 12, 'k1-train': 90,
+    'k1-maps': 9, 'group-seg': 117, 'group-test': 9, 'k1-seg': 117,
+    'k1-test': 9, 'full-seg': 119, 'full-test': 8
+}  # yapf: disable
 SHEET_ROWS = 8
 
 
@@ -147,6 +149,8 @@ def plan(args: argparse.Namespace) -> List[Stage]:
         add_stage_2(key, str(work / f'{key}-train' / 'pseudo_labels'))
     if args.compare:
         add_stage_2('full', str(data / 'SegmentationClass'))
+    for stage in stages:
+        stage.share = SHARES[stage.name]
     return stages
 
 
@@ -257,8 +261,9 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
 
     from group_wsss.structures import ScoreMap, read_index_png
     from group_wsss.utils.files import atomic_write
-    from group_wsss.visualization import (contact_sheet, paint_label,
-                                          paint_scores)
+    from group_wsss.visualization import (bright_palette, contact_sheet,
+                                          paint_label, paint_scores)
+    colours = bright_palette()
     work, data = Path(args.work_dir), Path(args.data)
     lines = (data / 'ImageSets' / 'val_cls.txt').read_text().splitlines()
     rows, captions = [], []
@@ -269,13 +274,13 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
 
         def label(*parts: str) -> np.ndarray:
             path = work.joinpath(*parts, f'{name}.png')
-            return paint_label(read_index_png(str(path)), image, COLOURS)
+            return paint_label(read_index_png(str(path)), image, colours)
 
         maps = [
             paint_scores(
                 ScoreMap.load(
                     str(work / f'{key}-maps' / 'pseudo_labels' / 'scores' /
-                        f'{name}.npz')), image, COLOURS)
+                        f'{name}.npz')), image, colours)
             for key in (('k1', 'group') if args.compare else ('group', ))
         ]
         mask = read_index_png(str(data / 'SegmentationClass' / f'{name}.png'))
@@ -283,7 +288,7 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
             image, *maps,
             label('group-maps', 'pseudo_labels'),
             label('group-test', 'predictions'),
-            paint_label(mask, image, COLOURS)
+            paint_label(mask, image, colours)
         ])
         captions.append('tags: ' + ', '.join(CLASSES[int(i)] for i in tags))
     headings = [
@@ -300,7 +305,7 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
         rows,
         headings,
         captions,
-        legend=[(name, COLOURS[i + 1]) for i, name in enumerate(CLASSES)],
+        legend=[(name, colours[i + 1]) for i, name in enumerate(CLASSES)],
         title='From image tags to a segmentation network',
         note='The first images of the validation list. mIoU of class maps '
         'and pseudo labels: on the training images.')
@@ -334,14 +339,14 @@ def main() -> None:
     cli.prepare_work_dir(args.work_dir)
     start = time.perf_counter()
     stages = plan(args)
-    records: Dict[str, dict] = {}
     rows: Dict[str, Dict[str, float]] = {}
-    for number, stage in enumerate(stages, 1):
-        records[stage.name] = run_stage(stage, args.work_dir, records,
-                                        f'[{number}/{len(stages)}]')
-        found = measure(args, stage.name)
+
+    def done(name: str) -> None:
+        found = measure(args, name)
         if found:
-            rows.setdefault(stage.name.partition('-')[0], {}).update(found)
+            rows.setdefault(name.partition('-')[0], {}).update(found)
+
+    records = run_stages(stages, args.work_dir, done)
     summary = summarize(args, records, rows)
     sheet = draw_sheet(args, summary)
     print_table(args, rows)
@@ -355,8 +360,7 @@ def main() -> None:
 if __name__ == '__main__':
     if IN_CHECKOUT:
         os.chdir(ROOT)
-    # a plain kill ends the running stage as Ctrl-C does
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    cli.heed_preemption()
     cli.run(
         main,
         again='type the same command again to go on; finished stages are '

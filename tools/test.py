@@ -124,7 +124,7 @@ def main() -> None:
 
     from mmengine.dist import is_main_process
 
-    runner = launch.build_runner(cfg)
+    runner = launch.build_runner(cfg, 'test_dataloader')
     runner.test()
     if is_main_process():
         print(f'Written to {runner.log_dir}', flush=True)

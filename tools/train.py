@@ -79,7 +79,7 @@ def main() -> None:
     cli.prepare_work_dir(cfg.work_dir)
     launch.prepare_launcher(cfg, args)
 
-    runner = launch.build_runner(cfg)
+    runner = launch.build_runner(cfg, 'train_dataloader')
     runner.train()
 
 

@@ -8,7 +8,9 @@
 #
 # No step reads a mask. `config` is relative to this file; {NAME} is the
 # folder of an earlier stage, {last:NAME} its latest checkpoint, {here} the
-# folder of this file.
+# folder of this file. `share`: the seconds that a stage took for 500 images
+# (docs/own_data.md), from which the time that is left is told.
+# `keep_scores=False`: no later stage reads score maps, hundreds of megabytes.
 environment = ['DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST', 'MASK_DIR']
 image_dir = '{{$DATA_ROOT:data/voc-layout}}/JPEGImages'
 stages = [
@@ -20,45 +22,54 @@ stages = [
         # scales and flip (test_cfg.type='group_wsss.TTATestLoop') would
         # take longer than all the rest
         options={'default_hooks.pseudo_labels.keep_scores': True},
-        leaves='pseudo_labels/manifest.json'),
+        leaves='pseudo_labels/manifest.json',
+        share=200),
     dict(
         name='seeds',
         title='what is certain after colours have had their say',
         tool='refine',
         config='../refine/seeds.py',
-        dump='{classifier}/pseudo_labels'),
+        dump='{classifier}/pseudo_labels',
+        keep_scores=False,
+        share=32),
     dict(
         name='affinity',
         title='a network learns from it which neighbours belong together',
         tool='train',
         config='../affinity/affinity_effnet-lite0_voc-layout.py',
-        env=dict(PSEUDO_DIR='{seeds}')),
+        env=dict(PSEUDO_DIR='{seeds}'),
+        share=98),
     dict(
         name='walk',
         title='class maps walk along these affinities',
         tool='refine',
         config='../refine/random_walk.py',
         dump='{classifier}/pseudo_labels',
-        env=dict(AFFINITY='{last:affinity}')),
+        env=dict(AFFINITY='{last:affinity}'),
+        share=73),
     dict(
         name='pixels',
         title='a classifier of pixels learns the result',
         tool='train',
         config='../self_training/fcn_effnet-lite0_voc-layout.py',
-        env=dict(PSEUDO_DIR='{walk}')),
+        env=dict(PSEUDO_DIR='{walk}'),
+        share=536),
     dict(
         name='labels',
         title='the result times its opinion',
         tool='refine',
         config='../refine/self_training.py',
         dump='{walk}',
-        env=dict(SEGMENTOR='{last:pixels}')),
+        env=dict(SEGMENTOR='{last:pixels}'),
+        keep_scores=False,
+        share=194),
     dict(
         name='segmentor',
         title='a segmentation network learns the labels',
         tool='train',
         config='../deeplabv3/deeplabv3_effnet-lite0_voc-layout.py',
-        env=dict(PSEUDO_DIR='{labels}')),
+        env=dict(PSEUDO_DIR='{labels}'),
+        share=1100),
 ]
 next_step = ('python tools/predict.py '
              '{segmentor}/deeplabv3_effnet-lite0_voc-layout.py '

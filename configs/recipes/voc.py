@@ -9,6 +9,7 @@ environment = ['DATA_ROOT']
 image_dir = '{{$DATA_ROOT:data/VOCdevkit/VOC2012}}/JPEGImages'
 stages = _base_.stages
 for stage in stages:
+    stage['share'] = None  # not measured
     if stage['name'] == 'classifier':
         stage['config'] = '../group_wsss/voc.py'
         stage['options']['test_cfg.type'] = 'group_wsss.TTATestLoop'

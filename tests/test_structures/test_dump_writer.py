@@ -59,10 +59,11 @@ def test_manifest(tmp_path):
     ]
 
 
-def test_an_unfinished_dump_leaves_the_old_one_alone(tmp_path):
+def test_an_unfinished_dump_leaves_the_old_one_alone(tmp_path, capsys):
     writer = DumpWriter(str(tmp_path), ['a', 'b'])
     writer.write('sub/x', LABEL)
     writer.finish()
+    assert capsys.readouterr().err == ''
     old = {
         p.relative_to(tmp_path): p.read_bytes()
         for p in tmp_path.rglob('*') if p.is_file()
@@ -79,6 +80,8 @@ def test_an_unfinished_dump_leaves_the_old_one_alone(tmp_path):
     third.begin()
     third.write('y', LABEL)
     third.finish()
+    assert capsys.readouterr().err == (
+        f'{tmp_path}: labels that were there are replaced: 1\n')
     assert (tmp_path / 'ids.txt').read_text() == 'y\n'
     assert not (tmp_path / 'z.png').exists()
     assert not (tmp_path / '.unfinished').exists()

@@ -30,7 +30,7 @@ def recipe(stages, **more):
 
 
 def args(path, **more):
-    values = dict(config=str(path), seed=3, nproc=2, gpus=1)
+    values = dict(config=str(path), seed=3, nproc=2, gpus=1, keep_scores=False)
     return SimpleNamespace(**{**values, **more})
 
 
@@ -57,6 +57,13 @@ def test_recipes(path, plan):
             text = Config.fromfile(stage.config).dump()
             assert 'SegmentationClass' not in text
     assert 'randomness.seed=3' in stages[0].command
+    # score maps that nobody reads are not kept
+    for stage in stages:
+        if stage.command[1].endswith('refine_labels.py'):
+            kept = '--keep-scores' in stage.command
+            assert kept == (stage.name in ('fused', 'walk'))
+    kept = plan(cfg, args(path, keep_scores=True))
+    assert sum('--keep-scores' in s.command for s in kept) > 2
     assert 'mask' not in ' '.join(w for s in stages for w in s.command)
     assert [stage.name for stage in stages[-2:]] == ['labels', 'segmentor']
     assert stages[-2].command[1].endswith('refine_labels.py')
@@ -93,7 +100,7 @@ def test_commands(plan, tmp_path, monkeypatch):
     ]
     assert second.command[2:] == [
         f'{tmp_path}/b.py', 'w/one/z', 'w/two', '--images', 'photos',
-        '--keep-scores', '--nproc', '2'
+        '--nproc', '2', '--keep-scores'
     ]
     assert second.needs == ['one'] and second.env == {'SOME_ROOT': '/data'}
     assert third.needs == ['one', 'two']

@@ -16,7 +16,7 @@ FIGURES = ('cam_miou', 'pseudo_label_miou', 'segmentation_miou')
 
 
 def start(work, data, *words):
-    env = dict(os.environ, OMP_NUM_THREADS='1')
+    env = dict(os.environ, OMP_NUM_THREADS='1', GROUP_WSSS_PROGRESS='0')
     return subprocess.Popen([
         sys.executable, 'tools/quickstart.py', '--smoke', '--work-dir', work,
         '--data', data, *words
@@ -37,22 +37,23 @@ def finish(process):
 def test_quickstart(tmp_path):
     work, data = str(tmp_path / 'work'), str(tmp_path / 'toy')
 
-    # a plain kill in the middle of the first training
+    # a plain kill in the middle of the first training, which saves it
     process = start(work, data)
     seen = ''
     for line in process.stdout:
         seen += line
-        if 'Iter(train)' in line and '[4/6]' in line:
+        if 'group-train 4/6' in line:
             process.send_signal(signal.SIGTERM)
             break
     code, rest = finish(process)
-    assert code == 130, seen + rest
+    assert code == 75, seen + rest
+    assert Path(work, 'group-train', 'preempted.pth').is_file()
     assert rest.strip().splitlines()[-1] == (
         'interrupted: type the same command again to go on; finished stages '
         'are skipped')
     assert 'Traceback' not in rest
 
-    # started again it resumes that training from its last checkpoint
+    # started again it resumes that training where it was
     code, text = finish(start(work, data))
     assert code == 0, text
     assert 'stage 1, groups: train on tags, write labels, going on' in text
@@ -98,8 +99,10 @@ def sheet_of(work):
 
 def test_stage_runs_again_when_something_changes(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
+    from stage_progress import StageProgress
     from stages import Stage, run_stage
     work, folder = str(tmp_path), tmp_path / 'one'
+    alone = StageProgress(1, ['one'], [None], {})
     code = ('import pathlib, sys; p = pathlib.Path(sys.argv[1]); '
             'p.mkdir(exist_ok=True); (p / "out").open("a").write("x")')
 
@@ -108,28 +111,28 @@ def test_stage_runs_again_when_something_changes(tmp_path, monkeypatch):
         return Stage('one', 'a stage', command, {}, list(needs), '', folder,
                      ['out'])
 
-    first = run_stage(stage('a'), work, {}, '')
+    first = run_stage(stage('a'), work, {}, alone)
     assert first['done'] and (folder / 'out').read_text() == 'x'
     # the same: skipped; another word or another stage before: from scratch
-    run_stage(stage('a'), work, {}, '')
+    run_stage(stage('a'), work, {}, alone)
     assert (folder / 'out').read_text() == 'x'
-    second = run_stage(stage('b'), work, {}, '')
+    second = run_stage(stage('b'), work, {}, alone)
     assert second['fingerprint'] != first['fingerprint']
     assert (folder / 'out').read_text() == 'x'
     (folder / 'kept').touch()
     before = {'zero': dict(fingerprint='z')}
-    third = run_stage(stage('b', ['zero']), work, before, '')
+    third = run_stage(stage('b', ['zero']), work, before, alone)
     assert third['fingerprint'] != second['fingerprint']
     assert not (folder / 'kept').exists()
     # a lost output too
     (folder / 'out').unlink()
-    run_stage(stage('b', ['zero']), work, before, '')
+    run_stage(stage('b', ['zero']), work, before, alone)
     assert (folder / 'out').exists()
 
 
 def test_foreign_folder_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
-    from stages import Stage, run_stage
+    from stages import Stage, run_stages
 
     from group_wsss.utils.errors import InputError
     folder = tmp_path / 'one'
@@ -138,5 +141,5 @@ def test_foreign_folder_is_left_alone(tmp_path, monkeypatch):
     stage = Stage('one', 'a stage', [sys.executable, '-c', ''], {}, [], '',
                   folder, [])
     with pytest.raises(InputError, match='not made by this command'):
-        run_stage(stage, str(tmp_path), {}, '')
+        run_stages([stage], str(tmp_path))
     assert (folder / 'precious').exists()

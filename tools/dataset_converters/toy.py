@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
-from group_wsss.datasets import generate_toy
 from group_wsss.utils.cli import run
+from group_wsss.utils.quiet import quieten
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,6 +24,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    quieten()
+    from group_wsss.datasets import generate_toy
     written = generate_toy(
         args.out,
         num_train=args.num_train,

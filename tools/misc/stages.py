@@ -13,25 +13,25 @@ import subprocess
 import sys
 import time
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Set
+from threading import Timer
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set
 
+from stage_progress import StageProgress
+
+from group_wsss.utils.cli import Preempted
 from group_wsss.utils.config import walk
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write
 from group_wsss.utils.progress import VARIABLE
 from group_wsss.utils.versions import sha256_of
 
-# of what a command prints, what tells how far things are
-_PROGRESS = re.compile(r'((?:Iter|Epoch)\((?:train|val|test)\).*|'
-                       r'.*\d+/\d+, [\d hmins]+ left)')
-# off a terminal, the steps of a quick validation are not worth a line
-_TINY = re.compile(r'Iter\((?:val|test)\) *\[ *\d+/\d+\] +eta: 0:00:0')
-_SHORT = re.compile(r'  (?:base_lr|lr|data_time|time|memory|grad_norm): \S+|'
-                    r'  decode\.acc_seg: \S+| +')
 # of a dump, what changes with every other one
 _OF_A_DUMP = ('manifest.json', 'ids.txt')
+# for the last iteration and its checkpoint; torchrun waits as long
+_GRACE_SECONDS = 30.0
 
 
 @dataclass
@@ -51,6 +51,8 @@ class Stage:
         folder (Path, optional): Work dir, removed when the stage changes.
         outputs (list[str]): In the folder; without them it is not done.
         resume (bool): Whether ``--resume`` continues an interrupted one.
+        share (float, optional): Seconds that it took where it was measured,
+            beside those of the others; for the time left.
     """
     name: str
     title: str
@@ -62,6 +64,7 @@ class Stage:
     outputs: List[str] = field(default_factory=list)
     resume: bool = False
     files: List[str] = field(default_factory=list)
+    share: Optional[float] = None
 
     def fingerprint(self, records: Dict[str, dict]) -> str:
         """Hash of all that decides the outcome but code and images."""
@@ -75,7 +78,7 @@ class Stage:
 
 
 def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
-              number: str) -> dict:
+              progress: StageProgress) -> dict:
     """Run a stage unless its marker says that it is done.
 
     Args:
@@ -83,7 +86,7 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
         work_dir (str): Markers are ``stages/NAME.json``, logs
             ``stages/NAME.log`` in it.
         records (dict): Markers of the stages before.
-        number (str): Printed before the title.
+        progress (StageProgress): Where it stands among all stages.
 
     Returns:
         dict: The marker: ``fingerprint``, ``seconds``, ``done``,
@@ -96,7 +99,7 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
     there = all((stage.folder / name).exists() for name in stage.outputs)
     # the generator of the toy set looks itself whether all is there
     if same and record.get('done') and there and stage.folder is not None:
-        print(f'{number} {stage.title}: done before', flush=True)
+        print(f'{progress} {stage.title}: done before', flush=True)
         return record
     # a look at a finished toy set costs seconds that are not its making
     counted = not (same and record.get('done') and stage.folder is None)
@@ -118,12 +121,12 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
         [f'{key}={shlex.quote(value)}' for key, value in env.items()] +
         ['python'] + [shlex.quote(word) for word in command[1:]])
     print(
-        f'{number} {stage.title}' + (', going on' if resumed else ''),
+        f'{progress} {stage.title}' + (', going on' if resumed else ''),
         flush=True)
     _save(marker, dict(record, interruptions=record['interruptions'] + 1))
     start = time.perf_counter()
     try:
-        _run(command, env, marker.with_suffix('.log'))
+        _run(command, env, marker.with_suffix('.log'), progress)
         record['done'] = True
     except BaseException:
         record['interruptions'] += 1
@@ -135,6 +138,30 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
         _save(marker, record)
     print(f'  done in {spent:.0f} s', flush=True)
     return record
+
+
+def run_stages(
+        stages: Sequence[Stage],
+        work_dir: str,
+        done: Callable[[str], None] = lambda name: None) -> Dict[str, dict]:
+    """Run what is not done yet.
+
+    Args:
+        stages (Sequence[Stage]): In their order.
+        work_dir (str): See :func:`run_stage`.
+        done (Callable): Told the name of each that is. Defaults to nothing.
+
+    Returns:
+        dict: Markers by name.
+    """
+    records: Dict[str, dict] = {}
+    names = [stage.name for stage in stages]
+    shares = [stage.share for stage in stages]
+    for number, stage in enumerate(stages, 1):
+        progress = StageProgress(number, names, shares, records)
+        records[stage.name] = run_stage(stage, work_dir, records, progress)
+        done(stage.name)
+    return records
 
 
 def files_read(settings: Any, made: Sequence[Path]) -> List[str]:
@@ -213,15 +240,15 @@ def last_checkpoint(folder: str) -> str:
     return str(Path(folder) / Path(name.read_text().strip()).name)
 
 
-def _run(command: List[str], env: Dict[str, str], log: Path) -> None:
+def _run(command: List[str], env: Dict[str, str], log: Path,
+         progress: StageProgress) -> None:
     """Run, show progress, keep everything in the log."""
     tail: deque = deque(maxlen=15)
-    live = sys.stdout.isatty()
     with open(log, 'a', encoding='utf-8') as file:
         process = subprocess.Popen(
             command,
             env={
-                VARIABLE: '1' if live else '30',
+                VARIABLE: '1' if progress.terminal else '30',
                 **os.environ, 'PYTHONUNBUFFERED': '1',
                 **env
             },
@@ -234,19 +261,20 @@ def _run(command: List[str], env: Dict[str, str], log: Path) -> None:
                 file.write(line)
                 file.flush()
                 tail.append(line)
-                match = _PROGRESS.search(line)
-                if match and (live or not _TINY.search(line)):
-                    text = '  ' + _SHORT.sub(' ', match[1])
-                    print(
-                        f'\r{text[:100]:100}' if live else text,
-                        end='' if live else '\n',
-                        flush=True)
+                progress.show(line)
             code = process.wait()
+        except Preempted as stop:
+            # a training saves its iteration and says so
+            process.send_signal(stop.args[0])
+            with _deadline(process, _GRACE_SECONDS):
+                file.writelines(process.stdout)
+            raise
         finally:
             _end(process)
-            if live:
-                print(f'\r{"":102}\r', end='', flush=True)
-    if code in (75, 130):  # preempted, with its state saved; or Ctrl-C
+            progress.wipe()
+    if code == Preempted.status:  # by a signal to the stage alone
+        raise Preempted(signal.SIGTERM)
+    if code == 130:  # Ctrl-C
         raise KeyboardInterrupt
     if code:
         lines = [line for line in tail if line.startswith('error: ')]
@@ -256,13 +284,21 @@ def _run(command: List[str], env: Dict[str, str], log: Path) -> None:
         raise InputError(f'{log}: the command failed with status {code}')
 
 
+@contextmanager
+def _deadline(process: subprocess.Popen, seconds: float) -> Iterator[None]:
+    """Do not wait forever for a command that was told to end."""
+    timer = Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _end(process: subprocess.Popen) -> None:
     """Leave no child behind; it has had Ctrl-C of the terminal too."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        with _deadline(process, 10):
             process.wait()
     process.stdout.close()

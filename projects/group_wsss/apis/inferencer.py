@@ -20,9 +20,9 @@ from ..pseudo_labels import LabelPipeline, Refiners
 from ..registry import MODELS, TASK_UTILS, TRANSFORMS
 from ..utils.errors import InputError
 from ..utils.progress import Progress
-from ..visualization import add_legend, paint_label
+from ..visualization import add_legend, class_colours, paint_label
 from .images import Input, InputImage, InputImages, list_images
-from .labelling import hook_config, label_images
+from .labelling import hook_config, label_images, whole_images, with_device
 from .network import (build_network, check_device, find_classes,
                       read_checkpoint, read_config, scope_of)
 from .output import ResultWriter
@@ -44,10 +44,13 @@ class GroupCAMInferencer:
 
     Args:
         model (str | dict | Config, optional): Config of stage 1, or its
-            path. Defaults to None: the packaged model for the 20 classes of
-            VOC, see :func:`.packaged.packaged_model`.
+            path; of a stock classifier with ``type='group_wsss.GroupCAM'``,
+            whose ``CenterCrop`` is left out: labels are of whole images.
+            Defaults to None: the packaged model for the 20 classes of VOC,
+            see :func:`.packaged.packaged_model`.
         weights (str, optional): Checkpoint of ``model``: file or address.
-        device (str, optional): Defaults to None, a GPU if there is one.
+        device (str, optional): Of the network and of refiners that name no
+            other. Defaults to None, a GPU if there is one.
         classes (str | Sequence[str], optional): Class names, or a dump or
             file that has them. Defaults to None: those that the checkpoint
             carries, see :func:`.network.find_classes`.
@@ -74,8 +77,8 @@ class GroupCAMInferencer:
             best class always is. Defaults to 0.5.
         tta (bool): Scales and flips, by ``tta_model`` and ``tta_pipeline``
             of the config. Defaults to False.
-        palette (Sequence, optional): RGB of the labels. Defaults to None,
-            VOC colours.
+        palette (Sequence, optional): RGB of the labels. Defaults to None:
+            VOC's in files, bright ones in pictures of other classes.
         show_progress (bool): Bars on stderr. Defaults to True.
 
     Raises:
@@ -119,6 +122,7 @@ class GroupCAMInferencer:
 
         hook = hook_config(cfg)
         self.palette = hook.get('palette') if palette is None else palette
+        self.colours = class_colours(self.classes, self.palette)
         self.labeler = dict(
             labeler or hook.get('labeler')
             or dict(type='group_wsss.ThresholdLabeler'))
@@ -129,7 +133,8 @@ class GroupCAMInferencer:
                 hook.get('refiners') or () if refiners is None else refiners)
         ]
         self.labelling = LabelPipeline(
-            TASK_UTILS.build(dict(self.labeler)), Refiners(self.refiners),
+            TASK_UTILS.build(dict(self.labeler)),
+            Refiners([with_device(step, device) for step in self.refiners]),
             self.classes)
 
         data = (cfg.get('test_dataloader', None) or {}).get('dataset')
@@ -184,6 +189,7 @@ class GroupCAMInferencer:
         with DefaultScope.overwrite_default_scope(scope_of(self.cfg)):
             # building changes what it is given, and the manifest has it
             steps = [TRANSFORMS.build(copy.deepcopy(step)) for step in steps]
+        steps = whole_images(steps)
         loads = [s for s in steps if type(s).__name__.startswith('Load')]
         return loads[0] if loads else LoadImage(), Compose(
             [step for step in steps if step not in loads])
@@ -248,12 +254,16 @@ class GroupCAMInferencer:
             for i, item in enumerate(found):
                 image, sample, score_map, label = item
                 # one painting serves the caller and the dump
-                painted = paint_label(label, image.rgb(), self.palette) if (
+                painted = paint_label(label, image.rgb(), self.colours) if (
                     return_vis or out_dir) else None
+                found_tags = [
+                    self.classes[c] for c in sample.class_ids.tolist()
+                ]
                 writer.write(
                     score_map, label, None if painted is None else add_legend(
                         painted, label,
-                        ('background', *self.classes), self.palette))
+                        ('background',
+                         *self.classes), self.colours, found_tags))
                 if scores:
                     sample.set_pred_score(torch.from_numpy(scores[i]))
                 if return_datasamples:
@@ -263,7 +273,7 @@ class GroupCAMInferencer:
                     continue
                 result = dict(
                     img_id=image.img_id,
-                    tags=[self.classes[c] for c in sample.class_ids.tolist()],
+                    tags=found_tags,
                     scores=dict(zip(self.classes, sample.pred_score.tolist())),
                     score_map=score_map,
                     label=label)

@@ -1,11 +1,13 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Iterable, Iterator, NamedTuple, Tuple
+import inspect
+from typing import Any, Iterable, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 from mmengine.config import Config
 from mmpretrain.structures import DataSample
 
 from ..pseudo_labels import LabelPipeline
+from ..registry import TASK_UTILS
 from ..structures import ScoreMap
 from .images import InputImage
 
@@ -65,3 +67,38 @@ def hook_config(cfg: Config) -> dict:
         if hook and str(hook.get('type')).split('.')[-1] == 'PseudoLabelHook':
             return hook
     return {}
+
+
+def whole_images(steps: List[Any]) -> List[Any]:
+    """Transforms of a classifier's test as label images need them.
+
+    Args:
+        steps (list): Built transforms.
+
+    Returns:
+        list: Without center crops, and what packs a sample packs its id and
+        the size of its image.
+    """
+    steps = [s for s in steps if type(s).__name__ != 'CenterCrop']
+    for step in steps:
+        keys = getattr(step, 'meta_keys', None)
+        if keys is not None:
+            more = [k for k in ('img_id', 'ori_shape') if k not in keys]
+            step.meta_keys = (*keys, *more)
+    return steps
+
+
+def with_device(step: dict, device: str) -> dict:
+    """Config of a refiner that runs where the network does.
+
+    Args:
+        step (dict): Config; its own ``device`` stays.
+        device (str): Such as ``'cuda:1'``.
+
+    Returns:
+        dict: A copy; unchanged if the refiner takes no device.
+    """
+    kind = TASK_UTILS.get(str(step.get('type')))
+    if kind is not None and 'device' in inspect.signature(kind).parameters:
+        return dict(dict(device=device), **step)
+    return dict(step)

@@ -157,6 +157,9 @@ def build_network(cfg: Config, checkpoint: dict, weights: str,
         InputError: The weights do not fit.
     """
     model = copy.deepcopy(cfg.model)
+    # mmpretrain's configs have it beside the model, as their runner knows
+    if cfg.get('data_preprocessor', None):
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
     for _, node in walk(model):
         if isinstance(node, dict) and node.get('num_classes') == FROM_DATA:
             node['num_classes'] = num_classes

@@ -4,6 +4,7 @@ import json
 import os
 import os.path as osp
 import shutil
+import sys
 from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Set
 
 import numpy as np
@@ -30,7 +31,8 @@ class DumpWriter:
     A dump grows in a hidden folder inside ``out_dir`` and takes the place of
     an earlier one in :meth:`finish`: until then the old labels are as they
     were, whatever ends the run. Labels and scores of the earlier dump that
-    the new one does not name are removed then; other files stay.
+    the new one does not name are removed then, and a line on stderr says
+    so; other files stay.
 
     Equal labels give byte-identical files: no time or host enters them.
     Several processes may write the same folder, and even the same image.
@@ -139,6 +141,12 @@ class DumpWriter:
             self._remove(path)
         self._remove(osp.join(self.out_dir, REPLACED))
         self.begin()
+        if before:
+            print(
+                f'{self.out_dir}: labels that were there are replaced: '
+                f'{len(before)}',
+                file=sys.stderr,
+                flush=True)
 
     def _ids_before(self) -> Set[str]:
         """Ids that earlier dumps name; on disk until they are replaced."""

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import os.path as osp
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from .config import read_config, walk
 from .data_flags import add_data_flags, check_data_flags, data_variables, hint
 from .errors import InputError, one_line, report_to_launcher
 from .launch import groups_can_be_left
+from .quiet import quieten
 
 # the file system's own refusals: a user can cure them, a traceback cannot
 _DISK_ERRORS = (errno.EACCES, errno.EDQUOT, errno.EIO, errno.EISDIR,
@@ -31,6 +33,22 @@ _UNEXPECTED = re.compile(
     r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
 # what the tool works on, so that a message can name it
 _current: Dict[str, Any] = dict(config=None, output=None)
+
+
+class Preempted(KeyboardInterrupt):
+    """A batch system wants the machine back; ends with status 75."""
+
+    status = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, try again
+
+
+def heed_preemption() -> None:
+    """Let SIGTERM and SIGUSR1 raise :class:`Preempted`."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise Preempted(number)
+
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, stop)
 
 
 def _rank() -> int:
@@ -117,7 +135,8 @@ def run(main: Callable[[], None],
     """Run a tool; turn errors in the user's input into one line.
 
     A wrong input ends with ``error: ...`` on stderr and status 2, Ctrl-C with
-    status 130. Anything else is a bug and keeps its traceback.
+    status 130, :class:`Preempted` with 75. Anything else is a bug and keeps
+    its traceback.
 
     Args:
         main (Callable): The tool.
@@ -128,10 +147,10 @@ def run(main: Callable[[], None],
     logging.raiseExceptions = False
     try:
         main()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if _rank() == 0:
             print(f'\ninterrupted: {again}', file=sys.stderr, flush=True)
-        sys.exit(130)
+        sys.exit(getattr(stop, 'status', 130))
     except SystemExit as leaving:  # a hook ends the job: PreemptionHook
         _stop_workers()
         if _world_size() > 1:
@@ -229,6 +248,7 @@ def load_config(args: argparse.Namespace):
     Raises:
         InputError: No such file, or it is not a config.
     """
+    quieten()
     with data_variables(args):
         cfg = read_config(args.config)
     check_data_flags(args, cfg.text)

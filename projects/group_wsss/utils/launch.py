@@ -7,6 +7,7 @@ from typing import Any
 
 from .config import walk
 from .errors import InputError
+from .quiet import hide_on_terminal
 
 # seconds that torch waits for a rank, unless env_cfg.dist_cfg.timeout is set
 DEFAULT_TIMEOUT = 1800
@@ -159,21 +160,58 @@ def check_sync_bn(model: Any) -> None:
                                  'timm, which would lose its activation')
 
 
-def build_runner(cfg: Any) -> Any:
+def build_runner(cfg: Any, loader: str = 'train_dataloader') -> Any:
     """Build the runner that a config asks for, as the tools of mmseg do.
+
+    One line says what begins: config, data, work dir, log file.
 
     Args:
         cfg (mmengine.Config): ``runner_type`` names it; without one, a
             config with a ``strategy`` takes mmengine's ``FlexibleRunner``,
             all others ``Runner``.
+        loader (str): Its data are named. Defaults to
+            ``'train_dataloader'``.
 
     Returns:
         mmengine.Runner: The runner.
     """
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
+
+    class QuietRunner(Runner):
+        """For configs of others, whose log is as long."""
+
+        def build_logger(self, *args: Any, **kwargs: Any) -> Any:
+            logger = super().build_logger(*args, **kwargs)
+            hide_on_terminal(logger)
+            return logger
+
     if cfg.get('strategy', None):
         cfg.setdefault('runner_type', 'FlexibleRunner')
     if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = QuietRunner.from_cfg(cfg)
+    log = os.path.join(runner.log_dir, f'{runner.timestamp}.log')
+    runner.logger.info(f'config {cfg.filename}, data {data_of(cfg, loader)}, '
+                       f'work dir {cfg.work_dir}, log {log}')
+    return runner
+
+
+def data_of(cfg: Any, loader: str) -> str:
+    """Name the images that a config goes through.
+
+    Args:
+        cfg (mmengine.Config): The config.
+        loader (str): Such as ``'train_dataloader'``.
+
+    Returns:
+        str: The list of images, or their folder; the type of the dataset
+        where it has neither.
+    """
+    data = cfg.get(loader, None) or {}
+    while isinstance(data.get('dataset'), dict):
+        data = data['dataset']
+    root, name = data.get('data_root') or '', data.get('ann_file') or ''
+    path = os.path.join(root, name) if isinstance(name, str) else root
+    return path.rstrip('/') or str(data.get('type', 'none'))

@@ -34,8 +34,15 @@ def human_seconds(seconds: float) -> str:
     return f'{minutes // 60} h {minutes % 60:02d} min'
 
 
-def _log_seconds() -> Optional[float]:
-    """Seconds that the environment asks for, None without a wish."""
+def log_seconds() -> Optional[float]:
+    """Seconds that ``GROUP_WSSS_PROGRESS`` asks for.
+
+    Returns:
+        float: None without a wish.
+
+    Raises:
+        InputError: It is no number of seconds.
+    """
     text = os.environ.get(VARIABLE)
     if not text:
         return None
@@ -66,7 +73,7 @@ class Progress:
     def __init__(self, what: str = '') -> None:
         self.what = f'{what}: ' if what else ''
         self.terminal = sys.stderr.isatty()
-        wish = _log_seconds()
+        wish = log_seconds()
         self.every = _TERMINAL_SECONDS if self.terminal else (
             _LOG_SECONDS if wish is None else wish)
         self.quiet = min(_QUIET_SECONDS,

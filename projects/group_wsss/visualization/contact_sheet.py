@@ -27,6 +27,25 @@ def _width(font: _Font, text: str) -> int:
     return int(np.ceil(font.getlength(text)))
 
 
+def fit_text(text: str, font: _Font, width: int) -> str:
+    """Shorten a name in the middle: both of its ends tell names apart.
+
+    Args:
+        text (str): White space in it becomes one blank.
+        font (ImageFont): What it is written in.
+        width (int): Pixels there are.
+
+    Returns:
+        str: As it is if it fits.
+    """
+    text = ' '.join(text.split())
+    short, keep = text, len(text)
+    while keep and _width(font, short) > width:
+        keep -= 1
+        short = f'{text[:(keep + 1) // 2]}...{text[len(text) - keep // 2:]}'
+    return short
+
+
 def _fit(image: np.ndarray, side: int) -> Image.Image:
     """Scale into a square; sharp where it is enlarged, smooth otherwise."""
     tile = Image.fromarray(np.ascontiguousarray(image)).convert('RGB')
@@ -54,6 +73,7 @@ def legend_strip(entries: Sequence[Tuple[str, Sequence[int]]], width: int,
     font = _font(round(13 * unit))
     places, x, y = [], margin, 0
     for name, colour in entries:
+        name = fit_text(name, font, width - 2 * margin - box - gap // 2)
         step = box + gap // 2 + _width(font, name) + 2 * gap
         if x > margin and x + step > width - margin:
             x, y = margin, y + line
@@ -63,8 +83,25 @@ def legend_strip(entries: Sequence[Tuple[str, Sequence[int]]], width: int,
     draw = ImageDraw.Draw(strip)
     for x, y, name, colour in places:
         draw.rectangle((x, y + 2, x + box, y + 2 + box),
-                       tuple(int(value) for value in colour))
+                       tuple(int(value) for value in colour), _FAINT)
         draw.text((x + box + gap // 2, y), name, _INK, font)
+    return strip
+
+
+def text_strip(text: str, width: int) -> Image.Image:
+    """A line of text to put under an image.
+
+    Args:
+        text (str): Shortened in the middle if it is too long.
+        width (int): Of the strip in pixels.
+
+    Returns:
+        PIL.Image.Image: RGB, 20 pixels high.
+    """
+    strip = Image.new('RGB', (width, 20), _PAPER)
+    font = _font(12)
+    ImageDraw.Draw(strip).text((4, 3), fit_text(text, font, width - 8), _FAINT,
+                               font)
     return strip
 
 
@@ -81,7 +118,7 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]],
         rows (Sequence[Sequence[np.ndarray]]): Images, RGB uint8
             ``(H, W, 3)``; all rows have one for each heading.
         headings (Sequence[str]): Over the columns; ``\\n`` starts a second,
-            fainter line.
+            fainter line. What is too long is shortened in the middle.
         captions (Sequence[str], optional): Under the first image of each
             row. Defaults to None.
         legend (Sequence): Names and RGB colours. Defaults to none.
@@ -119,8 +156,9 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]],
         draw.text((margin, margin - gap // 2), title, _INK, large)
     for i, heading in enumerate(headings):
         for j, line in enumerate(heading.split('\n')):
-            draw.text((margin + i * (side + gap), top + j * text), line,
-                      _FAINT if j else _INK, small if j else bold)
+            font = small if j else bold
+            draw.text((margin + i * (side + gap), top + j * text),
+                      fit_text(line, font, side), _FAINT if j else _INK, font)
     for r, row in enumerate(rows):
         y = top + head + r * cell_h
         for i, image in enumerate(row):
@@ -129,7 +167,8 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]],
             sheet.paste(tile, (x + (side - tile.width) // 2, y +
                                (side - tile.height) // 2))
         if captions:
-            draw.text((margin, y + side + gap // 4), captions[r], _FAINT,
+            draw.text((margin, y + side + gap // 4),
+                      fit_text(captions[r], small, width - 2 * margin), _FAINT,
                       small)
     y = top + head + len(rows) * cell_h
     if strip:

@@ -4,7 +4,7 @@ from typing import Optional, Sequence
 import numpy as np
 
 from ..structures.label_image import IGNORE_INDEX
-from .contact_sheet import legend_strip
+from .contact_sheet import legend_strip, text_strip
 from .paint import colours_of
 
 # of the legend, as if images beside it were so high
@@ -14,23 +14,28 @@ _SIDE = 176
 def add_legend(painted: np.ndarray,
                label: np.ndarray,
                names: Sequence[str],
-               palette: Optional[Sequence] = None) -> np.ndarray:
-    """Name the classes of a painted label in a strip below it.
+               palette: Optional[Sequence] = None,
+               tags: Sequence[str] = ()) -> np.ndarray:
+    """Name the classes of a painted label, and its tags, in a strip below.
 
     Args:
         painted (np.ndarray): Of ``paint_label``, uint8 ``(H, W, 3)``.
         label (np.ndarray): uint8 ``(H, W)``; 255 is unknown.
         names (Sequence[str]): By label value, background first.
         palette (Sequence, optional): RGB by label value. Defaults to VOC's.
+        tags (Sequence[str]): What the image is said to show. Defaults to
+            nothing known.
 
     Returns:
         np.ndarray: RGB uint8 ``(H + h, W, 3)``; ``painted`` itself where
-        there is nothing but background.
+        there is nothing but background and no tag.
     """
     colours = colours_of(palette)
     entries = [('unknown' if value == IGNORE_INDEX else names[value],
                 colours[value]) for value in np.unique(label) if value]
-    if not entries:
-        return painted
-    strip = legend_strip(entries, painted.shape[1], _SIDE)
-    return np.concatenate([painted, np.asarray(strip)])
+    parts, width = [painted], painted.shape[1]
+    if tags:
+        parts.append(np.asarray(text_strip('tags: ' + ', '.join(tags), width)))
+    if entries:
+        parts.append(np.asarray(legend_strip(entries, width, _SIDE)))
+    return np.concatenate(parts) if len(parts) > 1 else painted

@@ -34,11 +34,22 @@ def _dim(image: np.ndarray) -> np.ndarray:
     return np.repeat(0.75 * gray[..., None], 3, axis=2)
 
 
+def _outlines(label: np.ndarray) -> np.ndarray:
+    """Pixels of classes, or unknown ones, that touch another label."""
+    edges = np.zeros(label.shape, dtype=bool)
+    down, right = label[1:] != label[:-1], label[:, 1:] != label[:, :-1]
+    edges[1:] |= down
+    edges[:-1] |= down
+    edges[:, 1:] |= right
+    edges[:, :-1] |= right
+    return edges & (label > 0)
+
+
 def paint_label(label: np.ndarray,
                 image: Optional[np.ndarray] = None,
                 palette: Optional[Sequence] = None,
-                alpha: float = 0.75) -> np.ndarray:
-    """Classes of a label image in their colours.
+                alpha: float = 0.6) -> np.ndarray:
+    """Classes of a label image in their colours, with outlines.
 
     Args:
         label (np.ndarray): uint8 ``(H, W)``: 0 background, class id + 1, 255
@@ -46,8 +57,8 @@ def paint_label(label: np.ndarray,
         image (np.ndarray, optional): RGB uint8 ``(H, W, 3)`` that shines
             through. Defaults to None, plain colours.
         palette (Sequence, optional): RGB by label value. Defaults to VOC's.
-        alpha (float): Share of the colour over an image. Defaults to
-            0.75.
+        alpha (float): Share of the colour over an image; outlines have
+            all of it. Defaults to 0.6.
 
     Returns:
         np.ndarray: RGB uint8 ``(H, W, 3)``.
@@ -55,7 +66,9 @@ def paint_label(label: np.ndarray,
     colour = colours_of(palette)[label]
     if image is None:
         return colour.astype(np.uint8)
-    share = np.where(label == 0, 0.0, alpha)[..., None]
+    share = np.where(label == 0, 0.0, alpha)
+    share[_outlines(label)] = 1
+    share = share[..., None]
     mixed = _dim(image) * (1 - share) + colour * share
     return mixed.round().astype(np.uint8)
 

@@ -1,12 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A contact sheet of groups: the anchor, its partners, their tags."""
-from typing import Any, List, NamedTuple, Sequence, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from ...visualization.contact_sheet import (_FAINT, _INK, _PAPER, _fit, _font,
-                                            _width, contact_sheet)
+                                            _width, contact_sheet, fit_text)
 
 _LINES = 2
 
@@ -61,22 +61,13 @@ def _tile(member: GroupMember, side: int) -> np.ndarray:
     draw = ImageDraw.Draw(tile)
     small = _font(round(10 * unit))
     y = side - strip + round(3 * unit)
-    draw.text((0, y), _cut(member.name, small, side), _FAINT, small)
+    draw.text((0, y), fit_text(member.name, small, side), _FAINT, small)
     for line in _lines(member.tags, unit, side):
         y += text
         for x, word, common in line:
             draw.text((x, y), word, _INK if common else _FAINT,
                       _font(round(11 * unit), common))
     return np.asarray(tile)
-
-
-def _cut(text: str, font: Any, width: int) -> str:
-    """The end of a name, as far as it fits."""
-    if _width(font, text) <= width:
-        return text
-    while text and _width(font, '...' + text) > width:
-        text = text[1:]
-    return '...' + text
 
 
 def _lines(tags: Sequence[Tuple[str, bool]], unit: float,
@@ -96,8 +87,7 @@ def _lines(tags: Sequence[Tuple[str, bool]], unit: float,
                 return lines
             lines.append([])
             x = 0
-        while len(name) > 1 and _width(font, name) > side - room:
-            name = name[:-1]
+        name = fit_text(name, font, side - room)
         lines[-1].append((x, name, common))
         x += _width(font, name) + gap
     return lines

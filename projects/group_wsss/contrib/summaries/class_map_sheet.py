@@ -5,9 +5,9 @@ from typing import Optional, Sequence
 import numpy as np
 
 from ...structures import ScoreMap
-from ...visualization.contact_sheet import (_PAPER, _font, _width,
-                                            contact_sheet, legend_strip)
+from ...visualization.contact_sheet import _PAPER, contact_sheet, legend_strip
 from ...visualization.paint import colours_of, paint_scores
+from ...visualization.palette import class_colours
 
 
 def class_map_sheet(images: Sequence[np.ndarray],
@@ -27,7 +27,8 @@ def class_map_sheet(images: Sequence[np.ndarray],
             the image.
         captions (Sequence[str]): One each, under the image id.
         classes (Sequence[str]): Class names, without background.
-        palette (Sequence, optional): RGB by label value. Defaults to VOC's.
+        palette (Sequence, optional): RGB by label value. Defaults to None,
+            see :func:`group_wsss.visualization.class_colours`.
         title (str): Over everything. Defaults to none.
         note (str): Under everything. Defaults to none.
         side (int): Longer side of an image in pixels. Defaults to 176.
@@ -36,6 +37,7 @@ def class_map_sheet(images: Sequence[np.ndarray],
     Returns:
         np.ndarray: RGB uint8 ``(H, W, 3)``.
     """
+    palette = class_colours(classes, palette)
     painted = [
         paint_scores(score_map, image, palette)
         for image, score_map in zip(images, score_maps)
@@ -44,7 +46,7 @@ def class_map_sheet(images: Sequence[np.ndarray],
     for start in range(0, len(images), columns):
         part = slice(start, start + columns)
         headings = [
-            f'{_cut(one.img_id, side, True)}\n{_cut(caption, side)}'
+            f'{" ".join(one.img_id.split())}\n{" ".join(caption.split())}'
             for one, caption in zip(score_maps[part], captions[part])
         ]
         last = start + columns >= len(images)
@@ -60,18 +62,6 @@ def class_map_sheet(images: Sequence[np.ndarray],
     entries = [(classes[c], colours[c + 1]) for c in shown]
     blocks.append(np.asarray(legend_strip(entries, width, side)))
     return np.concatenate([_widen(block, width) for block in blocks])
-
-
-def _cut(text: str, side: int, bold: bool = False) -> str:
-    """As much of the beginning as fits over an image."""
-    unit = side / 176
-    font = _font(round((13 if bold else 12) * unit), bold)
-    text = ' '.join(text.split())
-    if _width(font, text) <= side:
-        return text
-    while text and _width(font, text + '...') > side:
-        text = text[:-1]
-    return text + '...'
 
 
 def _widen(block: np.ndarray, width: int) -> np.ndarray:

@@ -2,10 +2,12 @@
 import copy
 from typing import Any
 
+from mmengine.logging import MMLogger
 from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 
 from ...registry import RUNNERS
 from ...utils.launch import check_sync_bn
+from ...utils.quiet import hide_on_terminal
 from .group_size import settle_group_size
 from .num_classes import settle_num_classes
 from .options import check_data, check_loaders, check_training
@@ -86,8 +88,15 @@ class DataRunner(_Checked, Runner):
     ``num_classes='from_data'`` is understood by every tool that asks the
     registry for the runner, among them ``tools/train.py`` and
     ``tools/test.py`` of mmseg and mmpretrain, and with them ``mim train``.
-    See :func:`settle`.
+    See :func:`settle`. The terminal gets what a person reads of the log, the
+    file in the work dir all of it, see ``group_wsss.utils.quiet``.
     """
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger; arguments as of ``Runner``."""
+        logger = super().build_logger(*args, **kwargs)
+        hide_on_terminal(logger)
+        return logger
 
     @classmethod
     def from_cfg(cls, cfg: Any) -> Any:

@@ -1,0 +1,68 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Keep from the terminal what nobody reads there; log files keep it all."""
+import logging
+import re
+import warnings
+from typing import Any
+
+# how messages of mmengine begin that belong into the log file: environment,
+# config, order of hooks, initialization of every weight, where files come
+# from and go to. In other words they appear again, nothing is lost.
+_FILE_ONLY = re.compile(
+    r'\n-{10,}\nSystem environment|Config:\n|Hooks will be executed|'
+    r'\n\S+ - torch\.Size\(|Using env variable|Distributed training is not '
+    r'used|Checkpoints will be saved to|Saving checkpoint at|Load checkpoint '
+    r'from|Loads checkpoint by|"\w+" will be deprecated in future|'
+    r'"\w+" is the alias of|initialize \S+ with init_cfg|'
+    r'The prefix is not set in metric class|because batch augmentations are')
+# of mmcv without operators, of torch and timm: nothing a user can do
+_HARMLESS = (
+    r'Fail to import ``MultiScaleDeformableAttention``',
+    r'Importing from timm\.models\.layers is deprecated',
+    r'torch\.meshgrid: in an upcoming release',
+    r'Detected call of `lr_scheduler\.step\(\)` before',
+    r'`build_loss` would be deprecated',
+    r'`build_encoder` would be deprecated',
+)
+
+
+def _for_people(record: logging.LogRecord) -> bool:
+    """Tell whether a record goes to the terminal."""
+    return not _FILE_ONLY.match(record.getMessage())
+
+
+def hide_on_terminal(logger: logging.Logger) -> None:
+    """Let the terminal have what a person reads, and files everything.
+
+    Args:
+        logger (logging.Logger): Its handlers that write to no file get a
+            filter; none where it shows details anyway (``DEBUG``).
+    """
+    for handler in logger.handlers:
+        if (not isinstance(handler, logging.FileHandler)
+                and handler.level > logging.DEBUG):
+            handler.addFilter(_for_people)  # added once
+
+
+def quieten() -> None:
+    """Do so for what the libraries say before a log file is there.
+
+    To be called before mmseg and mmpretrain are imported.
+    """
+    from mmengine import logging as library
+    for message in _HARMLESS:
+        warnings.filterwarnings('ignore', message)
+    hide_on_terminal(library.MMLogger.get_current_instance())
+    print_log = library.print_log
+    if print_log.__module__ == __name__:
+        return
+
+    def print_above_debug(msg: Any,
+                          logger: Any = None,
+                          level: int = logging.INFO) -> None:
+        """``print_log``; without a logger it prints details as well."""
+        if logger is not None or level > logging.DEBUG:
+            print_log(msg, logger, level)
+
+    # the forks say "Could not import OneDL" at this level on every start
+    library.print_log = print_above_debug
