@@ -91,6 +91,15 @@ ABLATIONS: Dict[str, List[str]] = {
     options(4, 64, 'test_dataloader.dataset.seed=1'),
     'K=4, two rounds, 16 at inference':
     options(4, 16, NO_BANK, 'model.neck.num_steps=2'),
+    'K=4, two rounds of half the share, 16 at inference':
+    options(4, 16, NO_BANK, 'model.neck.num_steps=2',
+            'model.neck.gamma_init=0.5'),
+    'K=4, residual update that starts as the identity, 16 at inference':
+    options(4, 16, NO_BANK, 'model.neck.update=residual',
+            'model.neck.gamma_init=0.0'),
+    'K=4, two rounds, residual, from the identity, 16 at inference':
+    options(4, 16, NO_BANK, 'model.neck.num_steps=2',
+            'model.neck.update=residual', 'model.neck.gamma_init=0.0'),
     'K=4, keys learned by the classification loss, 16 at inference':
     options(4, 16, NO_BANK, f'{COATTENTION}.key=learned'),
     'K=4, ConvGRU, T=3, nodes of 64 channels, 16 at inference':
