@@ -42,7 +42,7 @@ def test_quickstart(tmp_path):
     seen = ''
     for line in process.stdout:
         seen += line
-        if 'group-train 4/6' in line:
+        if 'group-train 1/6' in line:
             process.send_signal(signal.SIGTERM)
             break
     code, rest = finish(process)

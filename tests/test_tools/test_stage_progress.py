@@ -95,7 +95,9 @@ def test_shares_are_of_all_stages():
         import quickstart
     finally:
         sys.path.remove(str(TOOLS))
-    args = type('Args', (), dict(work_dir='w', data='d', smoke=False, seed=0))
+    args = type(
+        'Args', (),
+        dict(work_dir='w', data='d', smoke=False, seed=0, compare=True))
     assert all(stage.share for stage in quickstart.plan(args))
 
 
