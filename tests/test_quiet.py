@@ -10,8 +10,7 @@ from mmengine import logging as library
 from group_wsss.utils.quiet import hide_on_terminal, quieten
 
 STAGE1 = Path(__file__).parent / 'configs' / 'tiny_group_cam.py'
-DETAILS = ('System environment', 'Config:', 'Hooks will be executed', 'neck.',
-           'Saving checkpoint at')
+DETAILS = ('System environment', 'Config:', 'Hooks will be executed', 'neck.')
 
 
 @pytest.fixture
@@ -53,6 +52,25 @@ def test_details_where_they_are_asked_for(tmp_path, capsys):
         assert 'the user reads' in out and 'no such beginning' in out
 
 
+@pytest.mark.parametrize('text, shown', [
+    ('\n' + 60 * '-' + '\nSystem environment:\n', False),
+    ('\nneck.x.weight - torch.Size([1, 2]): \nPretrainedInit', False),
+    ('paramwise_options -- backbone.bn.weight:weight_decay=0.0', False),
+    ('backbone.conv.weight is skipped since its requires_grad=False', False),
+    ('"FileClient" will be deprecated in future. Please use', False),
+    ('The prefix is not set in metric class CheckedIoUMetric.', False),
+    ('Saving checkpoint at 2 iterations', True),
+    ('Iter(train) [1/2]  lr: 1.5000e-04  eta: 0:00:16', True),
+    ('per class results:', True),
+    ('resumed epoch: 0, iter: 4', True),
+])
+def test_what_is_shown(text, shown, capsys):
+    logger = library.MMLogger('shown')
+    hide_on_terminal(logger)
+    logger.warning(text)
+    assert (text.strip() in capsys.readouterr().out) == shown
+
+
 def test_before_a_log_file_is_there(as_loud_as_before, capsys):
     library.print_log('Could not import X', level=logging.DEBUG)
     assert 'X' in capsys.readouterr().out
@@ -61,6 +79,7 @@ def test_before_a_log_file_is_there(as_loud_as_before, capsys):
     quieten()
     assert library.print_log is wrapper  # once is enough
     library.print_log('Could not import X', level=logging.DEBUG)
+    library.print_log('Loads checkpoint by file backend from path: x')
     library.print_log('Using env variable `A`', 'current')
     library.print_log('\nhead.weight - torch.Size([1]): \nNormalInit',
                       'current')

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
+from group_wsss.utils.quiet import quieten
 
 
 def parse_args() -> argparse.Namespace:
@@ -90,6 +91,7 @@ def line_of(result: dict) -> str:
 def main() -> None:
     """Label."""
     args = parse_args()
+    quieten()
     if (args.config is None) != (args.checkpoint is None):
         raise InputError(f'{args.config}: give its checkpoint too')
     cfg = None

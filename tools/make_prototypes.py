@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.progress import Progress
+from group_wsss.utils.quiet import quieten
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,6 +35,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Make them."""
     args = parse_args()
+    quieten()
     if not 0 < args.confident <= 1:
         raise InputError(f'--confident {args.confident}: must be in (0, 1]')
     import numpy as np

@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
 from group_wsss.utils.progress import Progress
+from group_wsss.utils.quiet import quieten
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,6 +45,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Make them."""
     args = parse_args()
+    quieten()
     from group_wsss.apis.images import chosen_images
     from group_wsss.contrib.saliency import SaliencyModel, make_saliency
     model = SaliencyModel(args.model, args.kind)

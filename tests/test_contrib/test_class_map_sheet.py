@@ -4,7 +4,7 @@ import pytest
 
 from group_wsss.contrib.summaries import class_map_sheet
 from group_wsss.structures import ScoreMap
-from group_wsss.visualization import paint_scores
+from group_wsss.visualization import bright_palette, paint_scores
 
 
 def places(sheet, picture):
@@ -65,8 +65,7 @@ def test_a_long_legend_has_lines(content):
     names = [f'a class with a long name {i}' for i in range(20)]
     sheet = class_map_sheet(photos, maps, ['c' * 99], names, side=64)
     colours = np.unique(sheet.reshape(-1, 3), axis=0)
-    from group_wsss.structures.label_image import voc_palette
-    for colour in voc_palette()[1:21]:
+    for colour in bright_palette()[1:21]:
         assert (colours == colour).all(-1).any()
 
 

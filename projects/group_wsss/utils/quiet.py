@@ -11,19 +11,13 @@ from typing import Any
 _FILE_ONLY = re.compile(
     r'\n-{10,}\nSystem environment|Config:\n|Hooks will be executed|'
     r'\n\S+ - torch\.Size\(|Using env variable|Distributed training is not '
-    r'used|Checkpoints will be saved to|Saving checkpoint at|Load checkpoint '
-    r'from|Loads checkpoint by|"\w+" will be deprecated in future|'
-    r'"\w+" is the alias of|initialize \S+ with init_cfg|'
-    r'The prefix is not set in metric class|because batch augmentations are')
-# of mmcv without operators, of torch and timm: nothing a user can do
-_HARMLESS = (
-    r'Fail to import ``MultiScaleDeformableAttention``',
-    r'Importing from timm\.models\.layers is deprecated',
-    r'torch\.meshgrid: in an upcoming release',
-    r'Detected call of `lr_scheduler\.step\(\)` before',
-    r'`build_loss` would be deprecated',
-    r'`build_encoder` would be deprecated',
-)
+    r'used|Checkpoints will be saved to|Load checkpoint from|Loads checkpoint '
+    r'by|Exp name: |paramwise_options -- |backbone out_\w+: |\S+ is skipped '
+    r'since its requires_grad|"\w+" will be deprecated in future|"\w+" is '
+    r'the alias of|The prefix is not set in metric class')
+# of mmcv without operators, and of hooks that draw when they are asked to
+_HARMLESS = ('Fail to import ``MultiScaleDeformableAttention``',
+             'The draw is False')
 
 
 def _for_people(record: logging.LogRecord) -> bool:
@@ -61,7 +55,8 @@ def quieten() -> None:
                           logger: Any = None,
                           level: int = logging.INFO) -> None:
         """``print_log``; without a logger it prints details as well."""
-        if logger is not None or level > logging.DEBUG:
+        if logger is not None or (level > logging.DEBUG
+                                  and not _FILE_ONLY.match(str(msg))):
             print_log(msg, logger, level)
 
     # the forks say "Could not import OneDL" at this level on every start
