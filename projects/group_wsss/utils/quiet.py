@@ -12,9 +12,9 @@ _FILE_ONLY = re.compile(
     r'\n-{10,}\nSystem environment|Config:\n|Hooks will be executed|'
     r'\n\S+ - torch\.Size\(|Using env variable|Distributed training is not '
     r'used|Checkpoints will be saved to|Load checkpoint from|Loads checkpoint '
-    r'by|Exp name: |paramwise_options -- |backbone out_\w+: |\S+ is skipped '
-    r'since its requires_grad|"\w+" will be deprecated in future|"\w+" is '
-    r'the alias of|The prefix is not set in metric class')
+    r'by|Exp name: |paramwise_options -- |backbone \w+(\[\d+\])?: |\S+ is '
+    r'skipped since its requires_grad|"\w+" will be deprecated in future|"\w+"'
+    r' is the alias of|The prefix is not set in metric class')
 # of mmcv without operators, and of hooks that draw when they are asked to
 _HARMLESS = ('Fail to import ``MultiScaleDeformableAttention``',
              'The draw is False')
