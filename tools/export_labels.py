@@ -13,15 +13,19 @@ from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.progress import Progress
 
-FORMATS = ('coco-instances', 'coco-semantic', 'yolo-seg', 'npz')
+FORMATS = ('coco-instances', 'coco-semantic', 'yolo-seg', 'label-studio',
+           'cvat-masks', 'npz')
 # option: its formats and its default
 OPTIONS = dict(
     connectivity=(('coco-instances', 'yolo-seg'), 8),
     min_area=(('coco-instances', 'yolo-seg'), 1),
     unknown=(('coco-instances', 'coco-semantic'), 'exclude'),
     numeric_ids=(('coco-instances', 'coco-semantic'), False),
-    suffix=(('coco-instances', 'coco-semantic', 'yolo-seg'), None),
-    images=(('coco-instances', 'coco-semantic', 'yolo-seg'), None),
+    suffix=(('coco-instances', 'coco-semantic', 'yolo-seg', 'label-studio'),
+            None),
+    images=(('coco-instances', 'coco-semantic', 'yolo-seg', 'label-studio'),
+            None),
+    prefix=(('label-studio', ), ''),
     score_size=(('npz', ), 'map'),
     score_dtype=(('npz', ), 'float16'))
 
@@ -33,7 +37,9 @@ def parse_args() -> argparse.Namespace:
         'describes the formats.')
     parser.add_argument('dump', help='finished dump, or folder of label PNGs')
     parser.add_argument(
-        'out', help='JSON file (coco-*), or a new folder (yolo-seg, npz)')
+        'out',
+        help='JSON file (coco-*, label-studio), or a new folder (yolo-seg, '
+        'cvat-masks, npz)')
     parser.add_argument('--format', choices=FORMATS, required=True)
     parser.add_argument(
         '--classes',
@@ -69,7 +75,7 @@ def parse_args() -> argparse.Namespace:
         default=None,
         help="image_id is the number that ends the image's name, as in "
         "COCO's own files (default: 1, 2, ...)")
-    names = parser.add_argument_group('coco-* and yolo-seg')
+    names = parser.add_argument_group('coco-*, yolo-seg, label-studio')
     names.add_argument(
         '--images',
         help='folder of the images: all must be there; those whose path '
@@ -78,6 +84,10 @@ def parse_args() -> argparse.Namespace:
     names.add_argument(
         '--suffix',
         help='ending of the ids whose path neither DUMP nor --list names')
+    names.add_argument(
+        '--prefix',
+        help='label-studio: what stands before the path of an image in its '
+        'address, such as "/data/local-files/?d=photos/" (default: nothing)')
     scores = parser.add_argument_group('npz')
     scores.add_argument(
         '--score-size',
@@ -105,7 +115,7 @@ def check_place(args: argparse.Namespace) -> None:
     out, dump = Path(args.out).resolve(), Path(args.dump).resolve()
     if out == dump or dump in out.parents:
         raise InputError(f'{args.out}: lies in the dump {args.dump}')
-    if args.format.startswith('coco') and out.is_dir():
+    if (args.format.startswith(('coco', 'label-studio')) and out.is_dir()):
         raise InputError(f'{args.out}: is a folder; {args.format} is one '
                          'JSON file')
 
@@ -137,6 +147,11 @@ def exporter(args: argparse.Namespace, source: Any) -> Callable[..., Dict]:
         return partial(exporters.export_coco_semantic, **coco)
     if args.format == 'yolo-seg':
         return partial(exporters.export_yolo_seg, **files, **regions)
+    if args.format == 'label-studio':
+        return partial(
+            exporters.export_label_studio, prefix=args.prefix, **files)
+    if args.format == 'cvat-masks':
+        return exporters.export_cvat_masks
     scores = dict(size=args.score_size, dtype=args.score_dtype)
     print(
         exporters.estimate_scores(source, args.out, **scores),

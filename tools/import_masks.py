@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
@@ -21,13 +22,16 @@ def parse_args() -> argparse.Namespace:
         'another tool or network has made. Masks of classes that are no tag '
         'of their image are left out. See docs/regions.md.')
     parser.add_argument(
-        'source', help='the JSON of coco, or the folder of png and results')
+        'source',
+        help='the JSON of coco and label-studio, or the folder of the others')
     parser.add_argument(
         '--format',
         required=True,
-        choices=['coco', 'png', 'results'],
+        choices=['coco', 'png', 'results', 'label-studio', 'cvat'],
         help='instances JSON of COCO with scores; index PNGs; a JSON an '
-        'image with names, scores and run lengths, as of SAM3')
+        'image with names, scores and run lengths, as of SAM3; JSON of Label '
+        'Studio with brush and polygons; "Segmentation mask 1.1" of CVAT, '
+        'unpacked')
     parser.add_argument(
         '--image-list', required=True, help='images and tags, as in stage 1')
     parser.add_argument('--out', required=True, help='folder of the dump')
@@ -44,21 +48,27 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--supervision',
         help='letters for the manifest: A masks of a foreign network, L '
-        'asked by words, M drawn by people (default: A; LA for results)')
+        'asked by words, M drawn by people (default: A; LA for results, M '
+        'for label-studio and cvat)')
     return parser.parse_args()
 
 
 def main() -> None:
     """Import."""
     args = parse_args()
-    from group_wsss.contrib.foreign import (CocoSource, PngSource,
+    from group_wsss.contrib.foreign import (CocoSource, CvatSource,
+                                            LabelStudioSource, PngSource,
                                             ResultsSource, import_masks)
     from group_wsss.evaluation import class_names
     from group_wsss.structures import read_image_list
     from group_wsss.structures.manifest import SUPERVISION
     letters = args.supervision
     if letters is None:
-        letters = 'LA' if args.format == 'results' else 'A'
+        letters = {
+            'results': 'LA',
+            'label-studio': 'M',
+            'cvat': 'M'
+        }.get(args.format, 'A')
     if not set(letters) <= set(SUPERVISION):
         raise InputError(f'--supervision {letters}: must be letters of '
                          f'{"".join(SUPERVISION)}')
@@ -70,13 +80,16 @@ def main() -> None:
     if classes is None:
         raise InputError(f'{args.image_list}: has no class names; give '
                          '--classes')
-    source: CocoSource | PngSource | ResultsSource
-    if args.format == 'coco':
-        source = CocoSource(args.source)
-    elif args.format == 'png':
-        source = PngSource(args.source, classes, args.image_list)
+    if args.format == 'png':
+        source: Any = PngSource(args.source, classes, args.image_list)
     else:
-        source = ResultsSource(args.source)
+        kinds = {
+            'coco': CocoSource,
+            'results': ResultsSource,
+            'label-studio': LabelStudioSource,
+            'cvat': CvatSource
+        }
+        source = kinds[args.format](args.source)
     done = import_masks(source, images.records, classes, args.out, rename,
                         letters, Progress('images'))
     print(f'{done.images} label images with scores in {args.out}: '

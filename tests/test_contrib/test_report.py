@@ -20,6 +20,7 @@ from group_wsss.contrib.report.html_page import STATIC
 from group_wsss.contrib.report.js_data import js_call
 from group_wsss.contrib.report.page import spread
 from group_wsss.contrib.report.render import fit, quantize
+from group_wsss.contrib.report.trust import trust
 from group_wsss.evaluation import open_dump
 from group_wsss.pseudo_labels import ThresholdLabeler
 from group_wsss.structures import DumpWriter, ScoreMap, encode_index_png
@@ -181,6 +182,28 @@ def test_files_hold_what_the_dump_holds(source, tmp_path):
         (label == 0).mean(), abs=.02)
 
 
+def test_trust_against_a_loop():
+    rng = np.random.default_rng(0)
+    steps = [rng.choice([0, 1, 2, 255], (6, 7)).astype(np.uint8)
+             for _ in range(3)]  # yapf: disable
+    pairs = []
+    for first, second in zip(steps, steps[1:]):
+        ious = []
+        for cls in (1, 2):
+            hit = union = 0
+            for a, b in zip(first.flat, second.flat):
+                if 255 not in (a, b):
+                    hit += a == cls == b
+                    union += cls in (a, b)
+            ious.append(100 * hit / union)
+        pairs.append(sum(ious) / 2)
+    assert trust(steps) == pytest.approx(sum(pairs) / 2)
+    assert trust(steps[:1]) is None
+    empty = np.zeros((2, 2), np.uint8)
+    assert trust([empty, empty]) == 100
+    assert trust([empty, empty + 3]) == 0
+
+
 def test_only_what_is_given_is_shown(folders, tmp_path):
     dump = open_dump(str(folders / 'dump'), use_scores=False)
     write_report(PageSource(dump), str(tmp_path / 'out'), max_images=2)
@@ -194,7 +217,7 @@ def test_only_what_is_given_is_shown(folders, tmp_path):
     page = Page(files['index.html'].decode())
     orders = [node['attrs']['value'] for node in page.all('option')
               if 'select' in node['up']]  # yapf: disable
-    assert 'worst' not in orders and 'unknown' in orders
+    assert not {'worst', 'trust'} & set(orders) and 'unknown' in orders
     assert not page.all('img') and not any('.svg' in name for name in files)
     hidden = [node for node in page.found if 'hidden' in node['attrs']]
     assert len(hidden) == 3
@@ -496,6 +519,17 @@ def test_keyboard_filter_and_slider(open_page, source, tmp_path):
     page.select_option('#order', 'worst')
     worst = [row[0] for row in sorted(rows, key=lambda row: row[8])]
     assert page.locator('.caption .name').all_text_contents() == worst
+    # what the steps disagree on first
+    page.select_option('#order', 'trust')
+    doubted = [row[0] for row in sorted(rows, key=lambda row: row[9])]
+    assert page.locator('.caption .name').all_text_contents() == doubted
+    assert page.is_disabled('#save-out')
+    page.locator('.out input').first.check()
+    assert page.text_content('#save-out') == 'Save list of 1 to leave out'
+    with page.expect_download() as caught:
+        page.click('#save-out')
+    assert Path(caught.value.path()).read_text() == doubted[0] + '\n'
+    page.select_option('#order', 'worst')
     page.fill('#find', 'SCRIPT')
     assert page.locator('.card').count() == 1
     page.fill('#find', '')

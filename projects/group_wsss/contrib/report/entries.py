@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """The index of a report: a short row an image, in shards."""
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .js_data import js_call
 
@@ -8,8 +8,10 @@ from .js_data import js_call
 SHARD = 500
 
 
-def make_entry(row: Mapping[str, Any], found: Sequence[int],
-               names: Sequence[str]) -> List[Any]:
+def make_entry(row: Mapping[str, Any],
+               found: Sequence[int],
+               names: Sequence[str],
+               trusted: Optional[float] = None) -> List[Any]:
     """Row of an image in the gallery.
 
     Args:
@@ -17,11 +19,13 @@ def make_entry(row: Mapping[str, Any], found: Sequence[int],
             :func:`group_wsss.contrib.analysis.analyze_dump`.
         found (Sequence[int]): Classes of its label.
         names (Sequence[str]): Of all classes, background first.
+        trusted (float, optional): See :func:`trust`. Defaults to None.
 
     Returns:
         list: Id, height, width, classes of its label, its tags, tags that
         the label lacks (all as label values), unknown share, foreground
-        share and mIoU in percent (None if there is none).
+        share, mIoU and trust in percent (the last two None if there is
+        none).
     """
     index = {name: i for i, name in reversed(list(enumerate(names)))}
     score = row.get('mIoU')
@@ -30,8 +34,9 @@ def make_entry(row: Mapping[str, Any], found: Sequence[int],
         list(found), [index[name] for name in row['tags'] or ()],
         [index[name] for name in row['missed_tags']],
         round(row['unknown_share'], 2),
-        round(row['foreground_share'], 2),
-        None if score is None or score != score else round(score, 2)
+        round(row['foreground_share'],
+              2), None if score is None or score != score else round(score, 2),
+        None if trusted is None else round(trusted, 2)
     ]
 
 

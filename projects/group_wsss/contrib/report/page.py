@@ -58,8 +58,8 @@ def write_report(
                      for i, img_id in enumerate(ids)]
             found = pool.map(work, items, progress)
             entries = [
-                make_entry(rows[img_id], classes, source.dump.names)
-                for img_id, classes in zip(ids, found)
+                make_entry(rows[img_id], classes, source.dump.names, trusted)
+                for img_id, (classes, trusted) in zip(ids, found)
             ]
         plots = report_plots(report, 'svg')
         files = {**index_files(entries), **plots}

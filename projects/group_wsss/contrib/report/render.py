@@ -13,6 +13,7 @@ from ...utils.errors import InputError
 from ...utils.files import atomic_write, output_path
 from .js_data import js_call, pack
 from .sources import PageSource, Step
+from .trust import trust
 
 THUMB_SIDE = 256
 # of class maps; the browser enlarges them as the labeler does
@@ -70,7 +71,7 @@ def quantize(score_map: ScoreMap) -> np.ndarray:
 
 
 def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
-                 folder: str) -> List[int]:
+                 folder: str) -> Tuple[List[int], Optional[float]]:
     """Write the files of an image.
 
     Args:
@@ -80,7 +81,7 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
         folder (str): The report.
 
     Returns:
-        list[int]: Classes in its label, without background.
+        tuple: Classes in its label, without background; its :func:`trust`.
 
     Raises:
         InputError: A file is missing, unreadable or misfits; it is named.
@@ -89,7 +90,7 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
     size = len(source.dump.names)
     label = read_mask(output_path(source.dump.folder, img_id, '.png'), size)
     shape = fit(label.shape, source.side)
-    shown = []
+    shown, labels = [], []
     for step in source.shown:
         step_label = label
         if step.folder != source.dump.folder:
@@ -98,6 +99,7 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
                 size,
                 label.shape,
                 other='label')
+        labels.append(step_label)
         shown.append(
             dict(
                 label=pack(_shrink(step_label, shape)),
@@ -124,7 +126,7 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
     for name, data in files.items():
         atomic_write(osp.join(folder, name), data)
     found = np.unique(label)
-    return found[(found > 0) & (found < size)].tolist()
+    return found[(found > 0) & (found < size)].tolist(), trust(labels)
 
 
 def _scores(step: Step, img_id: str, shape: Tuple[int, ...],

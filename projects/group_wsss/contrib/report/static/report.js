@@ -11,7 +11,7 @@
   const CACHE = 64;
   // fields of a row of the index
   const ID = 0, HEIGHT = 1, WIDTH = 2, FOUND = 3, TAGS = 4, LACKS = 5,
-    UNKNOWN_SHARE = 6, FOREGROUND = 7, SCORE = 8;
+    UNKNOWN_SHARE = 6, FOREGROUND = 7, SCORE = 8, TRUST = 9;
 
   const $ = (id) => document.getElementById(id);
   const state = {
@@ -28,6 +28,7 @@
   const visible = new Set();
   const images = new Map(); // position -> promise; the oldest first
   const waiting = new Map(); // position -> {resolve, reject}
+  let leftOut = new Set(); // ids
 
   // ---- data -------------------------------------------------------------
 
@@ -194,6 +195,7 @@
     });
     if (order === 'worst') by((r) => r[SCORE], 1);
     if (order === 'best') by((r) => r[SCORE], -1);
+    if (order === 'trust') by((r) => r[TRUST], 1);
     if (order === 'unknown') by((r) => r[UNKNOWN_SHARE], -1);
     if (order === 'foreground') by((r) => r[FOREGROUND], -1);
     if (order === 'little') by((r) => r[FOREGROUND], 1);
@@ -205,6 +207,7 @@
   function captionOf(row) {
     const order = $('order').value;
     if (order === 'unknown') return `${text(row[UNKNOWN_SHARE], 1, ' %')} unknown`;
+    if (order === 'trust') return `trust ${text(row[TRUST], 1)}`;
     if (order === 'foreground' || order === 'little' || row[SCORE] === null) {
       return `${text(row[FOREGROUND], 1, ' %')} object`;
     }
@@ -258,9 +261,50 @@
     });
     link.title = row[ID];
     link.append(node, caption);
-    item.append(link);
+    item.append(link, leaveOutBox(row[ID], item));
     cards.set(n, { link, canvas, label });
     return item;
+  }
+
+  // ---- images to leave out ----------------------------------------------
+
+  const KEY = `leave out ${location.pathname}`;
+
+  function leaveOutBox(id, item) {
+    const label = document.createElement('label');
+    label.className = 'out';
+    const box = document.createElement('input');
+    box.type = 'checkbox';
+    box.checked = leftOut.has(id);
+    item.classList.toggle('left-out', box.checked);
+    box.addEventListener('change', () => {
+      if (box.checked) leftOut.add(id); else leftOut.delete(id);
+      item.classList.toggle('left-out', box.checked);
+      try { localStorage.setItem(KEY, JSON.stringify([...leftOut])); } catch (_) { /* private window */ }
+      showLeftOut();
+    });
+    label.append(box, ' leave out');
+    return label;
+  }
+
+  function showLeftOut() {
+    $('save-out').disabled = !leftOut.size;
+    $('save-out').textContent = leftOut.size
+      ? `Save list of ${leftOut.size} to leave out` : 'Save list of images to leave out';
+  }
+
+  function recallLeftOut() {
+    try { leftOut = new Set(JSON.parse(localStorage.getItem(KEY) || '[]')); } catch (_) { /* none */ }
+    showLeftOut();
+  }
+
+  function saveLeftOut() {
+    const link = document.createElement('a');
+    link.download = 'leave_out.txt';
+    link.href = URL.createObjectURL(new Blob(
+      [[...leftOut].sort().map((id) => `${id}\n`).join('')], { type: 'text/plain' }));
+    link.click();
+    URL.revokeObjectURL(link.href);
   }
 
   const watcher = new IntersectionObserver((changes) => {
@@ -369,7 +413,8 @@
       ['tags', row[TAGS].length ? named(row[TAGS]) : '–'],
       ['tags its label lacks', row[LACKS].length ? named(row[LACKS]) : '–'],
       ['foreground', text(row[FOREGROUND], 1, ' %')],
-      ['unknown', text(row[UNKNOWN_SHARE], 1, ' %')]
+      ['unknown', text(row[UNKNOWN_SHARE], 1, ' %')],
+      ['trust', text(row[TRUST], 1)]
     ].concat(meta.masks ? [['mIoU', text(row[SCORE], 1)]] : []).map(([term, words]) => {
       const pair = document.createElement('div');
       [['dt', term], ['dd', words]].forEach(([kind, part]) => {
@@ -568,7 +613,9 @@
       document.querySelectorAll('[data-needs-scores]').forEach((node) => { node.hidden = true; });
     }
     showControls();
+    recallLeftOut();
     document.addEventListener('input', control);
+    $('save-out').addEventListener('click', saveLeftOut);
     $('tools').addEventListener('submit', (event) => event.preventDefault());
     $('class').addEventListener('change', select);
     $('order').addEventListener('change', select);
