@@ -64,6 +64,7 @@ def root(tmp_path_factory):
         (root / f'xml/{i}.xml').write_text(
             '<annotation><object><name>cat</name></object></annotation>')
     writer.finish()
+    (root / 'ids.txt').write_text('3\n')
     images = [dict(id=f'{i}', labels=[0]) for i in range(COUNT)]
     (root / 'tags.json').write_text(
         json.dumps(dict(classes=['cat', 'dog'], images=images)))
@@ -157,6 +158,8 @@ TOOLS = {
     (lambda root, out:
      (root / 'dump', '--images', root / 'photos', '--out', out), COUNT),
     'export_labels': (export('yolo-seg'), COUNT),
+    'leave_out':
+    (lambda root, out: (root / 'dump', root / 'ids.txt', '-o', out), COUNT),
     'import_masks':
     (lambda root, out:
      (root / 'masks', '--format', 'png', '--image-list', root / 'tags.json',

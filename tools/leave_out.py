@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
+from group_wsss.utils.progress import Progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,8 +30,12 @@ def main() -> None:
     args = parse_args()
     from group_wsss.contrib.correction import (leave_out_of_dump,
                                                leave_out_of_list)
-    copy = leave_out_of_dump if osp.isdir(args.source) else leave_out_of_list
-    print(f'{args.out}: {copy(args.source, args.ids, args.out)} images')
+    if osp.isdir(args.source):
+        kept = leave_out_of_dump(args.source, args.ids, args.out,
+                                 Progress('images'))
+    else:
+        kept = leave_out_of_list(args.source, args.ids, args.out)
+    print(f'{args.out}: {kept} images')
 
 
 if __name__ == '__main__':

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.contrib.correction.brush_rle import decode_brush, encode_brush
 from group_wsss.structures import Dump
+from group_wsss.structures.brush_rle import decode_brush, encode_brush
 from group_wsss.structures.dump_writer import DumpWriter
 from group_wsss.utils.errors import InputError
 

@@ -2,7 +2,7 @@
 """An image list or a dump without some of its images."""
 import os.path as osp
 import shutil
-from typing import Collection, Set
+from typing import Callable, Collection, Set
 
 from ...structures import Dump, read_image_list
 from ...structures.dump_writer import DumpWriter
@@ -11,6 +11,7 @@ from ...structures.manifest import SCORES
 from ...structures.text_files import read_text
 from ...utils.errors import InputError
 from ...utils.files import make_folder, output_path
+from ...utils.pool import no_progress
 
 
 def read_leave_out(path: str, known: Collection[str], where: str) -> Set[str]:
@@ -60,7 +61,11 @@ def leave_out_of_list(source: str, path: str, out: str) -> int:
     return len(kept)
 
 
-def leave_out_of_dump(source: str, path: str, out: str) -> int:
+def leave_out_of_dump(
+        source: str,
+        path: str,
+        out: str,
+        progress: Callable[[int, int], None] = no_progress) -> int:
     """Copy a dump without the images that a file names.
 
     The new ``manifest.json`` says what the old one does, and names the
@@ -70,6 +75,7 @@ def leave_out_of_dump(source: str, path: str, out: str) -> int:
         source (str): Folder of the dump.
         path (str): See :func:`read_leave_out`.
         out (str): Folder of the new dump, another one.
+        progress (Callable): Told the images done and their number.
 
     Returns:
         int: Images that stay.
@@ -86,7 +92,8 @@ def leave_out_of_dump(source: str, path: str, out: str) -> int:
     gone = read_leave_out(path, set(dump.ids), source)
     writer = DumpWriter(out, dump.names[1:], dump.palette.tolist())
     writer.begin()
-    for img_id in dump.ids:
+    for done, img_id in enumerate(dump.ids, 1):
+        progress(done, len(dump.ids))
         if img_id in gone:
             continue
         writer.write(img_id, dump.read_label(img_id))

@@ -7,9 +7,9 @@ from urllib.parse import quote
 import numpy as np
 
 from ...structures import IGNORE_INDEX, Dump
+from ...structures.brush_rle import encode_brush
 from ...utils.files import atomic_write
 from ...utils.pool import Pool, no_progress
-from ..correction.brush_rle import encode_brush
 from .staging import staged
 
 # of the labelling interface: <BrushLabels name="label" toName="image">

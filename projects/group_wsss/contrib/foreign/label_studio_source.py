@@ -3,10 +3,10 @@ import posixpath
 from typing import Any, Dict, List, Optional, Tuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from ...structures.brush_rle import decode_brush
 from ...structures.segmentation import decode_segmentation
 from ...utils.errors import InputError
 from ...utils.files import read_json
-from ..correction.brush_rle import decode_brush
 from .source import ForeignImage, ForeignMask
 
 # results that say nothing of where something is

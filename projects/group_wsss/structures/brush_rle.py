@@ -11,7 +11,7 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
-from ...utils.errors import InputError
+from ..utils.errors import InputError
 
 _VALUE_BITS = 8
 _COUNT_BITS = (3, 4, 8, 16)
