@@ -158,12 +158,11 @@ TOOLS = {
     (lambda root, out:
      (root / 'dump', '--images', root / 'photos', '--out', out), COUNT),
     'export_labels': (export('yolo-seg'), COUNT),
-    'leave_out':
-    (lambda root, out: (root / 'dump', root / 'ids.txt', '-o', out), COUNT),
-    'import_masks':
-    (lambda root, out:
-     (root / 'masks', '--format', 'png', '--image-list', root / 'tags.json',
-      '--out', out), COUNT),
+    'leave_out': (lambda root, out:
+                  (root / 'dump', root / 'ids.txt', '-o', out), COUNT),
+    'import_masks': (lambda root, out:
+                     (root / 'masks', '--format', 'png', '--image-list', root /
+                      'tags.json', '--out', out), COUNT),
     'browse_groups': (lambda root, out: (STAGE1, '--num', 3, '--out', out), 3),
     'dataset_converters/toy':
     (lambda root, out:
