@@ -81,7 +81,8 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
         folder (str): The report.
 
     Returns:
-        tuple: Classes in its label, without background; its :func:`trust`.
+        tuple: Classes in its label, without background; its :func:`trust`, None
+        without an earlier step.
 
     Raises:
         InputError: A file is missing, unreadable or misfits; it is named.
@@ -126,7 +127,8 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
     for name, data in files.items():
         atomic_write(osp.join(folder, name), data)
     found = np.unique(label)
-    return found[(found > 0) & (found < size)].tolist(), trust(labels)
+    return found[(found > 0) & (found < size)].tolist(), (
+        trust(label, labels[-2]) if source.steps else None)
 
 
 def _scores(step: Step, img_id: str, shape: Tuple[int, ...],
