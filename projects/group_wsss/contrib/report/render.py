@@ -81,8 +81,8 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
         folder (str): The report.
 
     Returns:
-        tuple: Classes in its label, without background; its :func:`trust`, None
-        without an earlier step.
+        tuple: Classes in its label, without background, and its
+        :func:`trust`, None without an earlier step.
 
     Raises:
         InputError: A file is missing, unreadable or misfits; it is named.

@@ -24,8 +24,8 @@ def trust(label: np.ndarray, before: np.ndarray) -> float:
     label, before = label[known], before[known]
     classes = np.union1d(label, before)
     ious = [
-        np.sum((label == one) & (before == one)) / np.sum((label == one) |
-                                                          (before == one))
+        np.sum((label == one) & (before == one)) /
+        np.sum((label == one) | (before == one))
         for one in classes[classes > 0]
     ]
     return 100 * float(np.mean(ious)) if ious else 100.0
