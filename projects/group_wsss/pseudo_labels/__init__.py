@@ -3,11 +3,12 @@
 from .dump import LabelDump
 from .labelers import SaliencyLabeler, ThresholdLabeler
 from .pipeline import LabelPipeline
-from .refiners import (BaseRefiner, Judge, PixelAdaptive, RandomWalk, Refiners,
-                       RegionVote, Saliency, Segmentor)
+from .refiners import (AttentionWalk, BaseRefiner, Judge, PixelAdaptive,
+                       RandomWalk, Refiners, RegionVote, Saliency, Segmentor)
 from .refiners.crf import DenseCRF, dense_crf
 
 __all__ = [
+    'AttentionWalk',
     'BaseRefiner',
     'DenseCRF',
     'Judge',

@@ -1,4 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+from .attention_walk import AttentionWalk
 from .background import BackgroundRefiner, add_background, remove_background
 from .base import BaseRefiner
 from .compose import Refiners
@@ -11,7 +12,7 @@ from .saliency import Saliency
 from .segmentor import Segmentor
 
 __all__ = [
-    'BackgroundRefiner', 'BaseRefiner', 'DenseCRF', 'Judge', 'PixelAdaptive',
-    'RandomWalk', 'Refiners', 'RegionVote', 'Saliency', 'Segmentor',
-    'add_background', 'dense_crf', 'remove_background'
+    'AttentionWalk', 'BackgroundRefiner', 'BaseRefiner', 'DenseCRF', 'Judge',
+    'PixelAdaptive', 'RandomWalk', 'Refiners', 'RegionVote', 'Saliency',
+    'Segmentor', 'add_background', 'dense_crf', 'remove_background'
 ]
