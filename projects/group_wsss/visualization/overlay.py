@@ -11,12 +11,11 @@ from .paint import colours_of
 _SIDE = 176
 
 
-def add_legend(
-    painted: np.ndarray,
-    label: np.ndarray,
-    names: Sequence[str],
-    palette: Optional[Sequence] = None,
-    tags: Sequence[str] = ()) -> np.ndarray:
+def add_legend(painted: np.ndarray,
+               label: np.ndarray,
+               names: Sequence[str],
+               palette: Optional[Sequence] = None,
+               tags: Sequence[str] = ()) -> np.ndarray:  # yapf: disable
     """Name the classes of a painted label, and its tags, in a strip below.
 
     Args:
