@@ -72,6 +72,8 @@ def test_what_is_shown(text, shown, capsys):
 
 
 def test_before_a_log_file_is_there(as_loud_as_before, capsys):
+    # one that writes to where this test reads
+    library.MMLogger.get_instance('test_before_a_log_file_is_there')
     library.print_log('Could not import X', level=logging.DEBUG)
     assert 'X' in capsys.readouterr().out
     quieten()

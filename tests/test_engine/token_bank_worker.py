@@ -26,7 +26,6 @@ from group_wsss.structures import TokenBank
 from group_wsss.utils import launch
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
-Runner._log_env = lambda *args: None
 
 
 def config(work_dir, checkpoint, name='tiny_group_cam', **options):
@@ -103,6 +102,7 @@ if __name__ == '__main__':
     context = multiprocessing.get_context('fork')
     os.environ['DATA_ROOT'] = sys.argv[1]
     os.environ['TRAIN_LIST'] = 'ImageSets/train_cls.txt'
+    Runner._log_env = lambda *args: None  # takes seconds
     for job in json.loads(sys.argv[3]):
         parts = [
             context.Process(target=run, args=(job, sys.argv[2], rank))

@@ -47,7 +47,8 @@ def test_quickstart(tmp_path):
             break
     code, rest = finish(process)
     assert code == 75, seen + rest
-    assert Path(work, 'group-train', 'preempted.pth').is_file()
+    log = Path(work, 'stages', 'group-train.log').read_text()
+    assert 'SIGTERM: iteration' in log and 'is saved in' in log
     assert rest.strip().splitlines()[-1] == (
         'interrupted: type the same command again to go on; finished stages '
         'are skipped')

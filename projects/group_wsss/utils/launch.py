@@ -163,7 +163,7 @@ def check_sync_bn(model: Any) -> None:
 def build_runner(cfg: Any, loader: str = 'train_dataloader') -> Any:
     """Build the runner that a config asks for, as the tools of mmseg do.
 
-    One line says what begins: config, data, work dir, log file.
+    One line says what begins: config, data, work dir, log file, processes.
 
     Args:
         cfg (mmengine.Config): ``runner_type`` names it; without one, a
@@ -193,8 +193,9 @@ def build_runner(cfg: Any, loader: str = 'train_dataloader') -> Any:
     else:
         runner = QuietRunner.from_cfg(cfg)
     log = os.path.join(runner.log_dir, f'{runner.timestamp}.log')
+    many = f', {runner.world_size} processes' * (runner.world_size > 1)
     runner.logger.info(f'config {cfg.filename}, data {data_of(cfg, loader)}, '
-                       f'work dir {cfg.work_dir}, log {log}')
+                       f'work dir {cfg.work_dir}, log {log}{many}')
     return runner
 
 
