@@ -77,6 +77,7 @@ def test_too_many_cells_are_averaged():
     np.testing.assert_allclose(fewer_cells(features, 12), want, rtol=1e-5)
     for most in (1, 2, 5):
         assert fewer_cells(features[:, :1], most)[0].size <= most
+        assert fewer_cells(features[:, :, :1], most)[0].size <= most
         assert fewer_cells(features, most)[0].size <= most
 
 
