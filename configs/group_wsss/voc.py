@@ -3,8 +3,8 @@
 # sixteen images asked per image when labels are written, fifteen epochs of
 # SGD. One round of co-attention with whitened keys, which beats a plain
 # classifier on features of a frozen EfficientNet (docs/benchmarks.md); keys
-# learned by contrast beat it there by more, and have not been measured with a
-# backbone that trains. Nothing has been measured with VGG16 on all of VOC.
+# learned by contrast beat it there by more, and have not been compared with it
+# on a backbone that trains. Nothing has been measured with VGG16 or SGD.
 # voc_paper.py has the paper's graph.
 #
 #   python tools/dataset_converters/voc12_aug.py --root data --download
