@@ -7,7 +7,7 @@ import os.path as osp
 import subprocess
 import sys
 from pathlib import Path
-from typing import List, Tuple
+from typing import Dict, List, Tuple
 
 TOOLS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TOOLS.parent / 'projects'))
@@ -119,6 +119,27 @@ def run_recipe(args: argparse.Namespace) -> List[str]:
     return runs
 
 
+def told(args: argparse.Namespace) -> Dict[str, str]:
+    """What was run, without the places of data.
+
+    Args:
+        args (argparse.Namespace): Of the command line.
+
+    Returns:
+        dict[str, str]: ``recipe`` and the ``options`` that changed it.
+    """
+    if not args.recipe:
+        return {}
+    options: List[str] = []
+    inside = False
+    for word in args.more:
+        inside = word == '--cfg-options' or (inside and word[:2] != '--')
+        if inside and word[:2] != '--':
+            options.append(word)
+    return dict(
+        recipe=osp.basename(args.recipe), options=' '.join(options) or 'none')
+
+
 def split(spec: str) -> Tuple[str, str]:
     """Name and path of a run.
 
@@ -162,7 +183,8 @@ def main() -> None:
         Progress(),
         written_by={
             'group_wsss': __version__,
-            'commit': commit_of(TOOLS.parent)
+            'commit': commit_of(TOOLS.parent),
+            **told(args)
         })
     os.makedirs(args.out, exist_ok=True)
     text = json.dumps(card, indent=1, allow_nan=False) + '\n'

@@ -280,25 +280,30 @@ def test_recipe(data, call_tool, monkeypatch):
     recipe = ROOT / 'configs/recipes/effnet-lite0_voc-layout_saliency.py'
     call_tool('result_card', '--recipe', recipe, '--seeds', 0, 1, '--work-dir',
               root / 'w', '--masks', root / 'masks', '--out', root / 'card',
-              '--', '--data', 'photos')
+              '--', '--cfg-options', 'a.b=1', 'c=2', '--data', 'photos')
     assert len(commands) == 4
     tool = str(ROOT / 'tools' / 'make_labels.py')
     # the classifier is the second stage of this recipe
     assert commands[2] == [
         tool,
         str(recipe), '--work-dir', f'{root}/w/K=1_seed1', '--seed', '1',
-        '--data', 'photos', '--until', 'classifier', '--cfg-options',
-        'stages.1.options.group_size=1', 'stages.1.options.test_group_size=1'
+        '--cfg-options', 'a.b=1', 'c=2', '--data', 'photos', '--until',
+        'classifier', '--cfg-options', 'stages.1.options.group_size=1',
+        'stages.1.options.test_group_size=1'
     ]
     assert commands[3] == [
         tool,
         str(recipe), '--work-dir', f'{root}/w/groups_seed1', '--seed', '1',
-        '--data', 'photos'
+        '--cfg-options', 'a.b=1', 'c=2', '--data', 'photos'
     ]
     card = json.loads((root / 'card/card.json').read_text())
     assert [(row['run'], row['group_size'], row['times_plain'])
             for row in card['rows']] == [('K=1', 1, 1.0), ('groups', 64, 1.0)]
-    assert card['written_by']['commit'].startswith('abc')
+    by = card['written_by']
+    assert by['commit'].startswith('abc') and by['recipe'] == recipe.name
+    assert by['options'] == 'a.b=1 c=2'
+    page = card_page(card).decode()
+    assert f'recipe {recipe.name}, options a.b=1 c=2.' in page
 
 
 def test_what_a_stage_remembers(tmp_path, monkeypatch):
