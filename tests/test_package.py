@@ -20,7 +20,7 @@ ROOMS = [
 ]
 COMMON = ['registry', 'version']
 # parts of contrib that need another one
-CONTRIB = {'report': {'analysis', 'exporters'}}
+CONTRIB = {'card': {'analysis', 'report'}, 'report': {'analysis', 'exporters'}}
 SOURCES = sorted(
     path for folder in ('projects', 'tools', 'tests', 'configs', 'benchmarks')
     for path in (ROOT / folder).rglob('*.py')) + [ROOT / 'setup.py']

@@ -34,6 +34,7 @@ OTHERS = dict(
         'misc/print_config': 'no images',
         'misc/stages': 'is no tool; below',
         'misc/stage_progress': 'likewise',
+        'misc/stage_facts': 'likewise',
         'dataset_converters/from_coco': 'reads one file',
         'dataset_converters/from_csv': 'reads one file',
         'dataset_converters/from_cvat': 'reads one file',
@@ -157,6 +158,9 @@ TOOLS = {
     'report':
     (lambda root, out:
      (root / 'dump', '--images', root / 'photos', '--out', out), COUNT),
+    'result_card':
+    (lambda root, out:
+     (root / 'dump', '--masks', root / 'masks', '--out', out), COUNT),
     'export_labels': (export('yolo-seg'), COUNT),
     'leave_out': (lambda root, out:
                   (root / 'dump', root / 'ids.txt', '-o', out), COUNT),

@@ -21,7 +21,8 @@ def test_no_torch_before_it_is_needed():
         *(TOOLS / f'{name}.py'
           for name in ('analyze_labels', 'demo', 'eval_labels',
                        'export_labels', 'make_labels', 'predict',
-                       'refine_labels', 'report', 'test', 'train'))
+                       'refine_labels', 'report', 'result_card', 'test',
+                       'train'))
     ]
     assert len(tools) > 14
     done = subprocess.run([sys.executable, '-c', LOOK, *map(str, tools)],

@@ -14,7 +14,8 @@ TOOLS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TOOLS.parent / 'projects'))
 sys.path.insert(0, str(TOOLS / 'misc'))
 
-from stages import Stage, files_read, last_checkpoint, run_stages
+from stage_facts import files_read
+from stages import Stage, last_checkpoint, run_stages
 
 from group_wsss.utils import cli
 from group_wsss.utils.config import read_config

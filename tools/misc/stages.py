@@ -1,10 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A stage of several commands: run, remember, skip, resume."""
-import ast
 import hashlib
 import json
 import os
-import os.path as osp
 import re
 import shlex
 import shutil
@@ -17,19 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set
+from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
+from stage_facts import config_files, remember
 from stage_progress import StageProgress
 
 from group_wsss.utils.cli import Preempted
-from group_wsss.utils.config import walk
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write
 from group_wsss.utils.progress import VARIABLE
 from group_wsss.utils.versions import sha256_of
 
-# of a dump, what changes with every other one
-_OF_A_DUMP = ('manifest.json', 'ids.txt')
 # for the last iteration and its checkpoint; torchrun waits as long
 _GRACE_SECONDS = 30.0
 
@@ -47,7 +43,7 @@ class Stage:
         needs (list[str]): Stages whose change makes this one run again.
         config (str): Config file, part of the fingerprint.
         files (list[str]): What the command reads besides, likewise; see
-            :func:`files_read`.
+            ``stage_facts.files_read``.
         folder (Path, optional): Work dir, removed when the stage changes.
         outputs (list[str]): In the folder; without them it is not done.
         resume (bool): Whether ``--resume`` continues an interrupted one.
@@ -68,7 +64,7 @@ class Stage:
 
     def fingerprint(self, records: Dict[str, dict]) -> str:
         """Hash of all that decides the outcome but code and images."""
-        config = _config_files(self.config) if self.config else []
+        config = config_files(self.config) if self.config else []
         config = [Path(path).read_text() for path in config]
         needs = [records[name]['fingerprint'] for name in self.needs]
         files = [[path, sha256_of(path)] for path in self.files]
@@ -90,7 +86,7 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
 
     Returns:
         dict: The marker: ``fingerprint``, ``seconds``, ``done``,
-        ``interruptions``, ``command``.
+        ``interruptions``, ``command``, and what :func:`remember` adds.
     """
     marker = Path(work_dir) / 'stages' / f'{stage.name}.json'
     record = _load(marker)
@@ -135,6 +131,7 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
         spent = time.perf_counter() - start
         if counted:
             record['seconds'] = round(record['seconds'] + spent, 1)
+            remember(record, progress.number, stage.files)
         _save(marker, record)
     print(f'  done in {spent:.0f} s', flush=True)
     return record
@@ -162,49 +159,6 @@ def run_stages(
         records[stage.name] = run_stage(stage, work_dir, records, progress)
         done(stage.name)
     return records
-
-
-def files_read(settings: Any, made: Sequence[Path]) -> List[str]:
-    """Files that a config names: image lists, class lists, checkpoints.
-
-    Args:
-        settings (dict | list): The config, overrides applied.
-        made (Sequence[Path]): Folders whose content is left out, since
-            stages make it.
-
-    Returns:
-        list[str]: Paths, sorted; of a dump, manifest and ids; of a folder of
-        annotations (``xml_prefix``), each XML; of a config, all that it is
-        based on.
-    """
-    found: Set[str] = set()
-    for _, node in walk(settings):
-        for key, value in node.items() if isinstance(node, dict) else ():
-            if not isinstance(value, str) or not value:
-                continue
-            path = osp.join(str(node.get('data_root') or ''), value)
-            path = path if osp.exists(path) else value
-            found.update([path, *(osp.join(path, n) for n in _OF_A_DUMP)])
-            if key == 'xml_prefix':
-                found.update(map(str, Path(path).rglob('*.xml')))
-            elif path.endswith('.py') and osp.isfile(path):
-                found.update(_config_files(path))
-    folders = [folder.resolve() for folder in made]
-    return sorted(
-        path for path in filter(osp.isfile, found)
-        if not set(folders) & set(Path(path).resolve().parents))
-
-
-def _config_files(path: str) -> List[str]:
-    """A config file and all that it is based on."""
-    paths = [path]
-    for node in ast.parse(Path(path).read_text()).body:
-        names = [getattr(t, 'id', '') for t in getattr(node, 'targets', [])]
-        if '_base_' in names:
-            bases = ast.literal_eval(node.value)
-            for base in [bases] if isinstance(bases, str) else bases:
-                paths += _config_files(osp.join(osp.dirname(path), base))
-    return paths
 
 
 def _load(marker: Path) -> dict:

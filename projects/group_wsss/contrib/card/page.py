@@ -1,0 +1,100 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""A card as one HTML file, with the looks of a report."""
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ...structures.manifest import SUPERVISION
+from ...utils.progress import human_seconds
+from ..report.html_page import STATIC as REPORT
+from .figures import FIGURES
+
+STATIC = Path(__file__).parent / 'static'
+UNKNOWN = 'not measured'
+
+
+def card_page(card: Mapping[str, Any]) -> bytes:
+    """Fill the template.
+
+    Args:
+        card (Mapping): Of :func:`make_card`.
+
+    Returns:
+        bytes: UTF-8; it loads nothing else, so it can be sent.
+    """
+    pages = Environment(
+        loader=FileSystemLoader([STATIC, REPORT]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True)
+    text = pages.get_template('card.html').render(
+        card=card,
+        figures=FIGURES,
+        cell=cell,
+        runs=[(run['name'], run_facts(run)) for run in card['runs']],
+        unknown=UNKNOWN)
+    return text.encode()
+
+
+def cell(row: Mapping[str, Any], key: str) -> Optional[str]:
+    """A figure of a row.
+
+    Args:
+        row (Mapping): Of a card.
+        key (str): Of ``FIGURES``.
+
+    Returns:
+        str, optional: The mean, and the range where there are several
+        results; None if it was not measured.
+    """
+    mean = row['mean'][key]
+    if mean is None:
+        return None
+    if len(row['results']) == 1:
+        return f'{mean:.2f}'
+    return (f'{mean:.2f} ({row["lowest"][key]:.2f} to '
+            f'{row["highest"][key]:.2f})')
+
+
+def run_facts(run: Mapping[str, Any]) -> Dict[str, str]:
+    """Facts of a run for people.
+
+    Args:
+        run (Mapping): Of ``runs`` of a card.
+
+    Returns:
+        dict[str, str]: Texts by term, ``not measured`` where a run does not
+        know.
+    """
+    seconds = run['seconds']
+    texts = {
+        'Seed': run['seed'],
+        'Images labelled': run['images'],
+        'Group size in training': run['group_size'],
+        'Group size at inference': run['test_group_size'],
+        'Supervision': ', '.join(f'{SUPERVISION[letter]} ({letter})'
+                                 for letter in run['supervision']),
+        'Time': seconds and human_seconds(sum(seconds.values())) + ' (' +
+        ', '.join(f'{stage} {human_seconds(value)}'
+                  for stage, value in seconds.items()) + ')',
+        'Memory of the largest process': _megabytes(run['peak_memory_mb']),
+        'Memory of the GPU': _megabytes(run['gpu_memory_mb']),
+        'Commit': run['commits'] and ', '.join(run['commits']),
+        'Versions': run['versions'] and ', '.join(
+            f'{name} {version}' for name, version in run['versions'].items()),
+    }  # yapf: disable
+    lists = run['lists'] or {'Lists': None}
+    texts.update({
+        name if value is None else f'SHA-256 of {name}': value
+        for name, value in lists.items()
+    })
+    return {
+        term: UNKNOWN if value in (None, '') else str(value)
+        for term, value in texts.items()
+    }
+
+
+def _megabytes(value: Optional[float]) -> Optional[str]:
+    return None if value is None else f'{value:.0f} MB'
