@@ -159,6 +159,10 @@ def test_brush_by_hand():
     # what a task of another project begins with: 2527 x 3332 pixels
     assert encode_brush(np.zeros((2527, 3332),
                                  bool))[:6] == [2, 1, 233, 240, 57, 27]
+    # one pixel of four values, and a block of five
+    long = [0, 0, 0, 4, *packed[4:7], 0b10000000, *[255] * 6]
+    with pytest.raises(InputError, match='more values than it says'):
+        decode_brush(long, (1, 1))
     for bad, words in ((packed[:-2], 'too early'), ([300], 'bytes'),
                        (packed, 'values')):
         with pytest.raises(InputError, match=words):
