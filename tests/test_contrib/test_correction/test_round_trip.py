@@ -135,6 +135,35 @@ def test_label_studio(dump, tmp_path, call_tool, capsys):
     refused("2 tasks of image 'a'")
 
 
+def test_tasks_without_an_id(tmp_path):
+    """The whole id tells whose a task is; what is painted later counts."""
+    from group_wsss.contrib.foreign import LabelStudioSource
+    mask = np.zeros((2, 3), bool)
+    mask[0] = True
+
+    def region(mask, name):
+        return dict(
+            original_height=2,
+            original_width=3,
+            value=dict(
+                format='rle', rle=encode_brush(mask), brushlabels=[name]))
+
+    full = region(np.ones((2, 3), bool), 'cat')
+    tasks = [
+        dict(
+            data=dict(image='/data/upload/x/a.jpg'),
+            annotations=[dict(result=[full, region(mask, 'dog')])])
+    ]
+    (tmp_path / 'e.json').write_text(json.dumps(tasks))
+    source = LabelStudioSource(str(tmp_path / 'e.json'))
+    cat, dog = source.read('x/a').masks
+    np.testing.assert_array_equal(cat.mask, ~mask)
+    np.testing.assert_array_equal(dog.mask, mask)
+    for name, words in (('y/a', '0 tasks'), ('a', "of image 'x/a' or of")):
+        with pytest.raises(InputError, match=words):
+            source.read(name)
+
+
 @pytest.mark.parametrize('shape', [(1, 1), (3, 5), (200, 301)])
 def test_brush(shape):
     rng = np.random.default_rng(1)

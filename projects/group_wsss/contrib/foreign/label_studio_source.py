@@ -19,7 +19,8 @@ class LabelStudioSource:
     The one annotation of each task that is not cancelled counts; predictions
     do not. A task belongs to ``data.img_id``, which
     :func:`group_wsss.contrib.exporters.export_label_studio` writes, else to
-    the image of that file name.
+    the image whose whole id ends the address. Where regions overlap the later
+    one counts: somebody painted over what was predicted.
 
     Args:
         path (str): The file.
@@ -38,7 +39,8 @@ class LabelStudioSource:
         self.path = path
         self.names: Optional[Tuple[str, ...]] = None
         self._by_id: Dict[str, List[Any]] = {}
-        self._by_name: Dict[str, List[Any]] = {}
+        self._others: List[Any] = []  # address without suffix, place, task
+        self._taken: Dict[str, str] = {}
         for number, task in enumerate(tasks):
             where = f'{path}: task[{number}]'
             data = task.get('data') if isinstance(task, dict) else None
@@ -48,8 +50,8 @@ class LabelStudioSource:
                 self._by_id.setdefault(data['img_id'], []).append(
                     (where, task))
             elif isinstance(data.get('image'), str):
-                name = posixpath.splitext(_file_name(data['image']))[0]
-                self._by_name.setdefault(name, []).append((where, task))
+                stem = posixpath.splitext(_path_of(data['image']))[0]
+                self._others.append((f'/{stem}', where, task))
             else:
                 raise InputError(f"{where}: has no image under 'image'")
 
@@ -66,13 +68,18 @@ class LabelStudioSource:
             InputError: No task or several of this image, no annotation or
                 several, or a region that is no mask.
         """
-        tasks = (
-            self._by_id.get(img_id)
-            or self._by_name.get(posixpath.basename(img_id)) or [])
+        tasks = self._by_id.get(img_id) or [
+            (where, task) for stem, where, task in self._others
+            if stem.endswith(f'/{img_id}')
+        ]
         if len(tasks) != 1:
             raise InputError(f'{self.path}: {len(tasks)} tasks of image '
                              f'{img_id!r}')
         where, task = tasks[0]
+        other = self._taken.setdefault(where, img_id)
+        if other != img_id:
+            raise InputError(f'{where}: is it of image {other!r} or of '
+                             f'{img_id!r}?')
         annotations = [
             one for one in task.get('annotations') or []
             if isinstance(one, dict) and not one.get('was_cancelled')
@@ -94,18 +101,21 @@ class LabelStudioSource:
                 raise InputError(f'{spot}: the image is {this} here, {size} '
                                  'before')
             size = this
-            masks += _masks(result, size, spot)
+            new = _masks(result, size, spot)
+            for one in masks:
+                if one.name not in [region.name for region in new]:
+                    one.mask[new[0].mask] = False
+            masks += new
         if size is None:
             raise InputError(f'{where}: image {img_id!r} has no region, so '
                              'its size is not known; leave it out')
         return ForeignImage(size, masks)
 
 
-def _file_name(address: str) -> str:
-    """Last part of a path or address."""
+def _path_of(address: str) -> str:
+    """Path of an image in its address."""
     parts = urlsplit(address, allow_fragments=False)
-    path = parse_qs(parts.query).get('d', [unquote(parts.path)])[0]
-    return posixpath.basename(path)
+    return parse_qs(parts.query).get('d', [unquote(parts.path)])[0]
 
 
 def _size(result: Dict[str, Any], where: str) -> Tuple[int, int]:
