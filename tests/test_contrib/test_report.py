@@ -498,6 +498,21 @@ def relabel(path, shape, threshold):
     return torch.where(score > 255 * threshold, label, 0).numpy()
 
 
+def test_ticks_belong_to_the_labels(open_page, source, tmp_path):
+    """Kept when the page is opened again, but for other labels."""
+    write_report(source, str(tmp_path / 'out'))
+    page = open_page(tmp_path / 'out')
+    page.locator('.out input').first.check()
+    page.reload()
+    page.wait_for_selector('.card')
+    assert page.text_content('#save-out') == 'Save list of 1 to leave out'
+    meta = tmp_path / 'out' / 'meta.js'
+    meta.write_text(meta.read_text().replace('"digest":"', '"digest":"x'))
+    page.reload()
+    page.wait_for_selector('.card')
+    assert page.is_disabled('#save-out')
+
+
 def test_keyboard_filter_and_slider(open_page, source, tmp_path):
     write_report(source, str(tmp_path / 'out'))
     page = open_page(tmp_path / 'out')

@@ -1,4 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import hashlib
 import os.path as osp
 from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
@@ -63,8 +64,10 @@ def write_report(
             ]
         plots = report_plots(report, 'svg')
         files = {**index_files(entries), **plots}
-        files['meta.js'] = js_call('meta', _meta(report, source, len(ids)),
-                                   palette.tolist())
+        # what is ticked on the page belongs to these labels
+        digest = hashlib.sha256(repr(entries).encode()).hexdigest()[:16]
+        meta = dict(_meta(report, source, len(ids)), digest=digest)
+        files['meta.js'] = js_call('meta', meta, palette.tolist())
         files['index.html'] = html_page(report, source, entries, plots)
         for name in ('report.css', 'report.js'):
             files[name] = (STATIC / name).read_bytes()

@@ -268,7 +268,8 @@
 
   // ---- images to leave out ----------------------------------------------
 
-  const KEY = `leave out ${location.pathname}`;
+  // ticks of other labels at the same place are not these
+  const key = () => `leave out ${location.pathname} ${meta.digest}`;
 
   function leaveOutBox(id, item) {
     const label = document.createElement('label');
@@ -280,7 +281,7 @@
     box.addEventListener('change', () => {
       if (box.checked) leftOut.add(id); else leftOut.delete(id);
       item.classList.toggle('left-out', box.checked);
-      try { localStorage.setItem(KEY, JSON.stringify([...leftOut])); } catch (_) { /* private window */ }
+      try { localStorage.setItem(key(), JSON.stringify([...leftOut])); } catch (_) { /* private window */ }
       showLeftOut();
     });
     label.append(box, ' leave out');
@@ -294,7 +295,7 @@
   }
 
   function recallLeftOut() {
-    try { leftOut = new Set(JSON.parse(localStorage.getItem(KEY) || '[]')); } catch (_) { /* none */ }
+    try { leftOut = new Set(JSON.parse(localStorage.getItem(key()) || '[]')); } catch (_) { /* none */ }
     showLeftOut();
   }
 
