@@ -260,9 +260,10 @@ def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
     from PIL import Image
 
     from group_wsss.structures import ScoreMap, read_index_png
+    from group_wsss.structures.palette import bright_palette
     from group_wsss.utils.files import atomic_write
-    from group_wsss.visualization import (bright_palette, contact_sheet,
-                                          paint_label, paint_scores)
+    from group_wsss.visualization import (contact_sheet, paint_label,
+                                          paint_scores)
     colours = bright_palette()
     work, data = Path(args.work_dir), Path(args.data)
     lines = (data / 'ImageSets' / 'val_cls.txt').read_text().splitlines()

@@ -255,10 +255,10 @@ def test_dump(build, images, tmp_path):
             read_index_png(str(out / f'{name}.png')), result['label'])
         overlay = np.asarray(Image.open(out / 'overlays' / f'{name}.jpg'))
         # tags are below, and a legend where there is something
-        height = len(result['label'])
+        height, width = result['label'].shape
         more = 20 + 42 * bool(result['label'].any())
         assert len(overlay) >= height + more
-        gap = overlay[:height].astype(int) - result['visualization']
+        gap = overlay[:height, :width].astype(int) - result['visualization']
         assert np.abs(gap).mean() < 8
         kept = ScoreMap.load(str(out / 'scores' / f'{name}.npz'))
         np.testing.assert_allclose(

@@ -4,7 +4,8 @@ import pytest
 
 from group_wsss.contrib.summaries import class_map_sheet
 from group_wsss.structures import ScoreMap
-from group_wsss.visualization import bright_palette, paint_scores
+from group_wsss.structures.palette import bright_palette
+from group_wsss.visualization import paint_scores
 
 
 def places(sheet, picture):

@@ -24,7 +24,7 @@ from group_wsss.contrib.report.trust import trust
 from group_wsss.evaluation import open_dump
 from group_wsss.pseudo_labels import ThresholdLabeler
 from group_wsss.structures import DumpWriter, ScoreMap, encode_index_png
-from group_wsss.structures.label_image import voc_palette
+from group_wsss.structures.palette import bright_palette
 from group_wsss.utils.errors import InputError
 
 IMG = '<img src=x onerror=alert(1)>'
@@ -147,7 +147,7 @@ def test_files_hold_what_the_dump_holds(source, tmp_path):
     assert kind == 'meta' and meta['images'] == len(IDS)
     assert meta['classes'] == ['background', *CLASSES]
     assert meta['steps'] == [STEP, 'dump'] and meta['threshold'] == .5
-    assert palette[:255] == voc_palette()[:255].tolist()
+    assert palette[:255] == bright_palette()[:255].tolist()
     assert palette[255] == [255] * 3
     kind, shard, rows = values_of(files['index/0.js'])
     assert (kind, shard) == ('index', 0) and [row[0] for row in rows] == ids
@@ -569,7 +569,7 @@ def test_keyboard_filter_and_slider(open_page, source, tmp_path):
             page.locator('.card').first.click()
             page.wait_for_selector('[data-layer=now][aria-pressed=true]')
         drawn = canvas_of(page, place)
-        wanted = voc_palette()[expected]
+        wanted = bright_palette()[expected]
         same = (drawn[..., 3] > 0) == (expected > 0)
         same &= (expected == 0) | (drawn[..., :3] == wanted).all(axis=2)
         assert same.mean() > .999
@@ -613,7 +613,7 @@ def test_screenshot_shows_the_blend(open_page, source, tmp_path):
                     continue
                 at = shot[round(box['height'] / 2 + (y + .5 - 30) * scale),
                           round(box['width'] / 2 + (x + .5 - 40) * scale)]
-                colour = voc_palette()[label[y, x]].astype(float)
+                colour = bright_palette()[label[y, x]].astype(float)
                 mixed = (1 - blend) * image + blend * colour
                 assert np.abs(at - mixed).max() < 8, (blend, y, x)
                 checked += 1

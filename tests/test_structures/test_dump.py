@@ -6,7 +6,8 @@ import pytest
 
 from group_wsss.evaluation import dump_classes, open_dump
 from group_wsss.structures import (Dump, DumpWriter, Manifest, ScoreMap,
-                                   encode_index_png, voc_palette)
+                                   encode_index_png)
+from group_wsss.structures.palette import bright_palette
 from group_wsss.utils.errors import InputError
 
 OTSU = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
@@ -156,7 +157,7 @@ def test_a_bare_manifest_has_the_defaults(tmp_path):
     (tmp_path / 'manifest.json'
      ).write_text('{"classes": ["background", "a"], "of a later version": 1}')
     manifest = Manifest.read(str(tmp_path))
-    assert manifest.palette == voc_palette(2).tolist()
+    assert manifest.palette == bright_palette()[:2].tolist()
     assert manifest.supervision == ['I'] and manifest.unknown_label == 255
     assert manifest.checkpoint == dict(name=None, sha256=None)
     assert Manifest.read(str(tmp_path / 'manifest.json')) == manifest
@@ -183,7 +184,7 @@ def test_labels_and_scores_are_read_and_checked(dump):
     found = Dump.open(str(dump))
     assert not found.read_label('b').any()
     assert found.read_scores('sub/a').class_ids.tolist() == [1]
-    assert (found.palette == voc_palette()).all()
+    assert (found.palette == bright_palette()).all()
     assert found.bare.ids == [] and found.bare.names == found.names
     one = found._replace(names=('background', 'cat'))
     with pytest.raises(InputError, match='a.npz: class id 1 with 1 classes'):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from group_wsss.structures import (Dump, DumpWriter, Manifest, ScoreMap,
-                                   read_index_png, voc_palette)
+                                   read_index_png)
+from group_wsss.structures.palette import bright_palette
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.versions import sha256_of
 
@@ -44,7 +45,7 @@ def test_manifest(tmp_path):
     assert manifest['pixels'] == dict(background=2, a=1, b=6)
     assert manifest['unknown_pixels'] == 1
     assert manifest['unknown_share'] == pytest.approx(1 / 10)
-    assert manifest['palette'] == voc_palette()[:3].tolist()
+    assert manifest['palette'] == bright_palette()[:3].tolist()
     assert manifest['labeler'] == dict(type='T', bg_threshold=.5)
     assert manifest['checkpoint']['name'] == 'epoch_1.pth'
     assert (manifest['seed'], manifest['duration_seconds']) == (3, 1.5)
@@ -187,7 +188,7 @@ def test_supervision_and_paths(tmp_path):
 def test_own_palette(tmp_path):
     writer = DumpWriter(str(tmp_path), ['a'], palette=[[1, 2, 3], [4, 5, 6]])
     assert writer.palette[:2].tolist() == [[1, 2, 3], [4, 5, 6]]
-    np.testing.assert_array_equal(writer.palette[2:], voc_palette()[2:])
+    np.testing.assert_array_equal(writer.palette[2:], bright_palette()[2:])
 
 
 @pytest.mark.parametrize('img_id', ('../x', '/x', 'c:\\x', 'a\0'))

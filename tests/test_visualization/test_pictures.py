@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from group_wsss.datasets.voc import VOC_CLASSES
 from group_wsss.structures.label_image import voc_palette
-from group_wsss.visualization import (add_legend, bright_palette,
-                                      class_colours, contact_sheet,
-                                      paint_label)
+from group_wsss.structures.palette import (VOC_CLASSES, bright_palette,
+                                           palette_of)
+from group_wsss.visualization import add_legend, contact_sheet, paint_label
 from group_wsss.visualization.contact_sheet import _font, _width, fit_text
 
 
@@ -23,10 +22,11 @@ def test_bright_colours_are_bright_and_differ():
 
 
 def test_which_colours():
-    assert (class_colours(VOC_CLASSES) == voc_palette()).all()
-    assert (class_colours(['bolt', 'nut']) == bright_palette()).all()
+    assert (palette_of(VOC_CLASSES) == voc_palette()).all()
+    assert (palette_of(['bolt', 'nut']) == bright_palette()).all()
     own = [[0, 0, 0], [1, 2, 3]]
-    assert class_colours(['bolt'], own) is own
+    assert (palette_of(['bolt'], own)[:2] == own).all()
+    assert (palette_of(['bolt'], own)[2:] == bright_palette()[2:]).all()
 
 
 def test_outlines_have_all_of_the_colour():
@@ -74,6 +74,20 @@ def test_tags_below_an_overlay():
     both = add_legend(painted, label, names, [[0] * 3, [250, 9, 8]], ['bolt'])
     assert (both[40:60] == tagged[40:]).all() and len(both) > 60
     assert (both[60:] == (250, 9, 8)).all(-1).any()
+
+
+def test_names_under_a_small_image_are_whole():
+    painted, label = np.zeros((96, 96, 3), np.uint8), np.ones((96, 96), int)
+    names = ['background', 'water tower']
+    small = add_legend(painted, label, names, tags=['water tower'])
+    wide = add_legend(
+        np.zeros((96, 240, 3), np.uint8),
+        np.ones((96, 240), int),
+        names,
+        tags=['water tower'])
+    assert (small[96:] == wide[96:]).all()
+    assert (small[:96, :96] == painted).all()
+    assert (small[:96, 96:] == small[0, -1]).all()
 
 
 def test_long_texts_stay_on_their_sheet():

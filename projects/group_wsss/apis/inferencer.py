@@ -18,9 +18,10 @@ from ..datasets import GroupedDataset, LoadImage, group_collate
 from ..models import GroupCAM
 from ..pseudo_labels import LabelPipeline, Refiners
 from ..registry import MODELS, TASK_UTILS, TRANSFORMS
+from ..structures.palette import palette_of
 from ..utils.errors import InputError
 from ..utils.progress import Progress
-from ..visualization import add_legend, class_colours, paint_label
+from ..visualization import add_legend, paint_label
 from .images import Input, InputImage, InputImages, list_images
 from .labelling import hook_config, label_images, whole_images, with_device
 from .network import (build_network, check_device, find_classes,
@@ -78,7 +79,8 @@ class GroupCAMInferencer:
         tta (bool): Scales and flips, by ``tta_model`` and ``tta_pipeline``
             of the config. Defaults to False.
         palette (Sequence, optional): RGB of the labels. Defaults to None:
-            VOC's in files, bright ones in pictures of other classes.
+            that of the config's hook, then see
+            :func:`group_wsss.structures.palette.palette_of`.
         show_progress (bool): Bars on stderr. Defaults to True.
 
     Raises:
@@ -122,7 +124,7 @@ class GroupCAMInferencer:
 
         hook = hook_config(cfg)
         self.palette = hook.get('palette') if palette is None else palette
-        self.colours = class_colours(self.classes, self.palette)
+        self.colours = palette_of(self.classes, self.palette)
         self.labeler = dict(
             labeler or hook.get('labeler')
             or dict(type='group_wsss.ThresholdLabeler'))

@@ -7,11 +7,12 @@ from typing import Any, Iterator, Optional, Sequence, Union
 import numpy as np
 
 from ..pseudo_labels import Segmentor
-from ..structures.label_image import encode_index_png, voc_palette
+from ..structures.label_image import encode_index_png
+from ..structures.palette import palette_of
 from ..utils.errors import InputError
 from ..utils.files import atomic_write, output_path
 from ..utils.progress import Progress
-from ..visualization import add_legend, class_colours, paint_label
+from ..visualization import add_legend, paint_label
 from .images import list_images
 from .inferencer import Inputs
 from .network import check_device
@@ -32,8 +33,8 @@ class SegmentationInferencer:
         model (str | Path | dict): Config of the network, or its path.
         weights (str | Path): Checkpoint.
         device (str, optional): Defaults to None, a GPU if there is one.
-        palette (Sequence, optional): RGB of the labels. Defaults to None:
-            VOC's in files, bright ones in pictures of other classes.
+        palette (Sequence, optional): RGB of the labels. Defaults to None,
+            see :func:`group_wsss.structures.palette.palette_of`.
         show_progress (bool): A bar on stderr. Defaults to True.
 
     Raises:
@@ -55,11 +56,7 @@ class SegmentationInferencer:
         if not self.net.classes:
             raise InputError(f'{weights}: holds no class names')
         self.classes = tuple(self.net.classes)
-        self.colours: Any = voc_palette()
-        if palette is not None:
-            given = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
-            self.colours[:len(given)] = given
-        self.bright = class_colours(self.classes[1:], palette)
+        self.colours = palette_of(self.classes[1:], palette)
         self.show_progress = show_progress
 
     def __call__(self, inputs: Inputs, **kwargs: Any) -> list:
@@ -130,12 +127,12 @@ class SegmentationInferencer:
             self.classes[value]: int(count)
             for value, count in zip(values, counts)
         }
-        painted = paint_label(label, rgb, self.bright)
+        painted = paint_label(label, rgb, self.colours)
         return dict(
             label=label,
             pixels=pixels,
             visualization=add_legend(painted, label, self.classes,
-                                     self.bright))
+                                     self.colours))
 
     def _write(self, out_dir: str, found: dict, sources: list) -> None:
         if 'error' in found:

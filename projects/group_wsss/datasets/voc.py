@@ -11,13 +11,9 @@ from mmengine.utils import is_abs
 from ..registry import DATASETS
 from ..structures.image_list import ImageRecord
 from ..structures.label_image import voc_palette
+from ..structures.palette import VOC_CLASSES
 from ..utils.errors import InputError
 from .image_level import ImageLevelDataset
-
-VOC_CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car',
-               'cat', 'chair', 'cow', 'diningtable', 'dog', 'horse',
-               'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train',
-               'tvmonitor')
 
 # an annotation is a few kilobytes
 _MAX_XML_BYTES = 8 << 20

@@ -25,7 +25,7 @@ def class_names(spec: str) -> Tuple[str, ...]:
     """
     if spec == 'voc':
         # brings mmpretrain in, which takes seconds
-        from ..datasets.voc import VOC_CLASSES
+        from ..structures.palette import VOC_CLASSES
         return VOC_CLASSES
     if spec.isdigit():
         names = tuple(f'class {i}' for i in range(1, int(spec) + 1))

@@ -12,8 +12,9 @@ from ..utils.files import output_path
 from .folders import find_ids, read_id_list, require_files
 from .image_files import image_paths
 from .image_list import read_image_list
-from .label_image import IGNORE_INDEX, read_index_png, voc_palette
+from .label_image import IGNORE_INDEX, read_index_png
 from .manifest import ID_LIST, MANIFEST, SCORES, Manifest
+from .palette import palette_of
 from .score_map import ScoreMap
 
 
@@ -180,12 +181,11 @@ class Dump(NamedTuple):
 
     @property
     def palette(self) -> np.ndarray:
-        """np.ndarray: uint8 ``(256, 3)``, the manifest's colours, then VOC's.
+        """np.ndarray: uint8 ``(256, 3)``, see
+        :func:`~group_wsss.structures.palette.palette_of`.
         """
-        colours = voc_palette()
-        if self.manifest is not None:
-            colours[:len(self.manifest.palette)] = self.manifest.palette
-        return colours
+        chosen = None if self.manifest is None else self.manifest.palette
+        return palette_of(self.names[1:], chosen)
 
     @property
     def bare(self) -> 'Dump':

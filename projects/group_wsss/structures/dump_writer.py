@@ -15,9 +15,10 @@ from ..utils.files import (SameFolder, atomic_write, check_inside, get_rank,
                            make_folder, output_path, remove_leftovers)
 from ..utils.versions import software_versions
 from .folders import read_id_list
-from .label_image import IGNORE_INDEX, encode_index_png, voc_palette
+from .label_image import IGNORE_INDEX, encode_index_png
 from .manifest import (ID_LIST, MANIFEST, MAX_CLASSES, SCORES, SKIPPED,
                        SUPERVISION, Manifest)
+from .palette import palette_of
 
 # where a dump grows; hidden, so that nobody takes it for labels
 STAGING = '.unfinished'
@@ -42,7 +43,8 @@ class DumpWriter:
         classes (Sequence[str]): Names of the ``C`` classes, without
             background.
         palette (np.ndarray or Sequence, optional): RGB ``(n, 3)`` for the
-            labels 0..n-1; VOC colours fill the rest. Defaults to VOC.
+            labels 0..n-1. Defaults to none, see
+            :func:`~group_wsss.structures.palette.palette_of`.
         rank (int, optional): Rank in part file names. Defaults to the
             current one.
 
@@ -61,10 +63,7 @@ class DumpWriter:
         self.out_dir = osp.abspath(out_dir)
         self.staging = osp.join(self.out_dir, STAGING)
         self.classes = tuple(str(name) for name in classes)
-        self.palette = voc_palette()
-        if palette is not None:
-            given = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
-            self.palette[:len(given)] = given
+        self.palette = palette_of(self.classes, palette)
         self.rank = get_rank() if rank is None else rank
         # image id -> pixels of labels 0..C and of 255
         self.counts: Dict[str, np.ndarray] = {}

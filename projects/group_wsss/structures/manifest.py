@@ -6,7 +6,8 @@ from typing import Any, Dict, List, Optional
 
 from ..utils.errors import InputError
 from ..utils.files import read_json
-from .label_image import IGNORE_INDEX, voc_palette
+from .label_image import IGNORE_INDEX
+from .palette import palette_of
 
 MANIFEST = 'manifest.json'
 # letters of Manifest.supervision, in the order in which they are written
@@ -112,7 +113,7 @@ class Manifest:
             raise InputError(f"{path}: 'classes' must be a list of names, "
                              f"'background' first, then 1 to {MAX_CLASSES}, "
                              'each once')
-        manifest = cls(names, voc_palette(len(names)).tolist())
+        manifest = cls(names, palette_of(names[1:])[:len(names)].tolist())
         for name, default in vars(manifest).items():
             value = content.get(name, default)
             kinds = _OPTIONAL.get(name, type(default))

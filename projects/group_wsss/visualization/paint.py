@@ -1,8 +1,9 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Lay labels and class maps over an image."""
-from typing import Optional, Sequence
+from typing import Optional
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..structures import ScoreMap
 from ..structures.label_image import voc_palette
@@ -10,7 +11,7 @@ from ..structures.label_image import voc_palette
 _UNKNOWN_RGB = np.array([255, 255, 255], dtype=np.float64)
 
 
-def colours_of(palette: Optional[Sequence]) -> np.ndarray:
+def colours_of(palette: Optional[ArrayLike]) -> np.ndarray:
     """Give the colours of a painted label.
 
     Args:
@@ -47,7 +48,7 @@ def _outlines(label: np.ndarray) -> np.ndarray:
 
 def paint_label(label: np.ndarray,
                 image: Optional[np.ndarray] = None,
-                palette: Optional[Sequence] = None,
+                palette: Optional[ArrayLike] = None,
                 alpha: float = 0.6) -> np.ndarray:
     """Classes of a label image in their colours, with outlines.
 
@@ -75,7 +76,7 @@ def paint_label(label: np.ndarray,
 
 def paint_scores(score_map: ScoreMap,
                  image: np.ndarray,
-                 palette: Optional[Sequence] = None) -> np.ndarray:
+                 palette: Optional[ArrayLike] = None) -> np.ndarray:
     """Class maps as light in the colour of the strongest class.
 
     Args:

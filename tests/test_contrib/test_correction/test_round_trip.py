@@ -9,6 +9,7 @@ from PIL import Image
 from group_wsss.structures import Dump
 from group_wsss.structures.brush_rle import decode_brush, encode_brush
 from group_wsss.structures.dump_writer import DumpWriter
+from group_wsss.structures.palette import bright_palette
 from group_wsss.utils.errors import InputError
 
 IDS = ('a', 'b c', 'd/e#1')
@@ -64,7 +65,7 @@ def test_cvat(dump, tmp_path, call_tool, capsys):
     path = out / 'SegmentationClass' / 'b c.png'
     rgb = np.array(Image.open(path))
     assert rgb.shape == (37, 53, 3)
-    rgb[3:9, 4:7] = (0, 128, 0)  # the second colour of VOC
+    rgb[3:9, 4:7] = bright_palette()[2]
     Image.fromarray(rgb).save(path)
     labels['b c'][3:9, 4:7] = 2
     same(bring_in(call_tool, tmp_path, out, 'cvat'), labels)

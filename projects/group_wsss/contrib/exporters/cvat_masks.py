@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from ...structures import IGNORE_INDEX, Dump
-from ...structures.label_image import voc_palette
 from ...utils.errors import InputError
 from ...utils.files import atomic_write, output_path
 from ...utils.pool import Pool, no_progress
@@ -45,7 +44,7 @@ def export_cvat_masks(
         if set(name) & set(':#\n\r'):
             raise InputError(f'class {name!r}: a name of labelmap.txt has no '
                              "':', no '#' and no end of line")
-    colours = voc_palette()
+    colours = dump.palette
     lines = ['# label:color_rgb:parts:actions']
     lines += [
         f'{name}:{",".join(map(str, colours[i].tolist()))}::'
@@ -68,8 +67,8 @@ def _write_image(img_id: str, dump: Dump, folder: str) -> int:
     label = dump.read_label(img_id)
     unknown = label == IGNORE_INDEX
     buffer = io.BytesIO()
-    Image.fromarray(voc_palette()[np.where(unknown, 0,
-                                           label)]).save(buffer, 'PNG')
+    Image.fromarray(dump.palette[np.where(unknown, 0,
+                                          label)]).save(buffer, 'PNG')
     for kind in ('SegmentationClass', 'SegmentationObject'):
         atomic_write(
             output_path(osp.join(folder, kind), img_id, '.png'),

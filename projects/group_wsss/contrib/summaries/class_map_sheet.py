@@ -5,9 +5,9 @@ from typing import Optional, Sequence
 import numpy as np
 
 from ...structures import ScoreMap
+from ...structures.palette import palette_of
+from ...visualization import paint_scores
 from ...visualization.contact_sheet import _PAPER, contact_sheet, legend_strip
-from ...visualization.paint import colours_of, paint_scores
-from ...visualization.palette import class_colours
 
 
 def class_map_sheet(images: Sequence[np.ndarray],
@@ -28,7 +28,7 @@ def class_map_sheet(images: Sequence[np.ndarray],
         captions (Sequence[str]): One each, under the image id.
         classes (Sequence[str]): Class names, without background.
         palette (Sequence, optional): RGB by label value. Defaults to None,
-            see :func:`group_wsss.visualization.class_colours`.
+            see :func:`group_wsss.structures.palette.palette_of`.
         title (str): Over everything. Defaults to none.
         note (str): Under everything. Defaults to none.
         side (int): Longer side of an image in pixels. Defaults to 176.
@@ -37,9 +37,9 @@ def class_map_sheet(images: Sequence[np.ndarray],
     Returns:
         np.ndarray: RGB uint8 ``(H, W, 3)``.
     """
-    palette = class_colours(classes, palette)
+    colours = palette_of(classes, palette)
     painted = [
-        paint_scores(score_map, image, palette)
+        paint_scores(score_map, image, colours)
         for image, score_map in zip(images, score_maps)
     ]
     blocks = []
@@ -57,7 +57,6 @@ def class_map_sheet(images: Sequence[np.ndarray],
                               side=side)
         blocks.append(np.asarray(sheet))
     width = max(block.shape[1] for block in blocks)
-    colours = colours_of(palette)
     shown = sorted({int(c) for one in score_maps for c in one.class_ids})
     entries = [(classes[c], colours[c + 1]) for c in shown]
     blocks.append(np.asarray(legend_strip(entries, width, side)))

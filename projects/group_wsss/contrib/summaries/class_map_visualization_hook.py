@@ -54,8 +54,8 @@ class ClassMapVisualizationHook(Hook):
         name (str): Name of the sheet. Defaults to ``'class_maps'``.
         side (int): Longer side of an image on the sheet in pixels.
             Defaults to 176.
-        palette (Sequence, optional): RGB by label value. Defaults to VOC's
-            colours.
+        palette (Sequence, optional): RGB by label value. Defaults to
+            none, see :func:`~group_wsss.structures.palette.palette_of`.
 
     Raises:
         InputError: An image id or index that is not in the training list, or

@@ -48,8 +48,8 @@ class PseudoLabelHook(Hook):
             the log tells how much disk all will need. Defaults to False.
         after_train (bool): Run the test loop when training is over, if the
             runner has one. Defaults to True.
-        palette (Sequence, optional): RGB of the labels. Defaults to the VOC
-            colours.
+        palette (Sequence, optional): RGB of the labels. Defaults to
+            none, see :func:`~group_wsss.structures.palette.palette_of`.
         on_non_finite (str): An image whose class maps hold NaN or an
             infinity ends the dump (``'error'``), or gets no label, is
             counted and listed in ``skipped.txt`` (``'skip'``). Defaults to
