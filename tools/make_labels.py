@@ -26,7 +26,7 @@ from group_wsss.utils.home import spell
 _PLACE = re.compile(r'\{(last:)?([^{}]*)\}')
 _KEYS = {
     'name', 'title', 'tool', 'config', 'options', 'dump', 'env', 'leaves',
-    'keep_scores', 'share'
+    'keep_scores', 'share', 'fast'
 }
 _TOOLS = {
     'train': 'train.py',
@@ -49,6 +49,10 @@ def parse_args() -> argparse.Namespace:
         '--seed', type=int, default=0, help='of all trainings (default: 0)')
     parser.add_argument(
         '--until', metavar='STAGE', help='the last stage to run')
+    parser.add_argument(
+        '--fast',
+        action='store_true',
+        help='a first look: trainings of a part of their iterations')
     parser.add_argument(
         '--gpus',
         type=int,
@@ -110,6 +114,9 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
     """
     if not isinstance(cfg.get('stages'), list) or not cfg.stages:
         raise InputError(f'{args.config}: has no `stages`')
+    if args.fast and not any(stage.get('fast') for stage in cfg.stages):
+        raise InputError(f'{args.config}: no stage has `fast`, what --fast is '
+                         'to do')
     work, here = Path(cfg.work_dir), osp.dirname(osp.abspath(args.config))
     made = [work / str(stage.get('name')) for stage in cfg.stages]
     done: List[str] = []
@@ -160,9 +167,13 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
             ]
         leaves = stage.get('leaves')
         reads: Dict[str, Any] = {}
+        fast = dict(stage.get('fast') or {}) if args.fast else {}
+        share = fast.pop('share', stage.get('share'))
+        options = dotted(stage.get('options') or {})
+        options.update(dotted(fast))
         options = {
             key: fill(value) if isinstance(value, str) else value
-            for key, value in dotted(stage.get('options') or {}).items()
+            for key, value in options.items()
         }
         if tool == 'train':
             command += ['--work-dir', str(work / name)]
@@ -210,7 +221,7 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
                 outputs=[leaves],
                 resume=tool == 'train',
                 files=files_read(reads, made),
-                share=stage.get('share')))
+                share=share))
         done.append(name)
     return plans
 

@@ -9,7 +9,8 @@
 # No step reads a mask. `config` is relative to this file; {NAME} is the
 # folder of an earlier stage, {last:NAME} its latest checkpoint, {here} the
 # folder of this file. `share`: the seconds that a stage took for 500 images
-# (docs/own_data.md), from which the time that is left is told.
+# (docs/own_data.md), from which the time that is left is told; `fast`: options
+# and the seconds of `--fast`.
 # `keep_scores=False`: no later stage reads score maps, hundreds of megabytes.
 environment = ['DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST', 'MASK_DIR']
 image_dir = '{{$DATA_ROOT:data/voc-layout}}/JPEGImages'
@@ -38,6 +39,10 @@ stages = [
         tool='train',
         config='../affinity/affinity_effnet-lite0_voc-layout.py',
         env=dict(PSEUDO_DIR='{seeds}'),
+        fast={
+            'train_cfg.max_iters': 60,
+            'share': 40
+        },
         share=98),
     dict(
         name='walk',
@@ -53,6 +58,10 @@ stages = [
         tool='train',
         config='../self_training/fcn_effnet-lite0_voc-layout.py',
         env=dict(PSEUDO_DIR='{walk}'),
+        fast={
+            'train_cfg.max_iters': 60,
+            'share': 130
+        },
         share=536),
     dict(
         name='labels',
@@ -69,6 +78,10 @@ stages = [
         tool='train',
         config='../deeplabv3/deeplabv3_effnet-lite0_voc-layout.py',
         env=dict(PSEUDO_DIR='{labels}'),
+        fast={
+            'train_cfg.max_iters': 150,
+            'share': 280
+        },
         share=1100),
 ]
 next_step = ('python tools/predict.py '

@@ -30,7 +30,13 @@ def recipe(stages, **more):
 
 
 def args(path, **more):
-    values = dict(config=str(path), seed=3, nproc=2, gpus=1, keep_scores=False)
+    values = dict(
+        config=str(path),
+        seed=3,
+        nproc=2,
+        gpus=1,
+        keep_scores=False,
+        fast=False)
     return SimpleNamespace(**{**values, **more})
 
 
@@ -69,6 +75,18 @@ def test_recipes(path, plan):
     assert stages[-2].command[1].endswith('refine_labels.py')
     assert stages[-1].env['PSEUDO_DIR'] == 'w/labels'
     assert f'`{path.name}`' in (ROOT / 'configs/recipes/README.md').read_text()
+
+
+def test_fast(plan, tmp_path):
+    (tmp_path / 'a.py').write_text('')
+    slow = dict(name='one', tool='train', config='a.py', share=9)
+    with pytest.raises(InputError, match='r.py: no stage has `fast`'):
+        plan(recipe([slow]), args(tmp_path / 'r.py', fast=True))
+    fast = dict(slow, options={'x': 1, 'y': 2}, fast={'x': 3, 'share': 4})
+    (stage, ) = plan(recipe([fast]), args(tmp_path / 'r.py'))
+    assert stage.command[-2:] == ['x=1', 'y=2'] and stage.share == 9
+    (stage, ) = plan(recipe([fast]), args(tmp_path / 'r.py', fast=True))
+    assert stage.command[-2:] == ['x=3', 'y=2'] and stage.share == 4
 
 
 def test_commands(plan, tmp_path, monkeypatch):
