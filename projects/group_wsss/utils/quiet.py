@@ -11,10 +11,10 @@ from typing import Any
 _FILE_ONLY = re.compile(
     r'\n-{10,}\nSystem environment|Config:\n|Hooks will be executed|'
     r'\n\S+ - torch\.Size\(|Using env variable|Distributed training is not '
-    r'used|Checkpoints will be saved to|Load checkpoint from|Loads checkpoint '
-    r'by|Exp name: |paramwise_options -- |backbone \w+(\[\d+\])?: |\S+ is '
-    r'skipped since its requires_grad|"\w+" will be deprecated in future|"\w+"'
-    r' is the alias of|The prefix is not set in metric class')
+    r'used|Checkpoints will be saved to|Loads checkpoint by|Exp name: |'
+    r'paramwise_options -- |backbone \w+(\[\d+\])?: |\S+ is skipped since its '
+    r'requires_grad|"\w+" will be deprecated in future|"\w+" is the alias of|'
+    r'The prefix is not set in metric class')
 # of mmcv without operators, and of hooks that draw when they are asked to
 _HARMLESS = ('Fail to import ``MultiScaleDeformableAttention``',
              'The draw is False')
@@ -22,7 +22,8 @@ _HARMLESS = ('Fail to import ``MultiScaleDeformableAttention``',
 
 def _for_people(record: logging.LogRecord) -> bool:
     """Tell whether a record goes to the terminal."""
-    return not _FILE_ONLY.match(record.getMessage())
+    return (record.levelno >= logging.ERROR
+            or not _FILE_ONLY.match(record.getMessage()))
 
 
 def hide_on_terminal(logger: logging.Logger) -> None:

@@ -42,6 +42,8 @@ def test_dump(dump, tmp_path, call_tool, capsys):
                     file).read_bytes() == (dump / file).read_bytes()
     assert not list((tmp_path / 'new').rglob('b c*'))
     assert new.manifest.skipped == ['b c', 'z']
+    told = (tmp_path / 'new' / 'skipped.txt').read_text().splitlines()
+    assert told == [f'b c\tleft out by {ids}', 'z\tdamaged']
     for key in ('supervision', 'seed', 'labeler', 'image_paths', 'classes'):
         assert getattr(new.manifest, key) == getattr(old.manifest, key), key
     assert new.manifest.pixels == dict(background=6, cat=0, dog=6)
@@ -81,8 +83,10 @@ def test_bad_ids(dump, tmp_path, text, words):
     assert str(caught.value).startswith(f'{path}: ') and not out.exists()
 
 
-def test_not_over_the_dump(dump, tmp_path):
+@pytest.mark.parametrize('out', ['dump/.', 'dump/d/new', '.'])
+def test_not_over_the_dump(dump, tmp_path, out):
     from group_wsss.contrib.correction import leave_out_of_dump
-    (tmp_path / 'ids.txt').write_text('a\n')
-    with pytest.raises(InputError, match='another folder'):
-        leave_out_of_dump(str(dump), str(tmp_path / 'ids.txt'), f'{dump}/.')
+    path = tmp_path / 'ids.txt'
+    path.write_text('a\n')
+    with pytest.raises(InputError, match='neither in .* nor around it'):
+        leave_out_of_dump(str(dump), str(path), str(tmp_path / out))

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from ...utils.errors import InputError
 from ...utils.pool import no_progress
 from .figures import FIGURES, figures_of
-from .judge import Judge
+from .dump_metrics import DumpMetrics
 from .runs import Run, read_evaluation
 
 
@@ -63,11 +63,11 @@ def make_card(runs: Sequence[Run],
             dict(run=run, step=step, kind=kind, group_size=size, results=[]))
         row['results'].append(dict(seed=seed, **figures))
 
-    judge = Judge(masks, image_list, classes, nproc)
+    metrics = DumpMetrics(masks, image_list, classes, nproc)
     dumps = [(run, step) for run in runs for step in run.dumps]
     for number, (run, step) in enumerate(dumps):
-        figures = judge(run.dumps[step],
-                        partial(_count, progress, number, len(dumps)))
+        figures = metrics(run.dumps[step],
+                          partial(_count, progress, number, len(dumps)))
         add(run.name, step, 'labels', run.facts['test_group_size'],
             run.facts['seed'], figures)
     for run in runs:
@@ -80,7 +80,7 @@ def make_card(runs: Sequence[Run],
             figures_of(*read_evaluation(path)))
     return dict(
         format='group_wsss result card 1',
-        judged=judge.facts,
+        judged=metrics.facts,
         rows=_finish(list(rows.values())),
         runs=[dict(name=run.name, **run.facts) for run in runs],
         written_by=written_by)

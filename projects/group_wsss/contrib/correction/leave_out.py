@@ -7,7 +7,7 @@ from typing import Callable, Collection, Set
 from ...structures import Dump, read_image_list
 from ...structures.dump_writer import DumpWriter
 from ...structures.image_list import write_image_list
-from ...structures.manifest import SCORES
+from ...structures.manifest import SCORES, SKIPPED
 from ...structures.text_files import read_text
 from ...utils.errors import InputError
 from ...utils.files import make_folder, output_path
@@ -81,10 +81,12 @@ def leave_out_of_dump(
         int: Images that stay.
 
     Raises:
-        InputError: No dump, or ``out`` is that of the source.
+        InputError: No dump, or ``out`` and it lie in each other.
     """
-    if osp.realpath(source) == osp.realpath(out):
-        raise InputError(f'{out}: give the new dump another folder')
+    folders = osp.realpath(source), osp.realpath(out)
+    if osp.commonpath(folders) in folders:
+        raise InputError(f'{out}: give the new dump a folder that is neither '
+                         f'in {source} nor around it')
     dump = Dump.open(source)
     manifest = dump.manifest
     if manifest is None:
@@ -103,6 +105,12 @@ def leave_out_of_dump(
             make_folder(osp.dirname(target))
             shutil.copyfile(output_path(dump.scores, img_id, '.npz'), target)
     reasons = dict.fromkeys(manifest.skipped, f'has no label in {source}')
+    told = osp.join(source, SKIPPED)
+    if osp.isfile(told):
+        for line in read_text(told, 'list').splitlines():
+            img_id, _, reason = line.partition('\t')
+            if img_id in reasons:
+                reasons[img_id] = reason
     reasons.update(dict.fromkeys(gone, f'left out by {path}'))
     writer.finish(
         config=manifest.config,

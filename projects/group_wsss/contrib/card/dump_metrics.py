@@ -11,7 +11,7 @@ from ..analysis import analyze_dump
 from .figures import FIGURES, figures_of
 
 
-class Judge:
+class DumpMetrics:
     """Measure one dump after another.
 
     Args:
