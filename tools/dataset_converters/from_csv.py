@@ -22,12 +22,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--path-column', default='path', help='need not be in the table')
     parser.add_argument(
-        '--delimiter', help='between columns; default: by the suffix')
+        '--delimiter', help='between columns; default: by suffix and header')
     parser.add_argument(
         '--separator',
         choices=[';', ',', ' ', '|'],
-        default=';',
-        help='between tags')
+        help="between tags; default: ';', or ',' where ';' parts columns")
     parser.add_argument(
         '--merge', action='store_true', help='one tag a row, ids repeat')
     parser.add_argument(

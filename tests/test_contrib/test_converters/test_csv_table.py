@@ -53,3 +53,17 @@ def test_one_tag_a_row(tmp_path):
         read_table(path)
     assert rows(read_table(path, merge=True)) == [('a', 'a.jpg', ['x', 'y']),
                                                   ('b', 'b.jpg', ['y'])]
+
+
+@pytest.mark.parametrize('mark', [';', '\t'])
+def test_what_spreadsheets_save(mark, tmp_path):
+    path = put(
+        tmp_path, f'\ufeff\nNote{mark}ID{mark}Tags\n'
+        f'x, y{mark}a.JPG{mark}"cat{"," if mark == ";" else ";"} dog"')
+    assert rows(read_table(path)) == [('a', 'a.JPG', ['cat', 'dog'])]
+    # a comma in the header decides as it did
+    path = put(tmp_path, 'id,tags;\n')
+    with pytest.raises(
+            InputError, match="'tags' .--tags-column., it has "
+            "'id, tags;'"):
+        read_table(path)

@@ -19,7 +19,7 @@ def read_table(path: str,
                tags_column: str = 'tags',
                path_column: str = 'path',
                delimiter: Optional[str] = None,
-               separator: str = ';',
+               separator: Optional[str] = None,
                merge: bool = False,
                suffix: str = '.jpg') -> ImageList:
     """A table with a header, one image a row.
@@ -31,14 +31,16 @@ def read_table(path: str,
     Args:
         path (str): The file, UTF-8.
         classes (Sequence[str], optional): See :class:`ListBuilder`.
-        id_column (str): Header of the ids. Defaults to 'id'.
+        id_column (str): Header of the ids, in any case. Defaults to 'id'.
         tags_column (str): Header of the tags. Defaults to 'tags'.
         path_column (str): Header of the paths; need not be there. Defaults
             to 'path'.
-        delimiter (str, optional): Between columns. Defaults to a comma for
-            ``.csv`` and a tab for ``.tsv`` and ``.tab``.
-        separator (str): Between tags: one of ``;``, ``,``, ``|`` and a
-            blank. Defaults to ';'.
+        delimiter (str, optional): Between columns. Defaults to a tab for
+            ``.tsv`` and ``.tab`` and a comma for ``.csv``, or what the
+            first line has instead: a semicolon or a tab.
+        separator (str, optional): Between tags: one of ``;``, ``,``, ``|``
+            and a blank. Defaults to ';', or ',' where columns are parted by
+            ';'.
         merge (bool): Rows of the same id are one image, as in tables
             with one tag a row. Defaults to False: a second row is refused.
         suffix (str): See :class:`ListBuilder`. Defaults to '.jpg'.
@@ -49,21 +51,22 @@ def read_table(path: str,
     Raises:
         InputError: One line with the file and the line at fault.
     """
-    assert separator in SEPARATORS, f'separator is one of {SEPARATORS}'
+    text = read_text(path)
     if delimiter is None:
         ending = osp.splitext(path)[1].lower()
         if ending not in DELIMITERS:
             raise InputError(f'{path}: unknown suffix {ending!r}: use .csv or '
                              '.tsv, or give the delimiter')
-        delimiter = DELIMITERS[ending]
+        delimiter = _delimiter_of(text, DELIMITERS[ending])
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise InputError(f'the delimiter {delimiter!r} is not one character '
                          'between columns')
+    if separator is None:
+        separator = ',' if delimiter == ';' else ';'
+    assert separator in SEPARATORS, f'separator is one of {SEPARATORS}'
     builder = ListBuilder(path, classes, suffix)
     reader = csv.reader(
-        io.StringIO(read_text(path), newline=''),
-        delimiter=delimiter,
-        strict=True)
+        io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
     columns: Optional[Dict[str, int]] = None
     width = tagged = parted = 0
     blanks: List[str] = []
@@ -79,18 +82,17 @@ def read_table(path: str,
             continue
         if columns is None:
             width = len(row)
-            columns = _columns(where, row, [id_column, tags_column],
-                               path_column)
+            columns = _columns(where, row, id_column, tags_column, path_column)
             continue
         if len(row) != width:
             raise InputError(f'{where}: {len(row)} columns, the header has '
                              f'{width}')
-        name = row[columns[id_column]].strip()
+        name = row[columns['id']].strip()
         file = None
-        if path_column in columns:
-            file = row[columns[path_column]].strip()
+        if 'path' in columns:
+            file = row[columns['path']].strip()
             file = None if is_nothing(file) else file
-        cell = row[columns[tags_column]]
+        cell = row[columns['tags']]
         tags = cell.split(None if separator == ' ' else separator)
         tags = [tag for tag in map(str.strip, tags) if tag]
         parted += len(tags) > 1
@@ -104,16 +106,27 @@ def read_table(path: str,
     return builder.build()
 
 
-def _columns(where: str, row: List[str], needed: Sequence[str],
-             optional: str) -> Dict[str, int]:
-    """Position of each column that is read."""
-    header = [name.strip() for name in row]
-    for name in needed:
-        if name not in header:
-            raise InputError(f'{where}: the header has no column {name!r}, '
-                             f'it has {", ".join(header)[:80]!r}')
-    wanted = [*needed, optional]
-    for name in wanted:
-        if header.count(name) > 1:
+def _delimiter_of(text: str, usual: str) -> str:
+    """What parts the columns: spreadsheets use a semicolon where numbers have
+    a comma.
+    """
+    first = next((line for line in text.splitlines() if line.strip()), '')
+    found = [mark for mark in (usual, ';', '\t') if mark in first]
+    return found[0] if found else usual
+
+
+def _columns(where: str, row: List[str], *wanted: str) -> Dict[str, int]:
+    """Position of ids, tags and, if there is such a column, paths."""
+    header = [name.strip().casefold() for name in row]
+    columns: Dict[str, int] = {}
+    for key, name in zip(('id', 'tags', 'path'), wanted):
+        number = header.count(name.strip().casefold())
+        if number > 1:
             raise InputError(f'{where}: the header has column {name!r} twice')
-    return {name: header.index(name) for name in wanted if name in header}
+        if number:
+            columns[key] = header.index(name.strip().casefold())
+        elif key != 'path':
+            raise InputError(f'{where}: the header has no column {name!r} '
+                             f'(--{key}-column), it has '
+                             f'{", ".join(map(str.strip, row))[:80]!r}')
+    return columns
