@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.progress import Progress
+from group_wsss.utils.quiet import quieten
 
 
 def parse_args() -> argparse.Namespace:
@@ -95,6 +96,7 @@ def output_folder(args: argparse.Namespace) -> str:
 def main() -> None:
     """Write the page."""
     args = parse_args()
+    quieten()
     from group_wsss.contrib.report import PageSource, open_steps, write_report
     from group_wsss.evaluation import open_dump
     out = output_folder(args)

@@ -256,7 +256,13 @@
     [['name', row[ID]], ['value', captionOf(row)]].forEach(([kind, words]) => {
       const span = document.createElement('span');
       span.className = kind;
-      span.textContent = words;
+      if (kind === 'name') {
+        // shortened in the middle: the ends of names tell images apart
+        const end = Array.from(words).slice(-8).join('');
+        [words.slice(0, words.length - end.length), end].forEach((part) => {
+          span.append(Object.assign(document.createElement('span'), { textContent: part }));
+        });
+      } else span.textContent = words;
       caption.append(span);
     });
     link.title = row[ID];
