@@ -26,7 +26,7 @@ from group_wsss.utils.files import atomic_write, read_json
 RECIPE = 'configs/recipes/effnet-lite0_voc-layout.py'
 AFFINITY = 'configs/affinity/affinity_effnet-lite0_voc-layout.py'
 PIXELS = 'configs/self_training/fcn_effnet-lite0_voc-layout.py'
-STAGE2 = 'configs/deeplabv3/deeplabv3_effnet-lite0_voc-layout.py'
+STAGE2 = 'configs/segformer/segformer_effnet-lite0_voc-layout.py'
 COVER = ('refiners.0.vote=cover', 'refiners.0.bg_threshold=otsu',
          'labeler.bg_threshold=0.5')
 # row -> folder of its labels; the threshold is Otsu's wherever there is one
@@ -145,7 +145,7 @@ def extra_data(dump: str) -> dict:
 
 
 def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
-    """Give DeepLabV3 on three kinds of labels.
+    """Give stage 2 on three kinds of labels.
 
     Args:
         masks (str): Folder of masks.
@@ -155,9 +155,9 @@ def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
         dict[str, Step]: By the names of their rows.
     """
     labels = {
-        'DeepLabV3 on: K=1, one scale': '{k1/pseudo_labels}',
-        'DeepLabV3 on: the recipe': '{recipe/labels}',
-        'DeepLabV3 on: real masks (upper bound)': masks,
+        'stage 2 on: K=1, one scale': '{k1/pseudo_labels}',
+        'stage 2 on: the recipe': '{recipe/labels}',
+        'stage 2 on: real masks (upper bound)': masks,
     }
     return {
         row:
@@ -222,7 +222,10 @@ def parse_args() -> argparse.Namespace:
         help='raw results, rows are added to it')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument(
-        '--stage2', action='store_true', help='train DeepLabV3 as well')
+        '--stage2',
+        action='store_true',
+        help='train a network on labels of the recipe, on those of a plain '
+        'classifier and on masks, and nothing else; VAL_LIST tests it')
     parser.add_argument('--work-dir', default='work_dirs/recipe_benchmark')
     return parser.parse_args()
 
@@ -231,7 +234,7 @@ def main() -> None:
     """Run what is missing and print the table."""
     args = parse_args()
     masks, out = osp.abspath(args.masks), osp.abspath(args.out)
-    for key in ('DATA_ROOT', 'TRAIN_LIST'):
+    for key in ('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST')[:2 + args.stage2]:
         if key not in os.environ:
             raise InputError(f'set {key}, see {CONFIG}')
     images = osp.join(os.environ['DATA_ROOT'], 'JPEGImages')
@@ -251,7 +254,8 @@ def main() -> None:
                 **found,
                 data='/'.join(
                     osp.basename(osp.normpath(os.environ[key]))
-                    for key in ('DATA_ROOT', 'TRAIN_LIST')),
+                    for key in ('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST')
+                    if key in os.environ),
                 threads=os.environ.get('OMP_NUM_THREADS', 'default'),
                 command=' '.join(['python',
                                   *step.command]).replace(images, 'IMAGES'),
@@ -264,9 +268,12 @@ def main() -> None:
         folder = osp.join(osp.abspath(args.work_dir), f'seed{seed}')
         os.makedirs(folder, exist_ok=True)
         for step in label_steps(images, seed):
+            if args.stage2 and step.name not in ('k1', 'recipe'):
+                continue
             seconds = run_step(step, folder)
             for row, dump in ROWS.items():
-                if dump.split('/')[0] == step.name and not done(row, seed):
+                if (dump.split('/')[0] == step.name and not args.stage2
+                        and not done(row, seed)):
                     found = judge(osp.join(folder, dump), masks)
                     found.update(extra_data(dump))
                     if dump == 'recipe/labels' and seconds:

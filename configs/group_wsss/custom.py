@@ -18,6 +18,6 @@ model = dict(head=dict(num_classes='from_data'))
 train_dataloader = dict(dataset=data)
 test_dataloader = dict(dataset=dict(dataset=data))
 next_step = ('python tools/train.py '
-             'configs/deeplabv3/deeplabv3_effnet-lite0_custom.py '
+             'configs/segformer/segformer_effnet-lite0_custom.py '
              '--data {{$DATA_ROOT:data/custom}} '
              '--list {{$TRAIN_LIST:labels.json}} --labels {pseudo_labels}')

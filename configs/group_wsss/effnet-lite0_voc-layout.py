@@ -78,6 +78,6 @@ default_hooks = dict(
     # partners send from tokens on disk: as many as there are positions
     token_bank=dict(type='group_wsss.TokenBankHook', pool_size=12))
 log_processor = dict(by_epoch=False)
-next_step = ('python tools/train.py configs/deeplabv3/'
-             'deeplabv3_effnet-lite0_voc-layout.py '
+next_step = ('python tools/train.py configs/segformer/'
+             'segformer_effnet-lite0_voc-layout.py '
              '--data {{$DATA_ROOT:data/voc-layout}} --labels {pseudo_labels}')

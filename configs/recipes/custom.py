@@ -20,8 +20,8 @@ for stage in stages:
             'refiners.0.config': '{pixels}/fcn_effnet-lite0_custom.py'
         }
     elif stage['name'] == 'segmentor':
-        stage['config'] = '../deeplabv3/deeplabv3_effnet-lite0_custom.py'
+        stage['config'] = '../segformer/segformer_effnet-lite0_custom.py'
 del stage
 next_step = ('python tools/predict.py '
-             '{segmentor}/deeplabv3_effnet-lite0_custom.py '
+             '{segmentor}/segformer_effnet-lite0_custom.py '
              '{last:segmentor} IMAGES --out predictions')

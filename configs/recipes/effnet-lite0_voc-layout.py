@@ -76,7 +76,7 @@ stages = [
         name='segmentor',
         title='a segmentation network learns the labels',
         tool='train',
-        config='../deeplabv3/deeplabv3_effnet-lite0_voc-layout.py',
+        config='../segformer/segformer_effnet-lite0_voc-layout.py',
         env=dict(PSEUDO_DIR='{labels}'),
         fast={
             'train_cfg.max_iters': 150,
@@ -85,5 +85,5 @@ stages = [
         share=1100),
 ]
 next_step = ('python tools/predict.py '
-             '{segmentor}/deeplabv3_effnet-lite0_voc-layout.py '
+             '{segmentor}/segformer_effnet-lite0_voc-layout.py '
              '{last:segmentor} IMAGES --out predictions')

@@ -62,7 +62,7 @@ def test_whole_road(photos, call_tool, capsys, monkeypatch):
     assert '12 images, 3 classes' in capsys.readouterr().out
     call_tool('train', STAGE1, '--work-dir', 'one', '--cfg-options', *SMALL1)
     out = capsys.readouterr().out
-    assert 'deeplabv3_effnet-lite0_custom.py' in out.split('Next:')[1]
+    assert 'segformer_effnet-lite0_custom.py' in out.split('Next:')[1]
     names = ['background', 'cat', 'wet dog', 'é']
     manifest = json.loads(Path('one/pseudo_labels/manifest.json').read_text())
     assert manifest['classes'] == names and manifest['images'] == 12

@@ -11,7 +11,9 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = sorted((ROOT / 'configs' / 'deeplabv3').glob('*.py'))
+CONFIGS = sorted(
+    path for folder in ('deeplabv3', 'segformer')
+    for path in (ROOT / 'configs' / folder).glob('*.py'))
 STOCK = 'deeplabv3/deeplabv3_r50-d8_4xb4-20k_voc12aug-512x512.py'
 
 
@@ -128,11 +130,12 @@ def test_config_builds(path):
         assert head.num_classes == model.decode_head.num_classes
     assert cfg.default_scope == 'mmseg'
     assert tuple(cfg.model.data_preprocessor['size']) == cfg.crop_size
-    crops = [
-        step.crop_size for step in cfg.train_dataloader.dataset.pipeline
-        if step.type == 'RandomCrop'
-    ]
-    assert crops == [cfg.crop_size]
+    steps = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
+    if 'RandomCrop' in steps:
+        assert steps['RandomCrop'].crop_size == cfg.crop_size
+    else:  # all of the image
+        assert steps['Resize'].scale == cfg.crop_size
+        assert not steps['Resize'].keep_ratio
 
 
 @pytest.mark.parametrize('name', [
@@ -149,6 +152,34 @@ def test_small_models_run(name):
     stride = 16 if 'voc' in name else 8
     assert out.shape == (1, cfg.model.decode_head.num_classes, 96 // stride,
                          96 // stride)
+
+
+def test_the_backbone_of_segformer_runs_once_an_image():
+    from mmengine.structures import PixelData
+    from mmseg.registry import MODELS
+    from mmseg.structures import SegDataSample
+    cfg = load(ROOT / 'configs/segformer/segformer_effnet-lite0_voc-layout.py')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(cfg.model).train()
+    before = {k: v.clone() for k, v in model.backbone.state_dict().items()}
+    samples = [
+        SegDataSample(gt_sem_seg=PixelData(data=torch.full((1, 64, 64), i)))
+        for i in (1, 255)
+    ]
+    step = torch.optim.SGD([p for p in model.parameters() if p.requires_grad],
+                           lr=1.)
+    images, losses = torch.rand(2, 3, 64, 64), []
+    for _ in range(2):
+        loss = sum(v for k, v in model.loss(images, samples).items()
+                   if 'loss' in k)
+        step.zero_grad()
+        loss.backward()
+        step.step()
+        losses.append(loss.item())
+    assert losses[1] < losses[0]
+    assert (model.backbone.hits, model.backbone.misses) == (2, 2)
+    after = model.backbone.state_dict()
+    assert all(torch.equal(after[key], before[key]) for key in before)
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
