@@ -27,6 +27,7 @@ OTHERS = dict(
     make_regions='tests/test_contrib/test_regions.py',
     make_saliency='tests/test_contrib/test_saliency.py',
     test="mmengine's log",
+    text_features='no images',
     make_labels='runs other tools, by misc/stages.py',
     quickstart='runs other tools, by misc/stages.py',
     **{

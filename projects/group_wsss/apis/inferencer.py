@@ -15,6 +15,7 @@ from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
 
 from ..datasets import GroupedDataset, LoadImage, group_collate
+from ..engine.supervision import model_supervision
 from ..models import GroupCAM
 from ..pseudo_labels import LabelPipeline, Refiners
 from ..registry import MODELS, TASK_UTILS, TRANSFORMS
@@ -288,7 +289,8 @@ class GroupCAMInferencer:
                 labeler=self.labeler,
                 refiners=self.refiners,
                 chosen_thresholds=self.labelling.thresholds,
-                supervision='I' + self.labelling.supervision,
+                supervision=model_supervision(self.model) +
+                self.labelling.supervision,
                 seed=self.seed,
                 duration=round(time.perf_counter() - start, 3))
 

@@ -3,6 +3,7 @@
 import re
 from typing import Any, Container, Iterator, Optional, Sequence
 
+import torch.nn as nn
 from mmengine.structures import BaseDataElement
 
 # under this name a loader worker's random state travels with its batch
@@ -33,6 +34,20 @@ _TAG_METRICS = frozenset([
 ])
 _TAG_PREFIXES = frozenset(
     ['accuracy', 'single-label', 'confusion_matrix', 'multi-label'])
+
+
+def model_supervision(model: nn.Module) -> str:
+    """Letters of ``Manifest.supervision`` for labels by a model.
+
+    Args:
+        model (nn.Module): Its parts that know more than tags have them as
+            ``supervision``.
+
+    Returns:
+        str: ``'I'`` and those.
+    """
+    found = {getattr(part, 'supervision', '') for part in model.modules()}
+    return ''.join(['I', *sorted(found)])
 
 
 def strange_fields(node: Any, allowed: Container[str]) -> Iterator[str]:

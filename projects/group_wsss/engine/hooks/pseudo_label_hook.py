@@ -17,6 +17,7 @@ from ...registry import HOOKS, TASK_UTILS
 from ...structures import DumpWriter, ScoreMap
 from ...utils.errors import InputError
 from ...utils.progress import Progress
+from ..supervision import model_supervision
 from ..utils import (dataset_classes, dataset_paths, describe_checkpoint,
                      gather_dicts, total_histogram, trained_checkpoint)
 
@@ -174,7 +175,8 @@ class PseudoLabelHook(Hook):
                 labeler=self.labeler_cfg,
                 chosen_thresholds=self.dump.thresholds,
                 refiners=self.refiners_cfg,
-                supervision='I' + self.dump.supervision,
+                supervision=model_supervision(runner.model) +
+                self.dump.supervision,
                 skipped={
                     **corrupt,
                     **left_out

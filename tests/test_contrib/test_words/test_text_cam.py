@@ -1,0 +1,232 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""From words and tags to labels, without training."""
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmpretrain.structures import DataSample
+
+import group_wsss.contrib.words.components  # noqa: F401
+from group_wsss.contrib.words import TextFeatures
+from group_wsss.contrib.words.clip_weights import fingerprint
+from group_wsss.structures import Dump
+from group_wsss.utils.checkpoint import load_weights
+from group_wsss.utils.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMES = ['red', 'green', 'blue', 'yellow']
+# of the discs of tiny_voc, and of the noise behind them
+COLOURS = np.array([[210, 30, 30], [30, 210, 30], [30, 30, 210],
+                    [180, 180, 30], [30, 30, 30]])
+CONFIG = f'''
+_base_ = '{ROOT}/configs/words/custom.py'
+model = dict(
+    data_preprocessor=dict(mean=[30] * 3, std=[60] * 3),
+    backbone=dict(
+        arch=dict(embed_dims=4, num_layers=2, num_heads=1,
+                  feedforward_channels=4),
+        img_size=96,
+        text_channels=4,
+        num_dense=1))
+'''
+
+
+def tower():
+    """A CLIP that sees mean colours: all its blocks add nothing."""
+    weights = {
+        'visual.class_embedding': torch.zeros(4),
+        'visual.positional_embedding': torch.zeros(37, 4),
+        'visual.conv1.weight': torch.zeros(4, 3, 16, 16),
+        'visual.proj': torch.eye(4)
+    }
+    for i in range(3):
+        weights['visual.conv1.weight'][i, i] = 1 / 256
+    for name in ('ln_pre', 'ln_post'):
+        weights[f'visual.{name}.weight'] = torch.ones(4)
+        weights[f'visual.{name}.bias'] = torch.zeros(4)
+    # what no colour is louder than: noise
+    weights['visual.positional_embedding'][:, 3] = .5
+    for block in range(2):
+        name = f'visual.transformer.resblocks.{block}'
+        for part, out in (('attn.in_proj_', 12), ('attn.out_proj.', 4),
+                          ('mlp.c_fc.', 4), ('mlp.c_proj.', 4)):
+            weights[f'{name}.{part}weight'] = torch.zeros(out, 4)
+            weights[f'{name}.{part}bias'] = torch.zeros(out)
+        for part in ('ln_1', 'ln_2'):
+            weights[f'{name}.{part}.weight'] = torch.ones(4)
+            weights[f'{name}.{part}.bias'] = torch.zeros(4)
+    return weights
+
+
+def text_file(path, names=NAMES, weights=None):
+    """Words mean colours; their features are what the tower makes of them."""
+    weights = tower() if weights is None else weights
+    rows = np.concatenate([(COLOURS - 30) / 60, np.full((5, 1), .5)], 1)
+    rows -= rows.mean(1, keepdims=True)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    about = dict(
+        classes=names,
+        words=[[name] for name in names],
+        background=['noise'],
+        templates=['all {}'],
+        model=dict(
+            name='tiny', fingerprint=fingerprint(weights['visual.proj'].t())))
+    TextFeatures(rows.astype(np.float32), about).save(str(path))
+
+
+@pytest.fixture
+def place(tiny_voc, tmp_path, monkeypatch):
+    """Config, words, weights and a list; arguments of tools/test.py."""
+    (tmp_path / 'tiny.py').write_text(CONFIG)
+    text_file(tmp_path / 'text.npz')
+    torch.save(tower(), tmp_path / 'clip.pt')
+    images = [
+        dict(id=f'tiny_{i}', path=f'JPEGImages/tiny_{i}.jpg', labels=[i % 4])
+        for i in range(8)
+    ]
+    (tmp_path / 'list.json').write_text(
+        json.dumps(dict(classes=NAMES, images=images)))
+    monkeypatch.setenv('TEXT_FEATURES', str(tmp_path / 'text.npz'))
+    return (tmp_path / 'tiny.py', tmp_path / 'clip.pt', '--data', tiny_voc,
+            '--list', tmp_path / 'list.json', '--work-dir', tmp_path / 'work')
+
+
+def test_labels(place, tiny_voc, tmp_path, call_tool, capsys):
+    call_tool('test', *place)
+    shown = capsys.readouterr().out
+    rows = dict(re.findall(r'^(\w+)  +\w+ +(\d.*)$', shown, re.MULTILINE))
+    assert set(rows) == set(NAMES)
+    assert all(row.split() == ['2', '100.00', '25.00']
+               for row in rows.values())
+    folder = tmp_path / 'work' / 'pseudo_labels'
+    dump = Dump.open(str(folder))
+    assert dump.names == ('background', *NAMES) and len(dump.ids) == 8
+    assert dump.manifest.supervision == ['I', 'L']
+    assert "'all {}'" in dump.manifest.config
+    assert dump.read_scores('tiny_5').class_ids.tolist() == [1]
+    # an ordinary dump, good and of this origin, for what comes behind
+    call_tool('refine_labels', ROOT / 'configs/refine/threshold.py', folder,
+              tmp_path / 'new')
+    assert Dump.open(str(tmp_path / 'new')).manifest.supervision == ['I', 'L']
+    capsys.readouterr()
+    call_tool('eval_labels', tmp_path / 'new', tiny_voc / 'SegmentationClass')
+    assert float(re.search(r'mIoU\D*([\d.]+)',
+                           capsys.readouterr().out)[1]) > 60
+
+
+@pytest.mark.parametrize('case, words', [
+    ('names', ['text.npz', "class 0 is 'rot'", "'red'"]),
+    ('model', ['text.npz', 'tiny', 'clip.pt', 'another model']),
+    ('text', ['text.npz', 'no such file']),
+    ('weights', ['clip.pt', 'no such checkpoint']),
+    ('foreign', ['clip.pt', 'cls_token is not in the checkpoint']),
+])
+def test_bad_input_is_one_line(case, words, place, tmp_path, call_tool,
+                               capsys):
+    if case == 'names':
+        text_file(tmp_path / 'text.npz', ['rot', *NAMES[1:]])
+    elif case == 'model':
+        torch.save({
+            **tower(), 'visual.proj': 2 * torch.eye(4)
+        }, tmp_path / 'clip.pt')
+    elif case == 'text':
+        (tmp_path / 'text.npz').unlink()
+    elif case == 'weights':
+        (tmp_path / 'clip.pt').unlink()
+    else:
+        torch.save({'visual.layer1.0.conv1.weight': torch.ones(1)},
+                   tmp_path / 'clip.pt')
+    with pytest.raises(SystemExit) as leaving:
+        call_tool('test', *place)
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert leaving.value.code == 2 and line.startswith('error: ')
+    assert all(word in line for word in words), line
+    assert not (tmp_path / 'work' / 'pseudo_labels' / 'ids.txt').exists()
+
+
+@pytest.fixture
+def head(tmp_path):
+    text_file(tmp_path / 'text.npz')
+    return MODELS.build(
+        dict(
+            type='group_wsss.TextCAMHead',
+            text=str(tmp_path / 'text.npz'),
+            scale=3.))
+
+
+def test_maps_are_of_the_tags_alone(head):
+    torch.manual_seed(0)
+    feats = torch.randn(2, 4, 3, 5)
+    samples = [
+        DataSample().set_gt_label([2, 0, 2]),
+        DataSample().set_gt_label([])
+    ]
+    one, none = head.predict((feats, ), samples)
+    words = torch.from_numpy(head.text.features)
+    assert one.class_ids.tolist() == [0, 2
+                                      ] and none.class_maps.shape == (0, 3, 5)
+    score = torch.zeros(4)
+    for i in range(3):
+        for j in range(5):
+            unit = feats[0, :, i, j] / feats[0, :, i, j].norm()
+            e = (3 * words @ unit).exp()
+            known = e[0] + e[2] + e[4]
+            torch.testing.assert_close(one.class_maps[:, i, j],
+                                       torch.stack([e[0], e[2]]) / known)
+            score += e[:4] / e.sum() / 15
+    # the score knows nothing of tags
+    torch.testing.assert_close(one.pred_score, score)
+    alone, = head.predict((feats[:1], ), [DataSample().set_gt_label([1])])
+    torch.testing.assert_close(alone.pred_score, one.pred_score)
+
+
+def test_padding_takes_no_part(head):
+    torch.manual_seed(0)
+    feats = torch.randn(1, 4, 3, 5)
+    sample = DataSample(metainfo=dict(map_shape=(2, 3))).set_gt_label([1])
+    padded, = head.predict((feats, ), [sample])
+    small, = head.predict((feats[..., :2, :3], ),
+                          [DataSample().set_gt_label([1])])
+    torch.testing.assert_close(padded.class_maps, small.class_maps)
+    torch.testing.assert_close(padded.pred_score, small.pred_score)
+
+
+def test_head_refuses(head, tmp_path):
+    with pytest.raises(InputError, match='text.npz: words have 4 channels'):
+        head.predict((torch.rand(1, 5, 2, 2), ))
+    with pytest.raises(InputError, match='nothing to train'):
+        head.loss((torch.rand(1, 4, 2, 2), ), [])
+    with pytest.raises(InputError, match='scale of TextCAMHead is 0'):
+        type(head)(str(tmp_path / 'text.npz'), scale=0)
+
+
+def test_config_is_that_of_clip_b16(tmp_path, monkeypatch):
+    text_file(tmp_path / 'text.npz')
+    monkeypatch.setenv('TEXT_FEATURES', str(tmp_path / 'text.npz'))
+    cfg = Config.fromfile(ROOT / 'configs/words/custom.py')
+    with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device(
+            'meta'):
+        backbone = MODELS.build(cfg.model.backbone)
+    shapes = {k: tuple(v.shape) for k, v in backbone.state_dict().items()}
+    assert shapes['proj.weight'] == (512, 768)
+    assert shapes['pos_embed'] == (1, 197, 768)
+    assert shapes['layers.11.attn.qkv.weight'] == (2304, 768)
+    assert cfg.model.freeze_backbone and cfg.train_dataloader is None
+
+
+def test_weights_of_a_whole_model(place):
+    """Those of CLIP go to the backbone, those of ours where they were."""
+    cfg = Config.fromfile(place[0])
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        one, two = MODELS.build(cfg.model), MODELS.build(cfg.model)
+    load_weights(one, tower(), 'clip.pt')
+    assert torch.equal(one.backbone.proj.weight, torch.eye(4))
+    assert not any(p.requires_grad for p in one.backbone.parameters())
+    load_weights(two, one.state_dict(), 'own.pth')
+    for key, value in two.state_dict().items():
+        assert torch.equal(value, one.state_dict()[key])
