@@ -131,7 +131,7 @@ def run_row(results: Results, name: str, row: Callable[[], Dict[str, Any]],
     finally:
         timer.cancel()
     results.put(name, **found, seconds=time.perf_counter() - start)
-    torch._dynamo.reset()
+    torch.compiler.reset()
     gc.collect()
     # fails where the row has spoilt the GPU for this process
     torch.cuda.empty_cache()

@@ -25,6 +25,7 @@ from speed_dump import THRESHOLD
 from speed_gpu import Call, Found, Sizes, shipped, step, watch
 from speed_step import samples_of
 from torch import nn
+from torch.autograd import DeviceType
 
 from group_wsss.datasets import VOC_CLASSES
 from group_wsss.engine import BFloat16OptimWrapper
@@ -61,7 +62,9 @@ def waits(name: str, sizes: Sizes, device: str) -> Found:
 
     def count(call: Call) -> int:
         events = watch(call, device).events()
-        span = next(e for e in events if e.name == 'watched').time_range
+        # it has a range on the GPU too
+        span = next(e for e in events if e.name == 'watched'
+                    and e.device_type == DeviceType.CPU).time_range
         names = OPERATORS if device == 'cpu' else WAITS
         return sum(
             e.name in names and span.start <= e.time_range.start <= span.end

@@ -17,6 +17,7 @@ from speed_common import ROOT, paired, peak_bytes, ratio, seconds
 from speed_step import BACKBONES, samples_of
 from speed_step import step as slow_step
 from torch import nn
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from group_wsss.models.layers import PCAWhitening
@@ -175,8 +176,8 @@ def kernel_seconds(call: Call, device: str) -> float:
         return sum(e.self_cpu_time_total for e in done.key_averages()) / 1e6
     # ranges have a duration on the GPU too
     return sum(e.time_range.elapsed_us() for e in done.events()
-               if e.device_type == torch.autograd.DeviceType.CUDA
-               and not e.name.startswith(('Optimizer.', 'watched'))) / 1e6
+               if e.device_type == DeviceType.CUDA and not e.name.startswith(
+                   ('Optimizer.', 'watched'))) / 1e6
 
 
 def kernels(name: str, sizes: Sizes, device: str) -> Found:
