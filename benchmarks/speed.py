@@ -31,8 +31,6 @@ TABLES = {
     'dump': 'speed_dump',
     'epoch': 'speed_epoch',
     'loading': 'speed_loading',
-    'gpu': 'speed_gpu',
-    'profile': 'speed_profile',
     'startup': 'speed_startup',
 }
 

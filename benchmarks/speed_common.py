@@ -24,10 +24,13 @@ Timing = Dict[str, List[float]]
 
 def git(*words: str) -> str:
     """Output of a git command in the checkout, '' where there is none."""
-    done = subprocess.run(['git', *words],
-                          cwd=ROOT,
-                          capture_output=True,
-                          text=True)
+    try:
+        done = subprocess.run(['git', *words],
+                              cwd=ROOT,
+                              capture_output=True,
+                              text=True)
+    except FileNotFoundError:
+        return ''
     return done.stdout.strip()
 
 

@@ -35,7 +35,7 @@ ANCHORS, GROUP_SIZE, GROUPS_A_BATCH, SIDE = 12, 3, 4, 256
 CONFIGS = osp.join(ROOT, 'configs')
 
 
-def build(name: str, cached: bool) -> nn.Module:
+def build(name: str, cached: bool, num_convs: int = 0) -> nn.Module:
     """The released graph on a backbone; frozen and cached if asked for."""
     init_default_scope('group_wsss')
     released = Config.fromfile(
@@ -45,7 +45,7 @@ def build(name: str, cached: bool) -> nn.Module:
     width = model.neck.in_channels
     model.neck = released.neck
     model.neck.update(in_channels=width, group_size=GROUP_SIZE)
-    model.neck.projection.num_convs = 0
+    model.neck.projection.num_convs = num_convs
     model.update(
         data_preprocessor=dict(mean=[127.] * 3, std=[128.] * 3, to_rgb=True))
     model.head.update(in_channels=None, cam_weight=0.2, graph_weight=0.5)

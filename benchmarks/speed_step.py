@@ -75,12 +75,15 @@ def samples_of(number: int, group_size: int) -> List[DataSample]:
 def step(model: nn.Module,
          images: torch.Tensor,
          optimizer: torch.optim.Optimizer,
-         group_size: int = 4) -> Callable[[], None]:
+         group_size: int = 4,
+         bfloat16: bool = False) -> Callable[[], None]:
     """Loss, gradients and update."""
+    device = images.device
+    samples = [x.to(device) for x in samples_of(len(images), group_size)]
 
     def call() -> None:
-        losses = model(
-            images, samples_of(len(images), group_size), mode='loss')
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            losses = model(images, samples, mode='loss')
         optimizer.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
         optimizer.step()

@@ -1,9 +1,17 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Every benchmark starts."""
 import importlib
+import json
+import os
+import shutil
+import subprocess
+import threading
+import zipfile
 from pathlib import Path
 
 import pytest
+
+from group_wsss.datasets import generate_toy
 
 FOLDER = Path(__file__).resolve().parents[1] / 'benchmarks'
 
@@ -39,3 +47,149 @@ def test_steps_of_the_recipe(monkeypatch):
             for folder in recipe.ROWS.values()} == (
                 set(names) -
                 {'saliency_seeds', 'saliency_affinity', 'saliency_pixels'})
+
+
+@pytest.fixture
+def gpu(monkeypatch, tmp_path):
+    """Rows of benchmarks/gpu.py in this process: name to function."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    module = importlib.import_module('gpu')
+
+    def run(rows, *words):
+        monkeypatch.setattr(module, 'all_rows', lambda args, left: rows)
+        monkeypatch.setattr('sys.argv', [
+            'gpu', '--device', 'cpu', '--out',
+            str(tmp_path / 'speed_gpu.json'), *words
+        ])
+        module.main()
+        found = json.loads((tmp_path / 'speed_gpu.json').read_text())['rows']
+        return {(row['row'], row['what']): row['value'] for row in found}
+
+    run.module, run.path = module, tmp_path / 'speed_gpu.json'
+    return run
+
+
+def test_a_row_that_fails_is_a_line(gpu, tmp_path):
+    """Rows that are done stay, one that failed is tried again."""
+    calls = []
+
+    def good():
+        calls.append('good')
+        return dict(figure=2.5, times=dict(a=[1.]))
+
+    def bad():
+        calls.append('bad')
+        raise RuntimeError('CUDA out of memory.\nTried to')
+
+    found = gpu({'bad': bad, 'good': good})
+    assert found['bad', 'failed'].startswith('RuntimeError: CUDA out of mem')
+    assert '\n' not in found['bad', 'failed']
+    assert found['good', 'figure'] == 2.5
+    gpu({'bad': bad, 'good': good}, '--go-on')
+    assert calls == ['bad', 'good']
+    gpu({'bad': bad, 'good': good})
+    assert calls == ['bad', 'good', 'bad']
+    gpu({'bad': good, 'good': good}, '--only', 'go')
+    assert calls == ['bad', 'good', 'bad']
+
+
+def test_a_row_that_ends_the_process(gpu, monkeypatch):
+
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gpu({'a': stop, 'b': dict})
+    found = gpu({'a': stop, 'b': lambda: dict(x=1)}, '--go-on')
+    assert found['a', 'failed'] == 'the process was killed'
+    assert found['b', 'x'] == 1
+
+
+def test_a_row_that_hangs(gpu, monkeypatch):
+    """It is written before the process ends, for there is no other way."""
+    ended = threading.Event()
+    seen = []
+
+    def end(status):
+        rows = json.loads(gpu.path.read_text())['rows']
+        seen.append((status, rows[0]['what'], rows[0]['value']))
+        ended.set()
+
+    monkeypatch.setattr(gpu.module.os, '_exit', end)
+    monkeypatch.setattr(gpu.module, 'LIMIT', 0.2)
+    gpu({'a': lambda: dict(x=ended.wait(20))})
+    assert seen == [(3, 'failed', 'not done in 0 s')]
+    found = gpu({'b': dict}, '--seconds', '5')
+    assert found['b', 'failed'] == 'no time was left'
+
+
+def test_page_of_the_gpu(gpu, tmp_path):
+    gpu({'a': lambda: dict(x=1.5)})
+    page = tmp_path / 'page.md'
+    page.write_text('<!-- speed_gpu -->\n<!-- end -->\n')
+    gpu({}, '--page', str(page))
+    assert '| a | x | 1.5 |' in page.read_text()
+
+
+@pytest.mark.slow
+def test_what_travels_to_a_gpu(tmp_path):
+    """Packages without a network, images, and no file of this machine."""
+    root, given = tmp_path / 'checkout', tmp_path / 'given'
+    (root / 'benchmarks').mkdir(parents=True)
+    shutil.copy(FOLDER / 'gpu.sh', root / 'benchmarks')
+    generate_toy(given, 2, 1, 48)
+    tags = (given / 'ImageSets/train_cls.txt').read_text()
+    (given / 'ImageSets/train_a_cls.txt').write_text(tags)
+    subprocess.run(['bash', root / 'benchmarks/gpu.sh', '--pack', given],
+                   check=True)
+    packed = root / '.gpu'
+    names = {
+        str(path.relative_to(packed))
+        for path in packed.rglob('*') if path.is_file()
+    }
+    ids = [line.split()[0] for line in tags.splitlines()]
+    assert names == {
+        'site.zip', 'voc1155/ImageSets/train_cls.txt',
+        *(f'voc1155/JPEGImages/{name}.jpg' for name in ids),
+        *(f'voc1155/SegmentationClass/{name}.png' for name in ids)
+    }
+    with zipfile.ZipFile(packed / 'site.zip') as site:
+        names = site.namelist()
+    assert 'mmengine/__init__.py' in names
+    # versions are read off these folders
+    assert any(name.endswith('.dist-info/METADATA') for name in names)
+    assert not any('..' in name or name.endswith('.so') for name in names)
+    done = subprocess.run(['bash', root / 'benchmarks/gpu.sh', '--pack', root],
+                          capture_output=True,
+                          text=True)
+    assert done.returncode and 'train_a_cls.txt' in done.stderr
+
+
+@pytest.mark.slow
+def test_every_row_of_a_gpu(tmp_path):
+    """As it is typed there, so that no second of a GPU goes to a slip."""
+    done = subprocess.run([
+        'bash', FOLDER / 'gpu.sh', '--device', 'cpu', '--tiny', '--work-dir',
+        tmp_path, '--out', tmp_path / 'speed_gpu.json', '--seconds', '3000'
+    ],
+                          capture_output=True,
+                          text=True,
+                          env={
+                              **os.environ, 'OMP_NUM_THREADS': '1'
+                          })
+    assert not done.returncode, done.stderr
+    rows = json.loads((tmp_path / 'speed_gpu.json').read_text())['rows']
+    failed = [row for row in rows if row['what'] in ('failed', 'started')]
+    assert not failed
+    kinds = {row['row'].split(' ')[0] for row in rows}
+    assert kinds == {
+        'train', 'kernels', 'groups', 'waits', 'labels', 'loader', 'same',
+        'compiled', 'recipe'
+    }
+    found = {(row['row'], row['what']): row['value'] for row in rows}
+    assert 10 < found['kernels VGG16', 'of the backbone, % of all'] < 110
+    for title in ('as configs are', 'deterministic'):
+        for what in ('weights', 'labels'):
+            assert found['same VGG16', f'{what}, {title}'] == 'equal'
+    assert found['recipe', 'walk, s'] > 0
+    assert 0 <= found['recipe', 'mIoU of the labels'] <= 100

@@ -114,6 +114,39 @@ def test_broken(tmp_path, name):
     assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('kind', [
+    dict(),
+    dict(progressive=True),
+    dict(subsampling=0),
+    dict(quality=40),
+    dict(restart_marker_blocks=4)
+])
+@pytest.mark.parametrize('mode', ['RGB', 'L'])
+def test_jpeg_as_pillow_reads_it(tmp_path, kind, mode, monkeypatch):
+    """Whoever decodes; a cut file goes to Pillow, which refuses it."""
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (9, 11, 3), np.uint8))
+    content = encoded(noise.resize((61, 43)).convert(mode), 'JPEG', **kind)
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(content)
+    with Image.open(path) as image:
+        want = np.asarray(image.convert('RGB'))[..., ::-1]
+    np.testing.assert_array_equal(load(path)['img'], want)
+    path.write_bytes(content[:-40] + b'x' * 38)
+    with pytest.raises(InputError, match='truncated or corrupt'):
+        load(path)
+    path.write_bytes(content)
+    monkeypatch.setattr(cv2, 'imdecode', lambda *args: None)
+    np.testing.assert_array_equal(load(path)['img'], want)
+
+
+def test_jpeg_is_not_decoded_twice(tmp_path, monkeypatch):
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(JPEG)
+    monkeypatch.setattr('PIL.ImageFile.ImageFile.load', None)
+    assert load(path)['img'].shape == (200, 200, 3)
+
+
 def test_missing_and_folder(tmp_path):
     with pytest.raises(InputError, match='no such image'):
         load(tmp_path / 'none.jpg')

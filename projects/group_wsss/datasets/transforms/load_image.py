@@ -131,13 +131,35 @@ class LoadImage(BaseTransform):
             # Pillow has no mode for colours of 16 bits: the raw mode tells
             sixteen_bits = image.mode.startswith('I') or any(
                 ';16' in str(tile[3]) for tile in getattr(image, 'tile', ()))
-            image.load()
+            array = self._decode_jpeg(data, image)
+            if array is None:
+                image.load()
+                # a copy of a view with reversed channels takes forty times
+                # as long
+                array = cv2.cvtColor(self._to_rgb(image), cv2.COLOR_RGB2BGR)
             turn = self._turn(image)
-            array = self._to_rgb(image)
         if turn is not None:
             array = np.asarray(Image.fromarray(array).transpose(turn))
-        # a copy of a view with reversed channels takes forty times as long
-        return cv2.cvtColor(array, cv2.COLOR_RGB2BGR), sixteen_bits
+        return array, sixteen_bits
+
+    @staticmethod
+    def _decode_jpeg(data: bytes, image: Image.Image) -> Optional[np.ndarray]:
+        """The same numbers as Pillow's, in less time, as BGR.
+
+        None where Pillow has to look: at another format or mode, and at a
+        file that is cut off, which OpenCV fills up with gray.
+        """
+        if (image.format != 'JPEG' or image.mode not in ('RGB', 'L')
+                or data[-2:] != b'\xff\xd9'):
+            return None
+        found = cv2.imdecode(
+            np.frombuffer(data, np.uint8),
+            cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        # OpenCV has limits of its own; it may not know the size that was
+        # checked
+        if found is None or found.shape[:2] != image.size[::-1]:
+            return None
+        return found
 
     @staticmethod
     def _turn(image: Image.Image) -> Optional[Any]:
