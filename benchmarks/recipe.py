@@ -165,7 +165,7 @@ def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
             f'seg_{number}', [
                 'tools/train.py', STAGE2, '--work-dir', f'{{seg_{number}}}',
                 '--cfg-options', f'randomness.seed={seed}',
-                'train_dataloader.dataset.ann_file={k1/pseudo_labels}/ids.txt'
+                'train_dataloader.dataset.ann_file={recipe/labels}/ids.txt'
             ],
             'last_checkpoint',
             env={'PSEUDO_DIR': folder})
