@@ -167,7 +167,7 @@ def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
                 '--cfg-options', f'randomness.seed={seed}',
                 'train_dataloader.dataset.ann_file={recipe/labels}/ids.txt'
             ],
-            'last_checkpoint',
+            'iter_600.pth',
             env={'PSEUDO_DIR': folder})
         for number, (row, folder) in enumerate(labels.items())
     }

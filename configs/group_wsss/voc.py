@@ -2,10 +2,10 @@
 # Stage 1 on VOC 2012: VGG16 at output stride 8, groups of four in training,
 # sixteen images asked per image when labels are written, fifteen epochs of
 # SGD. One round of co-attention with whitened keys, which beats a plain
-# classifier on features of a frozen EfficientNet (docs/benchmarks.md); keys
-# learned by contrast beat it there by more, and have not been compared with it
-# on a backbone that trains. Nothing has been measured with VGG16 or SGD.
-# voc_paper.py has the paper's graph.
+# classifier. Keys learned by contrast beat it by far on features of a frozen
+# EfficientNet, by half a point on one that trains with Adam, and want a rate
+# of their own (docs/benchmarks.md); nothing has been measured with VGG16 or
+# this SGD. voc_paper.py has the paper's graph.
 #
 #   python tools/dataset_converters/voc12_aug.py --root data --download
 #   python tools/train.py configs/group_wsss/voc.py
