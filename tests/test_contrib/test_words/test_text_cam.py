@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.structures import DataSample
 
 import group_wsss.contrib.words.components  # noqa: F401
+from group_wsss.apis import GroupCAMInferencer
 from group_wsss.contrib.words import TextFeatures
 from group_wsss.contrib.words.clip_weights import fingerprint
 from group_wsss.structures import Dump
@@ -147,6 +148,32 @@ def test_bad_input_is_one_line(case, words, place, tmp_path, call_tool,
     assert leaving.value.code == 2 and line.startswith('error: ')
     assert all(word in line for word in words), line
     assert not (tmp_path / 'work' / 'pseudo_labels' / 'ids.txt').exists()
+
+
+def test_scales_and_flips(place, tmp_path, call_tool):
+    call_tool('test', *place, '--tta')
+    dump = Dump.open(str(tmp_path / 'work' / 'pseudo_labels'))
+    assert dump.manifest.supervision == ['I', 'L']
+    # the largest of the sizes, 512, in patches of 16
+    assert dump.read_scores('tiny_2').maps.shape == (1, 32, 32)
+    assert dump.read_label('tiny_2')[20, 18] == 3
+
+
+def test_inferencer_says_where_labels_are_from(place, tiny_voc, tmp_path):
+    inferencer = GroupCAMInferencer(
+        str(place[0]),
+        str(place[1]),
+        device='cpu',
+        classes=NAMES,
+        bg_threshold=.5,
+        show_progress=False)
+    result, = inferencer(
+        str(tiny_voc / 'JPEGImages' / 'tiny_1.jpg'),
+        tags=['green'],
+        out_dir=str(tmp_path / 'out'))
+    assert result['label'][20, 16] == 2 and not result['label'][:5].any()
+    manifest = Dump.open(str(tmp_path / 'out')).manifest
+    assert manifest.supervision == ['I', 'L']
 
 
 @pytest.fixture

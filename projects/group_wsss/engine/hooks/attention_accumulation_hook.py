@@ -19,6 +19,7 @@ from ...utils.progress import Progress
 from ..accumulator import (ScoreAccumulator, merged_maps, rank_folders,
                            remove_score_maps, stored_ids)
 from ..geometry import check_pipeline, check_shape, undo_flip
+from ..supervision import model_supervision
 from ..utils import (dataset_classes, dataset_paths, describe_checkpoint,
                      gather_dicts, total_histogram, trained_checkpoint,
                      unwrap_model)
@@ -314,7 +315,8 @@ class AttentionAccumulationHook(Hook):
                 chosen_thresholds=dump.thresholds,
                 image_paths=dataset_paths(
                     runner.train_loop.dataloader.dataset),
-                supervision='I' + dump.supervision,
+                supervision=model_supervision(runner.model) +
+                dump.supervision,
                 seed=runner.seed,
                 duration=round(time.perf_counter() - start, 3))
             runner.logger.info(
