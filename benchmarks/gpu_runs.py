@@ -205,6 +205,7 @@ def recipe(data: str, work_dir: str, tiny: bool, limit: float) -> Found:
         reason if it did not reach its end.
     """
     need(data)
+    os.makedirs(work_dir, exist_ok=True)
     work, log = osp.join(work_dir, 'recipe'), osp.join(work_dir, 'recipe.log')
     options = ['num_workers=8']
     if tiny:

@@ -165,6 +165,15 @@ def test_what_travels_to_a_gpu(tmp_path):
     assert done.returncode and 'train_a_cls.txt' in done.stderr
 
 
+def test_no_images_on_a_gpu(gpu, tmp_path):
+    runs = importlib.import_module('gpu_runs')
+    found = gpu({
+        'recipe':
+        lambda: runs.recipe(str(tmp_path / 'x'), str(tmp_path), True, 1.)
+    })
+    assert 'x: no ImageSets/train_cls.txt' in found['recipe', 'failed']
+
+
 @pytest.mark.slow
 def test_every_row_of_a_gpu(tmp_path):
     """As it is typed there, so that no second of a GPU goes to a slip."""

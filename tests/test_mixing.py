@@ -694,8 +694,10 @@ def test_hook_names_what_a_stock_pipeline_leaves_out():
         ScoreMap.from_sample(sample)
 
 
-# parts of others
-ELSEWHERE = {'AffinityHead', 'PixelCorrelation'}
+# parts of others, or of a page of their own (docs/words.md)
+ELSEWHERE = {
+    'AffinityHead', 'PixelCorrelation', 'DenseCLIP', 'TextCAM', 'TextCAMHead'
+}
 
 # ---- the pages -------------------------------------------------------------
 DOCS = Path(__file__).resolve().parents[1] / 'docs' / 'howto'
