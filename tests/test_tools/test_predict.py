@@ -24,10 +24,9 @@ def trained(tmp_path_factory):
     """Config and checkpoint as a training on own images leaves them."""
     folder = tmp_path_factory.mktemp('trained')
     cfg = Config.fromfile(
-        str(ROOT / 'configs/deeplabv3/deeplabv3_effnet-lite0_custom.py'))
-    for name in ('decode_head', 'auxiliary_head'):
-        cfg.model[name].num_classes = len(NAMES)
-    cfg.model.backbone.weights = None
+        str(ROOT / 'configs/segformer/segformer_effnet-lite0_custom.py'))
+    cfg.model.decode_head.num_classes = len(NAMES)
+    cfg.model.backbone.backbone.weights = None
     cfg.dump(str(folder / 'config.py'))
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmseg'):

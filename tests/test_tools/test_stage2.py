@@ -178,6 +178,11 @@ def test_the_backbone_of_segformer_runs_once_an_image():
         losses.append(loss.item())
     assert losses[1] < losses[0]
     assert (model.backbone.hits, model.backbone.misses) == (2, 2)
+    # images to be segmented are not kept, what is known stays
+    model.eval()(torch.rand(1, 3, 64, 64))
+    model(images)
+    assert (model.backbone.hits, model.backbone.misses) == (4, 3)
+    assert len(model.backbone._maps) == 2
     after = model.backbone.state_dict()
     assert all(torch.equal(after[key], before[key]) for key in before)
 

@@ -36,6 +36,10 @@ class FeatureCache(BaseModule):
             backbone. Defaults to None, nothing is handed on.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
+    Attributes:
+        keeping (bool): Whether maps of new images are kept. An owner sets it
+            to False where images do not come again.
+
     Raises:
         InputError: If ``max_bytes`` is not positive.
     """
@@ -55,6 +59,7 @@ class FeatureCache(BaseModule):
         self.backbone = MODELS.build(backbone)
         self.max_bytes = max_bytes
         self.exact = exact
+        self.keeping = True
         self.hits = self.misses = self.bytes = 0
         self._maps: 'OrderedDict[bytes, Tuple[Tensor, ...]]' = OrderedDict()
         self._weights: Tuple = ()
@@ -136,7 +141,7 @@ class FeatureCache(BaseModule):
 
     def _keep(self, key: bytes, maps: Tuple[Tensor, ...]) -> None:
         size = sum(m.numel() * m.element_size() for m in maps)
-        if size > self.max_bytes:
+        if size > self.max_bytes or not self.keeping:
             return
         self._maps[key] = maps
         self.bytes += size

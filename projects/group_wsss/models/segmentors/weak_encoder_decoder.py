@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ...utils.errors import InputError
+from ..backbones import FeatureCache
 from .soft_labels import absent_classes, stack_soft_labels
 
 # a logit whose softmax is 0, and which stays finite where a label is soft
@@ -99,6 +100,9 @@ class WeakEncoderDecoder(EncoderDecoder):
         super().train(mode)
         if self.freeze_backbone:
             self.backbone.eval()
+        if isinstance(self.backbone, FeatureCache):
+            # images that are segmented are seen once
+            self.backbone.keeping = mode
         return self
 
     def loss(self, inputs: Tensor, data_samples: List) -> Dict[str, Tensor]:
