@@ -80,9 +80,9 @@ stages = [
         env=dict(PSEUDO_DIR='{labels}'),
         fast={
             'train_cfg.max_iters': 150,
-            'share': 280
+            'share': 400
         },
-        share=1100),
+        share=1500),
 ]
 next_step = ('python tools/predict.py '
              '{segmentor}/segformer_effnet-lite0_voc-layout.py '
