@@ -107,7 +107,7 @@ class DenseCLIP(VisionTransformer):
         dense = self.proj(self.ln1(dense[:, self.num_extra_tokens:]))
         return (dense.transpose(1, 2).unflatten(2, tuple(size)), )
 
-    def _attend(self, attn: nn.Module, x: Tensor) -> Tensor:
+    def _attend(self, attn: Any, x: Tensor) -> Tensor:
         """Values by the attention of tokens to their like, ``(B, N, C)``."""
         parts = attn.qkv(x).unflatten(2, (3, attn.num_heads, -1))
         chosen = dict(zip('qkv', parts.permute(2, 0, 3, 1, 4)))
