@@ -315,8 +315,7 @@ class AttentionAccumulationHook(Hook):
                 chosen_thresholds=dump.thresholds,
                 image_paths=dataset_paths(
                     runner.train_loop.dataloader.dataset),
-                supervision=model_supervision(runner.model) +
-                dump.supervision,
+                supervision=model_supervision(runner.model) + dump.supervision,
                 seed=runner.seed,
                 duration=round(time.perf_counter() - start, 3))
             runner.logger.info(
