@@ -45,7 +45,7 @@ with ZipFile(target / 'site.zip', 'w', ZIP_DEFLATED) as site:
             importlib-metadata mat4py model-index modelindex ordered-set
             platformdirs prettytable termcolor wcwidth yapf zipp'''.split():
         for file in files(name):
-            if '..' not in file.parts and file.suffix != '.pyc':
+            if '..' not in file.parts and file.suffix not in ('.pyc', '.so'):
                 site.write(file.locate(), file)
 tags = (source / 'ImageSets/train_a_cls.txt').read_text()
 (data / 'ImageSets/train_cls.txt').write_text(tags)
