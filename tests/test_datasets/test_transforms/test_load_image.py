@@ -140,6 +140,27 @@ def test_jpeg_as_pillow_reads_it(tmp_path, kind, mode, monkeypatch):
     np.testing.assert_array_equal(load(path)['img'], want)
 
 
+def test_jpeg_with_a_foreign_marker_is_refused(tmp_path):
+    """OpenCV takes it for the end and fills the rest with gray."""
+    path = tmp_path / 'a.jpg'
+    middle = len(JPEG) // 2 + 500
+    path.write_bytes(JPEG[:middle] + b'\xff\xa0' + JPEG[middle:])
+    with pytest.raises(InputError, match='truncated or corrupt'):
+        load(path)
+
+
+def test_limits_of_opencv_are_none_of_ours(tmp_path, monkeypatch):
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(JPEG)
+    want = load(path)['img']
+
+    def refuse(*args):
+        raise cv2.error('pixels <= CV_IO_MAX_IMAGE_PIXELS')
+
+    monkeypatch.setattr(cv2, 'imdecode', refuse)
+    np.testing.assert_array_equal(load(path)['img'], want)
+
+
 def test_jpeg_is_not_decoded_twice(tmp_path, monkeypatch):
     path = tmp_path / 'a.jpg'
     path.write_bytes(JPEG)

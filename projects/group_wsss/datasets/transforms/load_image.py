@@ -3,6 +3,7 @@
 import io
 import logging
 import mmap
+import re
 from typing import Any, Optional, Tuple
 
 import cv2
@@ -28,6 +29,9 @@ _TURNS = {
 }
 # whether the run was told of dark images; shared with forked loader workers
 _TOLD = mmap.mmap(-1, 1)
+# what ends the coded pixels of a JPEG: no stuffed byte, restart or filling
+_MARKER = re.compile(rb'\xff[^\x00\xd0-\xd7\xff]')
+_END = b'\xff\xd9'
 _LABEL_HINT = 'looks like a label image, not an image'
 
 
@@ -146,20 +150,28 @@ class LoadImage(BaseTransform):
     def _decode_jpeg(data: bytes, image: Image.Image) -> Optional[np.ndarray]:
         """The same numbers as Pillow's, in less time, as BGR.
 
-        None where Pillow has to look: at another format or mode, and at a
-        file that is cut off, which OpenCV fills up with gray.
+        None where Pillow has to look: at another format or mode, at a file
+        that is cut off, which OpenCV fills up with gray, and at one with a
+        foreign marker among its pixels, which OpenCV reads like the end.
         """
         if (image.format != 'JPEG' or image.mode not in ('RGB', 'L')
-                or data[-2:] != b'\xff\xd9'):
+                or data[-2:] != _END or image.fp is None):
             return None
-        found = cv2.imdecode(
-            np.frombuffer(data, np.uint8),
-            cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        # OpenCV has limits of its own; it may not know the size that was
-        # checked
-        if found is None or found.shape[:2] != image.size[::-1]:
+        if 'progressive' not in image.info:
+            # Pillow has read up to the pixels
+            found = _MARKER.search(data, image.fp.tell())
+            if found is None or found[0] != _END:
+                return None
+        try:
+            array = cv2.imdecode(
+                np.frombuffer(data, np.uint8),
+                cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error:
+            return None  # it has limits of its own
+        # it may not know the size that was checked
+        if array is None or array.shape[:2] != image.size[::-1]:
             return None
-        return found
+        return array
 
     @staticmethod
     def _turn(image: Image.Image) -> Optional[Any]:
