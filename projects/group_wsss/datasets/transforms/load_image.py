@@ -154,12 +154,13 @@ class LoadImage(BaseTransform):
         that is cut off, which OpenCV fills up with gray, and at one with a
         foreign marker among its pixels, which OpenCV reads like the end.
         """
+        file = getattr(image, 'fp', None)
         if (image.format != 'JPEG' or image.mode not in ('RGB', 'L')
-                or data[-2:] != _END or image.fp is None):
+                or data[-2:] != _END or file is None):
             return None
         if 'progressive' not in image.info:
             # Pillow has read up to the pixels
-            found = _MARKER.search(data, image.fp.tell())
+            found = _MARKER.search(data, file.tell())
             if found is None or found[0] != _END:
                 return None
         try:
