@@ -3,9 +3,9 @@
 # sixteen images asked per image when labels are written, fifteen epochs of
 # SGD. One round of co-attention with whitened keys, which beats a plain
 # classifier. Keys learned by contrast beat it by far on features of a frozen
-# EfficientNet, by half a point on one that trains with Adam, and want a rate
-# of their own (docs/benchmarks.md); nothing has been measured with VGG16 or
-# this SGD. voc_paper.py has the paper's graph.
+# EfficientNet with Adam, by half a point on one that trains, and by nothing
+# with the SGD of this config (docs/benchmarks.md); nothing has been measured
+# with VGG16. voc_paper.py has the paper's graph.
 #
 #   python tools/dataset_converters/voc12_aug.py --root data --download
 #   python tools/train.py configs/group_wsss/voc.py
