@@ -10,6 +10,7 @@ DOCS = Path(__file__).resolve().parents[1] / 'docs'
 # header of a column -> key of the raw results
 KEYS = {
     'mIoU': 'mIoU',
+    'val mIoU': 'val',
     'mean': 'mIoU',
     'lowest': 'mIoU',
     'highest': 'mIoU',
