@@ -11,6 +11,8 @@ _base_ = ['../_base_/datasets/voc_layout_cls.py', '../_base_/cls_runtime.py']
 custom_imports = dict(
     imports=['group_wsss', 'group_wsss.contrib.words.components'],
     allow_failed_imports=False)
+# not work_dirs/custom, where labels by tags alone may be
+work_dir = 'work_dirs/words'
 group_size = 1
 model = dict(
     type='group_wsss.TextCAM',
