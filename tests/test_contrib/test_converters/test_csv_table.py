@@ -67,3 +67,17 @@ def test_what_spreadsheets_save(mark, tmp_path):
             InputError, match="'tags' .--tags-column., it has "
             "'id, tags;'"):
         read_table(path)
+
+
+def test_the_ids_tell_what_parts_columns(tmp_path):
+    path = put(tmp_path, '"size, cm";id;tags\n1,5;a;x\n')
+    assert rows(read_table(path)) == [('a', 'a.jpg', ['x'])]
+
+
+@pytest.mark.parametrize('text, mark', [('id;tags\na;"x;y"\n', ';'),
+                                        ('id,tags\na,"x,y"\nb,x\n', ','),
+                                        ('id\ttags\na\tx|y\n', '|')])
+def test_tags_parted_by_another_mark_are_doubted(text, mark, tmp_path):
+    note, = read_table(put(tmp_path, text)).notes
+    assert f"'x{mark}y': " in note and f'--separator {mark!r}' in note
+    assert read_table(put(tmp_path, text), separator=mark).notes == ()

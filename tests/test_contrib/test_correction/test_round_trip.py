@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from group_wsss.contrib.exporters import export_cvat_masks
+from group_wsss.contrib.foreign.cvat_source import CvatSource
 from group_wsss.structures import Dump
 from group_wsss.structures.brush_rle import decode_brush, encode_brush
 from group_wsss.structures.dump_writer import DumpWriter
@@ -197,3 +199,14 @@ def test_brush_by_hand():
                        (packed, 'values')):
         with pytest.raises(InputError, match=words):
             decode_brush(bad, (1, 2) if bad is not packed else (2, 2))
+
+
+def test_cvat_is_given_a_colour_a_class(dump, tmp_path):
+    """A config may colour two classes alike, CVAT would take them for one."""
+    alike = json.loads((dump / 'manifest.json').read_text())
+    alike['palette'] = [[0, 0, 0], [255, 0, 0], [255, 0, 0]]
+    (dump / 'manifest.json').write_text(json.dumps(alike))
+    export_cvat_masks(Dump.open(str(dump)), str(tmp_path / 'cvat'))
+    source = CvatSource(str(tmp_path / 'cvat'))
+    assert source.names == CLASSES
+    assert {mask.name for mask in source.read('a').masks} == set(CLASSES)

@@ -2,7 +2,7 @@
 import csv
 import io
 import os.path as osp
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from ...structures.image_list import ImageList
 from ...utils.errors import InputError
@@ -37,7 +37,7 @@ def read_table(path: str,
             to 'path'.
         delimiter (str, optional): Between columns. Defaults to a tab for
             ``.tsv`` and ``.tab`` and a comma for ``.csv``, or what the
-            first line has instead: a semicolon or a tab.
+            header has instead: a semicolon or a tab.
         separator (str, optional): Between tags: one of ``;``, ``,``, ``|``
             and a blank. Defaults to ';', or ',' where columns are parted by
             ';'.
@@ -57,7 +57,7 @@ def read_table(path: str,
         if ending not in DELIMITERS:
             raise InputError(f'{path}: unknown suffix {ending!r}: use .csv or '
                              '.tsv, or give the delimiter')
-        delimiter = _delimiter_of(text, DELIMITERS[ending])
+        delimiter = _delimiter_of(text, DELIMITERS[ending], id_column)
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise InputError(f'the delimiter {delimiter!r} is not one character '
                          'between columns')
@@ -70,6 +70,8 @@ def read_table(path: str,
     columns: Optional[Dict[str, int]] = None
     width = tagged = parted = 0
     blanks: List[str] = []
+    marked: List[Tuple[str, str]] = []
+    others = [mark for mark in SEPARATORS if mark not in (' ', separator)]
     while True:
         try:
             row = next(reader)
@@ -97,21 +99,33 @@ def read_table(path: str,
         tags = [tag for tag in map(str.strip, tags) if tag]
         parted += len(tags) > 1
         blanks += [tag for tag in tags if len(tag.split()) > 1][:1]
+        marked += [(tag, mark) for tag in tags for mark in others
+                   if mark in tag][:1]
         tagged += bool(tags)
         builder.add_file(where, name, tags, file, merge=merge)
     if 2 * len(blanks) > tagged and not parted:
         builder.notes.append(
             f'{len(blanks)} of {tagged} rows have a tag with a blank, such as '
             f"{blanks[0][:80]!r}: if blanks part tags, give --separator ' '")
+    if marked and not parted:
+        tag, mark = marked[0]
+        builder.notes.append(
+            f'{len(marked)} of {tagged} rows have a tag with {mark!r}, such '
+            f'as {tag[:80]!r}: if it parts tags, give --separator {mark!r}')
     return builder.build()
 
 
-def _delimiter_of(text: str, usual: str) -> str:
+def _delimiter_of(text: str, usual: str, id_column: str) -> str:
     """What parts the columns: spreadsheets use a semicolon where numbers have
-    a comma.
+    a comma. Names of columns may hold any of them: the ids decide.
     """
     first = next((line for line in text.splitlines() if line.strip()), '')
     found = [mark for mark in (usual, ';', '\t') if mark in first]
+    for mark in found:
+        cells = next(csv.reader([first], delimiter=mark))
+        if id_column.strip().casefold() in (
+                cell.strip().casefold() for cell in cells):
+            return mark
     return found[0] if found else usual
 
 

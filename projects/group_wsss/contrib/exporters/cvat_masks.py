@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ...structures import IGNORE_INDEX, Dump
+from ...structures.label_image import voc_palette
 from ...utils.errors import InputError
 from ...utils.files import atomic_write, output_path
 from ...utils.pool import Pool, no_progress
@@ -44,7 +45,7 @@ def export_cvat_masks(
         if set(name) & set(':#\n\r'):
             raise InputError(f'class {name!r}: a name of labelmap.txt has no '
                              "':', no '#' and no end of line")
-    colours = dump.palette
+    colours = _colours(dump)
     lines = ['# label:color_rgb:parts:actions']
     lines += [
         f'{name}:{",".join(map(str, colours[i].tolist()))}::'
@@ -62,13 +63,22 @@ def export_cvat_masks(
     return dict(images=len(dump.ids), unknown_pixels=unknown)
 
 
+def _colours(dump: Dump) -> np.ndarray:
+    """One for each label: CVAT tells classes apart by nothing else."""
+    colours = dump.palette
+    used = colours[:len(dump.names)]
+    if len(np.unique(used, axis=0)) < len(used):
+        return voc_palette()
+    return colours
+
+
 def _write_image(img_id: str, dump: Dump, folder: str) -> int:
     """Write both images; give the unknown pixels."""
     label = dump.read_label(img_id)
     unknown = label == IGNORE_INDEX
     buffer = io.BytesIO()
-    Image.fromarray(dump.palette[np.where(unknown, 0,
-                                          label)]).save(buffer, 'PNG')
+    colours = _colours(dump)
+    Image.fromarray(colours[np.where(unknown, 0, label)]).save(buffer, 'PNG')
     for kind in ('SegmentationClass', 'SegmentationObject'):
         atomic_write(
             output_path(osp.join(folder, kind), img_id, '.png'),
