@@ -5,8 +5,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ...utils.errors import InputError
 from ...utils.pool import no_progress
-from .figures import FIGURES, figures_of
 from .dump_metrics import DumpMetrics
+from .figures import FIGURES, figures_of
 from .runs import Run, read_evaluation
 
 
