@@ -81,3 +81,8 @@ def test_tags_parted_by_another_mark_are_doubted(text, mark, tmp_path):
     note, = read_table(put(tmp_path, text)).notes
     assert f"'x{mark}y': " in note and f'--separator {mark!r}' in note
     assert read_table(put(tmp_path, text), separator=mark).notes == ()
+
+
+def test_a_header_too_long(tmp_path):
+    with pytest.raises(InputError, match=':1: field larger'):
+        read_table(put(tmp_path, f'id,{"x" * 200000}\n'))

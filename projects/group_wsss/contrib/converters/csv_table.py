@@ -121,10 +121,13 @@ def _delimiter_of(text: str, usual: str, id_column: str) -> str:
     """
     first = next((line for line in text.splitlines() if line.strip()), '')
     found = [mark for mark in (usual, ';', '\t') if mark in first]
+    wanted = id_column.strip().casefold()
     for mark in found:
-        cells = next(csv.reader([first], delimiter=mark))
-        if id_column.strip().casefold() in (
-                cell.strip().casefold() for cell in cells):
+        try:
+            cells = next(csv.reader([first], delimiter=mark))
+        except csv.Error:  # told with its line when the table is read
+            continue
+        if wanted in [cell.strip().casefold() for cell in cells]:
             return mark
     return found[0] if found else usual
 

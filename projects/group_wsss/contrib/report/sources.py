@@ -89,7 +89,7 @@ class PageSource(NamedTuple):
         return paths
 
     def palette(self) -> np.ndarray:
-        """Colours of the labels: the manifest's, else those of VOC.
+        """Colours of the labels, those of the dump.
 
         Returns:
             np.ndarray: uint8 ``(256, 3)`` RGB; 255 is white.
