@@ -58,7 +58,8 @@ def test_labels_are_those_of_mmseg(trained, images, tmp_path):
         *trained, device='cpu')(
             paths, return_datasamples=True, show=False)
     ours = SegmentationInferencer(
-        *map(Path, trained), 'cpu', show_progress=False)(paths)
+        *map(Path, trained), 'cpu', show_progress=False)(
+            paths)
     for mine, other in zip(ours, theirs):
         assert np.array_equal(mine['label'],
                               other.pred_sem_seg.data[0].cpu().numpy())
