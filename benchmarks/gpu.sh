@@ -4,11 +4,11 @@
 #
 # 1. Where the packages are: they and 500 images of voc1155, re-encoded, into
 #    .gpu, which git ignores:
-#      bash benchmarks/gpu.sh --pack ../shared/data/voc1155
+#      bash benchmarks/gpu.sh --pack VOC1155
 # 2. On a machine without a network, whose python3 has torch, torchvision,
 #    timm, einops, OpenCV, SciPy, Jinja, Matplotlib and rich:
 #      bash benchmarks/gpu.sh --commit COMMIT [--out FILE.json]
-#    As a call of the device tool: carry ['.gpu'], timeout_s 590, and
+#    .gpu travels with the checkout; in 590 seconds
 #      bash benchmarks/gpu.sh --commit COMMIT --out "$OUT/speed_gpu.json"
 #    The file is written after every row, and what it has is skipped. After an
 #    interruption put it into .gpu and begin with
