@@ -36,6 +36,7 @@ ROWS = {
     'groups + CRF': 'crf',
     'groups + random walk': 'recipe/walk',
     'groups + random walk + self-training': 'recipe/labels',
+    'the same with --fast': 'fast/labels',
     'K=1 + regions': 'k1_regions',
     'groups + regions': 'regions',
     'groups + regions (cover)': 'regions_cover',
@@ -88,6 +89,10 @@ def label_steps(images: str, seed: int) -> List[Step]:
         Step('recipe', [
             'tools/make_labels.py', RECIPE, '--work-dir', '{recipe}', '--seed',
             str(seed), '--until', 'labels', '--keep-scores'
+        ], 'labels/manifest.json'),
+        Step('fast', [
+            'tools/make_labels.py', RECIPE, '--work-dir', '{fast}', '--seed',
+            str(seed), '--until', 'labels', '--keep-scores', '--fast'
         ], 'labels/manifest.json'),
         refine('crf', 'dense_crf', groups, images),
     ]
