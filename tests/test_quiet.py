@@ -69,6 +69,8 @@ def test_what_is_shown(text, shown, capsys):
     hide_on_terminal(logger)
     logger.warning(text)
     assert (text.strip() in capsys.readouterr().out) == shown
+    logger.error(text)
+    assert text.strip() in capsys.readouterr().out
 
 
 def test_before_a_log_file_is_there(as_loud_as_before, capsys):

@@ -9,7 +9,8 @@ import pytest
 
 from group_wsss.structures import (Dump, DumpWriter, Manifest, ScoreMap,
                                    read_index_png)
-from group_wsss.structures.palette import bright_palette
+from group_wsss.structures.label_image import voc_palette
+from group_wsss.structures.palette import VOC_CLASSES, bright_palette
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.versions import sha256_of
 
@@ -189,6 +190,8 @@ def test_own_palette(tmp_path):
     writer = DumpWriter(str(tmp_path), ['a'], palette=[[1, 2, 3], [4, 5, 6]])
     assert writer.palette[:2].tolist() == [[1, 2, 3], [4, 5, 6]]
     np.testing.assert_array_equal(writer.palette[2:], bright_palette()[2:])
+    voc = DumpWriter(str(tmp_path), VOC_CLASSES)
+    np.testing.assert_array_equal(voc.palette, voc_palette())
 
 
 @pytest.mark.parametrize('img_id', ('../x', '/x', 'c:\\x', 'a\0'))
