@@ -57,11 +57,8 @@ stages = [
         title='a classifier of pixels learns the result',
         tool='train',
         config='../self_training/fcn_effnet-lite0_voc-layout.py',
+        # a shorter training costs more than the stage gives
         env=dict(PSEUDO_DIR='{walk}'),
-        fast={
-            'train_cfg.max_iters': 60,
-            'share': 130
-        },
         share=536),
     dict(
         name='labels',
