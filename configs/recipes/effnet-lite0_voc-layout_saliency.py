@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # effnet-lite0_voc-layout.py with saliency maps, which are more than tags:
-# their network has seen masks of salient objects (docs/saliency.md).
+# their network has seen masks of salient objects (docs/saliency.md, where the
+# recipe without them gives better labels of VOC images).
 #
 #   RECIPE=configs/recipes/effnet-lite0_voc-layout_saliency.py
 #   python tools/make_labels.py $RECIPE --data /path \
