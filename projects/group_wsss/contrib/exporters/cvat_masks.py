@@ -52,7 +52,8 @@ def export_cvat_masks(
         for i, name in enumerate(dump.names)
     ]
     with staged(out) as part, Pool(jobs) as pool:
-        work = partial(_write_image, dump=dump.bare, folder=part)
+        work = partial(
+            _write_image, dump=dump.bare, colours=colours, folder=part)
         unknown = sum(pool.map(work, dump.ids, progress))
         ids = ''.join(f'{img_id}\n' for img_id in dump.ids)
         atomic_write(
@@ -72,12 +73,12 @@ def _colours(dump: Dump) -> np.ndarray:
     return colours
 
 
-def _write_image(img_id: str, dump: Dump, folder: str) -> int:
+def _write_image(img_id: str, dump: Dump, colours: np.ndarray,
+                 folder: str) -> int:
     """Write both images; give the unknown pixels."""
     label = dump.read_label(img_id)
     unknown = label == IGNORE_INDEX
     buffer = io.BytesIO()
-    colours = _colours(dump)
     Image.fromarray(colours[np.where(unknown, 0, label)]).save(buffer, 'PNG')
     for kind in ('SegmentationClass', 'SegmentationObject'):
         atomic_write(

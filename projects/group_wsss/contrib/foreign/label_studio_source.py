@@ -39,7 +39,8 @@ class LabelStudioSource:
         self.path = path
         self.names: Optional[Tuple[str, ...]] = None
         self._by_id: Dict[str, List[Any]] = {}
-        self._others: List[Any] = []  # address without suffix, place, task
+        # by the last part of an address: its path, place, task
+        self._by_name: Dict[str, List[Any]] = {}
         self._taken: Dict[str, str] = {}
         for number, task in enumerate(tasks):
             where = f'{path}: task[{number}]'
@@ -51,7 +52,8 @@ class LabelStudioSource:
                     (where, task))
             elif isinstance(data.get('image'), str):
                 stem = posixpath.splitext(_path_of(data['image']))[0]
-                self._others.append((f'/{stem}', where, task))
+                self._by_name.setdefault(posixpath.basename(stem), []).append(
+                    (f'/{stem}', where, task))
             else:
                 raise InputError(f"{where}: has no image under 'image'")
 
@@ -69,8 +71,8 @@ class LabelStudioSource:
                 several, or a region that is no mask.
         """
         tasks = self._by_id.get(img_id) or [
-            (where, task) for stem, where, task in self._others
-            if stem.endswith(f'/{img_id}')
+            (where, task) for stem, where, task in self._by_name.get(
+                posixpath.basename(img_id), ()) if stem.endswith(f'/{img_id}')
         ]
         if len(tasks) != 1:
             raise InputError(f'{self.path}: {len(tasks)} tasks of image '
