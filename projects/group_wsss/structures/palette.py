@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Colours of classes in label images and pictures."""
 import colorsys
+import functools
 from typing import Optional, Sequence
 
 import numpy as np
@@ -29,6 +30,12 @@ def bright_palette() -> np.ndarray:
         np.ndarray: uint8 ``(256, 3)``, RGB: 0 black, then one for each class;
         255 is VOC's off-white.
     """
+    return _bright().copy()
+
+
+@functools.lru_cache(maxsize=None)
+def _bright() -> np.ndarray:
+    """Once a process: pages ask for every image."""
     colours = voc_palette()
     for i in range(IGNORE_INDEX - 1):
         tone = _TONES[i % len(_TONES)]
