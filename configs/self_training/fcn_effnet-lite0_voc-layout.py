@@ -6,8 +6,7 @@ _base_ = [
     '../_base_/datasets/voc_layout_soft_seg.py', '../_base_/seg_runtime.py',
     '../_base_/schedules/schedule_self_training.py'
 ]
-crop_size = (320, 320)
-model = dict(data_preprocessor=dict(size=crop_size))
+model = dict(data_preprocessor=dict(size=_base_.crop_size))
 default_hooks = dict(
     logger=dict(interval=25),
     checkpoint=dict(interval=50, max_keep_ckpts=1))

@@ -5,8 +5,7 @@ _base_ = [
     '../_base_/models/fcn_r50.py', '../_base_/datasets/voc_layout_soft_seg.py',
     '../_base_/seg_runtime.py', '../_base_/schedules/schedule_self_training.py'
 ]
-crop_size = (320, 320)
-model = dict(data_preprocessor=dict(size=crop_size))
+model = dict(data_preprocessor=dict(size=_base_.crop_size))
 
 train_dataloader = dict(
     batch_size=16,

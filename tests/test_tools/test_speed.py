@@ -109,8 +109,8 @@ def test_small_cases(monkeypatch):
     import speed_step
     build = speed_step.build
 
-    def small(name, group_size, pool_size=None, **neck):
-        return build(name, group_size, pool_size, **{**PLAIN, **neck})
+    def small(name, **neck):
+        return build(name, **{**PLAIN, **neck})
 
     monkeypatch.setattr(speed_step, 'build', small)
     row = speed_graph.measure_case('logit', 3, 6, 1, ARGS)
@@ -125,7 +125,8 @@ def test_small_cases(monkeypatch):
                                  ARGS)
     assert 0 < row['memory ~ (K-1)^'] < 1.2
     row = speed_step.measure_row('small', 'group_cam_tiny', 48, 4, ARGS)
-    assert row['memory, K=4 / K=1'] > 1
+    assert set(row['peak_bytes']) == {'K=1', 'K=4', 'contrast', 'paper'}
+    assert row["memory, the paper's graph"] > 1
     rows = speed_dump.measure(ARGS, 2)
     assert rows[0]['ours is faster by'] == 1
 
@@ -182,7 +183,7 @@ def test_sides_of_an_epoch(monkeypatch, data_root, tmp_path):
                         lambda name, cached: real('group_cam_tiny', cached))
     rows = speed_epoch.measure(args)
     # three ways of ours and the peer; a frozen backbone has one way
-    assert len(rows) == 3 and len(seen) == 4 + 4 + 2
-    assert rows[0]['channels last and bfloat16'] == 1
-    assert rows[2]['channels last and bfloat16'] is None
+    assert len(rows) == 3 and len(seen) == 3 + 3 + 2
+    assert rows[0]['in bfloat16'] == 1
+    assert rows[2]['in bfloat16'] is None
     assert len(seen[0].maps) == 2

@@ -57,12 +57,10 @@ def test_graph(options, drop_prob):
 def test_step():
     from mmpretrain.structures import DataSample
     from peer import peer_loss, peer_maps
-    from speed_step import build
+    from speed_step import PAPER, build
     torch.manual_seed(0)
-    model = build(
-        'group_cam_effnet-lite0',
-        3,
-        dropout=dict(type='group_wsss.GraphDropout', drop_prob=1.0))
+    dropout = dict(type='group_wsss.GraphDropout', drop_prob=1.0)
+    model = build('group_cam_effnet-lite0', **{**PAPER, 'dropout': dropout})
     # statistics of a batch of one are others
     model.backbone.eval()
     torch.nn.init.normal_(model.neck.expand.weight, std=0.01)

@@ -10,30 +10,29 @@ data_root = '{{$DATA_ROOT:data/voc-layout}}'
 # absolute: mmengine puts data_root before a relative path
 pseudo_dir = osp.abspath(
     '{{$PSEUDO_DIR:work_dirs/effnet-lite0_voc-layout/pseudo_labels}}')
-crop_size = (320, 320)
+# squeezed to one size: nothing is cut off, and all views of an image, but for
+# its mirror image, are the same, which a cache of the backbone needs
+crop_size = (384, 384)
 train_pipeline = [
     dict(type='group_wsss.LoadImage'),
     # refuses a label image of another size than its image
     dict(type='group_wsss.LoadLabelImage'),
     dict(type='group_wsss.LoadScores'),
-    dict(
-        type='RandomResize',
-        scale=(1280, 448),
-        ratio_range=(0.75, 1.5),
-        keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='Resize', scale=crop_size, keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
+    # the loss on a sixteenth of the pixels, twice as fine as the logits
+    dict(type='SegRescale', scale_factor=0.25),
     dict(type='group_wsss.PackScores')
 ]
 # of group_wsss.Segmentor, which hands over images
 test_pipeline = [
     # mmseg's inferencer looks for this name; pillow turns as EXIF says
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
-    dict(type='Resize', scale=(1280, 448), keep_ratio=True),
+    dict(type='Resize', scale=crop_size, keep_ratio=False),
     dict(type='PackSegInputs')
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),

@@ -5,6 +5,7 @@ from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.structures import DataSample
 
 from group_wsss.models import GroupDataPreprocessor
+from group_wsss.utils.errors import InputError
 
 NORM = dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], to_rgb=True)
 
@@ -15,6 +16,11 @@ def batch(sizes):
         data_samples=[
             DataSample().set_gt_label([i]) for i in range(len(sizes))
         ])
+
+
+def test_class_ids_are_looked_at_before_they_are_moved():
+    with pytest.raises(InputError, match=r'class ids \[2\] .* 0..1'):
+        GroupDataPreprocessor(num_classes=2)(batch([(4, 6)] * 3))
 
 
 @pytest.mark.parametrize('training', [True, False])

@@ -313,6 +313,38 @@ def test_what_a_regularizer_is_given(toy):
     assert given['ignore_index'] == 255
 
 
+def test_coarser_labels(toy):
+    cfg = train_cfg(toy, True)
+    steps = cfg['train_dataloader']['dataset']['pipeline']
+    steps[3:5] = [
+        dict(type='Resize', scale=(64, 48), keep_ratio=False),
+        dict(type='SegRescale', scale_factor=0.5)
+    ]
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        batch = next(iter(Runner.build_dataloader(cfg['train_dataloader'])))
+        steps[3] = dict(type='Resize', scale=(64, 40), keep_ratio=False)
+        padded = next(iter(Runner.build_dataloader(cfg['train_dataloader'])))
+    model = build(bg_threshold=0.4, temperature=0.2)
+    spy = Spy()
+    model.regularizers.append(spy)
+    data = prepared(model, batch)
+    model.loss(data['inputs'], data['data_samples'])
+    given = spy.targets
+    assert spy.logits.shape == (4, 3, 24, 32)
+    assert given['soft_label'].shape == (4, 3, 24, 32)
+    assert given['valid'].shape == (4, 24, 32) and given['valid'].all()
+    label = given['seg_label']
+    known = label != 255
+    assert torch.equal(given['soft_label'].argmax(1)[known], label[known])
+    want = data['inputs'] * model.data_preprocessor.std
+    want = (want + model.data_preprocessor.mean) / 255
+    want = want.unflatten(3, (32, 2)).unflatten(2, (24, 2)).mean((3, 5))
+    torch.testing.assert_close(given['image'], want)
+    data = prepared(model, padded)
+    with pytest.raises(InputError, match='SegRescale does not go with padd'):
+        model.loss(data['inputs'], data['data_samples'])
+
+
 def test_unknown_pixels_can_be_used(toy):
     batch = first_batch(toy)
     spy = Spy()

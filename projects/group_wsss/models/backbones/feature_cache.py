@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
+from ..utils import to_channels_last
 
 
 @MODELS.register_module()
@@ -21,7 +22,9 @@ class FeatureCache(BaseModule):
     key is a digest of the input's bytes, so an augmentation that changes a
     pixel is a miss and the result is always that of the backbone. While the
     backbone trains (train mode, or a parameter with a gradient) nothing is
-    looked up or kept; when its weights change, everything is forgotten.
+    looked up or kept; when its weights change, everything is forgotten. Its
+    weights lie with the channels of a pixel side by side (channels last), by
+    which a CPU is faster.
 
     Args:
         backbone (dict): The backbone, any output of a tensor or a tuple of
@@ -57,6 +60,7 @@ class FeatureCache(BaseModule):
         if pretrained is not None:
             backbone = dict(backbone, pretrained=pretrained)
         self.backbone = MODELS.build(backbone)
+        to_channels_last(self.backbone)
         self.max_bytes = max_bytes
         self.exact = exact
         self.keeping = True

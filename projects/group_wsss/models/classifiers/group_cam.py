@@ -12,7 +12,7 @@ from torch import Tensor
 from ...registry import MODELS
 from ...utils.errors import InputError
 from ..utils import (GroupMaps, Inputs, anchors_of, group_size_of, join_maps,
-                     record_sizes, valid_positions)
+                     record_sizes, to_channels_last, valid_positions)
 from ..utils.stock_classifier import take_over
 from .token_graph import TokenGraph
 
@@ -69,7 +69,7 @@ class GroupCAM(ImageClassifier):
                  neck: Optional[dict] = None,
                  head: Optional[dict] = None,
                  freeze_backbone: bool = False,
-                 channels_last: bool = False,
+                 channels_last: bool = True,
                  data_preprocessor: Optional[dict] = None,
                  **kwargs) -> None:
         if head is None:
@@ -92,6 +92,9 @@ class GroupCAM(ImageClassifier):
             raise InputError(
                 f'the neck gives maps of {own} channels, in_channels of the '
                 f'head is {width}: both read the same')
+        if getattr(self.data_preprocessor, 'num_classes', 0) is None:
+            self.data_preprocessor.num_classes = getattr(
+                self.head, 'num_classes', None)
         self.attach_class_maps = False
         self.token_graph: Optional[TokenGraph] = None
         self.freeze_backbone = freeze_backbone
@@ -99,7 +102,7 @@ class GroupCAM(ImageClassifier):
             self.backbone.requires_grad_(False)
             self.backbone.eval()
         if channels_last:
-            self.to(memory_format=torch.channels_last)
+            to_channels_last(self)
 
     def train(self, mode: bool = True) -> 'GroupCAM':
         """Set train mode; a frozen backbone stays in eval mode."""

@@ -5,6 +5,7 @@ from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor
 
 from ...registry import MODELS
+from ..utils import check_labels
 
 
 @MODELS.register_module()
@@ -23,7 +24,8 @@ class GroupDataPreprocessor(ClsDataPreprocessor):
             at a time (exact, slower, without batch augmentations). Defaults
             to True.
         **kwargs: Arguments of ``mmpretrain.ClsDataPreprocessor``: mean, std,
-            to_rgb, pad_size_divisor, ...
+            to_rgb, pad_size_divisor, ... ``num_classes`` is that of the head
+            where a ``GroupCAM`` has it.
     """
 
     def __init__(self, pad_train: bool = True, **kwargs) -> None:
@@ -41,8 +43,13 @@ class GroupDataPreprocessor(ClsDataPreprocessor):
         Returns:
             dict: ``inputs`` stacked, or a list of ``(3, H, W)``;
             ``data_samples`` as given.
+
+        Raises:
+            InputError: A class id is not below ``num_classes``.
         """
         inputs, samples = data['inputs'], data.get('data_samples')
+        if samples is not None and self.num_classes is not None:
+            check_labels(samples, self.num_classes)
         one_size = isinstance(inputs, Tensor) or len(
             {image.shape
              for image in inputs}) == 1

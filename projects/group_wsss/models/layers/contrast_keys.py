@@ -44,10 +44,18 @@ class ContrastKeys(PCAWhitening):
         self.weight: Tensor = nn.Parameter(
             torch.eye(out_channels, in_channels))
         self.register_buffer('steps', torch.zeros((), dtype=torch.int64))
+        # the same, where asking for it does not wait for a GPU
+        self._done: Optional[int] = None
+
+    def _load_from_state_dict(self, *args, **kwargs) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._done = None
 
     def learns(self) -> bool:
         """Tell whether the weight has begun to learn."""
-        return int(self.steps) >= self.begin
+        if self._done is None:
+            self._done = int(self.steps)
+        return self._done >= self.begin
 
     def update(self, x: Tensor, valid: Optional[Tensor] = None) -> None:
         """Take positions into the statistics, until the weight learns.
@@ -87,6 +95,8 @@ class ContrastKeys(PCAWhitening):
         """
         learns = self.learns()
         self.steps += 1
+        assert self._done is not None
+        self._done += 1
         if not learns and self.learns() and self.fitted != self.count:
             self.fit()  # the last of the statistics
         with no_autocast(x):

@@ -1,8 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Union
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -74,6 +74,17 @@ class PCAWhitening(BaseModule):
         self.register_buffer('mean', torch.zeros(in_channels))
         self.register_buffer('covariance', torch.eye(in_channels))
         self.register_buffer('weight', torch.eye(out_channels, in_channels))
+        # count and fitted, where asking for them does not wait for a GPU
+        self._known: Optional[List[float]] = None
+
+    def _load_from_state_dict(self, *args, **kwargs) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._known = None
+
+    def _counts(self) -> List[float]:
+        if self._known is None:
+            self._known = [float(self.count), float(self.fitted)]
+        return self._known
 
     @torch.no_grad()
     def update(self, x: Tensor, valid: Optional[Tensor] = None) -> None:
@@ -84,30 +95,35 @@ class PCAWhitening(BaseModule):
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
                 Defaults to None.
         """
+        counts = self._counts()
         rows = x.detach().to(self.mean.dtype).permute(0, 2, 3, 1)
         rows = rows.flatten(0, 2) if valid is None else rows[valid.bool()]
-        total = rows.new_tensor([rows.shape[0]], dtype=torch.float64)
+        total = torch.full_like(self.count, len(rows))
         mean = rows.sum(0)
         for value in (total, mean):
             all_reduce(value)
-        number = float(total)
-        if not number:
-            return
-        mean /= number
+        number = total.clamp(min=1).to(mean.dtype)
+        mean = mean / number
         # the spread around the batch's own mean: squares of the values would
         # lose it to rounding where the mean is large
         rows = rows - mean
         with no_autocast(x):
             spread = rows.T @ rows
         all_reduce(spread)
-        self.count += number
-        share = self.momentum
-        if share is None or self.count == number:
-            share = number / float(self.count)
+        self.count += total
+        share = total / self.count.clamp(min=1)
+        if self.momentum is not None:
+            later = (self.count > total) & (total > 0)
+            share = torch.where(later, self.momentum, share)
+        both = (share * (1 - share)).to(mean.dtype)
+        share = share.to(mean.dtype)
         shift = mean - self.mean
         self.covariance.lerp_(spread / number, share)
-        self.covariance += share * (1 - share) * torch.outer(shift, shift)
+        self.covariance += both * torch.outer(shift, shift)
         self.mean += share * shift
+        counts[0] += len(rows) * get_world_size()
+        if valid is not None:  # ranks may have seen more or less
+            self._known = None
 
     @torch.no_grad()
     def fit(self) -> None:
@@ -119,6 +135,8 @@ class PCAWhitening(BaseModule):
         scaled = vectors[:, -keep:] / values.sqrt()
         self.weight.copy_(scaled.T)
         self.fitted.copy_(self.count)
+        counts = self._counts()
+        counts[1] = counts[0]
 
     def settle(self) -> None:
         """Compute the directions unless they are those of the statistics.
@@ -153,7 +171,8 @@ class PCAWhitening(BaseModule):
             return (*x[:-1], self.forward(x[-1], valid))
         if self.training:
             self.update(x, valid)
-            if self.count >= 2 * self.fitted:
+            seen, fitted = self._counts()
+            if seen >= 2 * fitted:
                 self.fit()
         else:
             self.settle()

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,8 @@ class WeakEncoderDecoder(EncoderDecoder):
     A regularizer is called on the logits of the decode head at label size,
     as ``loss(seg_logits, seg_label, ignore_index=..., soft_label=...,
     image=..., valid=...)``; its value is logged as
-    ``decode.<loss_name>``. Soft labels need the scores of a dump, by
+    ``decode.<loss_name>``. mmseg's ``SegRescale`` in the train pipeline makes
+    labels, scores and with them the loss coarser, and training faster. Soft labels need the scores of a dump, by
     ``LoadScores`` and ``PackScores`` in the train pipeline. Inference is
     that of ``EncoderDecoder``.
 
@@ -148,11 +149,19 @@ class WeakEncoderDecoder(EncoderDecoder):
 
     def _targets(self, inputs: Tensor, data_samples: List) -> dict:
         """Collect the targets that regularizers take beside the logits."""
-        size = (inputs.shape[2], inputs.shape[3])
         label = torch.cat([s.gt_sem_seg.data for s in data_samples])
+        size, full = tuple(label.shape[1:]), tuple(inputs.shape[2:])
+        # mmseg's SegRescale makes labels smaller than their image
+        if size[0] * full[1] != size[1] * full[0]:
+            raise InputError(
+                f'{data_samples[0].get("img_path")}: labels of {size} pixels '
+                f'for inputs of {full}: SegRescale does not go with padding, '
+                'resize or crop all images to one size')
         valid = torch.zeros_like(label, dtype=torch.bool)
         for mask, sample in zip(valid, data_samples):
-            height, width = sample.metainfo.get('img_shape', size)[:2]
+            height, width = (
+                n * size[0] // full[0]
+                for n in sample.metainfo.get('img_shape', full)[:2])
             mask[:height, :width] = True
         soft = stack_soft_labels(data_samples, size, self.num_classes,
                                  self.bg_threshold, self.temperature)
@@ -165,12 +174,15 @@ class WeakEncoderDecoder(EncoderDecoder):
             seg_label=label,
             ignore_index=self.decode_head.ignore_index,
             soft_label=soft,
-            image=self._images(inputs),
+            image=self._images(inputs, size),
             valid=valid)
 
-    def _images(self, inputs: Tensor) -> Tensor:
-        """``inputs`` before they were normalised, in [0, 1]."""
+    def _images(self, inputs: Tensor, size: Tuple[int, ...]) -> Tensor:
+        """``inputs`` before they were normalised, in [0, 1], resized."""
         mean = getattr(self.data_preprocessor, 'mean', None)
         if mean is not None:
             inputs = inputs * self.data_preprocessor.std + mean
-        return (inputs.detach() / 255).clamp(0, 1)
+        images = (inputs.detach() / 255).clamp(0, 1)
+        if images.shape[2:] != size:
+            images = F.interpolate(images, size, mode='area')
+        return images

@@ -13,6 +13,30 @@ def _fail(sample: DataSample, what: str) -> None:
     raise InputError(f'{name}: {what}')
 
 
+def check_labels(data_samples: List[DataSample], num_classes: int) -> None:
+    """Refuse class ids that are out of range.
+
+    Labels on a GPU are not looked at: that would wait for it in each step.
+    ``GroupDataPreprocessor`` sees them before they are moved.
+
+    Args:
+        data_samples (list[DataSample]): Those with a ``gt_label``.
+        num_classes (int): C.
+
+    Raises:
+        InputError: An id is not in ``0..C - 1``.
+    """
+    for sample in data_samples:
+        label = sample.get('gt_label')
+        if label is None or label.device.type != 'cpu':
+            continue
+        ids = label.tolist()
+        if ids and not 0 <= min(ids) <= max(ids) < num_classes:
+            _fail(
+                sample, f'class ids {ids} are not all in '
+                f'0..{num_classes - 1} (num_classes is {num_classes})')
+
+
 def multi_hot(data_samples: List[DataSample], num_classes: int,
               device: torch.device) -> Tensor:
     """Multi-label targets of a batch.
@@ -41,15 +65,9 @@ def multi_hot(data_samples: List[DataSample], num_classes: int,
     if 'gt_score' in data_samples[0]:
         scores = torch.stack([s.gt_score for s in data_samples])
         return scores.float().to(device)
+    check_labels(data_samples, num_classes)
     labels = [s.gt_label.long().to(device) for s in data_samples]
     flat = torch.cat(labels)
-    # one look at all labels: a look at each would wait for the GPU each time
-    if flat.numel() and (flat.min() < 0 or flat.max() >= num_classes):
-        for sample, label in zip(data_samples, labels):
-            if ((label < 0) | (label >= num_classes)).any():
-                _fail(
-                    sample, f'class ids {label.tolist()} are not all in '
-                    f'0..{num_classes - 1} (num_classes is {num_classes})')
     rows = torch.repeat_interleave(
         torch.arange(len(labels)), torch.tensor([len(x) for x in labels]))
     target = torch.zeros(len(labels), num_classes, device=device)
