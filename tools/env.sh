@@ -93,12 +93,12 @@ _gw_install() {
             'minutes on two cores'
     fi
     # torch first: the mm packages are chosen for the torch that is there
-    for name in torch mminstall runtime demo optional onnx tests docs; do
+    for name in torch mminstall runtime demo optional regions onnx tests docs; do
         step=$((step + 1))
         path="requirements/$name.txt"
         [ "$1" = openmmlab ] && [ -f "$files/openmmlab/$name.txt" ] &&
             path="requirements/openmmlab/$name.txt"
-        _gw_say "step $step of 9: $path"
+        _gw_say "step $step of 10: $path"
         if [ "$1" = openmmlab ] && [ "$name" = mminstall ]; then
             MMCV_WITH_OPS=1 $pip --no-build-isolation "${pins[@]}" \
                 -r "$_gw_root/$path" >&2 || return
@@ -106,7 +106,7 @@ _gw_install() {
             $pip "${pins[@]}" -r "$_gw_root/$path" >&2 || return
         fi
     done
-    _gw_say 'step 9 of 9: group_wsss itself'
+    _gw_say 'step 10 of 10: group_wsss itself'
     $pip --no-deps --no-build-isolation -e "$_gw_root" >&2
 }
 

@@ -31,8 +31,11 @@ _KEYS = {
 _TOOLS = {
     'train': 'train.py',
     'refine': 'refine_labels.py',
-    'saliency': 'make_saliency.py'
+    'saliency': 'make_saliency.py',
+    'regions': 'make_regions.py'
 }
+# tools that read images and no config, and a file that they leave
+_MAKERS = {'saliency': 'saliency.json', 'regions': 'made_with.txt'}
 
 
 def parse_args() -> argparse.Namespace:
@@ -151,7 +154,7 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
             raise InputError(f'{where}.tool: {tool!r} is none of '
                              f'{", ".join(_TOOLS)}')
         config = osp.join(here, str(stage.get('config', '')))
-        if tool == 'saliency':  # reads none
+        if tool in _MAKERS:
             config = ''
         elif not osp.isfile(config):
             raise InputError(f'{where}.config: {config}: no such file')
@@ -179,11 +182,11 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
             command += ['--work-dir', str(work / name)]
             options = {'randomness.seed': args.seed, **options}
             leaves = leaves or 'last_checkpoint'
-        elif tool == 'saliency':
+        elif tool in _MAKERS:
             command += ['--out', str(work / name)]
             command += [f'--{key}={fill(v)}' for key, v in options.items()]
             options = {}
-            leaves = leaves or 'saliency.json'
+            leaves = leaves or _MAKERS[tool]
         else:
             reads['dump'] = fill(stage.get('dump', ''))
             command += [

@@ -14,7 +14,15 @@
 # `keep_scores=False`: no later stage reads score maps, hundreds of megabytes.
 environment = ['DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST', 'MASK_DIR']
 image_dir = '{{$DATA_ROOT:data/voc-layout}}/JPEGImages'
+image_list = ('{{$DATA_ROOT:data/voc-layout}}/'
+              '{{$TRAIN_LIST:ImageSets/train_cls.txt}}')
 stages = [
+    dict(
+        name='regions',
+        title='superpixels, which need no labels',
+        tool='regions',
+        options=dict(backend='felzenszwalb', size=100),
+        share=125),
     dict(
         name='classifier',
         title='a classifier of groups learns the tags; class maps',
@@ -62,11 +70,11 @@ stages = [
         share=536),
     dict(
         name='labels',
-        title='the result times its opinion',
+        title='the result times its opinion, averaged in superpixels',
         tool='refine',
-        config='../refine/self_training.py',
+        config='../refine/self_training_regions.py',
         dump='{walk}',
-        env=dict(SEGMENTOR='{last:pixels}'),
+        env=dict(SEGMENTOR='{last:pixels}', REGIONS_DIR='{regions}'),
         keep_scores=False,
         share=194),
     dict(

@@ -9,8 +9,6 @@
 #
 # `stages.0.options.model=FILE` takes another U2-Net or IS-Net.
 _base_ = './effnet-lite0_voc-layout.py'
-image_list = ('{{$DATA_ROOT:data/voc-layout}}/'
-              '{{$TRAIN_LIST:ImageSets/train_cls.txt}}')
 stages = _base_.stages
 # first: whatever is missing shows before anything is trained
 stages.insert(
@@ -20,7 +18,7 @@ stages.insert(
         title='what catches the eye, by a network that has seen masks',
         tool='saliency'))
 stages.insert(
-    2,
+    3,
     dict(
         name='fused',
         title='class maps and saliency meet halfway',

@@ -7,6 +7,8 @@
 _base_ = './effnet-lite0_voc-layout.py'
 environment = ['DATA_ROOT']
 image_dir = '{{$DATA_ROOT:data/VOCdevkit/VOC2012}}/JPEGImages'
+image_list = ('{{$DATA_ROOT:data/VOCdevkit/VOC2012}}/ImageSets/'
+              'Segmentation/trainaug_cls.txt')
 stages = _base_.stages
 for stage in stages:
     stage['share'] = None  # not measured

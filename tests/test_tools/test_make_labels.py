@@ -45,15 +45,19 @@ def test_recipes(path, plan):
     cfg = Config.fromfile(path)
     cfg.work_dir = 'w'
     stages = plan(cfg, args(path))
-    if stages[0].name == 'saliency':  # reads no config
-        salient = stages.pop(0)
-        assert salient.command[2:5] == [cfg.image_dir, '--out', 'w/saliency']
-        assert salient.command[5:] == ['--image-list', cfg.image_list]
-        assert salient.outputs == ['saliency.json'] and not salient.config
+    left = {'saliency': 'saliency.json', 'regions': 'made_with.txt'}
+    while stages[0].name in left:  # reads no config
+        made = stages.pop(0)
+        assert made.command[2:5] == [cfg.image_dir, '--out', f'w/{made.name}']
+        assert made.command[-2:] == ['--image-list', cfg.image_list]
+        assert made.outputs == [left[made.name]] and not made.config
+        if made.name == 'regions':
+            assert stages[-2].env['REGIONS_DIR'] == 'w/regions'
+            continue
         fused, = [s for s in stages if 'SALIENCY_DIR' in s.env]
         assert fused.env['SALIENCY_DIR'] == 'w/saliency'
         assert all('w/classifier/pseudo_labels' not in stage.command
-                   for stage in stages[2:])
+                   for stage in stages[-6:])
     for stage in stages:
         assert Path(stage.config).is_file()
         # what a stage trains on was made, not drawn by hand
