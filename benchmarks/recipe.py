@@ -3,8 +3,8 @@
 
 Trainings see image-level labels alone; masks are read by the evaluation of
 finished labels, and by the one stage-2 row that is named after them. Rows
-with saliency or regions need `SALIENCY_DIR` and `REGIONS_DIR`, and are left
-out without. What is done is skipped, so an interrupted benchmark goes on.
+with saliency need `SALIENCY_DIR`, and are left out without. What is done is
+skipped, so an interrupted benchmark goes on.
 """
 import argparse
 import json
@@ -18,7 +18,6 @@ from steps import Step, run_step
 from group_wsss.contrib.analysis import analyze_dump
 from group_wsss.evaluation import open_dump
 from group_wsss.structures.manifest import Manifest
-from group_wsss.structures.regions import SETTINGS
 from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write, read_json
@@ -35,8 +34,9 @@ ROWS = {
     'groups': 'recipe/classifier/pseudo_labels',
     'groups + CRF': 'crf',
     'groups + random walk': 'recipe/walk',
-    'groups + random walk + self-training': 'recipe/labels',
-    'the same with --fast': 'fast/labels',
+    'groups + random walk + self-training': 'tags',
+    'the recipe: the same + regions': 'recipe/labels',
+    'the recipe with --fast': 'fast/labels',
     'K=1 + regions': 'k1_regions',
     'groups + regions': 'regions',
     'groups + regions (cover)': 'regions_cover',
@@ -56,6 +56,8 @@ def refine(name: str, config: str, dump: str, images: str, *more: str,
         'tools/refine_labels.py', f'configs/refine/{config}.py', dump,
         f'{{{name}}}', '--images', images
     ]
+    if 'regions' in config:
+        env['REGIONS_DIR'] = '{recipe/regions}'
     if config != 'saliency_released':  # rules for labels, no scores
         command.append('--keep-scores')
     if more:
@@ -94,15 +96,18 @@ def label_steps(images: str, seed: int) -> List[Step]:
             'tools/make_labels.py', RECIPE, '--work-dir', '{fast}', '--seed',
             str(seed), '--until', 'labels', '--keep-scores', '--fast'
         ], 'labels/manifest.json'),
+        refine(
+            'tags',
+            'self_training',
+            '{recipe/walk}',
+            images,
+            SEGMENTOR='{recipe/pixels/iter_250.pth}'),
         refine('crf', 'dense_crf', groups, images),
+        refine('k1_regions', 'regions', k1, images),
+        refine('regions', 'regions', groups, images),
+        refine('regions_cover', 'regions', groups, images, *COVER),
+        refine('walk_regions', 'regions', '{recipe/walk}', images),
     ]
-    if 'REGIONS_DIR' in os.environ:
-        found += [
-            refine('k1_regions', 'regions', k1, images),
-            refine('regions', 'regions', groups, images),
-            refine('regions_cover', 'regions', groups, images, *COVER),
-            refine('walk_regions', 'regions', '{recipe/walk}', images),
-        ]
     if 'SALIENCY_DIR' in os.environ:
         # from the second on, the stages of effnet-lite0_voc-layout_saliency.py
         found += [
@@ -139,14 +144,11 @@ def label_steps(images: str, seed: int) -> List[Step]:
 
 
 def extra_data(dump: str) -> dict:
-    """Tell what made a dump beside tags: settings of saliency and regions."""
-    found = {}
-    for key, word in (('REGIONS_DIR', 'regions'), ('SALIENCY_DIR',
-                                                   'saliency')):
-        if word in dump or (word == 'saliency' and dump == 'released'):
-            name = SETTINGS if word == 'regions' else 'saliency.json'
-            found[word] = read_json(osp.join(os.environ[key], name))
-    return found
+    """Tell what made a dump beside tags and superpixels."""
+    if 'saliency' in dump or dump == 'released':
+        path = osp.join(os.environ['SALIENCY_DIR'], 'saliency.json')
+        return dict(saliency=read_json(path))
+    return {}
 
 
 def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
@@ -231,6 +233,8 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='train a network on labels of the recipe, on those of a plain '
         'classifier and on masks, and nothing else; VAL_LIST tests it')
+    parser.add_argument(
+        '--only', nargs='+', metavar='STEP', help='the steps to run')
     parser.add_argument('--work-dir', default='work_dirs/recipe_benchmark')
     return parser.parse_args()
 
@@ -273,7 +277,8 @@ def main() -> None:
         folder = osp.join(osp.abspath(args.work_dir), f'seed{seed}')
         os.makedirs(folder, exist_ok=True)
         for step in label_steps(images, seed):
-            if args.stage2 and step.name not in ('k1', 'recipe'):
+            if step.name not in (args.only or [step.name]) or (
+                    args.stage2 and step.name not in ('k1', 'recipe')):
                 continue
             seconds = run_step(step, folder)
             for row, dump in ROWS.items():
