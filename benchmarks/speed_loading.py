@@ -27,6 +27,7 @@ def open_rgb(path: str) -> Image.Image:
 def measure(args: argparse.Namespace, number: int = IMAGES) -> List[dict]:
     """Decoding alone, and all up to what a batch is made of."""
     from torchvision import transforms
+    from torchvision.io import ImageReadMode, decode_jpeg, read_file
     folder = osp.join(args.data, 'coco540', 'JPEGImages')
     paths = sorted(glob.glob(osp.join(folder, '*.jpg')))
     if len(paths) < number:
@@ -61,10 +62,15 @@ def measure(args: argparse.Namespace, number: int = IMAGES) -> List[dict]:
             'floats': lambda: [floats_out(open_rgb(path)) for path in paths],
             'load': lambda: [load.load(path) for path in paths],
             'open': lambda: [open_rgb(path) for path in paths],
+            'io': lambda: [
+                decode_jpeg(read_file(path), ImageReadMode.RGB)
+                for path in paths
+            ],
         }, args.repeats)
     rows = []
     for title, name, other in (
         ('decode', 'load', 'open'),
+        ('the same, against torchvision.io', 'load', 'io'),
         ('decode, resize, flip, 8 bits: normalised on the device', 'ours',
          'bytes'),
         ('the same, but torchvision normalises in the loader', 'ours',
