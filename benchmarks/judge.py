@@ -28,7 +28,8 @@ from group_wsss.utils.quiet import quieten
 CONFIG = 'configs/group_wsss/effnet-lite0_voc-layout.py'
 # shares of the parts that are moved, swallowed and dropped
 MOVED, SWALLOWED, DROPPED, FURTHEST = 0.1, 0.1, 0.1, 20
-MARGINS = [(a, b) for a in (0.0, 0.1, 0.2, 0.3, 0.4) for b in (0.0, .05, 0.1)]
+MARGINS = [(a, b) for a in (0.0, 0.1, 0.2)
+           for b in (0.0, 0.2, 0.3, 0.35, 0.4, 0.5)]
 
 
 def parts_of(label: np.ndarray) -> List[Tuple[int, np.ndarray]]:
@@ -134,7 +135,8 @@ def main() -> None:
                 total = counts.setdefault((seed, pair), np.zeros(5, int))
                 for verdict in judge.verdicts(maps, spoilt, features):
                     right = truth(real, verdict.mask)
-                    if right is None:
+                    if right is None or (verdict.mask.mean()
+                                         < judge.min_region):
                         continue
                     bad = verdict.named != right
                     changed = verdict.class_id != verdict.named
@@ -152,7 +154,7 @@ def main() -> None:
 def make_judge(args: argparse.Namespace, dump: Dump, path: str) -> Judge:
     """A judge with prototypes of the class maps of a dump."""
     empty = Prototypes(
-        np.array(['']), np.array([0]), np.ones((1, 1280), np.float32))
+        np.array(['']), np.array([0]), np.ones((1, 64), np.float32))
     empty.save(path)
     judge = Judge(dump.folder, path, CONFIG, args.checkpoint)
     found = []

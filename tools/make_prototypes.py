@@ -48,7 +48,7 @@ def main() -> None:
     if dump.scores is None:
         raise InputError(f'{args.dump}: holds no scores')
     paths = dump.image_paths(args.images)
-    backbone = BackboneFeatures(args.config, args.checkpoint)
+    backbone = BackboneFeatures(args.config, args.checkpoint, keys=True)
     found, progress = [], Progress('prototypes')
     for done, img_id in enumerate(dump.ids, 1):
         features = backbone(load_image(osp.join(args.images, paths[img_id])))

@@ -86,8 +86,8 @@ def judge(tmp_path, monkeypatch):
 
     class Columns:
 
-        def __init__(self, *args):
-            pass
+        def __init__(self, *args, keys):
+            assert keys
 
         def __call__(self, image):
             return np.eye(
@@ -99,6 +99,7 @@ def judge(tmp_path, monkeypatch):
                np.eye(3, dtype=np.float32)).save(str(tmp_path / 'p.npz'))
 
     def make(**options):
+        options = {'map_margin': .3, 'margin': .1, **options}
         return Judge(
             str(tmp_path), str(tmp_path / 'p.npz'), 'c', 'w', **options)
 
@@ -144,6 +145,10 @@ def test_verdicts(judge, tmp_path):
     eager = judge(map_margin=0.)
     found = eager.verdicts(score_map, label, eager.features(IMAGE))
     assert sum(v.class_id != v.named for v in found) == 3
+    # regions of 18 of 192 pixels, a tenth
+    found = judge(min_region=.1).verdicts(score_map, label,
+                                          refiner.features(IMAGE))
+    assert len(found) == 6 and all(v.class_id == v.named for v in found)
 
 
 def test_one_witness_changes_nothing(judge, tmp_path):
@@ -229,6 +234,7 @@ def test_the_whole_road(checkpoint, tmp_path, call_tool, capsys):
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     want = net.backbone((pixels - 127) / 64)[-1][0]
     np.testing.assert_allclose(got, want.numpy(), rtol=1e-4, atol=1e-5)
+    assert BackboneFeatures(str(STAGE1), weights, 'cpu', True).whiten is None
     call_tool('make_prototypes', STAGE1, weights, tmp_path / 'dump',
               '--images', tmp_path / 'photos', '--out', tmp_path / 'p.npz')
     assert '6 prototypes of 2 classes' in capsys.readouterr().out
@@ -253,3 +259,23 @@ def test_the_whole_road(checkpoint, tmp_path, call_tool, capsys):
         call_tool('make_prototypes', STAGE1, weights, tmp_path / 'foreign',
                   '--images', tmp_path / 'photos', '--out', tmp_path / 'q')
     assert 'holds no scores' in capsys.readouterr().err
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('key', ['whitened', 'contrast'])
+def test_keys_are_those_of_the_graph(key, tmp_path):
+    cfg = Config.fromfile(STAGE1)
+    cfg.model.neck.coattention = dict(key=key, key_channels=4, normalize=True)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        net = MODELS.build(cfg.model)
+    net.neck.coattention.whiten.update(torch.randn(2, 64, 4, 4))
+    net.eval().neck.coattention.whiten.settle()
+    path = str(tmp_path / 'net.pth')
+    torch.save(dict(state_dict=net.state_dict()), path)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    got = BackboneFeatures(cfg, path, 'cpu', keys=True)(image)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    maps = net.backbone((pixels - 127) / 64)[-1]
+    want = net.neck.coattention.whiten(maps)[0]
+    want = want / want.norm(dim=0)
+    np.testing.assert_allclose(got, want.numpy(), rtol=1e-3, atol=1e-4)

@@ -150,7 +150,8 @@ class WeakEncoderDecoder(EncoderDecoder):
     def _targets(self, inputs: Tensor, data_samples: List) -> dict:
         """Collect the targets that regularizers take beside the logits."""
         label = torch.cat([s.gt_sem_seg.data for s in data_samples])
-        size, full = tuple(label.shape[1:]), tuple(inputs.shape[2:])
+        size = (label.shape[1], label.shape[2])
+        full = (inputs.shape[2], inputs.shape[3])
         # mmseg's SegRescale makes labels smaller than their image
         if size[0] * full[1] != size[1] * full[0]:
             raise InputError(

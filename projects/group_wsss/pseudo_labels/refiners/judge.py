@@ -45,8 +45,9 @@ class Judge(BackgroundRefiner):
     ``tools/import_masks.py``. The first witness is the class map: the tag
     with the largest mean in the region. The second is other images: the tag
     whose prototypes there (``tools/make_prototypes.py``) are nearest to the
-    mean feature of the region by the frozen backbone. A witness speaks
-    against a name if another tag is ahead of it by more than a margin.
+    mean key of the region, by the key of co-attention or, without one, by
+    the frozen backbone. A witness speaks against a name if another tag is
+    ahead of it by more than a margin. Small regions keep theirs.
 
     - **Keep** the name unless both speak against it. A tag without a
       prototype in another image has no second witness.
@@ -66,9 +67,11 @@ class Judge(BackgroundRefiner):
             its path.
         checkpoint (str): Its weights.
         map_margin (float): Lead of another tag, as a difference of mean
-            scores. Defaults to 0.3.
+            scores. Defaults to 0.0.
         margin (float): Lead of another tag, as a difference of mean cosines.
-            Defaults to 0.1.
+            Defaults to 0.4.
+        min_region (float): Share of the image below which a region keeps its
+            name. Defaults to 0.01.
         nearest (int): Prototypes of a class that count. Defaults to 5.
         bg_threshold (float | str): Score at which a class and background are
             equally likely, or a rule, for what is added. Defaults to 0.35.
@@ -84,23 +87,26 @@ class Judge(BackgroundRefiner):
                  prototypes: str,
                  config: Union[str, dict],
                  checkpoint: str,
-                 map_margin: float = 0.3,
-                 margin: float = 0.1,
+                 map_margin: float = 0.0,
+                 margin: float = 0.4,
+                 min_region: float = 0.01,
                  nearest: int = 5,
                  bg_threshold: Union[float, str] = 0.35,
                  device: Optional[str] = None) -> None:
         if nearest < 1:
             raise InputError(f'nearest of Judge is {nearest}, must be >= 1')
-        for name, value in (('map_margin', map_margin), ('margin', margin)):
+        for name, value in (('map_margin', map_margin), ('margin', margin),
+                            ('min_region', min_region)):
             if not value >= 0:
                 raise InputError(f'{name} of Judge is {value}, must be >= 0')
         self.set_background(bg_threshold)
         self.foreign_dir = foreign_dir
         self.map_margin = map_margin
         self.margin = margin
+        self.min_region = min_region
         self.nearest = nearest
         self.prototypes = Prototypes.load(prototypes)
-        self.features = BackboneFeatures(config, checkpoint, device)
+        self.features = BackboneFeatures(config, checkpoint, device, keys=True)
 
     @property
     def supervision(self) -> str:  # type: ignore[override]
@@ -120,7 +126,7 @@ class Judge(BackgroundRefiner):
         Args:
             score_map (ScoreMap): Class maps of its tags, at image size.
             label (np.ndarray): The foreign label, uint8 ``(H, W)``.
-            features (np.ndarray): Of the backbone, float32 ``(C, h, w)``.
+            features (np.ndarray): Keys of the image, float32 ``(C, h, w)``.
 
         Returns:
             list[Verdict]: By class, from top to bottom.
@@ -131,6 +137,9 @@ class Judge(BackgroundRefiner):
                 (label == named + 1).astype(np.uint8), connectivity=8)
             for number in range(1, count):
                 mask = parts == number
+                if mask.mean() < self.min_region:
+                    found.append(Verdict(mask, named, named, named, named))
+                    continue
                 means = [one[mask].mean() for one in score_map.maps]
                 alike = self.prototypes.similarities(
                     region_feature(features, mask), ids, score_map.img_id,
