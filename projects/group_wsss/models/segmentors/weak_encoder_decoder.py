@@ -30,9 +30,9 @@ class WeakEncoderDecoder(EncoderDecoder):
     as ``loss(seg_logits, seg_label, ignore_index=..., soft_label=...,
     image=..., valid=...)``; its value is logged as
     ``decode.<loss_name>``. mmseg's ``SegRescale`` in the train pipeline makes
-    labels, scores and with them the loss coarser, and training faster. Soft labels need the scores of a dump, by
-    ``LoadScores`` and ``PackScores`` in the train pipeline. Inference is
-    that of ``EncoderDecoder``.
+    labels, scores and with them the loss coarser, and training faster. Soft
+    labels need the scores of a dump, by ``LoadScores`` and ``PackScores`` in
+    the train pipeline. Inference is that of ``EncoderDecoder``.
 
     Args:
         regularizers (Sequence[dict]): Configs of losses. Defaults to ().
