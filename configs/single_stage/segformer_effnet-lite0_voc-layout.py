@@ -46,7 +46,15 @@ model = dict(
         cam_weight=1.0,
         graph_weight=1.0,
         init_cfg=dict(type='Constant', layer='Conv2d', val=0.0)),
-    labeler=dict(bg_threshold=0.35, high=0.6, low=0.4, downscale=4))
+    # chosen by looking at masks of voc1155 train_a
+    labeler=dict(
+        bg_power=1.5,
+        high=0.55,
+        low=0.45,
+        downscale=4,
+        refine=dict(
+            type='group_wsss.PixelAdaptiveRefinement',
+            dilations=(1, 2, 4, 8))))
 max_iters = 750
 optim_wrapper = dict(
     optimizer=dict(lr=5e-3),
