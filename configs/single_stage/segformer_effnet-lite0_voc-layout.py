@@ -55,6 +55,20 @@ model = dict(
         refine=dict(
             type='group_wsss.PixelAdaptiveRefinement',
             dilations=(1, 2, 4, 8))))
+# tools/test.py --tta
+tta_sizes = (288, 384, 512)
+tta_transforms = [
+    [
+        dict(type='Resize', scale=(side, side), keep_ratio=False)
+        for side in tta_sizes
+    ],
+    [
+        dict(type='RandomFlip', prob=0., direction='horizontal'),
+        dict(type='RandomFlip', prob=1., direction='horizontal')
+    ],
+    [dict(type='LoadAnnotations', imdecode_backend='pillow')],
+    [dict(type='PackSegInputs')],
+]
 max_iters = 750
 optim_wrapper = dict(
     optimizer=dict(lr=5e-3),
@@ -86,3 +100,8 @@ default_hooks = dict(
 if _base_.val_dataloader is None:
     train_cfg = dict(max_iters=max_iters, val_interval=10**9)
     val_cfg = None
+    del tta_transforms[2]
+tta_pipeline = [
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='TestTimeAug', transforms=tta_transforms)
+]

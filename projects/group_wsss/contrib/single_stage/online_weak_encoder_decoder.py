@@ -56,7 +56,9 @@ class OnlineWeakEncoderDecoder(WeakEncoderDecoder):
         if type(warmup) is not int or warmup < 0:
             raise InputError(f'warmup of OnlineWeakEncoderDecoder is '
                              f'{warmup!r}, must be a whole number >= 0')
-        self.cam_neck = None if cam_neck is None else MODELS.build(cam_neck)
+        self.cam_neck: Any = None
+        if cam_neck is not None:
+            self.cam_neck = MODELS.build(cam_neck)
         self.cam_head = MODELS.build(
             dict(cam_head, num_classes=self.num_classes - 1))
         self.labeler = MODELS.build(
