@@ -29,7 +29,7 @@ from group_wsss.structures import ScoreMap
 ROOT = Path(__file__).resolve().parents[1]
 STAGE1 = sorted((ROOT / 'configs/group_wsss').glob('*.py'))
 STAGE2 = sorted(
-    path for folder in ('deeplabv3', 'segformer')
+    path for folder in ('deeplabv3', 'deeplabv3plus', 'segformer', 'segmenter')
     for path in (ROOT / 'configs' / folder).glob('*.py'))
 MIXINS = sorted((ROOT / 'configs/mixins').glob('*.py'))
 ALL = STAGE1 + STAGE2 + MIXINS
@@ -557,7 +557,9 @@ def test_metafiles():
     assert seen == {path.stem for path in STAGE1 + STAGE2}
 
 
-@pytest.mark.parametrize('folder', ['group_wsss', 'deeplabv3', 'segformer'])
+@pytest.mark.parametrize(
+    'folder',
+    ['group_wsss', 'deeplabv3', 'deeplabv3plus', 'segformer', 'segmenter'])
 def test_readme_names_every_config(folder):
     text = (ROOT / f'configs/{folder}/README.md').read_text()
     paths = (ROOT / f'configs/{folder}').glob('*.py')

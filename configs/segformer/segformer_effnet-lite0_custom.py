@@ -25,6 +25,20 @@ test_pipeline = [
     dict(type='LoadAnnotations', imdecode_backend='pillow'),
     dict(type='PackSegInputs')
 ]
+# tools/test.py --tta
+tta_sizes = (288, 384, 512)
+tta_transforms = [
+    [
+        dict(type='Resize', scale=(side, side), keep_ratio=False)
+        for side in tta_sizes
+    ],
+    [
+        dict(type='RandomFlip', prob=0., direction='horizontal'),
+        dict(type='RandomFlip', prob=1., direction='horizontal')
+    ],
+    [dict(type='LoadAnnotations', imdecode_backend='pillow')],
+    [dict(type='PackSegInputs')],
+]
 # behind batch norm, which makes steps smaller as weights are larger; chosen
 # with labels and masks of voc1155 train_a and train_b, as the head was
 optim_wrapper = dict(optimizer=dict(lr=5e-3))
@@ -35,6 +49,7 @@ default_hooks = dict(
 if _base_.val_dataloader is None:
     train_cfg = dict(val_interval=10**9)
     val_cfg = None
+    del tta_transforms[2]
     test_dataloader = dict(
         dataset=dict(pipeline=[
             step for step in test_pipeline if step['type'] != 'LoadAnnotations'
@@ -42,3 +57,7 @@ if _base_.val_dataloader is None:
 else:
     val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
     test_dataloader = val_dataloader
+tta_pipeline = [
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='TestTimeAug', transforms=tta_transforms)
+]

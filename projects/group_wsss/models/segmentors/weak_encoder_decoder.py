@@ -119,7 +119,24 @@ class WeakEncoderDecoder(EncoderDecoder):
         Raises:
             InputError: If the decode head gives more than one logit map.
         """
-        feats = self.extract_feat(inputs)
+        return self.decode_loss(
+            self.extract_feat(inputs), inputs, data_samples)
+
+    def decode_loss(self, feats: Sequence[Tensor], inputs: Tensor,
+                    data_samples: List) -> Dict[str, Tensor]:
+        """Losses of given features; see :meth:`loss`.
+
+        Args:
+            feats (Sequence[Tensor]): Of ``extract_feat``.
+            inputs (Tensor): What they were made of.
+            data_samples (list[SegDataSample]): With ``gt_sem_seg``.
+
+        Returns:
+            dict[str, Tensor]: Loss by name.
+
+        Raises:
+            InputError: If the decode head gives more than one logit map.
+        """
         head = self.decode_head
         seg_logits = head.forward(feats)
         if not isinstance(seg_logits, Tensor):

@@ -1,0 +1,120 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""Networks of stage 2 are mmseg's; they learn, and are tested over scales."""
+from copy import deepcopy
+from pathlib import Path
+
+import mmseg
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+ROOT = Path(__file__).resolve().parents[1]
+MMSEG = Path(mmseg.__path__[0]) / '.mim/configs'
+SHIPPED = {
+    'deeplabv3plus/deeplabv3plus_r50-d8_4xb4-20k_voc12-pseudo-512x512.py':
+    'deeplabv3plus/deeplabv3plus_r50-d8_4xb4-20k_voc12aug-512x512.py',
+    'segmenter/segmenter_vit-s_mask_4xb4-20k_voc12-pseudo-512x512.py':
+    'segmenter/segmenter_vit-s_mask_8xb1-160k_ade20k-512x512.py',
+}
+TTA = [
+    'segformer/segformer_effnet-lite0_voc-layout.py',
+    'segformer/segformer_effnet-lite0_custom.py',
+    'single_stage/segformer_effnet-lite0_voc-layout.py'
+]
+
+
+@pytest.mark.parametrize('ours, theirs', SHIPPED.items())
+def test_is_that_of_mmseg(ours, theirs):
+    model = Config.fromfile(ROOT / 'configs' / ours).model.to_dict()
+    want = Config.fromfile(MMSEG / theirs)
+    optimizer = want.optim_wrapper.optimizer
+    got = Config.fromfile(ROOT / 'configs' / ours).optim_wrapper.optimizer
+    assert (got.lr, got.weight_decay) == (optimizer.lr, optimizer.weight_decay)
+    want = want.model.to_dict()
+    for cfg in (model, want):
+        # where weights are fetched from differs between releases of mmseg
+        name = cfg.pop('pretrained').split('/')[-1]
+        cfg['weights'] = name
+        cfg.pop('train_cfg', None)
+        for head in ('decode_head', 'auxiliary_head'):
+            for node in [cfg.get(head)] * (head in cfg):
+                loss = node['loss_decode']
+                assert cfg is want or loss.pop('avg_non_ignore')
+                assert cfg is want or node['num_classes'] == 21
+                del node['num_classes']
+    assert model == want
+
+
+def small(path):
+    """A few channels, random weights."""
+    cfg = deepcopy(Config.fromfile(ROOT / 'configs' / path).model)
+    bn = dict(type='BN', requires_grad=True)
+    cfg.pretrained = None
+    if cfg.backbone.type == 'VisionTransformer':
+        cfg.backbone.update(img_size=(32, 32), embed_dims=24, num_layers=2)
+        cfg.decode_head.update(in_channels=24, channels=24, embed_dims=24)
+        cfg.test_cfg.update(crop_size=(32, 32), stride=(24, 24))
+    else:
+        cfg.backbone.update(
+            depth=18, stem_channels=8, base_channels=8, norm_cfg=bn)
+        cfg.decode_head.update(
+            in_channels=64,
+            channels=8,
+            c1_in_channels=8,
+            c1_channels=4,
+            dilations=(1, 2),
+            norm_cfg=bn)
+        cfg.auxiliary_head.update(in_channels=32, channels=8, norm_cfg=bn)
+    cfg.data_preprocessor.size = (32, 32)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build(cfg)
+
+
+@pytest.mark.parametrize('path', SHIPPED)
+def test_learns_and_leaves_unknown_pixels_out(path):
+    torch.manual_seed(0)
+    model = small(path).train()
+    pixels = torch.rand(2, 3, 32, 32)
+    label = torch.randint(0, 21, (2, 1, 32, 32))
+    label[:, :, 16:] = 255
+
+    def loss(label):
+        samples = [SegDataSample(gt_sem_seg=PixelData(data=x)) for x in label]
+        torch.manual_seed(1)  # of dropout and drop path
+        losses = model.loss(pixels, samples)
+        return sum(v for name, v in losses.items() if 'loss' in name)
+
+    first = loss(label)
+    first.backward()
+    norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
+    assert torch.stack(norms).isfinite().all() and sum(norms) > 0
+    # the mean is that of known pixels: half of the log of 21 otherwise
+    assert first > 0.8 * torch.tensor(21.).log()
+    model.eval()
+    with torch.no_grad():
+        result, = model.predict(torch.rand(1, 3, 32, 40))
+    assert result.seg_logits.data.shape == (21, 32, 40)
+
+
+@pytest.mark.parametrize('masks', [False, True])
+@pytest.mark.parametrize('path', TTA)
+def test_scales_and_flips(path, masks, monkeypatch):
+    monkeypatch.setenv('VAL_LIST', 'val.txt' if masks else 'none')
+    cfg = Config.fromfile(ROOT / 'configs' / path)
+    assert cfg.tta_model.type == 'SegTTAModel'
+    load, views = cfg.tta_pipeline
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    assert load == pipeline[0]
+    sizes, flips, *rest = views.transforms
+    assert pipeline[1] in sizes and len(sizes) == 3
+    assert all({
+        **step, 'scale': 0
+    } == {
+        **pipeline[1], 'scale': 0
+    } for step in sizes)
+    assert [step.prob for step in flips] == [0, 1]
+    # what is read beside the image is what the test reads
+    assert [step for step, in rest] == pipeline[2:]
