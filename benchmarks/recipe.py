@@ -34,6 +34,7 @@ ROWS = {
     'K=1, one scale': 'k1/pseudo_labels',
     'groups': 'recipe/classifier/pseudo_labels',
     'groups + CRF': 'crf',
+    'groups + attention walk': 'attention_walk',
     'groups + random walk': 'recipe/walk',
     'groups + random walk + self-training': 'recipe/labels',
     'the same with --fast': 'fast/labels',
@@ -95,6 +96,12 @@ def label_steps(images: str, seed: int) -> List[Step]:
             str(seed), '--until', 'labels', '--keep-scores', '--fast'
         ], 'labels/manifest.json'),
         refine('crf', 'dense_crf', groups, images),
+        refine(
+            'attention_walk',
+            'attention_walk',
+            groups,
+            images,
+            CHECKPOINT='{recipe/classifier/iter_250.pth}'),
     ]
     if 'REGIONS_DIR' in os.environ:
         found += [
