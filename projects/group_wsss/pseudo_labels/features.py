@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Features of the backbone of stage 1."""
-from typing import Any, Optional, Union
+from typing import Any, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -20,6 +20,10 @@ class BackboneFeatures:
         checkpoint (str): Its weights; read without running code.
         device (str, optional): Defaults to None, a GPU if there is one.
 
+    Attributes:
+        supervision (str): Letters of ``Manifest.supervision`` for what the
+            network knows beside tags.
+
     Raises:
         InputError: A file is missing or does not fit, or another model.
     """
@@ -30,6 +34,10 @@ class BackboneFeatures:
                  device: Optional[str] = None) -> None:
         net, cfg, _ = load_network(config, checkpoint, 'BackboneFeatures')
         self.net: Any = net.to(torch.device(device or get_device()))
+        self.supervision = ''.join(
+            sorted(
+                {getattr(part, 'supervision', '')
+                 for part in net.modules()}))
         data = cfg.get('test_dataloader') or {}
         while isinstance(data, dict) and 'dataset' in data:
             data = data['dataset']
@@ -53,6 +61,33 @@ class BackboneFeatures:
         Returns:
             np.ndarray: float32 ``(C, h, w)``.
         """
+        maps = self.net.backbone_maps(self._inputs(image))
+        return maps[0][0].float().cpu().numpy()
+
+    @torch.no_grad()
+    def attention(self, image: np.ndarray) -> Tuple[np.ndarray, tuple]:
+        """What each position of an image attends to.
+
+        Args:
+            image (np.ndarray): uint8 RGB ``(H, W, 3)``.
+
+        Returns:
+            tuple[np.ndarray, tuple[int]]: float32 ``(h * w, h * w)``, a row
+            for each position, and ``(h, w)``.
+
+        Raises:
+            InputError: The backbone does not tell.
+        """
+        backbone = getattr(self.net.backbone, 'backbone', self.net.backbone)
+        if not hasattr(backbone, 'attention_maps'):
+            raise InputError(f'{type(backbone).__name__} gives no '
+                             "attention maps: DenseCLIP does, take "
+                             "affinity='features' for others")
+        maps, size = backbone.attention_maps(self._inputs(image))
+        return maps[0].float().cpu().numpy(), size
+
+    def _inputs(self, image: np.ndarray) -> torch.Tensor:
+        """The image as the network wants it, ``(1, 3, H, W)``."""
         shape = image.shape[:2]
         data = dict(
             img=np.ascontiguousarray(image[:, :, ::-1]),
@@ -60,5 +95,4 @@ class BackboneFeatures:
             ori_shape=shape)
         with DefaultScope.overwrite_default_scope(self.scope):
             batch = pseudo_collate([self.pipeline(data)])
-            inputs = self.net.data_preprocessor(batch, False)['inputs']
-            return self.net.backbone_maps(inputs)[0][0].float().cpu().numpy()
+            return self.net.data_preprocessor(batch, False)['inputs']
