@@ -169,6 +169,8 @@ def small(cfg):
         if node.get('type') == 'group_wsss.EffNetLite0':
             pytest.importorskip('timm')
             node['weights'] = None
+        if node.get('type') == 'group_wsss.TIMMTransformer':
+            pytest.importorskip('timm', '1.0.20')
     for name in ('train', 'val', 'test'):
         loader = cfg.get(f'{name}_dataloader')
         if loader is not None:
@@ -179,6 +181,7 @@ def small(cfg):
         if node.get('type') == 'Resize' and 'keep_ratio' in node and (
                 cfg.default_scope == 'mmpretrain'):
             side = 70 if node['scale'][0] % 14 == 0 else 64
+            side = 112 if node['scale'][0] % 112 == 0 else side
             node['scale'] = (side, side)
         elif node.get('type') == 'ResizeEdge':
             node['scale'] = 64

@@ -20,6 +20,7 @@ from ..models import GroupCAM
 from ..pseudo_labels import LabelPipeline, Refiners
 from ..registry import MODELS, TASK_UTILS, TRANSFORMS
 from ..structures.palette import palette_of
+from ..utils.classes import require_same_classes
 from ..utils.errors import InputError
 from ..utils.progress import Progress
 from ..visualization import add_legend, paint_label
@@ -170,6 +171,10 @@ class GroupCAMInferencer:
             raise InputError(
                 f'{name}: its model is {type(net).__name__}; '
                 'GroupCAMInferencer is for stage 1, group_wsss.GroupCAM')
+        # a head of words has names of its own
+        own = getattr(net.head, 'own_classes', None)
+        if own is not None:
+            require_same_classes(names, 'this inferencer', *own)
         if net.head.num_classes != len(names):
             raise InputError(f'{len(names)} class names for a network of '
                              f'{net.head.num_classes} classes')

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Features of the backbone of stage 1."""
-from typing import Any, Optional, Union
+from typing import Any, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -25,6 +25,10 @@ class BackboneFeatures:
             where the model has no whitened or contrast keys. Defaults to
             False.
 
+    Attributes:
+        supervision (str): Letters of ``Manifest.supervision`` for what the
+            network knows beside tags.
+
     Raises:
         InputError: A file is missing or does not fit, or another model.
     """
@@ -36,6 +40,10 @@ class BackboneFeatures:
                  keys: bool = False) -> None:
         net, cfg, _ = load_network(config, checkpoint, 'BackboneFeatures')
         self.net: Any = net.to(torch.device(device or get_device()))
+        self.supervision = ''.join(
+            sorted(
+                {getattr(part, 'supervision', '')
+                 for part in net.modules()}))
         data = cfg.get('test_dataloader') or {}
         while isinstance(data, dict) and 'dataset' in data:
             data = data['dataset']
@@ -43,8 +51,10 @@ class BackboneFeatures:
             raise InputError('config of BackboneFeatures must be that of '
                              'stage 1, with a test_dataloader; its model is '
                              f'{type(net).__name__}')
-        coattention = getattr(net.neck, 'coattention', None)
-        self.whiten = getattr(coattention, 'whiten', None) if keys else None
+        graph = getattr(getattr(net, 'neck', None), 'coattention', None)
+        if getattr(graph, 'whiten', None) is None:
+            keys = False
+        self.graph: Any = graph if keys else None
         self.scope = cfg.get('default_scope', 'mmpretrain')
         with DefaultScope.overwrite_default_scope(self.scope):
             self.pipeline = Compose([
@@ -61,6 +71,36 @@ class BackboneFeatures:
         Returns:
             np.ndarray: float32 ``(C, h, w)``.
         """
+        maps = self.net.backbone_maps(self._inputs(image))[0]
+        if self.graph is not None:
+            nodes = self.graph.key_input(self.net.neck.project(maps))
+            maps = F.normalize(self.graph.whiten(nodes), dim=1)
+        return maps[0].float().cpu().numpy()
+
+    @torch.no_grad()
+    def attention(self, image: np.ndarray) -> Tuple[np.ndarray, tuple]:
+        """What each position of an image attends to.
+
+        Args:
+            image (np.ndarray): uint8 RGB ``(H, W, 3)``.
+
+        Returns:
+            tuple[np.ndarray, tuple[int]]: float32 ``(h * w, h * w)``, a row
+            for each position, and ``(h, w)``.
+
+        Raises:
+            InputError: The backbone does not tell.
+        """
+        backbone = getattr(self.net.backbone, 'backbone', self.net.backbone)
+        if not hasattr(backbone, 'attention_maps'):
+            raise InputError(f'{type(backbone).__name__} gives no '
+                             "attention maps: DenseCLIP does, take "
+                             "affinity='features' for others")
+        maps, size = backbone.attention_maps(self._inputs(image))
+        return maps[0].float().cpu().numpy(), size
+
+    def _inputs(self, image: np.ndarray) -> torch.Tensor:
+        """The image as the network wants it, ``(1, 3, H, W)``."""
         shape = image.shape[:2]
         data = dict(
             img=np.ascontiguousarray(image[:, :, ::-1]),
@@ -68,9 +108,4 @@ class BackboneFeatures:
             ori_shape=shape)
         with DefaultScope.overwrite_default_scope(self.scope):
             batch = pseudo_collate([self.pipeline(data)])
-            inputs = self.net.data_preprocessor(batch, False)['inputs']
-            maps = self.net.backbone_maps(inputs)[0]
-            if self.whiten is not None:
-                maps = self.whiten(self.net.neck.project(maps))
-                maps = F.normalize(maps, dim=1)
-            return maps[0].float().cpu().numpy()
+            return self.net.data_preprocessor(batch, False)['inputs']

@@ -234,7 +234,7 @@ def test_the_whole_road(checkpoint, tmp_path, call_tool, capsys):
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     want = net.backbone((pixels - 127) / 64)[-1][0]
     np.testing.assert_allclose(got, want.numpy(), rtol=1e-4, atol=1e-5)
-    assert BackboneFeatures(str(STAGE1), weights, 'cpu', True).whiten is None
+    assert BackboneFeatures(str(STAGE1), weights, 'cpu', True).graph is None
     call_tool('make_prototypes', STAGE1, weights, tmp_path / 'dump',
               '--images', tmp_path / 'photos', '--out', tmp_path / 'p.npz')
     assert '6 prototypes of 2 classes' in capsys.readouterr().out

@@ -1,4 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import json
+import os.path as osp
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
@@ -13,6 +15,7 @@ from ...evaluation.table import format_table
 from ...registry import HOOKS
 from ...utils.classes import require_same_classes
 from ...utils.errors import InputError
+from ...utils.files import atomic_write
 from .clip_weights import fingerprint
 from .dense_clip import DenseCLIP
 from .text_cam_head import TextCAMHead
@@ -29,7 +32,8 @@ class CheckPrompts(Hook):
     After it: the average precision of each class's score on the tags. The
     score does not see the tags, and no mask is read. A class that is hardly
     above its share of the images, which is what chance gives, is not known
-    by its words.
+    by its words. ``prompts.json`` in the work dir has both, for
+    ``FuseText``.
 
     Raises:
         InputError: Names or model differ, or the model has no
@@ -91,6 +95,14 @@ class CheckPrompts(Hook):
         count = target.sum(axis=0)
         share = 100 * count / len(target)
         about = self.head.text.about
+        # a class without an image is not known to be found
+        known = {
+            name: dict(AP=float(p) if n else 0., chance=float(s))
+            for name, p, n, s in zip(about['classes'], precision, count, share)
+        }
+        atomic_write(
+            osp.join(runner.work_dir, 'prompts.json'),
+            (json.dumps(known, indent=1) + '\n').encode())
         rows = [(about['classes'][i], ', '.join(about['words'][i]),
                  int(count[i]), float(precision[i]), float(share[i]))
                 for i in np.argsort(precision - share, kind='stable')

@@ -2,7 +2,8 @@
 """What a config registers by ``custom_imports``."""
 from .check_prompts import CheckPrompts
 from .dense_clip import DenseCLIP
+from .fuse_text import FuseText
 from .text_cam import TextCAM
 from .text_cam_head import TextCAMHead
 
-__all__ = ['CheckPrompts', 'DenseCLIP', 'TextCAM', 'TextCAMHead']
+__all__ = ['CheckPrompts', 'DenseCLIP', 'FuseText', 'TextCAM', 'TextCAMHead']

@@ -44,6 +44,10 @@ class DenseCLIP(VisionTransformer):
             of CLIP as they are. Defaults to 5.
         attention (str): Which of q, k and v attend to themselves. Defaults
             to ``'qkv'``.
+        class_token (bool): Append the class token's feature to that of each
+            position, for ``TextCAMHead(surgery=True)``. Defaults to False.
+        num_attention (int): Last blocks whose mean :meth:`attention_maps`
+            gives. Defaults to 8.
         quick_gelu (bool): The activation of OpenAI's weights; those of
             open_clip mostly have GELU. Defaults to True.
         **kwargs: Of ``mmpretrain.VisionTransformer``.
@@ -59,6 +63,8 @@ class DenseCLIP(VisionTransformer):
                  text_channels: int = 512,
                  num_dense: int = 5,
                  attention: str = 'qkv',
+                 class_token: bool = False,
+                 num_attention: int = 8,
                  quick_gelu: bool = True,
                  **kwargs) -> None:
         act = 'mmpretrain.QuickGELU' if quick_gelu else 'GELU'
@@ -77,7 +83,12 @@ class DenseCLIP(VisionTransformer):
         if not attention or not set(attention) <= set('qkv'):
             raise InputError(f'attention of DenseCLIP is {attention!r}, must '
                              "be letters of 'qkv'")
+        if not 1 <= num_attention:
+            raise InputError(f'num_attention of DenseCLIP is {num_attention}, '
+                             'must be positive')
         self.num_dense = num_dense
+        self.class_token = class_token
+        self.num_attention = num_attention
         self.attention = attention
         self.proj = nn.Linear(self.embed_dims, text_channels, bias=False)
 
@@ -89,14 +100,9 @@ class DenseCLIP(VisionTransformer):
 
         Returns:
             tuple[Tensor]: One map ``(B, text_channels, h, w)``, not
-            normalised.
+            normalised; twice as many channels with ``class_token``.
         """
-        x, size = self.patch_embed(x)
-        x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1)
-        x = x + self.resize_pos_embed(self.pos_embed, self.patch_resolution,
-                                      size, self.interpolate_mode,
-                                      self.num_extra_tokens)
-        x = self.pre_norm(x)
+        x, size = self._tokens(x)
         split = self.num_layers - self.num_dense
         for layer in self.layers[:split]:
             x = layer(x)
@@ -105,7 +111,50 @@ class DenseCLIP(VisionTransformer):
             dense = dense + self._attend(layer.attn, layer.ln1(x))
             x = layer(x)
         dense = self.proj(self.ln1(dense[:, self.num_extra_tokens:]))
-        return (dense.transpose(1, 2).unflatten(2, tuple(size)), )
+        if self.class_token:
+            whole = self.proj(self.ln1(x[:, :1]))
+            dense = torch.cat([dense, whole.expand_as(dense)], dim=2)
+        return (dense.transpose(1, 2).unflatten(2, size), )
+
+    def attention_maps(self, x: Tensor) -> Tuple[Tensor, Tuple[int, int]]:
+        """What each position attends to, in the mean of heads and blocks.
+
+        Of CLIP as it was trained, without the second path; source: CLIP-ES
+        (CVPR 2023).
+
+        Args:
+            x (Tensor): ``(B, 3, H, W)``.
+
+        Returns:
+            tuple[Tensor, tuple[int]]: ``(B, h * w, h * w)``, positive, a row
+            for each position; and ``(h, w)``.
+        """
+        x, size = self._tokens(x)
+        found = []
+        for number, layer in enumerate(self.layers):
+            if number >= self.num_layers - self.num_attention:
+                found.append(self._attention(layer.attn, layer.ln1(x)))
+            x = layer(x)
+        maps = torch.stack(found).mean(0)
+        extra = self.num_extra_tokens
+        return maps[:, extra:, extra:], size
+
+    @staticmethod
+    def _attention(attn: Any, x: Tensor) -> Tensor:
+        """Mean of the heads' attention, ``(B, N, N)``."""
+        parts = attn.qkv(x).unflatten(2, (3, attn.num_heads, -1))
+        query, key, _ = parts.permute(2, 0, 3, 1, 4)
+        score = query @ key.transpose(2, 3) * key.shape[-1]**-0.5
+        return score.softmax(3).mean(1)
+
+    def _tokens(self, x: Tensor) -> Tuple[Tensor, Tuple[int, int]]:
+        """Tokens in front of the first block, and the grid of patches."""
+        x, size = self.patch_embed(x)
+        x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1)
+        x = x + self.resize_pos_embed(self.pos_embed, self.patch_resolution,
+                                      size, self.interpolate_mode,
+                                      self.num_extra_tokens)
+        return self.pre_norm(x), tuple(size)
 
     def _attend(self, attn: Any, x: Tensor) -> Tensor:
         """Values by the attention of tokens to their like, ``(B, N, C)``."""

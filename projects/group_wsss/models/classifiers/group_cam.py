@@ -256,10 +256,26 @@ class GroupCAM(ImageClassifier):
             joined = join_maps(feats)
             return GroupMaps(joined, joined)
         before = join_maps([self.neck.project(feat) for feat in feats])
-        after = self.neck.propagate(before, self._group_size(data_samples),
+        size = self._group_size(data_samples)
+        if self.training and self.neck.has_graph(size):
+            self._show_one_colour(inputs[0])
+        after = self.neck.propagate(before, size,
                                     valid_positions(data_samples, before),
                                     anchors_only)
         return GroupMaps(before, after)
+
+    def _show_one_colour(self, image: Tensor) -> None:
+        """Let ``PositionalDebias`` see an image without content, once."""
+        layer = getattr(
+            getattr(self.neck, 'coattention', None), 'debias', None)
+        if layer is None or layer.fitted:
+            return
+        if not self.freeze_backbone:
+            raise InputError('neck.coattention.debias of GroupCAM knows one '
+                             'state of the backbone: set freeze_backbone=True')
+        black = torch.zeros(image.shape, dtype=torch.uint8)
+        data = self.data_preprocessor(dict(inputs=[black]))
+        layer.fit(self.backbone_maps(data['inputs'])[-1])
 
     def _group_size(self, data_samples: List[DataSample]) -> int:
         size = group_size_of(data_samples)

@@ -102,7 +102,8 @@ class TokenGraph:
             maps = nodes
             if model.head.in_channels is not None:
                 maps = F.conv2d(nodes, model.head.classifier.weight)
-            keys = model.neck.coattention.whiten(nodes)
+            coattention = model.neck.coattention
+            keys = coattention.whiten(coattention.key_input(nodes))
             found += torch.cat([keys.float(), maps.float()], 1)
         return [own_part(m, s) for m, s in zip(found, data_samples)]
 

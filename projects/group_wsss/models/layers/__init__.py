@@ -5,9 +5,10 @@ from .conv_gru import ConvGRU
 from .graph_dropout import GraphDropout
 from .pca_whitening import PCAWhitening
 from .pixel_adaptive import PixelAdaptiveRefinement
+from .positional_debias import PositionalDebias
 from .projection import Projection
 
 __all__ = [
     'CoAttention', 'ContrastKeys', 'ConvGRU', 'GraphDropout', 'PCAWhitening',
-    'PixelAdaptiveRefinement', 'Projection'
+    'PixelAdaptiveRefinement', 'PositionalDebias', 'Projection'
 ]

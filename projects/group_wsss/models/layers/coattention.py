@@ -11,6 +11,7 @@ from ...registry import MODELS
 from ...utils.errors import InputError
 from .contrast_keys import ContrastKeys
 from .pca_whitening import PCAWhitening
+from .positional_debias import PositionalDebias
 
 
 def pair_index(group_size: int, self_edge: bool,
@@ -76,6 +77,9 @@ class CoAttention(BaseModule):
         whitening (dict, optional): Options of ``PCAWhitening`` or
             ``ContrastKeys``, such as ``momentum`` for a backbone that trains.
             Defaults to None.
+        debias (dict, optional): Options of ``PositionalDebias`` for what
+            queries and keys are made of, the values stay; for a frozen
+            vision transformer. Defaults to None, off.
         pool_size (int, optional): A sender sends through at most
             ``pool_size ** 2`` tokens: its keys and values are averaged over
             the cells of such a grid. The cost of a receiving position then
@@ -98,6 +102,7 @@ class CoAttention(BaseModule):
                  key: str = 'learned',
                  softmax: str = 'sender',
                  whitening: Optional[dict] = None,
+                 debias: Optional[dict] = None,
                  pool_size: Optional[int] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -122,6 +127,14 @@ class CoAttention(BaseModule):
         self.scale = float(scale)
         self.normalize = normalize
         self.self_edge = self_edge
+        self.debias: Any = None
+        if debias is not None:
+            self.debias = PositionalDebias(in_channels, **debias)
+            left = in_channels - self.debias.rank
+            if left < key_channels:
+                raise InputError(
+                    f'debias of CoAttention leaves {left} of {in_channels} '
+                    f'directions to key_channels={key_channels}: set its rank')
         self.whiten: Any = None
         self.query: Any = None
         self.key: Any = None
@@ -132,6 +145,17 @@ class CoAttention(BaseModule):
             self.query = nn.Conv2d(in_channels, key_channels, 1, bias=bias)
             self.key = nn.Conv2d(in_channels, key_channels, 1, bias=bias)
         self.gate = nn.Conv2d(in_channels, 1, 1, bias=False) if gate else None
+
+    def key_input(self, nodes: Tensor) -> Tensor:
+        """Give what queries and keys are made of.
+
+        Args:
+            nodes (Tensor): Node states ``(B, C, H, W)``.
+
+        Returns:
+            Tensor: The same shape; ``nodes`` itself without ``debias``.
+        """
+        return nodes if self.debias is None else self.debias(nodes)
 
     def _tokens(self, maps: Tensor, group_size: int) -> Tensor:
         """``(G * K, D, H, W)`` to ``(G, K, H * W, D)``, ready to be dotted."""
@@ -214,10 +238,11 @@ class CoAttention(BaseModule):
         edges = len(senders) // k * count  # receiver by receiver
         senders = senders[:edges]
         valid = None if key_mask is None else key_mask.flatten(0, 1).bool()
+        keyed = self.key_input(flat)
         if self.whiten is not None:
-            query = key = self.whiten(flat, valid)
+            query = key = self.whiten(keyed, valid)
         else:
-            query, key = self.query(flat), self.key(flat)
+            query, key = self.query(keyed), self.key(keyed)
         value, mask = flat, valid
         if self.pool_size is not None:
             key, value = self._pool(key, valid), self._pool(flat, valid)

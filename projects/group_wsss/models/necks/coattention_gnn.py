@@ -146,6 +146,11 @@ class CoAttentionGNN(BaseModule):
         if with_cp and getattr(self.coattention, 'whiten', None) is not None:
             raise InputError('with_cp of CoAttentionGNN does not go with '
                              "key='whitened': statistics would count twice")
+        own = not channels and projection is None
+        if getattr(self.coattention, 'debias', None) is not None and not own:
+            raise InputError('coattention.debias of CoAttentionGNN reads the '
+                             'map of the backbone: leave projection and '
+                             'channels out')
         if aggregation == 'concat':
             _choice('coattention.softmax',
                     getattr(self.coattention, 'softmax', 'sender'),
@@ -190,7 +195,8 @@ class CoAttentionGNN(BaseModule):
         if self.contrast is None:
             return {}
         nodes = x if self.reduce is None else self.reduce(x)
-        keys = self.coattention.whiten.embed(nodes)
+        coattention = self.coattention
+        keys = coattention.whiten.embed(coattention.key_input(nodes))
         return dict(loss_contrast=self.contrast(keys, maps, valid))
 
     def has_graph(self, group_size: int) -> bool:

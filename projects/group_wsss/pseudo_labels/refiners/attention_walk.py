@@ -19,9 +19,9 @@ class AttentionWalk(BaseRefiner):
 
     The affinities come from the backbone of stage 1 as it is, so that no
     second network is trained. All positions of an image are compared, near
-    or far, by :func:`feature_affinity`, and the maps follow by
-    :func:`attention_walk`. A map then gets back the peak that it had, so
-    that classes stay comparable. ::
+    or far, by :func:`feature_affinity` or by the attention of a transformer
+    (CLIP-ES), and the maps follow by :func:`attention_walk`. A map then gets
+    back the peak that it had, so that classes stay comparable. ::
 
         dict(
             type='group_wsss.AttentionWalk',
@@ -31,6 +31,8 @@ class AttentionWalk(BaseRefiner):
     Args:
         config (str | dict): Config of stage 1, or its path.
         checkpoint (str): Its weights; read without running code.
+        affinity (str): ``'features'``, or ``'attention'`` of a backbone that
+            gives it (``DenseCLIP``). Defaults to ``'features'``.
         shift (float): Cosines below so many times their mean in the image
             count as unlike. Defaults to 1.2.
         scale (float): Factor of the cosines in the softmax. Defaults to 3.
@@ -38,8 +40,8 @@ class AttentionWalk(BaseRefiner):
         box_share (float, optional): A class is read only in the boxes around
             what exceeds this share of its peak. Defaults to None, everywhere.
         max_cells (int): A feature map of more positions is averaged to fewer:
-            memory grows with their square, 64 MiB a matrix at 4096. Defaults
-            to 4096.
+            memory grows with their square, 64 MiB a matrix at 4096. Attention
+            maps of more are refused. Defaults to 4096.
         device (str, optional): Of the backbone. Defaults to None, a GPU if
             there is one.
 
@@ -51,6 +53,7 @@ class AttentionWalk(BaseRefiner):
     def __init__(self,
                  config: Union[str, dict],
                  checkpoint: str,
+                 affinity: str = 'features',
                  shift: float = 1.2,
                  scale: float = 3.0,
                  rounds: int = 3,
@@ -58,6 +61,7 @@ class AttentionWalk(BaseRefiner):
                  max_cells: int = 4096,
                  device: Optional[str] = None) -> None:
         good = dict(
+            affinity=affinity in ('features', 'attention'),
             shift=shift >= 0,
             scale=scale > 0,
             rounds=rounds >= 1,
@@ -68,6 +72,7 @@ class AttentionWalk(BaseRefiner):
             if not value:
                 raise InputError(
                     f'{name} of AttentionWalk cannot be {given[name]}')
+        self.affinity = affinity
         self.shift = shift
         self.scale = scale
         self.rounds = rounds
@@ -75,11 +80,24 @@ class AttentionWalk(BaseRefiner):
         self.max_cells = max_cells
         self.features = BackboneFeatures(config, checkpoint, device)
 
+    @property
+    def supervision(self) -> str:  # type: ignore[override]
+        """str: What the backbone knows beside tags."""
+        return self.features.supervision
+
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
         """See :class:`BaseRefiner`; the result has the features' grid."""
-        features = fewer_cells(self.features(image), self.max_cells)
-        maps = resize_maps(maps, (features.shape[1], features.shape[2]))
-        affinity = feature_affinity(features, self.shift, self.scale)
+        if self.affinity == 'attention':
+            affinity, size = self.features.attention(image)
+            if len(affinity) > self.max_cells:
+                raise InputError(
+                    f'attention maps of {size[0]} x {size[1]} positions are '
+                    f'more than max_cells={self.max_cells} of AttentionWalk')
+        else:
+            features = fewer_cells(self.features(image), self.max_cells)
+            size = features.shape[1:]
+            affinity = feature_affinity(features, self.shift, self.scale)
+        maps = resize_maps(maps, (size[0], size[1]))
         walked = attention_walk(maps, affinity, self.rounds, self.box_share)
         peaks = walked.max(axis=(1, 2), keepdims=True)
         walked *= maps.max(

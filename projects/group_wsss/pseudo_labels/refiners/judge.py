@@ -110,9 +110,11 @@ class Judge(BackgroundRefiner):
 
     @property
     def supervision(self) -> str:  # type: ignore[override]
-        """str: That of the foreign masks; ``'A'`` without a manifest."""
+        """str: That of the backbone and of the foreign masks, ``'A'``
+        without a manifest."""
         manifest = Manifest.find(self.foreign_dir)
-        return 'A' if manifest is None else ''.join(manifest.supervision)
+        letters = ['A'] if manifest is None else manifest.supervision
+        return ''.join([self.features.supervision, *letters])
 
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
         """Not of arrays: the files are found by the image id."""
