@@ -59,6 +59,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tta', action='store_true', help='scales and flips of the config')
     parser.add_argument(
+        '--tile',
+        type=int,
+        metavar='PIXELS',
+        help='make class maps of larger images of overlapping squares of this '
+        'side, to see small things; give --tags too (default: of the whole '
+        'image)')
+    parser.add_argument(
         '--keep-scores', action='store_true', help='keep the score maps')
     parser.add_argument('--device', help='default: a GPU if there is one')
     cli.add_config_options(parser)
@@ -123,6 +130,7 @@ def main() -> None:
         bg_threshold=threshold,
         tag_threshold=args.tag_threshold,
         tta=args.tta,
+        tile=args.tile,
         **refine)
     count = 0
     for result in inferencer.stream(

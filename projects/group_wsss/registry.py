@@ -48,8 +48,8 @@ MODELS = Registry(
     parent=MMENGINE_MODELS,
     scope='group_wsss',
     locations=[
-        'group_wsss.models', 'group_wsss.contrib.recam',
-        'group_wsss.contrib.seam'
+        'group_wsss.models', 'group_wsss.contrib.noisy_tags',
+        'group_wsss.contrib.recam', 'group_wsss.contrib.seam'
     ])
 # labelers and refiners: class maps in, label images out
 TASK_UTILS = Registry(
@@ -69,8 +69,8 @@ HOOKS = Registry(
     parent=MMENGINE_HOOKS,
     scope='group_wsss',
     locations=[
-        'group_wsss.engine', 'group_wsss.contrib.reliability',
-        'group_wsss.contrib.summaries'
+        'group_wsss.engine', 'group_wsss.contrib.noisy_tags',
+        'group_wsss.contrib.reliability', 'group_wsss.contrib.summaries'
     ])
 # a runner that counts the classes of the data
 RUNNERS = Registry(

@@ -199,6 +199,21 @@ class InputImages:
         info, source = self.get_data_info(idx), self.images[idx].source
         if isinstance(source, str):
             return self.pipeline(self.loader(info))
-        shape = source.shape[:2]
+        return self.pack(idx, source)
+
+    def pixels(self, idx: int) -> np.ndarray:
+        """One image as it is, uint8 BGR ``(H, W, 3)``."""
+        source = self.images[idx].source
+        if isinstance(source, str):
+            return self.loader(self.get_data_info(idx))['img']
+        return source
+
+    def pack(self, idx: int, pixels: np.ndarray) -> Any:
+        """Pixels through the pipeline, with the id and tags of an image."""
+        shape = pixels.shape[:2]
         return self.pipeline(
-            dict(info, img=source.copy(), img_shape=shape, ori_shape=shape))
+            dict(
+                self.get_data_info(idx),
+                img=pixels.copy(),
+                img_shape=shape,
+                ori_shape=shape))

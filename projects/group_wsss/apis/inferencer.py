@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import copy
 import time
+from functools import partial
 from typing import (Any, Callable, Iterator, List, Optional, Sequence, Tuple,
                     Union)
 
@@ -32,6 +33,7 @@ from .output import ResultWriter
 from .packaged import packaged_model
 from .reference import build_reference
 from .tags import predict_tags, read_tags
+from .tiles import predict_tiles, tile_boxes
 
 Inputs = Union[Input, Sequence[Input]]
 
@@ -80,6 +82,9 @@ class GroupCAMInferencer:
             best class always is. Defaults to 0.5.
         tta (bool): Scales and flips, by ``tta_model`` and ``tta_pipeline``
             of the config. Defaults to False.
+        tile (int, optional): Class maps of a larger image are made of
+            overlapping squares of so many pixels, see :mod:`.tiles`.
+            Defaults to None: of the whole image, as the pipeline resizes it.
         palette (Sequence, optional): RGB of the labels. Defaults to None:
             that of the config's hook, then see
             :func:`group_wsss.structures.palette.palette_of`.
@@ -106,6 +111,7 @@ class GroupCAMInferencer:
                  bg_threshold: Union[float, str, None] = None,
                  tag_threshold: float = 0.5,
                  tta: bool = False,
+                 tile: Optional[int] = None,
                  palette: Optional[Sequence] = None,
                  show_progress: bool = True) -> None:
         if (model is None) != (weights is None):
@@ -121,6 +127,10 @@ class GroupCAMInferencer:
         check_device(device)
         self.weights = str(weights)
         self.tag_threshold = tag_threshold
+        if tile is not None:
+            tile_boxes((1, 1), tile)  # is it one?
+            cfg.tile = tile  # for the manifest
+        self.tile = tile
         self.show_progress = show_progress
         self.classes, self.model = self._build_model(classes, tta, device)
 
@@ -307,18 +317,21 @@ class GroupCAMInferencer:
                  tags: Optional[List[List[int]]] = None,
                  group_size: int = 1) -> Iterator[DataSample]:
         """Predictions for the images, with progress."""
+        data = InputImages(images, tags or [[]] * len(images), self.classes,
+                           self.loader, self.pipeline)
         groups = GroupedDataset(
-            InputImages(images, tags or [[]] * len(images), self.classes,
-                        self.loader, self.pipeline),
-            group_size,
-            self.match,
-            self.seed,
-            reference=self.reference)
+            data, group_size, self.match, self.seed, reference=self.reference)
         told = Progress(what) if self.show_progress else None
         for start in range(0, len(images), batch_size):
             stop = min(start + batch_size, len(images))
-            batch = group_collate([groups[i] for i in range(start, stop)])
-            yield from self.model.test_step(batch)
+            if self.tile is None or tags is None:
+                batch = group_collate([groups[i] for i in range(start, stop)])
+                yield from self.model.test_step(batch)
+            else:
+                for i in range(start, stop):
+                    yield predict_tiles(self.model, groups[i], self.tile,
+                                        partial(data.pixels, i),
+                                        partial(data.pack, i))
             if told is not None:
                 told(stop, len(images))
 

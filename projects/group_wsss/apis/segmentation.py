@@ -121,7 +121,7 @@ class SegmentationInferencer:
                 osp.join(out_dir, PREDICTIONS), (text + '\n').encode())
 
     def _segment(self, rgb: np.ndarray) -> dict:
-        label = self.net.logits(rgb).argmax(0).numpy().astype(np.uint8)
+        label = self.net.label(rgb)
         values, counts = np.unique(label, return_counts=True)
         pixels = {
             self.classes[value]: int(count)

@@ -1,5 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Reading of saliency maps, for the labeler and the refiner."""
+from typing import Iterator, Tuple
+
 import numpy as np
 
 from ..structures.label_image import open_image
@@ -38,17 +40,22 @@ def read_saliency(folder: str,
     return np.asarray(image.convert('L'), dtype=np.float32) / 255
 
 
-def min_max(maps: np.ndarray) -> np.ndarray:
-    """Stretch each map to [0, 1].
+def min_max(score_map: ScoreMap) -> Iterator[Tuple[slice, np.ndarray]]:
+    """Stretch each map to [0, 1] over the image.
 
     Args:
-        maps (np.ndarray): float32 ``(n, H, W)``; ``n`` may be 0.
+        score_map (ScoreMap): Of any size.
 
-    Returns:
-        np.ndarray: float32 ``(n, H, W)``; a constant map is 0.
+    Yields:
+        tuple[slice, np.ndarray]: Columns of the image, and their maps at its
+        size, float32 ``(n, H, w)``, see ``ScoreMap.strips``; a constant map
+        is 0.
     """
-    if not len(maps):
-        return maps
-    low = maps.min(axis=(1, 2), keepdims=True)
-    span = maps.max(axis=(1, 2), keepdims=True) - low
-    return (maps - low) / np.where(span > 0, span, np.float32(1))
+    ends = [(part.maps.min(axis=(1, 2), keepdims=True),
+             part.maps.max(axis=(1, 2), keepdims=True))
+            for _, part in score_map.strips()]
+    low = np.min([lowest for lowest, _ in ends], axis=0)
+    span = np.max([highest for _, highest in ends], axis=0) - low
+    for columns, part in score_map.strips():
+        yield columns, (part.maps - low) / np.where(span > 0, span,
+                                                    np.float32(1))

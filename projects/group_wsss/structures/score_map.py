@@ -3,7 +3,7 @@
 import copy
 import io
 import zipfile
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -17,6 +17,8 @@ MAX_CLASS_ID = IGNORE_INDEX - 2
 # of a file's arrays: a damaged or hostile one may unpack to anything
 MAX_BYTES = 2**30
 _KEYS = ('img_id', 'ori_shape', 'class_ids', 'maps')
+# values of a strip of maps: 64 MiB
+STRIP = 2**24
 
 
 def resize_maps(maps: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
@@ -158,6 +160,34 @@ class ScoreMap:
         resized = copy.copy(self)
         resized.maps = resize_maps(self.maps, size)
         return resized
+
+    def strips(self) -> Iterator[Tuple[slice, 'ScoreMap']]:
+        """Bilinear resize to the image's size, some columns at a time.
+
+        What is made of strips needs no memory for all classes of a large
+        image at once, and has the bytes that :meth:`resize` gives: columns
+        are resized in the rows of the map first, then a strip of them in
+        height, which is the order of OpenCV.
+
+        Yields:
+            tuple[slice, ScoreMap]: Columns of the image, and their maps
+            ``(n, H, w)`` of at most ``STRIP`` values; the whole image where
+            it has no more.
+        """
+        height, width = self.ori_shape
+        count = -(-max(1, len(self.maps)) * height * width // STRIP)
+        # OpenCV has another way for one column: strips have two or more
+        count = min(count, width // 2)
+        if count < 2 or self.maps.shape[2] < 2:
+            yield slice(0, width), self.resize()
+            return
+        wide = self.resize((self.maps.shape[1], width)).maps
+        edges = [width * i // count for i in range(count + 1)]
+        for start, stop in zip(edges, edges[1:]):
+            part = copy.copy(self)
+            part.ori_shape = (height, stop - start)
+            part.maps = np.ascontiguousarray(wide[:, :, start:stop])
+            yield slice(start, stop), part.resize()
 
     def best(self) -> Tuple[np.ndarray, np.ndarray]:
         """The strongest class of every cell; a tie goes to the lowest id.

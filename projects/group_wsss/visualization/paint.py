@@ -64,14 +64,20 @@ def paint_label(label: np.ndarray,
     Returns:
         np.ndarray: RGB uint8 ``(H, W, 3)``.
     """
-    colour = colours_of(palette)[label]
+    colours = colours_of(palette)
     if image is None:
-        return colour.astype(np.uint8)
-    share = np.where(label == 0, 0.0, alpha)
-    share[_outlines(label)] = 1
-    share = share[..., None]
-    mixed = _dim(image) * (1 - share) + colour * share
-    return mixed.round().astype(np.uint8)
+        return colours.astype(np.uint8)[label]
+    edges = _outlines(label)
+    painted = np.empty((*label.shape, 3), dtype=np.uint8)
+    # some rows at a time: eight bytes a number of a large image are many
+    for top in range(0, len(label), 64):
+        rows = slice(top, top + 64)
+        share = np.where(label[rows] == 0, 0.0, alpha)
+        share[edges[rows]] = 1
+        share = share[..., None]
+        mixed = _dim(image[rows]) * (1 - share) + colours[label[rows]] * share
+        painted[rows] = mixed.round()
+    return painted
 
 
 def paint_scores(score_map: ScoreMap,

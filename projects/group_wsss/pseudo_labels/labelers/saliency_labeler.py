@@ -78,21 +78,23 @@ class SaliencyLabeler:
             np.ndarray: uint8 ``(H, W)``: 0 background, class id + 1, 255
             unknown.
         """
-        score_map = score_map.resize()
-        maps = min_max(score_map.maps)
         evidence = np.zeros(score_map.ori_shape, dtype=np.float32)
         background = np.full_like(evidence, self.bg_threshold)
         if self.saliency_dir is not None:
             evidence = read_saliency(self.saliency_dir, score_map, self.suffix)
             background = 1 - evidence
-        scores = np.concatenate([background[None], maps])
         labels = np.append(0, score_map.class_ids + 1).astype(np.uint8)
-        label = labels[scores.argmax(axis=0)]  # the first one of a tie
-        mark_conflicts(label, scores, self.conflict_threshold)
-        if self.evidence_threshold is not None:
-            strong = (maps > np.float32(self.attention_threshold)).any(axis=0)
-            evidence = np.where(strong, np.float32(1), evidence)
-            known = evidence >= np.float32(self.evidence_threshold)
-            label[(label == 0) & known] = IGNORE_INDEX
-        blank_without_foreground(label, self.min_foreground)
-        return label
+        found = np.empty(score_map.ori_shape, dtype=np.uint8)
+        for columns, maps in min_max(score_map):
+            scores = np.concatenate([background[None, :, columns], maps])
+            label = labels[scores.argmax(axis=0)]  # the first one of a tie
+            mark_conflicts(label, scores, self.conflict_threshold)
+            if self.evidence_threshold is not None:
+                strong = (maps > np.float32(self.attention_threshold)).any(0)
+                known = strong | (
+                    evidence[:, columns] >= np.float32(
+                        self.evidence_threshold))
+                label[(label == 0) & known] = IGNORE_INDEX
+            found[:, columns] = label
+        blank_without_foreground(found, self.min_foreground)
+        return found

@@ -74,17 +74,19 @@ class ThresholdLabeler(ThresholdRule):
             unknown.
         """
         low = high = self.need_threshold()
-        score_map = score_map.resize()
-        score, label = score_map.best()
         if self.unknown_threshold is not None:
             low = self.unknown_threshold
         # a score of 0 says nothing for a class
         low, high = max(low - self.margin, 0), high + self.margin
-        background = score <= np.float32(high)
-        np.copyto(label, 0, where=background)
-        if low < high:
-            label[background & (score > np.float32(low))] = IGNORE_INDEX
-        mark_conflicts(label, score_map.maps, self.conflict_threshold)
+        found = np.empty(score_map.ori_shape, dtype=np.uint8)
+        for columns, part in score_map.strips():
+            score, label = part.best()
+            background = score <= np.float32(high)
+            np.copyto(label, 0, where=background)
+            if low < high:
+                label[background & (score > np.float32(low))] = IGNORE_INDEX
+            mark_conflicts(label, part.maps, self.conflict_threshold)
+            found[:, columns] = label
         if self.min_foreground > 0:
-            blank_without_foreground(label, self.min_foreground)
-        return label
+            blank_without_foreground(found, self.min_foreground)
+        return found

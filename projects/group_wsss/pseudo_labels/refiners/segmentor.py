@@ -1,14 +1,15 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Optional, Union
+from typing import Any, Optional, Tuple, Union
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
 from ...registry import TASK_UTILS
-from ...structures.score_map import ScoreMap, resize_maps
+from ...structures.score_map import STRIP, ScoreMap, resize_maps
 from ...utils.errors import InputError
 from .background import BackgroundRefiner, remove_background
 from .base import check_image
@@ -39,6 +40,9 @@ class Segmentor(BackgroundRefiner):
         bg_power (float, optional): Background is ``(1 - max_c s_c) **
             bg_power`` instead. Defaults to None.
         device (str, optional): Defaults to None, a GPU if there is one.
+        max_pixels (int): Scores of an image of more pixels are made at a
+            smaller size, as the network sees it smaller anyway; labels are
+            of its size all the same. Defaults to 2**22.
 
     Raises:
         InputError: A config or checkpoint that is missing or does not fit,
@@ -51,10 +55,15 @@ class Segmentor(BackgroundRefiner):
                  map_weight: float = 1.0,
                  bg_threshold: Union[float, str] = 0.5,
                  bg_power: Optional[float] = None,
-                 device: Optional[str] = None) -> None:
+                 device: Optional[str] = None,
+                 max_pixels: int = 2**22) -> None:
         if not map_weight >= 0:
             raise InputError(
                 f'map_weight of Segmentor is {map_weight}, must be >= 0')
+        if not max_pixels >= 1:
+            raise InputError(
+                f'max_pixels of Segmentor is {max_pixels}, must be >= 1')
+        self.max_pixels = max_pixels
         self.set_background(bg_threshold, bg_power)
         self.map_weight = map_weight
         net, config, names = load_network(config, checkpoint, 'Segmentor')
@@ -73,11 +82,18 @@ class Segmentor(BackgroundRefiner):
                 [step for step in pipeline if 'Load' not in step['type']])
 
     @torch.no_grad()
-    def logits(self, image: np.ndarray) -> torch.Tensor:
+    def logits(self,
+               image: np.ndarray,
+               size: Optional[Tuple[int, int]] = None,
+               resize: bool = True) -> torch.Tensor:
         """Predict the logits of an image.
 
         Args:
             image (np.ndarray): uint8 RGB ``(H, W, 3)``.
+            size (tuple[int, int], optional): Height and width of the result.
+                Defaults to None, those of the image.
+            resize (bool): False gives the size that the network sees.
+                Defaults to True.
 
         Returns:
             Tensor: ``(C + 1, H, W)``, on the CPU.
@@ -91,15 +107,53 @@ class Segmentor(BackgroundRefiner):
             reduce_zero_label=False,
             seg_fields=[])
         with DefaultScope.overwrite_default_scope(self.scope):
-            batch = pseudo_collate([self.pipeline(data)])
-            sample = self.net.test_step(batch)[0]
+            seen = self.pipeline(data)
+            # what mmseg resizes logits to
+            shape = (size or shape) if resize else seen['inputs'].shape[-2:]
+            seen['data_samples'].set_metainfo(dict(ori_shape=tuple(shape)))
+            sample = self.net.test_step(pseudo_collate([seen]))[0]
         return sample.seg_logits.data.float().cpu()
+
+    def label(self, image: np.ndarray) -> np.ndarray:
+        """Predict the strongest class of each pixel.
+
+        Logits of a large image, more than ``STRIP`` values, are made a strip
+        of columns at a time; where two classes are equal up to rounding the
+        label may then differ from mmseg's.
+
+        Args:
+            image (np.ndarray): uint8 RGB ``(H, W, 3)``.
+
+        Returns:
+            np.ndarray: uint8 ``(H, W)``, 0 the first class.
+        """
+        height, width = image.shape[:2]
+        count = -(-len(self.classes or '1') * height * width // STRIP)
+        if count < 2:
+            return self.logits(image).argmax(0).numpy().astype(np.uint8)
+
+        def resize(part: torch.Tensor, size: Tuple[int, int]) -> torch.Tensor:
+            return F.interpolate(
+                part[None],
+                size,
+                mode='bilinear',
+                align_corners=self.net.align_corners)[0]
+
+        wide = self.logits(image, resize=False)
+        wide = resize(wide, (wide.shape[1], width))
+        label = np.empty((height, width), dtype=np.uint8)
+        for columns in np.array_split(np.arange(width), count):
+            part = wide[:, :, columns[0]:columns[-1] + 1]
+            part = resize(part, (height, len(columns)))
+            label[:, columns] = part.argmax(0).numpy()
+        return label
 
     def refine(self,
                maps: np.ndarray,
                image: Any = None,
                class_ids: Optional[np.ndarray] = None) -> np.ndarray:
-        """See :class:`BaseRefiner`; the result has the image's size.
+        """See :class:`BaseRefiner`; the result has the image's size, or
+        ``max_pixels``.
 
         Args:
             maps (np.ndarray): float32 ``(n, h, w)``.
@@ -107,7 +161,11 @@ class Segmentor(BackgroundRefiner):
             class_ids (np.ndarray, optional): The ``n`` classes, 0-based;
                 needed.
         """
-        logits = self.logits(image)
+        shape = image.shape[:2]
+        shrink = min(1.0, (self.max_pixels / (shape[0] * shape[1]))**0.5)
+        logits = self.logits(
+            image,
+            (max(1, int(shape[0] * shrink)), max(1, int(shape[1] * shrink))))
         rows = np.concatenate([[0], np.asarray(class_ids) + 1])
         if rows.max() >= len(logits):
             raise InputError(
