@@ -1,0 +1,187 @@
+# Copyright (c) group_wsss contributors. All rights reserved.
+"""The whole road at the sizes of VOC 2012 and COCO, with a tiny backbone.
+
+Shipped configs with generated images: stage 1, token bank, labels, refinement
+by colours with thresholds from all images, report, stage 2. Each training is
+told to stop (SIGTERM) in its middle, the bank is killed in its middle; both
+are resumed. Everything is looked at once a second: processes with all their
+children, open files, and the disk as often as its size allows.
+"""
+import argparse
+import hashlib
+import json
+import os
+import os.path as osp
+import re
+import shutil
+import signal
+from glob import glob
+from typing import Any, Callable, Sequence
+
+from group_size import git
+from rehearsal_data import write_coco, write_voc
+from rehearsal_watch import Watch
+
+from group_wsss.utils import cli
+from group_wsss.utils.files import atomic_write, read_json
+
+SIDE = 64
+STEP = re.compile(r'\(train\) *(?:\[\d+\])?\[ *(\d+)/(\d+)\]')
+PIPELINES = [
+    f'{name}_dataloader.dataset.{inner}pipeline.1.scale=({SIDE},{SIDE})'
+    for name, inner in (('train', ''), ('val', 'dataset.'), ('test',
+                                                             'dataset.'))
+]
+TINY = [
+    'model.backbone._delete_=True', 'model.backbone.type=mmpretrain.ResNet',
+    'model.backbone.depth=18', 'model.backbone.stem_channels=8',
+    'model.backbone.base_channels=8', 'model.backbone.num_stages=2',
+    'model.backbone.strides=(1,2)', 'model.backbone.dilations=(1,1)',
+    'model.backbone.out_indices=(1,)', 'model.neck.in_channels=16',
+    'model.neck.projection.channels=64', 'model.head.in_channels=64',
+    'default_hooks.pseudo_labels.keep_scores=True',
+    'default_hooks.logger.interval=10', 'train_cfg.max_epochs=1', *PIPELINES
+]
+TINY_STAGE2 = [
+    'model.pretrained=None', 'model.backbone.depth=18',
+    'model.backbone.stem_channels=8', 'model.backbone.base_channels=8',
+    'model.decode_head.in_channels=64', 'model.decode_head.channels=32',
+    'model.auxiliary_head=None', 'default_hooks.logger.interval=10',
+    'model.data_preprocessor.size=(128,128)',
+    'train_dataloader.dataset.pipeline.2.scale=(512,128)',
+    'train_dataloader.dataset.pipeline.3.crop_size=(128,128)',
+    'val_dataloader=None', 'val_evaluator=None', 'val_cfg=None',
+    'test_dataloader=None', 'test_evaluator=None', 'test_cfg=None'
+]
+REFINE = ['refiners.0.downscale=8', 'labeler.bg_threshold=otsu']
+STAGE2 = ('configs/deeplabv3/'
+          'deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py')
+
+
+def half_trained(text: str) -> int:
+    """Tell a training to stop in its middle."""
+    steps = STEP.findall(text)
+    return signal.SIGTERM if steps and 2 * int(steps[-1][0]) >= int(
+        steps[-1][1]) else 0
+
+
+def half_bank(folder: str, images: int) -> Callable[[str], int]:
+    """Kill a process in the middle of its token bank."""
+    maps = osp.join(folder, 'token_bank/maps')
+
+    def stop(text: str) -> int:
+        half = osp.isdir(maps) and 2 * len(os.listdir(maps)) >= images
+        return signal.SIGKILL if half else 0
+
+    return stop
+
+
+def digest(folder: str) -> str:
+    """Checksum of the label images of a dump."""
+    found = hashlib.sha256()
+    for path in sorted(glob(f'{folder}/*.png')):
+        with open(path, 'rb') as file:
+            found.update(file.read())
+    return found.hexdigest()
+
+
+def parse_args() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        'list', help="VOC's list of train_aug: lines of an id and class ids")
+    parser.add_argument(
+        '--rows',
+        nargs='+',
+        default=['voc-1000', 'voc-10582', 'coco-10582', 'coco-82783'],
+        help='layout and number of images; coco has stage 1 alone')
+    parser.add_argument('--work-dir', default='work_dirs/dress_rehearsal')
+    parser.add_argument(
+        '--out',
+        default='docs/benchmarks/dress_rehearsal.json',
+        help='raw results, rows are replaced in it')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run what is asked for; images and work dirs are removed."""
+    args = parse_args()
+    out = osp.abspath(args.out)
+
+    def keep(row: str, watch: Watch, command: Sequence[str],
+             **more: Any) -> None:
+        """Add the phases of a stage."""
+        stage, images = osp.basename(watch.folder), int(row.split('-')[1])
+        # another process may have added rows
+        rows = read_json(out) if osp.isfile(out) else []
+        rows = [r for r in rows if (r['row'], r['stage']) != (row, stage)]
+        rows.append(
+            dict(
+                row=row,
+                stage=stage,
+                images=images,
+                phases={
+                    name: {
+                        key: round(value, 1)
+                        for key, value in sorted(phase.items())
+                    }
+                    for name, phase in watch.phases.items()
+                },
+                **more,
+                command=' '.join(['python', *command]).replace(
+                    osp.dirname(watch.folder), 'WORK'),
+                threads=os.environ.get('OMP_NUM_THREADS', 'default'),
+                commit=git('rev-parse', '--short', 'HEAD') +
+                ('+' if git('status', '--porcelain', 'projects', 'configs',
+                            'benchmarks') else '')))
+        atomic_write(out, (json.dumps(rows, indent=1) + '\n').encode())
+        print(json.dumps(rows[-1]['phases'], indent=1), flush=True)
+
+    for row in args.rows:
+        kind, images = row.split('-')[0], int(row.split('-')[1])
+        work = osp.join(osp.abspath(args.work_dir), row)
+        shutil.rmtree(work, ignore_errors=True)
+        data = osp.join(work, 'data')
+        if kind == 'voc':
+            write_voc(data, args.list, images)
+        else:
+            write_coco(data, images)
+        env = dict(DATA_ROOT=data)
+        first = Watch(osp.join(work, 'stage1'), env)
+        train = ['tools/train.py', f'configs/group_wsss/{kind}.py']
+        end = ['--cfg-options', *TINY]
+        command = [*train, '--work-dir', first.folder, *end]
+        first.run_on(command, [half_trained, half_bank(first.folder, images)])
+        dump, more = osp.join(first.folder, 'pseudo_labels'), {}
+        if images <= 1000:
+            plain = Watch(osp.join(work, 'undisturbed'), env)
+            plain.run([*train, '--work-dir', plain.folder, *end])
+            more['same_labels'] = digest(dump) == digest(
+                osp.join(plain.folder, 'pseudo_labels'))
+        keep(row, first, command, **more)
+        if kind == 'voc':
+            photos = osp.join(data, 'JPEGImages')
+            refined = Watch(osp.join(work, 'refine'), env)
+            report = Watch(osp.join(work, 'report'), env)
+            second = Watch(
+                osp.join(work, 'stage2'), dict(env, PSEUDO_DIR=refined.folder))
+            for watch, command in ((refined, [
+                    'tools/refine_labels.py',
+                    'configs/refine/pixel_adaptive.py', dump, refined.folder,
+                    '--images', photos, '--keep-scores', '--cfg-options',
+                    *REFINE
+            ]), (report, [
+                    'tools/report.py', refined.folder, '--images', photos,
+                    '--out', report.folder
+            ]), (second, [
+                    'tools/train.py', STAGE2, '--work-dir', second.folder,
+                    '--cfg-options', f'train_cfg.max_iters={images // 4}',
+                    'default_hooks.checkpoint.interval=2000', *TINY_STAGE2
+            ])):
+                watch.run_on(command, [half_trained] * (watch is second))
+                keep(row, watch, command)
+        shutil.rmtree(work)
+
+
+if __name__ == '__main__':
+    cli.run(main)
