@@ -4,7 +4,8 @@
 Shipped configs with generated images: stage 1, token bank, labels, refinement
 by colours with thresholds from all images, report, stage 2. Each training is
 told to stop (SIGTERM) in its middle, the bank is killed in its middle; both
-are resumed. Everything is looked at once a second: processes with all their
+are resumed. COCO trains a twentieth of an epoch, then four processes write its
+labels. Once a second everything is looked at: processes with all their
 children, open files, and the disk as often as its size allows.
 """
 import argparse
@@ -19,50 +20,33 @@ from glob import glob
 from typing import Any, Callable, Sequence
 
 from group_size import git
-from rehearsal_data import write_coco, write_voc
+from rehearsal_data import TINY, TINY_STAGE2, write_coco, write_voc
 from rehearsal_watch import Watch
 
 from group_wsss.utils import cli
 from group_wsss.utils.files import atomic_write, read_json
 
-SIDE = 64
 STEP = re.compile(r'\(train\) *(?:\[\d+\])?\[ *(\d+)/(\d+)\]')
-PIPELINES = [
-    f'{name}_dataloader.dataset.{inner}pipeline.1.scale=({SIDE},{SIDE})'
-    for name, inner in (('train', ''), ('val', 'dataset.'), ('test',
-                                                             'dataset.'))
-]
-TINY = [
-    'model.backbone._delete_=True', 'model.backbone.type=mmpretrain.ResNet',
-    'model.backbone.depth=18', 'model.backbone.stem_channels=8',
-    'model.backbone.base_channels=8', 'model.backbone.num_stages=2',
-    'model.backbone.strides=(1,2)', 'model.backbone.dilations=(1,1)',
-    'model.backbone.out_indices=(1,)', 'model.neck.in_channels=16',
-    'model.neck.projection.channels=64', 'model.head.in_channels=64',
-    'default_hooks.pseudo_labels.keep_scores=True',
-    'default_hooks.logger.interval=10', 'train_cfg.max_epochs=1', *PIPELINES
-]
-TINY_STAGE2 = [
-    'model.pretrained=None', 'model.backbone.depth=18',
-    'model.backbone.stem_channels=8', 'model.backbone.base_channels=8',
-    'model.decode_head.in_channels=64', 'model.decode_head.channels=32',
-    'model.auxiliary_head=None', 'default_hooks.logger.interval=10',
-    'model.data_preprocessor.size=(128,128)',
-    'train_dataloader.dataset.pipeline.2.scale=(512,128)',
-    'train_dataloader.dataset.pipeline.3.crop_size=(128,128)',
-    'val_dataloader=None', 'val_evaluator=None', 'val_cfg=None',
-    'test_dataloader=None', 'test_evaluator=None', 'test_cfg=None'
-]
+FOUR = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=4']
 REFINE = ['refiners.0.downscale=8', 'labeler.bg_threshold=otsu']
 STAGE2 = ('configs/deeplabv3/'
           'deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py')
 
 
-def half_trained(text: str) -> int:
-    """Tell a training to stop in its middle."""
-    steps = STEP.findall(text)
-    return signal.SIGTERM if steps and 2 * int(steps[-1][0]) >= int(
-        steps[-1][1]) else 0
+def trained(share: float) -> Callable[[str], int]:
+    """Tell a training to stop when a share of it is done."""
+
+    def stop(text: str) -> int:
+        steps = STEP.findall(text)
+        done, total = map(int, steps[-1]) if steps else (0, 1)
+        return signal.SIGTERM if done >= share * total else 0
+
+    return stop
+
+
+def to_the_end(text: str) -> int:
+    """Stop at nothing."""
+    return 0
 
 
 def half_bank(folder: str, images: int) -> Callable[[str], int]:
@@ -107,6 +91,8 @@ def main() -> None:
     """Run what is asked for; images and work dirs are removed."""
     args = parse_args()
     out = osp.abspath(args.out)
+    commit = git('rev-parse', '--short', 'HEAD') + ('+' if git(
+        'status', '--porcelain', 'projects', 'configs', 'benchmarks') else '')
 
     def keep(row: str, watch: Watch, command: Sequence[str],
              **more: Any) -> None:
@@ -131,9 +117,7 @@ def main() -> None:
                 command=' '.join(['python', *command]).replace(
                     osp.dirname(watch.folder), 'WORK'),
                 threads=os.environ.get('OMP_NUM_THREADS', 'default'),
-                commit=git('rev-parse', '--short', 'HEAD') +
-                ('+' if git('status', '--porcelain', 'projects', 'configs',
-                            'benchmarks') else '')))
+                commit=commit))
         atomic_write(out, (json.dumps(rows, indent=1) + '\n').encode())
         print(json.dumps(rows[-1]['phases'], indent=1), flush=True)
 
@@ -148,14 +132,26 @@ def main() -> None:
             write_coco(data, images)
         env = dict(DATA_ROOT=data)
         first = Watch(osp.join(work, 'stage1'), env)
-        train = ['tools/train.py', f'configs/group_wsss/{kind}.py']
-        end = ['--cfg-options', *TINY]
-        command = [*train, '--work-dir', first.folder, *end]
-        first.run_on(command, [half_trained, half_bank(first.folder, images)])
+        half = half_bank(first.folder, images)
+        end = [f'configs/group_wsss/{kind}.py', '--work-dir', first.folder]
+        command = ['tools/train.py', *end, '--cfg-options', *TINY]
+        if kind == 'voc':
+            first.run_on(command, trained(.5), half, to_the_end)
+        else:
+            first.run_on(command, trained(.025), trained(.05))
+            with open(osp.join(first.folder, 'last_checkpoint')) as file:
+                end.insert(1, file.read().strip())
+            command = [
+                *FOUR, 'tools/test.py', *end, '--launcher', 'pytorch',
+                '--cfg-options', *TINY, 'test_dataloader.num_workers=1'
+            ]
+            first.run_on(command, half)
+            first.run_on(command, to_the_end)
         dump, more = osp.join(first.folder, 'pseudo_labels'), {}
-        if images <= 1000:
+        if images <= 1000 and kind == 'voc':
             plain = Watch(osp.join(work, 'undisturbed'), env)
-            plain.run([*train, '--work-dir', plain.folder, *end])
+            plain.run(
+                [word.replace(first.folder, plain.folder) for word in command])
             more['same_labels'] = digest(dump) == digest(
                 osp.join(plain.folder, 'pseudo_labels'))
         keep(row, first, command, **more)
@@ -178,7 +174,9 @@ def main() -> None:
                     '--cfg-options', f'train_cfg.max_iters={images // 4}',
                     'default_hooks.checkpoint.interval=2000', *TINY_STAGE2
             ])):
-                watch.run_on(command, [half_trained] * (watch is second))
+                watch.run_on(
+                    command,
+                    *([trained(.5), to_the_end] if watch is second else []))
                 keep(row, watch, command)
         shutil.rmtree(work)
 

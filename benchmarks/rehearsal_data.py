@@ -21,6 +21,34 @@ DISTINCT = 300
 COCO_SIZE = (160, 120)
 # images of the list to validate on
 VAL = 100
+# a tiny backbone and tiny input in the shipped configs
+SIDE = 64
+PIPELINES = [
+    f'{name}_dataloader.dataset.{inner}pipeline.1.scale=({SIDE},{SIDE})'
+    for name, inner in (('train', ''), ('val', 'dataset.'), ('test',
+                                                             'dataset.'))
+]
+TINY = [
+    'model.backbone._delete_=True', 'model.backbone.type=mmpretrain.ResNet',
+    'model.backbone.depth=18', 'model.backbone.stem_channels=8',
+    'model.backbone.base_channels=8', 'model.backbone.num_stages=2',
+    'model.backbone.strides=(1,2)', 'model.backbone.dilations=(1,1)',
+    'model.backbone.out_indices=(1,)', 'model.neck.in_channels=16',
+    'model.neck.projection.channels=64', 'model.head.in_channels=64',
+    'default_hooks.pseudo_labels.keep_scores=True',
+    'default_hooks.logger.interval=10', 'train_cfg.max_epochs=1', *PIPELINES
+]
+TINY_STAGE2 = [
+    'model.pretrained=None', 'model.backbone.depth=18',
+    'model.backbone.stem_channels=8', 'model.backbone.base_channels=8',
+    'model.decode_head.in_channels=64', 'model.decode_head.channels=32',
+    'model.auxiliary_head=None', 'default_hooks.logger.interval=10',
+    'model.data_preprocessor.size=(128,128)',
+    'train_dataloader.dataset.pipeline.2.scale=(512,128)',
+    'train_dataloader.dataset.pipeline.3.crop_size=(128,128)',
+    'val_dataloader=None', 'val_evaluator=None', 'val_cfg=None',
+    'test_dataloader=None', 'test_evaluator=None', 'test_cfg=None'
+]
 
 
 def write_images(folder: str,

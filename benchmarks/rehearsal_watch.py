@@ -3,6 +3,7 @@
 import os
 import os.path as osp
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,15 @@ def family(root: int) -> List[int]:
             except OSError:  # it has ended
                 continue
     return found
+
+
+def end_all(root: int) -> None:
+    """Kill a process and all below it."""
+    for pid in family(root):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:  # it has ended
+            continue
 
 
 def look(root: int) -> Dict[str, float]:
@@ -130,8 +140,10 @@ class Watch:
                         phase = name
                 if not (ended or sent):
                     sent = stop(text)
-                    if sent:
-                        os.kill(process.pid, sent)
+                    if sent == signal.SIGTERM:
+                        process.send_signal(sent)
+                    elif sent:
+                        end_all(process.pid)
                     time.sleep(1)
                 elif not ended:
                     time.sleep(.2)
@@ -141,11 +153,11 @@ class Watch:
                              f'{process.returncode}')
         return bool(sent)
 
-    def run_on(self, command: Sequence[str],
-               stops: Sequence[Callable[[str], int]]) -> None:
+    def run_on(self, command: Sequence[str], *stops: Callable[[str],
+                                                              int]) -> None:
         """Run a training, which is stopped and resumed some times."""
         more: List[str] = []
-        for stop in (*stops, lambda text: 0):
+        for stop in stops or (lambda text: 0, ):
             print(f'python {" ".join([*command, *more])}', flush=True)
             self.run([*command, *more], stop)
             more = ['--resume']
