@@ -4,8 +4,7 @@
 Shipped configs with generated images: stage 1, token bank, labels, refinement
 by colours with thresholds from all images, report, stage 2. Each training is
 told to stop (SIGTERM) in its middle, the bank is killed in its middle; both
-are resumed. COCO trains a twentieth of an epoch, then four processes write its
-labels. Once a second everything is looked at: processes with all their
+are resumed. COCO trains a part of an epoch, then four processes write its labels. Once a second everything is looked at: processes with all their
 children, open files, and the disk as often as its size allows.
 """
 import argparse
@@ -97,7 +96,7 @@ def main() -> None:
     def keep(row: str, watch: Watch, command: Sequence[str],
              **more: Any) -> None:
         """Add the phases of a stage."""
-        stage, images = osp.basename(watch.folder), int(row.split('-')[1])
+        stage, images = watch.name, int(row.split('-')[1])
         # another process may have added rows
         rows = read_json(out) if osp.isfile(out) else []
         rows = [r for r in rows if (r['row'], r['stage']) != (row, stage)]
@@ -125,10 +124,10 @@ def main() -> None:
         kind, images = row.split('-')[0], int(row.split('-')[1])
         work = osp.join(osp.abspath(args.work_dir), row)
         shutil.rmtree(work, ignore_errors=True)
-        data = osp.join(work, 'data')
-        if kind == 'voc':
+        data = f'{work}-data'
+        if not osp.isdir(data) and kind == 'voc':
             write_voc(data, args.list, images)
-        else:
+        elif not osp.isdir(data):
             write_coco(data, images)
         env = dict(DATA_ROOT=data)
         first = Watch(osp.join(work, 'stage1'), env)
@@ -138,15 +137,16 @@ def main() -> None:
         if kind == 'voc':
             first.run_on(command, trained(.5), half, to_the_end)
         else:
-            first.run_on(command, trained(.025), trained(.05))
+            first.run_on(command, trained(.0125), trained(.025))
+            keep(row, first, command)
             with open(osp.join(first.folder, 'last_checkpoint')) as file:
                 end.insert(1, file.read().strip())
             command = [
                 *FOUR, 'tools/test.py', *end, '--launcher', 'pytorch',
                 '--cfg-options', *TINY, 'test_dataloader.num_workers=1'
             ]
-            first.run_on(command, half)
-            first.run_on(command, to_the_end)
+            first = Watch(first.folder, env, 'labels')
+            first.run_on(command)
         dump, more = osp.join(first.folder, 'pseudo_labels'), {}
         if images <= 1000 and kind == 'voc':
             plain = Watch(osp.join(work, 'undisturbed'), env)
@@ -179,6 +179,7 @@ def main() -> None:
                     *([trained(.5), to_the_end] if watch is second else []))
                 keep(row, watch, command)
         shutil.rmtree(work)
+        shutil.rmtree(data)
 
 
 if __name__ == '__main__':

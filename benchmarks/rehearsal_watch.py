@@ -85,10 +85,15 @@ class Watch:
     Args:
         folder (str): Work dir of the commands, whose disk counts.
         env (dict): Environment variables.
+        name (str): Of the stage. Defaults to that of the folder.
     """
 
-    def __init__(self, folder: str, env: Dict[str, str]) -> None:
+    def __init__(self,
+                 folder: str,
+                 env: Dict[str, str],
+                 name: str = '') -> None:
         self.folder, self.env = folder, env
+        self.name = name or osp.basename(folder)
         self.log = f'{folder}.log'
         self.phases: Dict[str, Dict[str, float]] = {}
         os.makedirs(folder, exist_ok=True)
@@ -131,7 +136,8 @@ class Watch:
                 row = self.phases.setdefault(phase, defaultdict(float))
                 row['seconds'] += now - last
                 row['cpu'] += max(0., found['cpu'] - cpu)
-                last, cpu = now, found.pop('cpu')
+                # what has ended is missed until its parent asks for it
+                last, cpu = now, max(cpu, found.pop('cpu'))
                 for key, value in found.items():
                     row[key] = max(row[key], value)
                 text += tail.read()
