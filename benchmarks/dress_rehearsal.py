@@ -4,8 +4,10 @@
 Shipped configs with generated images: stage 1, token bank, labels, refinement
 by colours with thresholds from all images, report, stage 2. Each training is
 told to stop (SIGTERM) in its middle, the bank is killed in its middle; both
-are resumed. COCO trains a part of an epoch, then four processes write its labels. Once a second everything is looked at: processes with all their
-children, open files, and the disk as often as its size allows.
+are resumed. COCO trains a part of an epoch, then four processes write its
+labels. Once a second everything is looked at: processes with all their
+children, open files, and the disk as often as its size allows. A dump that is
+there is not made again, so that a benchmark that was ended goes on.
 """
 import argparse
 import hashlib
@@ -16,7 +18,7 @@ import re
 import shutil
 import signal
 from glob import glob
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Dict, Sequence
 
 from group_size import git
 from rehearsal_data import TINY, TINY_STAGE2, write_coco, write_voc
@@ -27,7 +29,10 @@ from group_wsss.utils.files import atomic_write, read_json
 
 STEP = re.compile(r'\(train\) *(?:\[\d+\])?\[ *(\d+)/(\d+)\]')
 FOUR = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=4']
-REFINE = ['refiners.0.downscale=8', 'labeler.bg_threshold=otsu']
+REFINE = [
+    '--keep-scores', '--nproc', '4', '--cfg-options', 'refiners.0.downscale=8',
+    'labeler.bg_threshold=otsu'
+]
 STAGE2 = ('configs/deeplabv3/'
           'deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py')
 
@@ -68,6 +73,48 @@ def digest(folder: str) -> str:
     return found.hexdigest()
 
 
+def make_dump(row: str, work: str, env: Dict[str, str],
+              keep: Callable[..., None]) -> None:
+    """Train stage 1 and write labels.
+
+    Args:
+        row (str): Layout and number of images.
+        work (str): Work dir of the row.
+        env (dict): Environment variables.
+        keep (Callable): Takes the phases of a stage.
+    """
+    kind, images = row.split('-')[0], int(row.split('-')[1])
+    first = Watch(osp.join(work, 'stage1'), env)
+    end = [f'configs/group_wsss/{kind}.py', '--work-dir', first.folder]
+    command = ['tools/train.py', *end, '--cfg-options', *TINY]
+    if kind == 'coco':
+        first.run_on(command, trained(.0125), trained(.025))
+        keep(row, first, command)
+        with open(osp.join(first.folder, 'last_checkpoint')) as file:
+            end.insert(1, file.read().strip())
+        command = [
+            *FOUR, 'tools/test.py', *end, '--launcher', 'pytorch',
+            '--cfg-options', *TINY, 'test_dataloader.num_workers=1'
+        ]
+        first = Watch(first.folder, env, 'labels')
+        first.run_on(command)
+        keep(row, first, command)
+        return
+    first.run_on(command, trained(.5), half_bank(first.folder, images),
+                 to_the_end)
+    more = {}
+    if images <= 1000:
+        plain = Watch(osp.join(work, 'undisturbed'), env)
+        plain.run(
+            [word.replace(first.folder, plain.folder) for word in command])
+        found = [
+            digest(osp.join(watch.folder, 'pseudo_labels'))
+            for watch in (first, plain)
+        ]
+        more['same_labels'] = found[0] == found[1]
+    keep(row, first, command, **more)
+
+
 def parse_args() -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -105,13 +152,7 @@ def main() -> None:
                 row=row,
                 stage=stage,
                 images=images,
-                phases={
-                    name: {
-                        key: round(value, 1)
-                        for key, value in sorted(phase.items())
-                    }
-                    for name, phase in watch.phases.items()
-                },
+                phases=watch.figures(),
                 **more,
                 command=' '.join(['python', *command]).replace(
                     osp.dirname(watch.folder), 'WORK'),
@@ -123,60 +164,38 @@ def main() -> None:
     for row in args.rows:
         kind, images = row.split('-')[0], int(row.split('-')[1])
         work = osp.join(osp.abspath(args.work_dir), row)
-        shutil.rmtree(work, ignore_errors=True)
         data = f'{work}-data'
         if not osp.isdir(data) and kind == 'voc':
             write_voc(data, args.list, images)
         elif not osp.isdir(data):
             write_coco(data, images)
         env = dict(DATA_ROOT=data)
-        first = Watch(osp.join(work, 'stage1'), env)
-        half = half_bank(first.folder, images)
-        end = [f'configs/group_wsss/{kind}.py', '--work-dir', first.folder]
-        command = ['tools/train.py', *end, '--cfg-options', *TINY]
-        if kind == 'voc':
-            first.run_on(command, trained(.5), half, to_the_end)
-        else:
-            first.run_on(command, trained(.0125), trained(.025))
-            keep(row, first, command)
-            with open(osp.join(first.folder, 'last_checkpoint')) as file:
-                end.insert(1, file.read().strip())
-            command = [
-                *FOUR, 'tools/test.py', *end, '--launcher', 'pytorch',
-                '--cfg-options', *TINY, 'test_dataloader.num_workers=1'
-            ]
-            first = Watch(first.folder, env, 'labels')
-            first.run_on(command)
-        dump, more = osp.join(first.folder, 'pseudo_labels'), {}
-        if images <= 1000 and kind == 'voc':
-            plain = Watch(osp.join(work, 'undisturbed'), env)
-            plain.run(
-                [word.replace(first.folder, plain.folder) for word in command])
-            more['same_labels'] = digest(dump) == digest(
-                osp.join(plain.folder, 'pseudo_labels'))
-        keep(row, first, command, **more)
+        dump = osp.join(work, 'stage1/pseudo_labels')
+        if not osp.isfile(osp.join(dump, 'manifest.json')):
+            make_dump(row, work, env, keep)
         if kind == 'voc':
             photos = osp.join(data, 'JPEGImages')
-            refined = Watch(osp.join(work, 'refine'), env)
-            report = Watch(osp.join(work, 'report'), env)
-            second = Watch(
-                osp.join(work, 'stage2'), dict(env, PSEUDO_DIR=refined.folder))
-            for watch, command in ((refined, [
-                    'tools/refine_labels.py',
-                    'configs/refine/pixel_adaptive.py', dump, refined.folder,
-                    '--images', photos, '--keep-scores', '--cfg-options',
-                    *REFINE
-            ]), (report, [
-                    'tools/report.py', refined.folder, '--images', photos,
-                    '--out', report.folder
-            ]), (second, [
-                    'tools/train.py', STAGE2, '--work-dir', second.folder,
-                    '--cfg-options', f'train_cfg.max_iters={images // 4}',
-                    'default_hooks.checkpoint.interval=2000', *TINY_STAGE2
-            ])):
-                watch.run_on(
-                    command,
-                    *([trained(.5), to_the_end] if watch is second else []))
+            refined = osp.join(work, 'refine')
+            again = dict(env, PSEUDO_DIR=refined)
+            second = osp.join(work, 'stage2')
+            refine = [
+                'tools/refine_labels.py', 'configs/refine/pixel_adaptive.py',
+                dump, refined, '--images', photos, *REFINE
+            ]
+            report = [
+                'tools/report.py', refined, '--images', photos, '--out',
+                osp.join(work, 'report')
+            ]
+            train = [
+                'tools/train.py', STAGE2, '--work-dir', second,
+                '--cfg-options', f'train_cfg.max_iters={images // 16}',
+                'default_hooks.checkpoint.interval=2000', *TINY_STAGE2
+            ]
+            for name, command in (('refine', refine), ('report', report),
+                                  ('stage2', train)):
+                watch = Watch(osp.join(work, name), again)
+                stops = [trained(.5)] if name == 'stage2' else []
+                watch.run_on(command, *stops, to_the_end)
                 keep(row, watch, command)
         shutil.rmtree(work)
         shutil.rmtree(data)

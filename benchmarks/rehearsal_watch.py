@@ -167,3 +167,13 @@ class Watch:
             print(f'python {" ".join([*command, *more])}', flush=True)
             self.run([*command, *more], stop)
             more = ['--resume']
+
+    def figures(self) -> Dict[str, Dict[str, float]]:
+        """Figures by phase, rounded."""
+        return {
+            name: {
+                key: round(phase[key], 1)
+                for key in sorted(phase)
+            }
+            for name, phase in self.phases.items()
+        }
