@@ -195,12 +195,14 @@ class WeakEncoderDecoder(EncoderDecoder):
             image=self._images(inputs, size),
             valid=valid)
 
-    def _images(self, inputs: Tensor, size: Tuple[int, ...]) -> Tensor:
+    def _images(self,
+                inputs: Tensor,
+                size: Optional[Tuple[int, int]] = None) -> Tensor:
         """``inputs`` before they were normalised, in [0, 1], resized."""
         mean = getattr(self.data_preprocessor, 'mean', None)
         if mean is not None:
             inputs = inputs * self.data_preprocessor.std + mean
         images = (inputs.detach() / 255).clamp(0, 1)
-        if images.shape[2:] != size:
+        if size is not None and images.shape[2:] != size:
             images = F.interpolate(images, size, mode='area')
         return images
