@@ -69,7 +69,7 @@ class Judge(BackgroundRefiner):
         map_margin (float): Lead of another tag, as a difference of mean
             scores. Defaults to 0.0.
         margin (float): Lead of another tag, as a difference of mean cosines.
-            Defaults to 0.4.
+            Defaults to 0.35.
         min_region (float): Share of the image below which a region keeps its
             name. Defaults to 0.01.
         nearest (int): Prototypes of a class that count. Defaults to 5.
@@ -88,7 +88,7 @@ class Judge(BackgroundRefiner):
                  config: Union[str, dict],
                  checkpoint: str,
                  map_margin: float = 0.0,
-                 margin: float = 0.4,
+                 margin: float = 0.35,
                  min_region: float = 0.01,
                  nearest: int = 5,
                  bg_threshold: Union[float, str] = 0.35,
