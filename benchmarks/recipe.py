@@ -23,8 +23,6 @@ from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write, read_json
 
 RECIPE = 'configs/recipes/effnet-lite0_voc-layout.py'
-AFFINITY = 'configs/affinity/affinity_effnet-lite0_voc-layout.py'
-PIXELS = 'configs/self_training/fcn_effnet-lite0_voc-layout.py'
 STAGE2 = 'configs/segformer/segformer_effnet-lite0_voc-layout.py'
 COVER = ('refiners.0.vote=cover', 'refiners.0.bg_threshold=otsu',
          'labeler.bg_threshold=0.5')
@@ -45,8 +43,7 @@ ROWS = {
     'K=1 + saliency': 'k1_saliency',
     'groups + saliency': 'saliency',
     'groups + saliency, released rules': 'released',
-    'groups + saliency + random walk': 'saliency_walk',
-    'groups + saliency + random walk + self-training': 'saliency_labels',
+    'the recipe + saliency': 'saliency_labels',
 }
 
 
@@ -116,36 +113,12 @@ def label_steps(images: str, seed: int) -> List[Step]:
         refine('walk_regions', 'regions', '{recipe/walk}', images),
     ]
     if 'SALIENCY_DIR' in os.environ:
-        # from the second on, the stages of effnet-lite0_voc-layout_saliency.py
         found += [
             refine('k1_saliency', 'saliency', k1, images),
             refine('saliency', 'saliency', groups, images),
             refine('released', 'saliency_released', groups, images),
-            refine('saliency_seeds', 'seeds', '{saliency}', images),
-            train(
-                'saliency_affinity',
-                AFFINITY,
-                'iter_150.pth',
-                seed,
-                PSEUDO_DIR='{saliency_seeds}'),
-            refine(
-                'saliency_walk',
-                'random_walk',
-                '{saliency}',
-                images,
-                AFFINITY='{saliency_affinity/iter_150.pth}'),
-            train(
-                'saliency_pixels',
-                PIXELS,
-                'iter_250.pth',
-                seed,
-                PSEUDO_DIR='{saliency_walk}'),
-            refine(
-                'saliency_labels',
-                'self_training',
-                '{saliency_walk}',
-                images,
-                SEGMENTOR='{saliency_pixels/iter_250.pth}'),
+            refine('saliency_labels', 'saliency', '{recipe/labels}', images,
+                   'refiners.0.weight=0.3'),
         ]
     return found
 

@@ -22,8 +22,8 @@ class BackboneFeatures:
         device (str, optional): Defaults to None, a GPU if there is one.
         keys (bool): Give the keys of co-attention instead, of length 1, which
             compare positions of different images; the features themselves
-            where the model has no whitened or contrast keys. Defaults to
-            False.
+            where the model has no whitened or contrast keys, or has seen no
+            groups. Defaults to False.
 
     Attributes:
         supervision (str): Letters of ``Manifest.supervision`` for what the
@@ -52,7 +52,8 @@ class BackboneFeatures:
                              'stage 1, with a test_dataloader; its model is '
                              f'{type(net).__name__}')
         graph = getattr(getattr(net, 'neck', None), 'coattention', None)
-        if getattr(graph, 'whiten', None) is None:
+        whiten = getattr(graph, 'whiten', None)
+        if whiten is None or not whiten.count:  # trained in groups of one
             keys = False
         self.graph: Any = graph if keys else None
         self.scope = cfg.get('default_scope', 'mmpretrain')

@@ -15,22 +15,26 @@ REFINE = Path(__file__).resolve().parents[3] / 'configs' / 'refine'
 
 
 @pytest.mark.parametrize('size', [(9, 8), (3, 4)])
-@pytest.mark.parametrize('n', [1, 3])
-def test_mean_against_loops(n, size, tmp_path):
+@pytest.mark.parametrize('n, weight', [(1, .5), (3, .5), (2, .3)])
+def test_mean_against_loops(n, weight, size, tmp_path):
     rng = np.random.default_rng(0)
     saliency = rng.integers(0, 256, (9, 8)).astype(np.uint8)
     Image.fromarray(saliency).save(tmp_path / 'x_s.png')
     given = ScoreMap('x', (9, 8), range(n), rng.random((n, *size), np.float32))
-    got = Saliency(str(tmp_path), '_s.png')(given)
+    got = Saliency(str(tmp_path), '_s.png', weight)(given)
     large = given.resize().maps
     for c, y, x in np.ndindex(n, 9, 8):
-        want = (large[c, y, x] + saliency[y, x] / 255) / 2
+        want = (1 - weight) * large[c, y, x] + weight * saliency[y, x] / 255
         assert got.maps[c, y, x] == pytest.approx(want, abs=1e-6)
-    fused = Saliency('unused').refine(given.maps, np.float32(saliency) / 255)
+    fused = Saliency(
+        'unused', weight=weight).refine(given.maps,
+                                        np.float32(saliency) / 255)
     np.testing.assert_array_equal(fused, got.maps)
 
 
 def test_bad_saliency_is_named(tmp_path):
+    with pytest.raises(InputError, match='weight of Saliency is 2'):
+        Saliency('unused', weight=2)
     refiner = Saliency(str(tmp_path))
     score_map = ScoreMap('x', (4, 6), [1], np.ones((1, 4, 6), np.float32))
     with pytest.raises(InputError, match='x.png'):

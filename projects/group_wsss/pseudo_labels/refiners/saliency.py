@@ -15,9 +15,9 @@ class Saliency(BaseRefiner):
     """Mean of class score and saliency.
 
     With ``s`` in [0, 1] the saliency and ``a_c`` the maps at image size, the
-    score of a class is ``(a_c + s) / 2``: the order of classes is that of
-    the maps, and a pixel is foreground where map and saliency together are
-    strong enough. The labeler behind it chooses the threshold, such as
+    score of a class is ``(1 - weight) * a_c + weight * s``: the order of
+    classes is that of the maps, and a pixel is foreground where map and
+    saliency together are strong enough. The labeler behind it chooses the threshold, such as
     ``ThresholdLabeler(bg_threshold='otsu')``. The released rules are
     ``SaliencyLabeler``.
 
@@ -29,13 +29,25 @@ class Saliency(BaseRefiner):
             is salient, of the size of the image, as
             ``tools/make_saliency.py`` writes them.
         suffix (str): Ending of the file names. Defaults to ``'.png'``.
+        weight (float): Share of the saliency in the mean, in [0, 1]. Defaults
+            to 0.5.
+
+    Raises:
+        InputError: If ``weight`` is out of its range.
     """
 
     needs_image = False
     supervision = 'S'
 
-    def __init__(self, saliency_dir: str, suffix: str = '.png') -> None:
+    def __init__(self,
+                 saliency_dir: str,
+                 suffix: str = '.png',
+                 weight: float = 0.5) -> None:
+        if not 0 <= weight <= 1:
+            raise InputError(f'weight of Saliency is {weight}, must be within '
+                             '0..1')
         self.saliency_dir = saliency_dir
+        self.weight = weight
         self.suffix = suffix
 
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
@@ -57,7 +69,9 @@ class Saliency(BaseRefiner):
             raise InputError('Saliency finds its file by the image id: call '
                              'it with a ScoreMap, or refine with a float '
                              'saliency map (H, W) in place of the image')
-        return (resize_maps(maps, image.shape) + image.astype(np.float32)) / 2
+        maps = resize_maps(maps, image.shape)
+        weight = np.float32(self.weight)
+        return (1 - weight) * maps + weight * image.astype(np.float32)
 
     def __call__(self,
                  score_map: ScoreMap,
