@@ -17,9 +17,9 @@ class Saliency(BaseRefiner):
     With ``s`` in [0, 1] the saliency and ``a_c`` the maps at image size, the
     score of a class is ``(1 - weight) * a_c + weight * s``: the order of
     classes is that of the maps, and a pixel is foreground where map and
-    saliency together are strong enough. The labeler behind it chooses the threshold, such as
-    ``ThresholdLabeler(bg_threshold='otsu')``. The released rules are
-    ``SaliencyLabeler``.
+    saliency together are strong enough. The labeler behind it chooses the
+    threshold, such as ``ThresholdLabeler(bg_threshold='otsu')``. The released
+    rules are ``SaliencyLabeler``.
 
     Saliency is more than tags: the manifest has an ``S``.
 
