@@ -123,6 +123,12 @@ def scene(tmp_path):
     return ScoreMap('x', SIZE, [0, 1, 2], maps)
 
 
+def test_letters_of_backbone_and_masks(judge):
+    refiner = judge()
+    refiner.features.supervision = 'D'
+    assert refiner.supervision == 'DA'
+
+
 def test_verdicts(judge, tmp_path):
     score_map = scene(tmp_path)
     refiner = judge()
