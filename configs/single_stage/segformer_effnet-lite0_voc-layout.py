@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 # Class maps of groups, labels and decoder in one training, from tags, on any
-# folder in VOC layout, half an hour on one CPU core: see the dataset file for
-# the flags, and docs/single_stage.md for what it is worth.
+# folder in VOC layout and a CPU: see the dataset file for the flags, and
+# docs/single_stage.md.
 _base_ = [
     '../_base_/models/segformer_effnet-lite0.py',
     '../_base_/datasets/voc_layout_tags_seg.py', '../_base_/seg_runtime.py',
@@ -72,7 +72,7 @@ tta_transforms = [
 max_iters = 750
 optim_wrapper = dict(
     optimizer=dict(lr=5e-3),
-    # keys of the graph: a tenth of stage 1's rate
+    # classifier and keys of the graph have the rates of stage 1
     paramwise_cfg=dict(
         custom_keys={
             'cam_neck.coattention.whiten': dict(lr_mult=0.2),

@@ -67,15 +67,16 @@ def test_plain_loop():
     torch.manual_seed(1)
     tags = torch.tensor([[1, 0, 1], [0, 1, 0]])
     maps = torch.rand(2, 3, 4, 5) * tags[:, :, None, None]
+    maps[0, 2, 3] = maps[0, 0, 3] = 0.9  # a tie goes to the lowest id
     labeler = OnlineLabeler(
         refine=None, bg_threshold=0.4, high=0.6, low=0.3, downscale=1)
     got = labeler(torch.rand(2, 3, 4, 5), maps, tags)
     for b in range(2):
         for y in range(4):
             for x in range(5):
-                best = int(maps[b, :, y, x].argmax())
-                score = float(maps[b, best, y, x])
-                score = score / (score + 0.4)
+                column = maps[b, :, y, x].tolist()
+                best = column.index(max(column))
+                score = column[best] / (column[best] + 0.4)
                 want = best + 1 if score > 0.6 else 255
                 assert got[b, y, x] == (0 if score <= 0.3 else want)
     assert {0, 255} < set(got.unique().tolist())

@@ -92,12 +92,11 @@ class OnlineLabeler(BaseModule):
             unknown.
         """
         size = (images.shape[2], images.shape[3])
-        # most classes are no tag: as many maps as the richest image has
+        # most classes are no tag: as many maps as the richest image has, by
+        # their ids: a tie goes to the lowest
         count = max(int((tags > 0).sum(1).max()), 1)
         ids = (tags > 0).int().sort(
             dim=1, descending=True, stable=True)[1][:, :count]
-        # in the order of their ids: a tie goes to the lowest
-        ids = ids.sort(1)[0]
         scores = maps.gather(
             1, ids[..., None, None].expand(-1, -1, *maps.shape[2:]))
         silent = (scores.flatten(1).amax(1) <= 0) & (tags > 0).any(1)
