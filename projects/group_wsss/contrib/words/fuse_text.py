@@ -66,8 +66,9 @@ class FuseText(BaseRefiner):
 
     @property
     def supervision(self) -> str:  # type: ignore[override]
-        """str: That of the text maps."""
-        return ''.join(self.dump.manifest.supervision)
+        """str: That of the text maps; ``'L'`` without a manifest."""
+        manifest = self.dump.manifest
+        return 'L' if manifest is None else ''.join(manifest.supervision)
 
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
         """Not of arrays: the text maps are found by the image id."""
