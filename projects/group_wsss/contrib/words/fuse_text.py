@@ -66,9 +66,10 @@ class FuseText(BaseRefiner):
 
     @property
     def supervision(self) -> str:  # type: ignore[override]
-        """str: That of the text maps; ``'L'`` without a manifest."""
+        """str: That of the text maps."""
         manifest = self.dump.manifest
-        return 'L' if manifest is None else ''.join(manifest.supervision)
+        assert manifest is not None, 'Dump.open wants one'
+        return ''.join(manifest.supervision)
 
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
         """Not of arrays: the text maps are found by the image id."""
