@@ -23,9 +23,8 @@ from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write
 
-KINDS = dict(dropped='absent', added='present')
-# of LargeLossRejection, chosen on train_a
-SHARES = dict(absent=0.05, present=0.3)
+# kinds of noise, and what TagDoubts calls its findings
+KINDS = dict(dropped='missing?', added='wrong?')
 MODELS = {'K=1': options(1, 1), 'groups': options(4, 64)}
 # precision at which the recall is told
 PRECISION = 0.8
@@ -79,9 +78,10 @@ def judge(table: str, tags: Tags, noisy: Tags, kind: str) -> dict:
         ``first_50``, the precision of 50 findings; ``recall``, that of the
         longest list of precision 0.8.
     """
-    mark = dict(dropped='missing?', added='wrong?')[kind]
     with open(table, newline='') as file:
-        rows = [row for row in csv.DictReader(file) if row['kind'] == mark]
+        rows = [
+            row for row in csv.DictReader(file) if row['kind'] == KINDS[kind]
+        ]
     hits = []
     for row in rows:
         pair: Tuple[str, int] = (row['id'], VOC_CLASSES.index(row['class']))
@@ -124,7 +124,7 @@ def main() -> None:
             results = json.load(file)
     for seed in args.seeds:
         for share in args.shares:
-            for kind, side in KINDS.items():
+            for kind in KINDS:
                 noisy = make_noise(tags, kind, share, seed)
                 path = osp.join(work_dir, 'noisy_cls.txt')
                 lines = (' '.join([i, *map(str, sorted(own))]) + '\n'
@@ -132,31 +132,25 @@ def main() -> None:
                 atomic_write(path, ''.join(lines).encode())
                 os.environ['TRAIN_LIST'] = path
                 for model, own in MODELS.items():
-                    for loss in (False, True):
-                        row = (f'{100 * share:.0f} % {kind}, {model}' +
-                               ', large losses rejected' * loss)
-                        if args.only and args.only not in row or any(
-                                r['row'] == row and r['seed'] == seed
-                                for r in results):
-                            continue
-                        extra = [
-                            *own, 'default_hooks.tag_doubts.type='
-                            'group_wsss.TagDoubts'
-                        ] + loss * [
-                            'model.head.loss.type='
-                            'group_wsss.LargeLossRejection',
-                            f'model.head.loss.{side}={SHARES[side]}'
-                        ]
-                        run = osp.join(work_dir, 'run')
-                        found = run_row(row, extra, seed, run, masks, 'otsu')
-                        found['data'] = osp.join(
-                            osp.basename(os.environ['DATA_ROOT']),
-                            osp.basename(name_of_list))
-                        found.update(
-                            judge(osp.join(run, TABLE), tags, noisy, kind))
-                        results.append(found)
-                        atomic_write(out, (json.dumps(results, indent=1) +
-                                           '\n').encode())
+                    row = f'{100 * share:.0f} % {kind}, {model}'
+                    if args.only and args.only not in row or any(
+                            r['row'] == row and r['seed'] == seed
+                            for r in results):
+                        continue
+                    run = osp.join(work_dir, 'run')
+                    found = run_row(row, [
+                        *own, 'default_hooks.tag_doubts.type='
+                        'group_wsss.TagDoubts'
+                    ], seed, run, masks, 'otsu')
+                    found['data'] = '/'.join([
+                        osp.basename(osp.normpath(os.environ['DATA_ROOT'])),
+                        osp.basename(name_of_list)
+                    ])
+                    found.update(
+                        judge(osp.join(run, TABLE), tags, noisy, kind))
+                    results.append(found)
+                    text = json.dumps(results, indent=1) + '\n'
+                    atomic_write(out, text.encode())
     print_table(results, ('mIoU', 'found', 'first_50', 'recall'))
 
 

@@ -48,8 +48,8 @@ MODELS = Registry(
     parent=MMENGINE_MODELS,
     scope='group_wsss',
     locations=[
-        'group_wsss.models', 'group_wsss.contrib.noisy_tags',
-        'group_wsss.contrib.recam', 'group_wsss.contrib.seam'
+        'group_wsss.models', 'group_wsss.contrib.recam',
+        'group_wsss.contrib.seam'
     ])
 # labelers and refiners: class maps in, label images out
 TASK_UTILS = Registry(

@@ -4,79 +4,13 @@ import importlib
 import logging
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from mmengine.logging import MessageHub
 from mmpretrain.structures import DataSample
 
 from group_wsss.contrib.noisy_tags import TagDoubts
 from group_wsss.contrib.noisy_tags.tag_doubts import rank_doubts
-from group_wsss.registry import MODELS
 from group_wsss.utils.errors import InputError
-
-
-def build(**options):
-    return MODELS.build(dict(type='group_wsss.LargeLossRejection', **options))
-
-
-def by_loops(score, label, absent, present):
-    """Losses of all pairs, less the largest of either side."""
-    losses = np.log1p(np.exp(np.where(label > 0, -score, score)))
-    total = losses.sum()
-    for side, share in ((0, absent), (1, present)):
-        own = sorted(losses[label == side], reverse=True)
-        total -= sum(own[:int(share * len(own))])
-    return total / score.size
-
-
-@pytest.fixture
-def hub():
-    """The middle of a training, from now on."""
-
-    def set_progress(done, total):
-        hub = MessageHub.get_instance('noisy_tags')
-        hub.update_info('iter', done)
-        hub.update_info('max_iters', total)
-
-    yield set_progress
-    MessageHub._instance_dict.pop('noisy_tags', None)
-
-
-@pytest.mark.parametrize('absent, present', [(0, 0), (0.2, 0), (0, 0.5),
-                                             (0.3, 0.4)])
-def test_against_a_plain_loop(hub, absent, present):
-    torch.manual_seed(0)
-    score = torch.randn(6, 5, requires_grad=True)
-    label = (torch.rand(6, 5) < 0.4).float()
-    loss = build(absent=absent, present=present)
-    for done, part in ((None, 1), (0, 0), (5, 0.5)):
-        if done is not None:
-            hub(done, 10)
-        got = loss(score, label, avg_factor=score.numel())
-        want = by_loops(score.detach().double().numpy(), label.numpy(),
-                        absent * part, present * part)
-        np.testing.assert_allclose(got.item(), want, rtol=1e-5)
-    grad, = torch.autograd.grad(got, score)
-    out = sum(
-        int(share * 0.5 * int((label == side).sum()))
-        for side, share in ((0, absent), (1, present)))
-    assert int((grad == 0).sum()) == out and torch.isfinite(grad).all()
-
-
-def test_without_shares_it_is_the_loss_of_mmpretrain():
-    stock = MODELS.build(
-        dict(type='mmpretrain.CrossEntropyLoss', use_sigmoid=True))
-    score, label = torch.randn(7, 4), (torch.rand(7, 4) < 0.5).float()
-    for factor in (None, 28):
-        assert torch.equal(build()(score, label, avg_factor=factor),
-                           stock(score, label, avg_factor=factor))
-
-
-@pytest.mark.parametrize('option', ('absent', 'present'))
-def test_bad_share(option):
-    with pytest.raises(InputError, match=f'{option} of LargeLossRejection'):
-        build(**{option: 1.0})
 
 
 def sample(img_id, tags, peaks, scores):
@@ -129,7 +63,7 @@ def test_benchmark_judges_findings(tmp_path, monkeypatch):
         changed = [(i, c) for i in tags for c in tags[i] ^ noisy[i]]
         assert len(changed) == round(0.3 * total) and all(noisy.values())
         assert all((c in tags[i]) == (kind == 'dropped') for i, c in changed)
-        mark = 'missing?' if kind == 'dropped' else 'wrong?'
+        mark = bench.KINDS[kind]
         right = [(mark, i, bench.VOC_CLASSES[c]) for i, c in changed]
         same = [(mark, 'i0', bench.VOC_CLASSES[19])] * 20
         if kind == 'added':  # i0 may have been given any class but the first

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Reading of saliency maps, for the labeler and the refiner."""
-from typing import Iterator, Tuple
+from typing import Iterator
 
 import numpy as np
 
@@ -40,22 +40,16 @@ def read_saliency(folder: str,
     return np.asarray(image.convert('L'), dtype=np.float32) / 255
 
 
-def min_max(score_map: ScoreMap) -> Iterator[Tuple[slice, np.ndarray]]:
-    """Stretch each map to [0, 1] over the image.
+def min_max(score_map: ScoreMap) -> Iterator[np.ndarray]:
+    """Stretch each map to [0, 1] over the image, one at a time.
 
     Args:
         score_map (ScoreMap): Of any size.
 
     Yields:
-        tuple[slice, np.ndarray]: Columns of the image, and their maps at its
-        size, float32 ``(n, H, w)``, see ``ScoreMap.strips``; a constant map
-        is 0.
+        np.ndarray: float32 ``(H, W)``; a constant map is 0.
     """
-    ends = [(part.maps.min(axis=(1, 2), keepdims=True),
-             part.maps.max(axis=(1, 2), keepdims=True))
-            for _, part in score_map.strips()]
-    low = np.min([lowest for lowest, _ in ends], axis=0)
-    span = np.max([highest for _, highest in ends], axis=0) - low
-    for columns, part in score_map.strips():
-        yield columns, (part.maps - low) / np.where(span > 0, span,
-                                                    np.float32(1))
+    for one in score_map.full_maps():
+        low = one.min()
+        span = one.max() - low
+        yield (one - low) / (span if span > 0 else np.float32(1))

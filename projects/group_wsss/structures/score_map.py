@@ -17,8 +17,6 @@ MAX_CLASS_ID = IGNORE_INDEX - 2
 # of a file's arrays: a damaged or hostile one may unpack to anything
 MAX_BYTES = 2**30
 _KEYS = ('img_id', 'ori_shape', 'class_ids', 'maps')
-# values of a strip of maps: 64 MiB
-STRIP = 2**24
 
 
 def resize_maps(maps: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
@@ -161,49 +159,39 @@ class ScoreMap:
         resized.maps = resize_maps(self.maps, size)
         return resized
 
-    def strips(self) -> Iterator[Tuple[slice, 'ScoreMap']]:
-        """Bilinear resize to the image's size, some columns at a time.
+    def full_maps(self) -> Iterator[np.ndarray]:
+        """Give the maps at the image's size, one at a time.
 
-        What is made of strips needs no memory for all classes of a large
-        image at once, and has the bytes that :meth:`resize` gives: columns
-        are resized in the rows of the map first, then a strip of them in
-        height, which is the order of OpenCV.
+        No more than one is in memory, however large the image; bytes are
+        those of :meth:`resize`.
 
         Yields:
-            tuple[slice, ScoreMap]: Columns of the image, and their maps
-            ``(n, H, w)`` of at most ``STRIP`` values; the whole image where
-            it has no more.
+            np.ndarray: float32 ``(H, W)``, by class id.
         """
-        height, width = self.ori_shape
-        count = -(-max(1, len(self.maps)) * height * width // STRIP)
-        # OpenCV has another way for one column: strips have two or more
-        count = min(count, width // 2)
-        if count < 2 or self.maps.shape[2] < 2:
-            yield slice(0, width), self.resize()
-            return
-        wide = self.resize((self.maps.shape[1], width)).maps
-        edges = [width * i // count for i in range(count + 1)]
-        for start, stop in zip(edges, edges[1:]):
-            part = copy.copy(self)
-            part.ori_shape = (height, stop - start)
-            part.maps = np.ascontiguousarray(wide[:, :, start:stop])
-            yield slice(start, stop), part.resize()
+        for i in range(len(self.maps)):
+            one = self.maps[i:i + 1]
+            if one.shape[1:] != self.ori_shape:
+                one = resize_maps(one, self.ori_shape)
+            yield one[0]
 
-    def best(self) -> Tuple[np.ndarray, np.ndarray]:
+    def best(self, full: bool = False) -> Tuple[np.ndarray, np.ndarray]:
         """The strongest class of every cell; a tie goes to the lowest id.
+
+        Args:
+            full (bool): At the image's size, as after :meth:`resize`, but
+                without all maps in memory. Defaults to False.
 
         Returns:
             tuple[np.ndarray, np.ndarray]: Score float32 ``(h, w)`` and label
             uint8 ``(h, w)`` (class id + 1; 0 where no class is present).
         """
-        if not len(self.maps):
-            size = self.maps.shape[1:]
-            return np.zeros(size, np.float32), np.zeros(size, np.uint8)
-        labels = (self.class_ids + 1).astype(np.uint8)
-        score = self.maps[0].copy()
-        label = np.full(score.shape, labels[0])
+        size = self.ori_shape if full else self.maps.shape[1:]
+        # maps are not negative
+        score = np.full(size, -1 if len(self.maps) else 0, np.float32)
+        label = np.zeros(size, np.uint8)
         # map by map: argmax along the first axis strides through memory
-        for number, one in zip(labels[1:], self.maps[1:]):
+        for number, one in zip((self.class_ids + 1).astype(np.uint8),
+                               self.full_maps() if full else self.maps):
             np.copyto(label, number, where=one > score)
             np.maximum(score, one, out=score)
         return score, label

@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Tags that are missing or wrong: a loss and a report."""
-from .large_loss_rejection import LargeLossRejection
+"""Tags that are missing or wrong, told by class maps."""
 from .tag_doubts import TagDoubts
 
-__all__ = ['LargeLossRejection', 'TagDoubts']
+__all__ = ['TagDoubts']

@@ -29,8 +29,7 @@ class TagDoubts(Hook):
     weakest class map first (``wrong?``: the peak of the map before it is
     normalised, a logit), and as many lines of classes that are no tag of
     an image, the highest score first (``missing?``: a probability). A rank
-    is a place in a list to look through, not a verdict: what the share of
-    findings was on images with known tags is in docs/own_data.md.
+    is a place in a list to look through, not a verdict: docs/own_data.md.
 
     ``default_hooks.tag_doubts.type=group_wsss.TagDoubts``, in a training or
     of ``tools/test.py``.

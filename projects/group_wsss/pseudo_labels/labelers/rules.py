@@ -1,23 +1,26 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Rules that several labelers share; each works on the label in place."""
-from typing import Optional
+from typing import Iterable, Optional
 
 import numpy as np
 
 from ...structures.label_image import IGNORE_INDEX
 
 
-def mark_conflicts(label: np.ndarray, scores: np.ndarray,
+def mark_conflicts(label: np.ndarray, scores: Iterable[np.ndarray],
                    threshold: Optional[float]) -> None:
     """Pixels where more than one score is above ``threshold`` are unknown.
 
     Args:
         label (np.ndarray): uint8 ``(H, W)``, changed in place.
-        scores (np.ndarray): float32 ``(n, H, W)``.
+        scores (Iterable[np.ndarray]): float32 ``(H, W)`` each.
         threshold (float, optional): None switches the rule off.
     """
     if threshold is not None:
-        label[(scores > np.float32(threshold)).sum(axis=0) > 1] = IGNORE_INDEX
+        count = np.zeros(label.shape, dtype=np.uint8)
+        for one in scores:
+            count += one > np.float32(threshold)
+        label[count > 1] = IGNORE_INDEX
 
 
 def blank_without_foreground(label: np.ndarray, min_foreground: float) -> None:

@@ -1,4 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+from itertools import chain
 from typing import Optional
 
 import numpy as np
@@ -83,18 +84,19 @@ class SaliencyLabeler:
         if self.saliency_dir is not None:
             evidence = read_saliency(self.saliency_dir, score_map, self.suffix)
             background = 1 - evidence
-        labels = np.append(0, score_map.class_ids + 1).astype(np.uint8)
-        found = np.empty(score_map.ori_shape, dtype=np.uint8)
-        for columns, maps in min_max(score_map):
-            scores = np.concatenate([background[None, :, columns], maps])
-            label = labels[scores.argmax(axis=0)]  # the first one of a tie
-            mark_conflicts(label, scores, self.conflict_threshold)
-            if self.evidence_threshold is not None:
-                strong = (maps > np.float32(self.attention_threshold)).any(0)
-                known = strong | (
-                    evidence[:, columns] >= np.float32(
-                        self.evidence_threshold))
-                label[(label == 0) & known] = IGNORE_INDEX
-            found[:, columns] = label
-        blank_without_foreground(found, self.min_foreground)
-        return found
+        label = np.zeros(score_map.ori_shape, dtype=np.uint8)
+        strong = np.zeros(label.shape, dtype=bool)
+        best = background.copy()
+        for number, one in zip((score_map.class_ids + 1).astype(np.uint8),
+                               min_max(score_map)):
+            # the first one of a tie
+            np.copyto(label, number, where=one > best)
+            np.maximum(best, one, out=best)
+            strong |= one > np.float32(self.attention_threshold)
+        mark_conflicts(label, chain([background], min_max(score_map)),
+                       self.conflict_threshold)
+        if self.evidence_threshold is not None:
+            known = strong | (evidence >= np.float32(self.evidence_threshold))
+            label[(label == 0) & known] = IGNORE_INDEX
+        blank_without_foreground(label, self.min_foreground)
+        return label

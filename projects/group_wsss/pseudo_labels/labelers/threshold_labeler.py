@@ -78,15 +78,12 @@ class ThresholdLabeler(ThresholdRule):
             low = self.unknown_threshold
         # a score of 0 says nothing for a class
         low, high = max(low - self.margin, 0), high + self.margin
-        found = np.empty(score_map.ori_shape, dtype=np.uint8)
-        for columns, part in score_map.strips():
-            score, label = part.best()
-            background = score <= np.float32(high)
-            np.copyto(label, 0, where=background)
-            if low < high:
-                label[background & (score > np.float32(low))] = IGNORE_INDEX
-            mark_conflicts(label, part.maps, self.conflict_threshold)
-            found[:, columns] = label
+        score, label = score_map.best(full=True)
+        background = score <= np.float32(high)
+        np.copyto(label, 0, where=background)
+        if low < high:
+            label[background & (score > np.float32(low))] = IGNORE_INDEX
+        mark_conflicts(label, score_map.full_maps(), self.conflict_threshold)
         if self.min_foreground > 0:
-            blank_without_foreground(found, self.min_foreground)
-        return found
+            blank_without_foreground(label, self.min_foreground)
+        return label

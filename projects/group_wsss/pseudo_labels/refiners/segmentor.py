@@ -9,11 +9,14 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
 from ...registry import TASK_UTILS
-from ...structures.score_map import STRIP, ScoreMap, resize_maps
+from ...structures.score_map import ScoreMap, resize_maps
 from ...utils.errors import InputError
 from .background import BackgroundRefiner, remove_background
 from .base import check_image
 from .network import load_network
+
+# logits of a strip: 64 MiB
+STRIP = 2**24
 
 
 @TASK_UTILS.register_module()

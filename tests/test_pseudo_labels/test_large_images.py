@@ -1,34 +1,24 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Labels of large images, made a strip of columns at a time."""
+"""Labels of large images without all maps in memory."""
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from PIL import Image
 
 from group_wsss.pseudo_labels import (SaliencyLabeler, Segmentor,
                                       ThresholdLabeler)
 from group_wsss.pseudo_labels.refiners import segmentor
 from group_wsss.registry import MODELS
-from group_wsss.structures import ScoreMap, score_map
+from group_wsss.structures import ScoreMap
 
 LABELERS = [
     ThresholdLabeler(0.5, conflict_threshold=0.8, margin=0.1),
     ThresholdLabeler(0.5, unknown_threshold=0.3, min_foreground=0.2),
     SaliencyLabeler(attention_threshold=0.3, min_foreground=0.0)
 ]
-
-
-@pytest.fixture
-def narrow(monkeypatch):
-    """Strips of a few columns from now on."""
-
-    def set_strip(values):
-        monkeypatch.setattr(score_map, 'STRIP', values)
-        monkeypatch.setattr(segmentor, 'STRIP', values)
-
-    return set_strip
 
 
 def maps_of(classes, small, shape):
@@ -38,36 +28,28 @@ def maps_of(classes, small, shape):
 
 
 @pytest.mark.parametrize('small, shape', [((7, 5), (90, 131)),
-                                          ((1, 2), (33, 64)),
                                           ((90, 131), (40, 47)),
-                                          ((40, 9), (40, 300)),
-                                          ((5, 1), (64, 40)),
-                                          ((9, 9), (64, 3))])
+                                          ((5, 1), (64, 3)), ((9, 9), (9, 9))])
 @pytest.mark.parametrize('classes', (0, 1, 4))
-def test_strips_are_the_bytes_of_a_resize(narrow, classes, small, shape):
+def test_one_map_at_a_time_has_the_bytes_of_all(classes, small, shape):
     scores = maps_of(classes, small, shape)
-    want = [labeler(scores) for labeler in LABELERS]
-    narrow(max(1, classes) * shape[0] * 5)
-    parts = list(scores.strips())
-    got = np.concatenate([part.maps for _, part in parts], axis=2)
-    assert got.tobytes() == scores.resize().maps.tobytes()
-    assert np.concatenate([
-        np.arange(shape[1])[columns] for columns, _ in parts
-    ]).tolist() == list(range(shape[1]))
-    if small[1] > 1 and shape[1] > 9:
-        assert max(part.maps.shape[2] for _, part in parts) <= 5
-    for labeler, label in zip(LABELERS, want):
-        assert labeler(scores).tobytes() == label.tobytes()
+    large = scores.resize()
+    assert b''.join(one.tobytes()
+                    for one in scores.full_maps()) == large.maps.tobytes()
+    for got, want in zip(scores.best(full=True), large.best()):
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got, want)
 
 
-def test_strips_with_saliency(narrow, tmp_path):
-    scores = maps_of(2, (6, 7), (50, 61))
-    image = np.random.default_rng(0).integers(0, 256, (50, 61))
-    Image.fromarray(image.astype(np.uint8)).save(tmp_path / 'x.png')
-    labeler = SaliencyLabeler(str(tmp_path), conflict_threshold=0.6)
-    want = labeler(scores)
-    narrow(700)
-    np.testing.assert_array_equal(labeler(scores), want)
+@pytest.mark.parametrize('labeler', LABELERS)
+def test_memory_does_not_grow_with_classes(labeler):
+    """A map of the image is 8 MB, all of them would be 320."""
+    scores = maps_of(40, (4, 4), (1000, 2000))
+    tracemalloc.start()
+    labeler(scores)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 80e6
 
 
 @pytest.fixture(scope='module')
@@ -114,13 +96,13 @@ def refiner(tmp_path_factory):
     return Segmentor(Config(config), str(path), device='cpu', max_pixels=3000)
 
 
-def test_labels_of_a_network(refiner, narrow):
+def test_labels_of_a_network(refiner, monkeypatch):
     image = np.random.default_rng(3).integers(
         0, 256, (6, 9, 3), dtype=np.uint8).repeat(20, 0).repeat(17, 1)
     want = refiner.logits(image).argmax(0).numpy()
     assert len(np.unique(want)) > 1
     np.testing.assert_array_equal(refiner.label(image), want)
-    narrow(3 * 120 * 10)
+    monkeypatch.setattr(segmentor, 'STRIP', 3 * 120 * 10)
     asked = []
     ask, refiner.logits = refiner.logits, lambda *a, **k: asked.append(
         k) or ask(*a, **k)
