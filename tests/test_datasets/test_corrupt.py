@@ -125,6 +125,19 @@ def test_order_of_stand_ins(root):
     assert {names[i] for i in data.stand_ins(0)[:2]} == {'a', 'b'}
 
 
+def test_many_corrupt_images_of_a_long_list(root, monkeypatch):
+    """The list is looked through once, not once for each of them."""
+    data = build(root)
+    data.stand_ins(place(data, 'empty'))
+    asked, get = [], data.get_data_info
+    monkeypatch.setattr(data, 'get_data_info', lambda i:
+                        (asked.append(i), get(i))[1])
+    idx = place(data, 'a')
+    best = stand_ins(data, idx, 1)
+    same = [i for i, ids in enumerate(LABELS.values()) if ids == LABELS['a']]
+    assert sorted(asked) == same and best[0] in same
+
+
 @pytest.mark.parametrize('workers', [0, 2])
 def test_training_takes_another_one_of_the_class(root, workers):
     data = build(root)

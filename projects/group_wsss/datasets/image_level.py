@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Images with image-level labels, from the one list format."""
 import logging
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, FrozenSet, List, Optional, Union
 
 import numpy as np
 from mmengine.dist import all_gather_object, get_rank, get_world_size
@@ -80,6 +80,7 @@ class ImageLevelDataset(MultiLabelDataset):
         self.check_files = check_files
         self.on_corrupt = on_corrupt
         self._stand_ins: Dict[int, List[int]] = {}
+        self._places: Dict[FrozenSet[int], List[int]] = {}
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
@@ -191,6 +192,19 @@ class ImageLevelDataset(MultiLabelDataset):
         if idx not in self._stand_ins:
             self._stand_ins[idx] = stand_ins(self, idx)
         return self._stand_ins[idx]
+
+    def places_by_labels(self) -> Dict[FrozenSet[int], List[int]]:
+        """Look through the list, the first time.
+
+        Returns:
+            dict[frozenset[int], list[int]]: Positions of the images that
+            have a set of class ids, ascending.
+        """
+        if not self._places:
+            for place in range(len(self)):
+                labels = frozenset(self.get_cat_ids(place))
+                self._places.setdefault(labels, []).append(place)
+        return self._places
 
     def corrupt_images(self) -> Dict[int, str]:
         """Read every image once; the processes share the work.

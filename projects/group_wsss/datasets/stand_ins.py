@@ -2,7 +2,8 @@
 """Replacements for an image that cannot be read."""
 import hashlib
 import heapq
-from typing import Any, List, Tuple
+from itertools import groupby
+from typing import Any, FrozenSet, List, Tuple
 
 # candidates that are remembered for an image
 MOST = 64
@@ -25,8 +26,7 @@ def stand_ins(dataset: Any, idx: int, count: int = MOST) -> List[int]:
     depends neither on the process nor on the order of the list.
 
     Args:
-        dataset (ImageLevelDataset): Where they come from; looked through
-            once.
+        dataset (ImageLevelDataset): Where they come from.
         idx (int): Position of the image.
         count (int): Most candidates. Defaults to 64.
 
@@ -35,14 +35,21 @@ def stand_ins(dataset: Any, idx: int, count: int = MOST) -> List[int]:
         out, unless the image has none.
     """
     info = dataset.get_data_info(idx)
-    wanted = set(info['gt_label'].tolist())
+    wanted = frozenset(info['gt_label'].tolist())
 
-    def rank(other: int) -> Tuple[int, int, int, int]:
-        found = dataset.get_data_info(other)
-        labels = set(found['gt_label'].tolist())
-        return (-len(wanted & labels), len(labels - wanted),
-                id_key(f'{info["img_id"]}\n{found["img_id"]}'), other)
+    def rank(labels: FrozenSet[int]) -> Tuple[int, int]:
+        return -len(wanted & labels), len(labels - wanted)
 
-    best = heapq.nsmallest(count,
-                           (rank(i) for i in range(len(dataset)) if i != idx))
-    return [place for shared, _, _, place in best if shared or not wanted]
+    def order(other: int) -> Tuple[int, int]:
+        img_id = dataset.get_data_info(other)['img_id']
+        return id_key(f'{info["img_id"]}\n{img_id}'), other
+
+    places = dataset.places_by_labels()
+    best: List[int] = []
+    # all images of a rank are asked for their ids, and no others
+    for (shared, _), sets in groupby(sorted(places, key=rank), rank):
+        if len(best) >= count or not shared and wanted:
+            break
+        equals = (i for labels in sets for i in places[labels] if i != idx)
+        best += heapq.nsmallest(count - len(best), equals, order)
+    return best
