@@ -29,6 +29,8 @@ from group_wsss.structures import TokenBank
 from group_wsss.utils import cli
 
 CONFIGS = dict(vgg16='voc.py', r50='voc_r50.py', lite0='voc_effnet-lite0.py')
+# whose backbone is frozen, and kept
+FROZEN = 'effnet-lite0_voc-layout.py'
 HOOK = 'default_hooks.token_bank'
 
 
@@ -54,6 +56,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--pool-size', type=int, help='of the bank')
     parser.add_argument('--repeats', type=int, default=1)
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--views',
+        action='store_true',
+        help='one view of an image against three scales and flips, K = 16, '
+        'by the configuration whose backbone is frozen and kept; to '
+        'docs/benchmarks/views.json')
     parser.add_argument('--out', default='docs/benchmarks/token_bank.json')
     parser.add_argument(
         '--size',
@@ -64,11 +72,14 @@ def parse_args() -> argparse.Namespace:
 
 def config(name: str, args: argparse.Namespace) -> Config:
     """A shipped config without weights to download."""
-    path = osp.join(speed_common.ROOT, 'configs', 'group_wsss', CONFIGS[name])
+    path = osp.join(speed_common.ROOT, 'configs', 'group_wsss',
+                    CONFIGS.get(name, FROZEN))
     cfg = Config.fromfile(path)
     cfg.model.backbone.init_cfg = None
-    if 'weights' in cfg.model.backbone:
-        cfg.model.backbone.weights = None
+    for backbone in (cfg.model.backbone,
+                     cfg.model.backbone.get('backbone', {})):
+        if 'weights' in backbone:
+            backbone.weights = None
     if args.pool_size:
         cfg.merge_from_dict({f'{HOOK}.pool_size': args.pool_size})
     return cfg
@@ -161,9 +172,32 @@ def measure(name: str, args: argparse.Namespace) -> Dict[str, Any]:
     return dict(row, images=images, times=times)
 
 
+def measure_views(args: argparse.Namespace) -> Dict[str, Any]:
+    """A row for scales and flips; the first pass fills what is kept."""
+    cfg = config('frozen', args)
+    many = Config(cfg.to_dict())
+    many.test_cfg = dict(type='group_wsss.TTATestLoop')
+    with tempfile.TemporaryDirectory() as one, \
+            tempfile.TemporaryDirectory() as six:
+        calls = {
+            'one view': loop(cfg, 16, True, args.images, args, one),
+            'six views': loop(many, 16, True, args.images, args, six)
+        }
+        first = speed_common.paired(calls, 1, warmup=0)
+        times = speed_common.paired(calls, args.repeats, warmup=0)
+    row: Dict[str, Any] = {'partners': 15, 'images': args.images}
+    for title, found in (('first pass', first), ('kept features', times)):
+        for key, timing in found.items():
+            row[f'{key}, {title}: ms an image'] = (
+                1000 * speed_common.seconds(timing) / args.images)
+    return dict(row, times=times)
+
+
 def main() -> None:
     """Measure, or tell sizes."""
     args = parse_args()
+    if args.views and args.out == 'docs/benchmarks/token_bank.json':
+        args.out = 'docs/benchmarks/views.json'
     if args.size:
         for name in args.backbones:
             count = bank_bytes(config(name, args), 10582)
@@ -173,8 +207,8 @@ def main() -> None:
     args.device = 'cpu'
     env = speed_common.environment(args)
     rows = []
-    for name in args.backbones:
-        rows.append(measure(name, args))
+    for name in ['frozen'] if args.views else args.backbones:
+        rows.append(measure_views(args) if args.views else measure(name, args))
         speed_common.save(args.out, env, rows)
         print(speed_common.markdown(args.out), flush=True)
 
