@@ -165,8 +165,13 @@ class CoAttention(BaseModule):
         return tokens.unflatten(0, (-1, group_size))
 
     def _widen(self, query: Tensor, key: Tensor, value: Tensor,
-               mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
+               mask: Optional[Tensor],
+               senders: int) -> Tuple[Tensor, Tensor, Tensor]:
         """Bring query, key and value to one width, as fused kernels want it.
+
+        Narrow keys are left as they are where the matrix of attention is no
+        larger than twice the messages: multiplying it out is then cheaper
+        than products of channels that are 0.
 
         A channel that is 1 in queries holds the mask in keys: a boolean mask
         would be expanded to every pair of positions.
@@ -176,6 +181,7 @@ class CoAttention(BaseModule):
             key (Tensor): ``(..., M, D)``.
             value (Tensor): ``(..., M, C)``.
             mask (Tensor, optional): ``(..., M)``, False on padding.
+            senders (int): How many share a softmax.
 
         Returns:
             tuple[Tensor]: The three, with channels appended.
@@ -186,6 +192,9 @@ class CoAttention(BaseModule):
             query = torch.cat([query, torch.ones_like(query[..., :1])], -1)
             key = torch.cat([key, hidden.unsqueeze(-1)], -1)
         width = max(query.shape[-1], value.shape[-1])
+        if (width >= 4 * query.shape[-1]
+                and senders * key.shape[-2] <= 2 * width):
+            return query, key, value
         if query.shape[-1] < width:
             missing = (0, width - query.shape[-1])
             query, key = F.pad(query, missing), F.pad(key, missing)
@@ -254,7 +263,9 @@ class CoAttention(BaseModule):
         value = value.to(query.dtype).unflatten(0, (-1, k))
         if mask is not None:
             mask = mask.flatten(1).unflatten(0, (-1, k))
-        query, key, value = self._widen(query[:, :count], key, value, mask)
+        joined = len(senders) // count if self.softmax == 'group' else 1
+        query, key, value = self._widen(query[:, :count], key, value, mask,
+                                        joined)
         key, value = key[:, senders], value[:, senders]
         if self.softmax == 'sender':
             # images are the batch, senders the heads: the query is a view
