@@ -192,6 +192,32 @@ def test_whitened_keys_against_loop():
                     out[g, i, s], want, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize('masked', [False, True])
+@pytest.mark.parametrize('side, width', [(3, 2), (5, 16)])
+def test_narrow_keys_of_small_maps_stay_narrow(monkeypatch, side, width,
+                                               masked):
+    torch.manual_seed(0)
+    layer = CoAttention(16, key='whitened', key_channels=2, softmax='group')
+    seen, real = [], F.scaled_dot_product_attention
+
+    def spy(query, *args, **kwargs):
+        seen.append(query.shape[-1])
+        return real(query, *args, **kwargs)
+
+    monkeypatch.setattr(F, 'scaled_dot_product_attention', spy)
+    nodes = torch.randn(1, 3, 16, side, side)
+    mask = torch.rand(1, 3, side, side) < .8 if masked else None
+    layer(nodes)
+    seen.clear()
+    out = layer.eval()(nodes, mask)
+    assert seen == [width + (masked and width == 2)]
+    for i in range(3):
+        want = plain_group_message(layer, nodes[0], i,
+                                   [j for j in range(3) if j != i],
+                                   None if mask is None else mask[0])
+        torch.testing.assert_close(out[0, i, 0], want, atol=1e-4, rtol=1e-4)
+
+
 def test_whitening_leaves_padding_out():
     torch.manual_seed(0)
     layer = CoAttention(4, key='whitened')
