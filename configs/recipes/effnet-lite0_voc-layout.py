@@ -22,7 +22,7 @@ stages = [
         title='superpixels, which need no labels',
         tool='regions',
         options=dict(backend='felzenszwalb', size=100),
-        share=125),
+        share=105),
     dict(
         name='classifier',
         title='a classifier of groups learns the tags; class maps',
@@ -32,7 +32,7 @@ stages = [
         # take longer than all the rest
         options={'default_hooks.pseudo_labels.keep_scores': True},
         leaves='pseudo_labels/manifest.json',
-        share=200),
+        share=165),
     dict(
         name='seeds',
         title='what is certain after colours have had their say',
@@ -40,7 +40,7 @@ stages = [
         config='../refine/seeds.py',
         dump='{classifier}/pseudo_labels',
         keep_scores=False,
-        share=32),
+        share=42),
     dict(
         name='affinity',
         title='a network learns from it which neighbours belong together',
@@ -51,7 +51,7 @@ stages = [
             'train_cfg.max_iters': 60,
             'share': 40
         },
-        share=98),
+        share=95),
     dict(
         name='walk',
         title='class maps walk along these affinities',
@@ -59,7 +59,7 @@ stages = [
         config='../refine/random_walk.py',
         dump='{classifier}/pseudo_labels',
         env=dict(AFFINITY='{last:affinity}'),
-        share=73),
+        share=85),
     dict(
         name='pixels',
         title='a classifier of pixels learns the result',
@@ -67,7 +67,7 @@ stages = [
         config='../self_training/fcn_effnet-lite0_voc-layout.py',
         # a shorter training costs more than the stage gives
         env=dict(PSEUDO_DIR='{walk}'),
-        share=536),
+        share=310),
     dict(
         name='labels',
         title='the result times its opinion, averaged in superpixels',
@@ -76,7 +76,7 @@ stages = [
         dump='{walk}',
         env=dict(SEGMENTOR='{last:pixels}', REGIONS_DIR='{regions}'),
         keep_scores=False,
-        share=194),
+        share=110),
     dict(
         name='segmentor',
         title='a segmentation network learns the labels',
@@ -85,9 +85,9 @@ stages = [
         env=dict(PSEUDO_DIR='{labels}'),
         fast={
             'train_cfg.max_iters': 150,
-            'share': 400
+            'share': 160
         },
-        share=1500),
+        share=450),
 ]
 next_step = ('python tools/predict.py '
              '{segmentor}/segformer_effnet-lite0_voc-layout.py '
