@@ -42,7 +42,7 @@ WAITS = ('cudaStreamSynchronize', 'cudaEventSynchronize',
          'cudaDeviceSynchronize', 'cudaMemcpy')
 OPERATORS = ('aten::_local_scalar_dense', 'aten::nonzero', 'aten::_unique2',
              'aten::unique_dim', 'aten::masked_select', 'aten::equal')
-RECIPE = 'configs/recipes/effnet-lite0_voc-layout.py'
+RECIPE = 'benchmarks/configs/gpu_recipe.py'
 LIST = 'ImageSets/train_cls.txt'
 
 

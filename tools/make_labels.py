@@ -74,7 +74,7 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         metavar='KEY=VALUE',
         help='override settings of the recipe, such as '
-        'stages.0.options.train_cfg.max_iters=100')
+        'stages.1.options.train_cfg.max_iters=100')
     return parser.parse_args()
 
 
