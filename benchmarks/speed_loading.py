@@ -57,12 +57,18 @@ def measure(args: argparse.Namespace, number: int = IMAGES) -> List[dict]:
 
     times = paired(
         {
-            'ours': run_ours,
-            'bytes': lambda: [bytes_out(open_rgb(path)) for path in paths],
-            'floats': lambda: [floats_out(open_rgb(path)) for path in paths],
-            'load': lambda: [load.load(path) for path in paths],
-            'open': lambda: [open_rgb(path) for path in paths],
-            'io': lambda: [
+            'ours':
+            run_ours,
+            'bytes':
+            lambda: [bytes_out(open_rgb(path)) for path in paths],
+            'floats':
+            lambda: [floats_out(open_rgb(path)) for path in paths],
+            'load':
+            lambda: [load.load(path) for path in paths],
+            'open':
+            lambda: [open_rgb(path) for path in paths],
+            'io':
+            lambda: [
                 decode_jpeg(read_file(path), ImageReadMode.RGB)
                 for path in paths
             ],

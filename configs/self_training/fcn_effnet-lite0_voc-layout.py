@@ -8,5 +8,4 @@ _base_ = [
 ]
 model = dict(data_preprocessor=dict(size=_base_.crop_size))
 default_hooks = dict(
-    logger=dict(interval=25),
-    checkpoint=dict(interval=50, max_keep_ckpts=1))
+    logger=dict(interval=25), checkpoint=dict(interval=50, max_keep_ckpts=1))

@@ -12,5 +12,4 @@ train_dataloader = dict(
     num_workers=4,
     dataset=dict(data_root='{{$DATA_ROOT:data/VOCdevkit/VOC2012}}'))
 train_cfg = dict(max_iters=4000)
-default_hooks = dict(
-    checkpoint=dict(interval=500, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=1))
