@@ -26,8 +26,8 @@ case "$*" in
 esac
 """
 FILES = [
-    'torch', 'mminstall', 'runtime', 'demo', 'optional', 'onnx', 'tests',
-    'docs'
+    'torch', 'mminstall', 'runtime', 'demo', 'optional', 'regions', 'onnx',
+    'tests', 'docs'
 ]
 
 
@@ -100,7 +100,7 @@ def test_default(box):
     assert box.run('--stack', 'default')[1] == box.run()[1] == []
     # a change of any of them is installed
     (box.root / 'requirements/openmmlab/torch.txt').write_text('torch==2.1.1')
-    assert len(box.run()[1]) == 9
+    assert len(box.run()[1]) == 10
 
 
 @pytest.mark.parametrize('words, env', [
@@ -177,7 +177,7 @@ def test_a_python_that_torch_does_not_know(box):
 def test_an_environment_for_each_stack(box, words, folder):
     done, calls = box.run(*words, active=False)
     assert done.returncode == 0, done.stderr
-    assert len(calls) == 9
+    assert len(calls) == 10
     assert f'environment: {box.root}/{folder} (' in done.stdout
     assert (box.root / folder / '.group_wsss_requirements').is_file()
     assert box.run(*words, active=False)[1] == []

@@ -696,7 +696,9 @@ def test_hook_names_what_a_stock_pipeline_leaves_out():
 
 # parts of others, or of a page of their own (docs/words.md)
 ELSEWHERE = {
-    'AffinityHead', 'PixelCorrelation', 'DenseCLIP', 'TextCAM', 'TextCAMHead'
+    'AffinityHead', 'PixelCorrelation', 'DenseCLIP', 'TextCAM', 'TextCAMHead',
+    'PositionalDebias', 'TIMMTransformer', 'OnlineWeakEncoderDecoder',
+    'OnlineLabeler', 'EffNetLite0Levels', 'TaggedImages', 'PackTags'
 }
 
 # ---- the pages -------------------------------------------------------------

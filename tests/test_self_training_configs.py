@@ -55,7 +55,7 @@ def options(iters):
         f'default_hooks.checkpoint.interval={iters}',
         'train_dataloader.persistent_workers=False',
         'train_dataloader.batch_size=4',
-        'train_dataloader.dataset.pipeline.3.scale=(128,96)',
+        'train_dataloader.dataset.pipeline.3.scale=(64,64)',
         'optim_wrapper.optimizer.lr=5e-4'
     ]
 
@@ -71,7 +71,6 @@ def test_train_and_refine(path, data, call_tool, capsys):
             palette=[[i, i, i] for i in range(21)])
         (data / 'dump/manifest.json').write_text(json.dumps(manifest))
     config = Config.fromfile(path)
-    config.train_dataloader.dataset.pipeline[4].crop_size = (64, 64)
     config.model.data_preprocessor.size = (64, 64)
     config.train_dataloader.dataset.data_root = str(data / 'voc')
     backbone = config.model.backbone
@@ -79,7 +78,7 @@ def test_train_and_refine(path, data, call_tool, capsys):
         backbone.update(depth=18, base_channels=16, init_cfg=None)
         config.model.decode_head.in_channels = (32, 64, 128)
     else:
-        backbone.weights = None
+        backbone.backbone.weights = None
     config.dump(data / 'small.py')
     work = data / 'work'
     call_tool('train', data / 'small.py', '--work-dir', work, *options(8))

@@ -176,7 +176,8 @@ SHORT = '''
 _base_ = [{recipe!r}]
 stages = _base_.stages
 for stage in stages:
-    stage['config'] = {folder!r} + stage['config']
+    if 'config' in stage:
+        stage['config'] = {folder!r} + stage['config']
     if stage['tool'] == 'train':
         stage['options'] = dict(
             stage.get('options', dict()), **{{
@@ -184,7 +185,7 @@ for stage in stages:
                 'train_dataloader.batch_size': 2,
                 'train_dataloader.num_workers': 0,
                 'train_dataloader.persistent_workers': False}})
-stages[0]['options'].update({{
+stages[1]['options'].update({{
     'group_size': 2,
     'train_dataloader.batch_sampler.match': 'any',
     'test_dataloader.dataset.match': 'any',

@@ -288,8 +288,8 @@ def test_recipe(data, call_tool, monkeypatch):
         tool,
         str(recipe), '--work-dir', f'{root}/w/K=1_seed1', '--seed', '1',
         '--cfg-options', 'a.b=1', 'c=2', '--data', 'photos', '--until',
-        'classifier', '--cfg-options', 'stages.1.options.group_size=1',
-        'stages.1.options.test_group_size=1'
+        'classifier', '--cfg-options', 'stages.2.options.group_size=1',
+        'stages.2.options.test_group_size=1'
     ]
     assert commands[3] == [
         tool,

@@ -110,8 +110,10 @@ class FeatureCache(BaseModule):
             for i, key in enumerate(part):
                 found[key] = tuple(m[i].clone() for m in maps)
                 self._keep(key, found[key])
+        # as the backbone lays them out, or what reads them rounds otherwise
         return tuple(
-            torch.stack(level) for level in zip(*(found[k] for k in keys)))
+            torch.stack(level).contiguous(memory_format=torch.channels_last)
+            for level in zip(*(found[k] for k in keys)))
 
     def _run(self, x: Tensor) -> Tuple[Tensor, ...]:
         maps = self.backbone(x)
