@@ -5,7 +5,9 @@
 #   python tools/make_labels.py configs/recipes/custom.py --data photos
 _base_ = './effnet-lite0_voc-layout.py'
 image_dir = '{{$DATA_ROOT:data/custom}}'
-image_list = '{{$DATA_ROOT:data/custom}}/{{$TRAIN_LIST:labels.json}}'
+osp = __import__('os').path
+image_list = osp.join('{{$DATA_ROOT:data/custom}}',
+                      '{{$TRAIN_LIST:labels.json}}')
 stages = _base_.stages
 for stage in stages:
     if stage['name'] == 'classifier':

@@ -14,8 +14,11 @@
 # `keep_scores=False`: no later stage reads score maps, hundreds of megabytes.
 environment = ['DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST', 'MASK_DIR']
 image_dir = '{{$DATA_ROOT:data/voc-layout}}/JPEGImages'
-image_list = ('{{$DATA_ROOT:data/voc-layout}}/'
-              '{{$TRAIN_LIST:ImageSets/train_cls.txt}}')
+# stock mmengine takes a file with an import for a lazy config; a list may have
+# a path of its own
+osp = __import__('os').path
+image_list = osp.join('{{$DATA_ROOT:data/voc-layout}}',
+                      '{{$TRAIN_LIST:ImageSets/train_cls.txt}}')
 stages = [
     dict(
         name='regions',

@@ -40,6 +40,15 @@ def args(path, **more):
     return SimpleNamespace(**{**values, **more})
 
 
+@pytest.mark.parametrize('name', ['effnet-lite0_voc-layout', 'custom'])
+def test_a_list_with_a_path_of_its_own(name, monkeypatch):
+    path, = [path for path in RECIPES if path.stem == name]
+    monkeypatch.setenv('DATA_ROOT', '/data')
+    for given, wanted in (('a.txt', '/data/a.txt'), ('/b/a.txt', '/b/a.txt')):
+        monkeypatch.setenv('TRAIN_LIST', given)
+        assert Config.fromfile(path).image_list == wanted
+
+
 @pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
 def test_recipes(path, plan):
     cfg = Config.fromfile(path)
