@@ -6,8 +6,8 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from ...models.segmentors.weak_encoder_decoder import WeakEncoderDecoder
-from ...models.utils import (GroupMaps, group_size_of, multi_hot, record_sizes,
-                             valid_positions)
+from ...models.utils import (GroupMaps, exchange, group_size_of, multi_hot,
+                             record_sizes, valid_positions)
 from ...registry import MODELS
 from ...utils.errors import InputError
 
@@ -124,11 +124,9 @@ class OnlineWeakEncoderDecoder(WeakEncoderDecoder):
         if self.cam_neck is None:
             return GroupMaps(last, last)
         before = self.cam_neck.project(last)
-        return GroupMaps(
-            before,
-            self.cam_neck.propagate(before,
-                                    group_size_of(data_samples) or 1,
-                                    valid_positions(data_samples, before)))
+        return exchange(self.cam_neck, self.cam_head, before,
+                        group_size_of(data_samples) or 1,
+                        valid_positions(data_samples, before))
 
     def cam_loss(self, maps: GroupMaps,
                  data_samples: List) -> Dict[str, Tensor]:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
-from ..utils import (GroupMaps, Inputs, anchors_of, group_size_of, join_maps,
-                     record_sizes, to_channels_last, valid_positions)
+from ..utils import (GroupMaps, Inputs, anchors_of, exchange, group_size_of,
+                     join_maps, record_sizes, to_channels_last,
+                     valid_positions)
 from ..utils.stock_classifier import take_over
 from .token_graph import TokenGraph
 
@@ -259,10 +260,8 @@ class GroupCAM(ImageClassifier):
         size = self._group_size(data_samples)
         if self.training and self.neck.has_graph(size):
             self._show_one_colour(inputs[0])
-        after = self.neck.propagate(before, size,
-                                    valid_positions(data_samples, before),
-                                    anchors_only)
-        return GroupMaps(before, after)
+        return exchange(self.neck, self.head, before, size,
+                        valid_positions(data_samples, before), anchors_only)
 
     def _show_one_colour(self, image: Tensor) -> None:
         """Let ``PositionalDebias`` see an image without content, once."""

@@ -20,7 +20,8 @@ class Branch(NamedTuple):
     Attributes:
         name (str): Of its loss.
         weight (float): Of its loss.
-        feat (Tensor): What the classifier reads, ``(B, in_channels, h, w)``.
+        feat (Tensor): What the classifier reads, ``(B, in_channels, h, w)``;
+            the logits if the graph exchanged these.
         classifier (nn.Module): 1x1 convolution.
         logits (Tensor): Class maps, ``(B, C, h, w)``.
     """
@@ -133,6 +134,16 @@ class GroupCAMHead(MultiLabelClsHead):
             return nn.Identity()
         return nn.Conv2d(self.in_channels, self.num_classes, 1, bias=bias)
 
+    @property
+    def reads_averages(self) -> bool:
+        """Whether one convolution is all that happens to a position.
+
+        The class maps of an average are then the average of class maps.
+        Heads derived from this one may read features after the graph.
+        """
+        return (type(self) is GroupCAMHead and self.graph_classifier is None
+                and self.in_channels is not None)
+
     def branches(self, feats: Feats) -> List[Branch]:
         """Classify the maps before the graph and, if there is one, after it.
 
@@ -148,23 +159,28 @@ class GroupCAMHead(MultiLabelClsHead):
         """
         if not isinstance(feats, GroupMaps):
             feats = GroupMaps(feats[-1], feats[-1])
+        before, after, class_maps = feats
         width = self.in_channels or self.num_classes
-        for feat in feats:
+        for feat in (before, before if class_maps is not None else after):
             if feat.dim() != 4 or feat.shape[1] != width:
                 raise InputError(
                     f'in_channels of GroupCAMHead is {width}, but it is '
                     f'given a map of shape {tuple(feat.shape)}')
-        graph = feats.after is not feats.before
+        graph = after is not before
         weight = self.cam_weight if graph else 1.0
+        own = self.graph_classifier or self.classifier
+        if class_maps is None:
+            class_maps = self.classifier(before)
+            after_maps = own(after) if graph else class_maps
+        else:
+            after_maps = after
         found = [
-            Branch('loss_cam', weight, feats.before, self.classifier,
-                   self.classifier(feats.before))
+            Branch('loss_cam', weight, before, self.classifier, class_maps)
         ]
         if graph:
-            own = self.graph_classifier or self.classifier
             found.append(
-                Branch('loss_graph', self.graph_weight, feats.after, own,
-                       own(feats.after)))
+                Branch('loss_graph', self.graph_weight, after, own,
+                       after_maps))
         return found
 
     def forward(self, feats: Feats) -> Tensor:

@@ -224,7 +224,8 @@ class CoAttention(BaseModule):
     def forward(self,
                 nodes: Tensor,
                 key_mask: Optional[Tensor] = None,
-                num_receivers: Optional[int] = None) -> Tensor:
+                num_receivers: Optional[int] = None,
+                values: Optional[Tensor] = None) -> Tensor:
         """Messages from every sender to every receiver.
 
         Args:
@@ -234,14 +235,18 @@ class CoAttention(BaseModule):
                 image needs one such position. Defaults to None.
             num_receivers (int, optional): Only the first so many images of
                 a group receive, ``R``. Defaults to None, which means all K.
+            values (Tensor, optional): What is sent, ``(G, K, D, H, W)``;
+                the gate wants ``D = C``. Defaults to None, the nodes.
 
         Returns:
-            Tensor: ``(G, R, S, C, H, W)``: for each image the messages of
+            Tensor: ``(G, R, S, D, H, W)``: for each image the messages of
             the ``S`` others in the order of their index. ``S`` is
             ``K - 1``, or ``K`` with self edges; 1 with ``softmax='group'``.
         """
-        groups, k, c, h, w = nodes.shape
+        groups, k, _, h, w = nodes.shape
         flat = nodes.flatten(0, 1)
+        sent = flat if values is None else values.flatten(0, 1)
+        c = sent.shape[1]
         count = num_receivers or k
         receivers, senders = pair_index(k, self.self_edge, nodes.device)
         edges = len(senders) // k * count  # receiver by receiver
@@ -252,9 +257,9 @@ class CoAttention(BaseModule):
             query = key = self.whiten(keyed, valid)
         else:
             query, key = self.query(keyed), self.key(keyed)
-        value, mask = flat, valid
+        value, mask = sent, valid
         if self.pool_size is not None:
-            key, value = self._pool(key, valid), self._pool(flat, valid)
+            key, value = self._pool(key, valid), self._pool(sent, valid)
             mask = None if valid is None else self._pool(valid[:, None].to(
                 flat.dtype))[:, 0] > 0
         query, key = self._tokens(query, k), self._tokens(key, k)

@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ...registry import MODELS
 from ...utils.errors import InputError
-from ..layers import ContrastKeys
+from ..layers import CoAttention, ContrastKeys
 from ..losses import SeedContrast
 
 
@@ -199,6 +199,21 @@ class CoAttentionGNN(BaseModule):
         keys = coattention.whiten.embed(coattention.key_input(nodes))
         return dict(loss_contrast=self.contrast(keys, maps, valid))
 
+    @property
+    def is_average(self) -> bool:
+        """Whether a map after the graph is an average of those before it.
+
+        One ungated round of ``update='mix'`` is. A classifier of positions
+        may then come before the graph: it gives the same class maps, and a
+        tenth of the channels are sent.
+        """
+        if self.num_steps != 1 or self.update != 'mix':
+            return False
+        attention = self.coattention
+        return (type(attention) is CoAttention and attention.gate is None
+                and self.reduce is None and self.dropout is None and
+                (self.aggregation == 'mean' or attention.softmax == 'group'))
+
     def has_graph(self, group_size: int) -> bool:
         """Tell if groups of this size exchange anything.
 
@@ -265,7 +280,8 @@ class CoAttentionGNN(BaseModule):
                   x: Tensor,
                   group_size: int,
                   key_mask: Optional[Tensor] = None,
-                  anchors_only: bool = False) -> Tensor:
+                  anchors_only: bool = False,
+                  values: Optional[Tensor] = None) -> Tensor:
         """Exchange messages inside each group of K neighbours.
 
         Args:
@@ -278,11 +294,14 @@ class CoAttentionGNN(BaseModule):
             anchors_only (bool): Only the first image of each group needs its
                 final state: in the last round the others do not receive,
                 which costs K times less. Defaults to False.
+            values (Tensor, optional): What is exchanged, ``(B, D, H, W)``,
+                ``x`` only telling who hears whom; only if
+                :attr:`is_average`. Defaults to None, ``x``.
 
         Returns:
-            Tensor: The same shape; ``x`` itself where nothing is exchanged.
-            In eval mode images beyond the last whole group are groups of
-            one.
+            Tensor: The shape of the values; these themselves where nothing
+            is exchanged. In eval mode images beyond the last whole group are
+            groups of one.
 
         Raises:
             InputError: A training batch is no whole groups, or
@@ -290,7 +309,7 @@ class CoAttentionGNN(BaseModule):
         """
         k = group_size
         if not self.has_graph(k):
-            return x
+            return x if values is None else values
         if self.aggregation == 'concat' and k != (self.group_size or 1):
             raise InputError("aggregation='concat' of CoAttentionGNN has "
                              f'group_size {self.group_size}, got {k}')
@@ -301,27 +320,31 @@ class CoAttentionGNN(BaseModule):
                 f'of group_size {k}: set the batch size, drop_last=True, or '
                 'batch_sampler.type=group_wsss.GroupBatchSampler')
         run = self._with_leftover if rest else self._propagate
-        return run(x, k, key_mask, anchors_only)
+        return run(x, k, key_mask, anchors_only, values)
 
     def _with_leftover(self, x: Tensor, k: int, key_mask: Optional[Tensor],
-                       anchors_only: bool) -> Tensor:
+                       anchors_only: bool, values: Optional[Tensor]) -> Tensor:
         """Run whole groups, and each image beyond them alone."""
         parts = []
         whole = x.shape[0] - x.shape[0] % k
         for start, stop, size in ((0, whole, k), (whole, None, 1)):
             mask = None if key_mask is None else key_mask[start:stop]
-            part = x[start:stop]
+            part = None if values is None else values[start:stop]
+            nodes = x[start:stop]
             fits = self.merge is None or size == k
-            if part.shape[0] and fits and self.has_graph(size):
-                part = self._propagate(part, size, mask, anchors_only)
-            parts.append(part)
+            if nodes.shape[0] and fits and self.has_graph(size):
+                part = self._propagate(nodes, size, mask, anchors_only, part)
+            parts.append(nodes if part is None else part)
         return torch.cat(parts)
 
     def _propagate(self, x: Tensor, k: int, key_mask: Optional[Tensor],
-                   anchors_only: bool) -> Tensor:
+                   anchors_only: bool, values: Optional[Tensor]) -> Tensor:
         state = x if self.reduce is None else self.reduce(x)
         if key_mask is not None:
             state = state * key_mask.unsqueeze(1).to(state.dtype)
+        if values is not None:
+            return self._step(state, k, key_mask, 1 if anchors_only else k,
+                              values)
         for step in range(self.num_steps):
             last = step + 1 == self.num_steps
             count = 1 if anchors_only and last else k
@@ -332,13 +355,22 @@ class CoAttentionGNN(BaseModule):
                 state = self._step(state, k, key_mask, count)
         return state if self.expand is None else x + self.expand(state)
 
-    def _step(self, state: Tensor, k: int, key_mask: Optional[Tensor],
-              count: int) -> Tensor:
+    def _step(self,
+              state: Tensor,
+              k: int,
+              key_mask: Optional[Tensor],
+              count: int,
+              values: Optional[Tensor] = None) -> Tensor:
         """One round; the first ``count`` images of each group receive."""
         nodes = state.unflatten(0, (-1, k))
         masks = None if key_mask is None else key_mask.unflatten(0, (-1, k))
         # (G * count, S, C, H, W)
-        messages = self.coattention(nodes, masks, count).flatten(0, 1)
+        if values is None:
+            messages = self.coattention(nodes, masks, count).flatten(0, 1)
+        else:
+            keyed, nodes = nodes, values.unflatten(0, (-1, k))
+            messages = self.coattention(keyed, masks, count,
+                                        nodes).flatten(0, 1)
         state = nodes[:, :count].flatten(0, 1)
         if masks is not None:
             # kernels wider than 1 would carry them into the image

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Maps of groups, and what of them is padding."""
 import math
-from typing import List, NamedTuple, Optional, Sequence, Union
+from typing import Any, List, NamedTuple, Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +20,13 @@ class GroupMaps(NamedTuple):
         before (Tensor): Maps before the graph, ``(B, C, h, w)``.
         after (Tensor): Maps after it, the same shape; the same object where
             there is no graph.
+        class_maps (Tensor, optional): Class maps of ``before``,
+            ``(B, num_classes, h, w)``, where the graph has exchanged these:
+            ``after`` are then class maps too.
     """
     before: Tensor
     after: Tensor
+    class_maps: Optional[Tensor] = None
 
 
 def group_size_of(data_samples: Optional[List[DataSample]]) -> Optional[int]:
@@ -114,6 +118,37 @@ def join_maps(maps: Sequence[Tensor]) -> Tensor:
         F.pad(m, (0, width - m.shape[-1], 0, height - m.shape[-2]))
         for m in maps
     ])
+
+
+def exchange(neck: Any,
+             head: Any,
+             before: Tensor,
+             group_size: int,
+             valid: Optional[Tensor] = None,
+             anchors_only: bool = False) -> GroupMaps:
+    """Run a graph, on class maps instead of features where that is the same.
+
+    Args:
+        neck (nn.Module): ``CoAttentionGNN``, or another one with
+            ``propagate``.
+        head (nn.Module): Of ``GroupCAM``.
+        before (Tensor): Of ``neck.project``, ``(B, C, h, w)``.
+        group_size (int): See ``CoAttentionGNN.propagate``.
+        valid (Tensor, optional): ``(B, h, w)``, False on padding. Defaults
+            to None.
+        anchors_only (bool): See ``CoAttentionGNN.propagate``. Defaults to
+            False.
+
+    Returns:
+        GroupMaps: What the head reads.
+    """
+    graph = before, group_size, valid, anchors_only
+    if (getattr(neck, 'is_average', False) and neck.has_graph(group_size)
+            and getattr(head, 'reads_averages', False)):
+        class_maps = head.classifier(before)
+        return GroupMaps(before, neck.propagate(*graph, class_maps),
+                         class_maps)
+    return GroupMaps(before, neck.propagate(*graph))
 
 
 def own_part(maps: Tensor, sample: DataSample) -> Tensor:
