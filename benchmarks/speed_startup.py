@@ -26,13 +26,24 @@ CASES: Dict[str, str] = {
     ('import group_wsss; from mmengine.config import Config; '
      f'Config.fromfile({CONFIG!r})'),
 }
+# a tool ends by SystemExit
+TOOLS = ('dataset_converters/from_csv.py', 'eval_labels.py')
+CASES.update({
+    f'tools/{name} --help':
+    ("import contextlib, runpy, sys; sys.argv[1:] = ['--help']\n"
+     'with contextlib.suppress(SystemExit), '
+     'contextlib.redirect_stdout(None): '
+     f"runpy.run_path({osp.join(ROOT, 'tools', name)!r}, "
+     "run_name='__main__')")
+    for name in TOOLS
+})
 HEAVY = ('numpy', 'torch', 'torchvision', 'cv2', 'PIL', 'matplotlib',
          'mmengine', 'mmcv', 'mmseg', 'mmpretrain')
 
 
 def loaded(code: str) -> List[str]:
     """Heavy packages in memory after ``code``, in a fresh process."""
-    code += f'; import sys; print(*(m for m in {HEAVY} if m in sys.modules))'
+    code += f'\nimport sys; print(*(m for m in {HEAVY} if m in sys.modules))'
     return run(code).stdout.split()
 
 
