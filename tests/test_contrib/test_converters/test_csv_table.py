@@ -83,6 +83,26 @@ def test_tags_parted_by_another_mark_are_doubted(text, mark, tmp_path):
     assert read_table(put(tmp_path, text), separator=mark).notes == ()
 
 
+def test_one_row_with_another_mark(tmp_path):
+    text = 'id,tags\na,x;y\nb,y\nc,x|y\n'
+    with pytest.raises(InputError, match=r":4: 'x\|y' holds tags of other"):
+        read_table(put(tmp_path, text))
+    # no tags elsewhere: perhaps the name of a class
+    note, = read_table(put(tmp_path, 'id,tags\na,x;y\nb,y\nc,x|z\n')).notes
+    assert "1 of 3 rows have a tag with '|', such as 'x|z'" in note
+
+
+@pytest.mark.parametrize('first, mark, end', [('sep=;', ';', '\n'),
+                                              ('"SEP=,"', ',', '\r\n'),
+                                              ('\ufeffsep=|', '|', '\n')])
+def test_excel_says_what_parts_columns(first, mark, end, tmp_path):
+    path = put(tmp_path, end.join([first, f'id{mark}tags', f'a{mark}x', '']))
+    assert rows(read_table(path)) == [('a', 'a.jpg', ['x'])]
+    path = put(tmp_path, end.join([first, f'id{mark}tags', f'a{mark}x{mark}']))
+    with pytest.raises(InputError, match=':3: 3 columns, the header has 2'):
+        read_table(path)
+
+
 def test_a_header_too_long(tmp_path):
     with pytest.raises(InputError, match=':1: field larger'):
         read_table(put(tmp_path, f'id,{"x" * 200000}\n'))

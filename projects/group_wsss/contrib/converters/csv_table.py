@@ -2,7 +2,8 @@
 import csv
 import io
 import os.path as osp
-from typing import Dict, List, Optional, Sequence, Tuple
+import re
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from ...structures.image_list import ImageList
 from ...utils.errors import InputError
@@ -11,6 +12,7 @@ from .files import read_text
 
 DELIMITERS = {'.csv': ',', '.tsv': '\t', '.tab': '\t'}
 SEPARATORS = (';', ',', ' ', '|')
+SAID = re.compile(r'"?sep=([^"\r\n])"?(?=[\r\n])', re.IGNORECASE)
 
 
 def read_table(path: str,
@@ -26,7 +28,8 @@ def read_table(path: str,
 
     The id may be a file name: a known image suffix is taken off and the name
     is the path. Other columns are left out. An empty cell of tags is a
-    image without any, and so is one with a word for nothing (``nan``).
+    image without any, and so is one with a word for nothing (``nan``). A
+    first line ``sep=;``, as Excel writes it, tells the delimiter.
 
     Args:
         path (str): The file, UTF-8.
@@ -52,6 +55,10 @@ def read_table(path: str,
         InputError: One line with the file and the line at fault.
     """
     text = read_text(path)
+    said = SAID.match(text)
+    if said:  # by Excel; an empty line in its place
+        text = text[said.end():]
+        delimiter = delimiter or said.group(1)
     if delimiter is None:
         ending = osp.splitext(path)[1].lower()
         if ending not in DELIMITERS:
@@ -70,7 +77,8 @@ def read_table(path: str,
     columns: Optional[Dict[str, int]] = None
     width = tagged = parted = 0
     blanks: List[str] = []
-    marked: List[Tuple[str, str]] = []
+    marked: List[Tuple[str, str, str]] = []
+    known: Set[str] = set()
     others = [mark for mark in SEPARATORS if mark not in (' ', separator)]
     while True:
         try:
@@ -99,16 +107,24 @@ def read_table(path: str,
         tags = [tag for tag in map(str.strip, tags) if tag]
         parted += len(tags) > 1
         blanks += [tag for tag in tags if len(tag.split()) > 1][:1]
-        marked += [(tag, mark) for tag in tags for mark in others
+        marked += [(where, tag, mark) for tag in tags for mark in others
                    if mark in tag][:1]
+        known.update(tags)
         tagged += bool(tags)
         builder.add_file(where, name, tags, file, merge=merge)
     if 2 * len(blanks) > tagged and not parted:
         builder.notes.append(
             f'{len(blanks)} of {tagged} rows have a tag with a blank, such as '
             f"{blanks[0][:80]!r}: if blanks part tags, give --separator ' '")
-    if marked and not parted:
-        tag, mark = marked[0]
+    for where, tag, mark in marked:
+        parts = [part.strip() for part in tag.split(mark)]
+        if len(parts) > 1 and known.issuperset(parts):
+            raise InputError(
+                f'{where}: {tag[:80]!r} holds tags of other rows, parted by '
+                f'{mark!r}; tags of this table are parted by {separator!r}: '
+                'use one of both')
+    if marked:
+        _, tag, mark = marked[0]
         builder.notes.append(
             f'{len(marked)} of {tagged} rows have a tag with {mark!r}, such '
             f'as {tag[:80]!r}: if it parts tags, give --separator {mark!r}')
