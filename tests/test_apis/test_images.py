@@ -40,6 +40,21 @@ def test_what_is_an_image(folder, monkeypatch):
     assert ids('https://host/x/c.jpg') == ['c']
 
 
+def test_other_formats_are_told(folder, monkeypatch):
+    said = []
+    monkeypatch.setattr(f'{list_images.__module__}.print_log',
+                        lambda text, **kwargs: said.append(text))
+    ids(folder)
+    ids([folder / 'b.jpg'])
+    assert not said
+    for name in ('c.gif', 'd.HEIC'):
+        (folder / name).write_bytes(b'x')
+    assert ids(folder) == ['a', 'b']
+    text, = said
+    assert text == (f'{folder}: 2 images of other formats are left out, such '
+                    'as c.gif: convert them')
+
+
 def test_arrays(folder):
     array = np.zeros((4, 5, 3), np.uint8)
     array[..., 0] = 7

@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Images that a user names, as a list and as a data set."""
 import glob
+import logging
 import os
 import os.path as osp
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import (Any, Callable, Dict, Iterable, List, NamedTuple, Optional,
                     Sequence, Union)
 
 import numpy as np
+from mmengine.logging import print_log
 
 from ..datasets import load_image
-from ..structures.image_list import IMAGE_SUFFIXES, id_of_file, read_image_list
+from ..structures.image_list import (IMAGE_SUFFIXES, OTHER_SUFFIXES,
+                                     id_of_file, read_image_list)
 from ..utils.errors import InputError
 from ..utils.files import check_image_id
 
@@ -102,10 +105,17 @@ def _by_name(path: str) -> List[InputImage]:
             base = osp.dirname(base)
     else:
         raise InputError(f'{path}: no such file or folder')
-    found = [
-        name for name in found
-        if name.lower().endswith(IMAGE_SUFFIXES) and osp.isfile(name)
-    ]
+    found = [name for name in found if osp.isfile(name)]
+    others = sorted(name for name in found
+                    if name.lower().endswith(OTHER_SUFFIXES)
+                    and not name.lower().endswith(IMAGE_SUFFIXES))
+    found = [name for name in found if name.lower().endswith(IMAGE_SUFFIXES)]
+    if others and found:
+        print_log(
+            f'{path}: {len(others)} images of other formats are left out, '
+            f'such as {osp.basename(others[0])}: convert them',
+            logger='current',
+            level=logging.WARNING)
     if not found:
         raise InputError(f'{path}: no images found '
                          f'({", ".join(IMAGE_SUFFIXES)})')

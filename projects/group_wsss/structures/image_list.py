@@ -29,8 +29,8 @@ IMAGE_SUFFIXES: Tuple[str, ...] = ('.jpg', '.jpeg', '.jfif', '.jpe', '.png',
 if '.avif' in Image.registered_extensions():  # not in every Pillow
     IMAGE_SUFFIXES += ('.avif', )
 # what names an image as well, and has to be converted before it is read
-_OTHER_SUFFIXES = ('.avif', '.cr2', '.dng', '.gif', '.heic', '.heif', '.jp2',
-                   '.jxl', '.nef', '.pgm', '.svg')
+OTHER_SUFFIXES = ('.avif', '.cr2', '.dng', '.gif', '.heic', '.heif', '.jp2',
+                  '.jxl', '.nef', '.pgm', '.svg')
 
 
 def id_of_file(name: str) -> str:
@@ -43,7 +43,7 @@ def id_of_file(name: str) -> str:
         str: The id; folders stay in it.
     """
     stem, suffix = osp.splitext(name)
-    known = suffix.lower() in (*IMAGE_SUFFIXES, *_OTHER_SUFFIXES)
+    known = suffix.lower() in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES)
     return stem if known else name
 
 
