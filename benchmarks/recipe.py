@@ -24,6 +24,7 @@ from group_wsss.utils.files import atomic_write, read_json
 
 RECIPE = 'configs/recipes/effnet-lite0_voc-layout.py'
 STAGE2 = 'configs/segformer/segformer_effnet-lite0_voc-layout.py'
+TUNED = STAGE2.replace('voc-layout', 'finetune_voc-layout')
 COVER = ('refiners.0.vote=cover', 'refiners.0.bg_threshold=otsu',
          'labeler.bg_threshold=0.5')
 # row -> folder of its labels; the threshold is Otsu's wherever there is one
@@ -132,7 +133,7 @@ def extra_data(dump: str) -> dict:
 
 
 def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
-    """Give stage 2 on three kinds of labels.
+    """Give stage 2 on three kinds of labels, of two its second training.
 
     Args:
         masks (str): Folder of masks.
@@ -146,18 +147,33 @@ def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
         'stage 2 on: the recipe': '{recipe/labels}',
         'stage 2 on: real masks (upper bound)': masks,
     }
-    return {
-        row:
-        Step(
-            f'seg_{number}', [
-                'tools/train.py', STAGE2, '--work-dir', f'{{seg_{number}}}',
-                '--cfg-options', f'randomness.seed={seed}',
-                'train_dataloader.dataset.ann_file={recipe/labels}/ids.txt'
+    steps = {}
+    for number, (row, folder) in enumerate(labels.items()):
+        name = f'seg_{number}'
+        options = [
+            f'randomness.seed={seed}',
+            'train_dataloader.dataset.ann_file={recipe/labels}/ids.txt'
+        ]
+        steps[row] = Step(
+            name, [
+                'tools/train.py', STAGE2, '--work-dir', f'{{{name}}}',
+                '--cfg-options', *options
             ],
             'iter_600.pth',
             env={'PSEUDO_DIR': folder})
-        for number, (row, folder) in enumerate(labels.items())
-    }
+        if not number:
+            continue
+        steps[f'{row}; the backbone then trains'] = Step(
+            f'tuned_{number}', [
+                'tools/train.py', TUNED, '--work-dir', f'{{tuned_{number}}}',
+                '--cfg-options', *options
+            ],
+            'iter_250.pth',
+            env={
+                'PSEUDO_DIR': folder,
+                'SEGMENTOR': f'{{{name}/iter_600.pth}}'
+            })
+    return steps
 
 
 def judge(path: str, masks: str) -> dict:
@@ -271,6 +287,8 @@ def main() -> None:
                     keep(row, seed, step, found)
         if args.stage2:
             for row, step in stage2_steps(masks, seed).items():
+                if step.name not in (args.only or [step.name]):
+                    continue
                 run_step(step, folder)
                 if not done(row, seed):
                     keep(row, seed, step,

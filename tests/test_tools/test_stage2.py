@@ -187,6 +187,33 @@ def test_the_backbone_of_segformer_runs_once_an_image():
     assert all(torch.equal(after[key], before[key]) for key in before)
 
 
+def test_all_of_segformer_trains_on():
+    from mmengine.structures import PixelData
+    from mmseg.registry import MODELS
+    from mmseg.structures import SegDataSample
+    models = []
+    for name in ('', '_finetune'):
+        cfg = load(ROOT / 'configs/segformer' /
+                   f'segformer_effnet-lite0{name}_voc-layout.py')
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            models.append(MODELS.build(cfg.model))
+    frozen, model = models
+    model.load_state_dict(frozen.state_dict())  # names are the same
+    model.train()
+    sample = SegDataSample(
+        gt_sem_seg=PixelData(data=torch.full((1, 64, 64), 1)))
+    losses = model.loss(torch.rand(2, 3, 64, 64), [sample] * 2)
+    losses['decode.loss_ce'].backward()
+    grads = {k: p.grad for k, p in model.backbone.named_parameters()}
+    assert grads and all(grad is not None for grad in grads.values())
+    assert (model.backbone.hits, model.backbone.misses) == (0, 0)
+    # statistics of few images would be worse than those of ImageNet
+    after = model.state_dict()
+    for key, value in frozen.state_dict().items():
+        if key.startswith('backbone.') and 'running' in key:
+            assert torch.equal(after[key], value)
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_training_reads_the_dump_and_testing_the_masks(path, monkeypatch):
     monkeypatch.setenv('PSEUDO_DIR', 'some/dump')
