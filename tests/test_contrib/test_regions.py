@@ -2,6 +2,7 @@
 """tools/make_regions.py, with superpixels and tiny networks."""
 import importlib.metadata
 import json
+import os
 import sys
 
 import numpy as np
@@ -78,6 +79,13 @@ def test_folder(masks, photos, tmp_path):
     assert run() == 1 and steps == [(3, 3)]
     assert (out / f'a{suffix}').read_bytes() == b'mine'
     assert run() == 0
+    # an image that changed is another one
+    source = images[0].source
+    later = (out / f'a{suffix}').stat().st_mtime + 1
+    os.utime(source, (later, later))
+    assert run() == 1
+    assert (out / f'a{suffix}').read_bytes() == (tmp_path / 'again' /
+                                                 f'a{suffix}').read_bytes()
     maker.settings['backend'] = 'other'
     with pytest.raises(InputError, match=f'{SETTINGS}: these regions'):
         run()

@@ -2,6 +2,7 @@
 """tools/make_saliency.py, with networks of one layer and the real one."""
 import importlib.metadata
 import json
+import os
 import sys
 
 import cv2
@@ -109,6 +110,11 @@ def test_tool(network, photos, tmp_path, call_tool, capsys):
     (out / 'a.png').write_bytes(b'mine')
     assert '3 saliency maps' in run() and (out / 'b.png').is_file()
     assert (out / 'a.png').read_bytes() == b'mine'
+    # an image that changed is another one
+    later = (out / 'a.png').stat().st_mtime + 1
+    os.utime(photos / 'a.png', (later, later))
+    run()
+    assert (out / 'a.png').read_bytes() != b'mine'
     # a list may name files
     (out / 'sub' / 'c.png').unlink()
     content = dict(images=[dict(id='d', path='sub/c.png'), dict(id='a')])
@@ -164,8 +170,9 @@ def test_bad_input_is_one_line(case, words, network, photos, tmp_path,
         file.dist = type('', (), dict(locate_file=lambda _, name: net))()
         found = dict(changed=[file]).get(case)
         monkeypatch.setattr(importlib.metadata, 'files', lambda name: found)
-        words = [net if word == 'u2netp.onnx' and found else word
-                 for word in words]
+        words = [
+            net if word == 'u2netp.onnx' and found else word for word in words
+        ]
     elif case == 'runtime':
         monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(SystemExit) as leaving:

@@ -37,6 +37,22 @@ class InputImage(NamedTuple):
             return load_image(self.source)
         return np.ascontiguousarray(self.source[:, :, ::-1])
 
+    def has_made(self, path: str) -> bool:
+        """Whether a file is there that was made of this image.
+
+        Args:
+            path (str): The file. Older than that of the image, it was made
+                of another one of this name.
+
+        Returns:
+            bool: True for an array or an address whose file is there.
+        """
+        if not osp.isfile(path):
+            return False
+        source = self.source
+        return not (isinstance(source, str) and osp.isfile(source)
+                    and osp.getmtime(source) > osp.getmtime(path))
+
 
 def list_images(inputs: Union[Input, Sequence[Input]]) -> List[InputImage]:
     """The images that a user means.

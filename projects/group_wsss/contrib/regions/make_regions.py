@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A folder of regions."""
-import os.path as osp
 from functools import partial
 from typing import Any, Callable, Sequence
 
@@ -29,7 +28,7 @@ def make_regions(images: Sequence[InputImage],
                  out_dir: str,
                  jobs: int = 1,
                  progress: Callable[[int, int], None] = no_progress) -> int:
-    """Write the regions of each image that has none yet.
+    """Write the regions of each image that has none yet, or older ones.
 
     Args:
         images (Sequence[InputImage]): The images.
@@ -51,7 +50,7 @@ def make_regions(images: Sequence[InputImage],
     keep_settings(out_dir, SETTINGS, maker.settings, 'regions')
     todo = [
         image for image in images if not any(
-            osp.isfile(output_path(out_dir, image.img_id, suffix))
+            image.has_made(output_path(out_dir, image.img_id, suffix))
             for suffix in ('.npz', '.json'))
     ]
     there, threads = len(images) - len(todo), torch.get_num_threads()

@@ -1,7 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A folder of saliency maps."""
 import io
-import os.path as osp
 from typing import Callable, Sequence
 
 from PIL import Image
@@ -21,7 +20,7 @@ def make_saliency(
         out_dir: str,
         progress: Callable[[int, int],
                            None] = lambda done, total: None) -> int:
-    """Write the saliency map of each image that has none yet.
+    """Write the saliency map of each image that has none yet, or an older.
 
     Args:
         images (Sequence[InputImage]): The images.
@@ -42,7 +41,7 @@ def make_saliency(
     made = 0
     for done, image in enumerate(images, 1):
         target = output_path(out_dir, image.img_id, '.png')
-        if not osp.isfile(target):
+        if not image.has_made(target):
             buffer = io.BytesIO()
             try:
                 saliency = model(image.rgb())
