@@ -72,8 +72,8 @@ def test_operations_do_not_grow_with_the_batch(group_size, images):
 def test_operations_of_a_round():
     """An upper bound, so that nobody adds a copy without noticing."""
     one, two = (len(train_pass(4, 6, num_steps=n).names) for n in (1, 2))
-    # views among them; 205 with torch 2.11
-    assert two - one <= 230
+    # views among them; 205 with torch 2.11, 232 with 2.1
+    assert two - one <= 240
 
 
 def test_no_tensor_with_all_pairs_of_positions():
