@@ -162,6 +162,12 @@ def test_hook(wrapper, resume):
         **NO_LOOPS)
     with pytest.raises(InputError, match='x.pth: does not fit'):
         SafeLoadingHook().after_load_checkpoint(runner, dict(state_dict={}))
+    if wrapper:  # and so does a new one that says so
+        runner.cfg['resume'] = False
+        half = dict(state_dict=dict(weight=torch.ones(2, 2)))
+        SafeLoadingHook().after_load_checkpoint(runner, half)
+        with pytest.raises(InputError, match='x.pth: does not fit'):
+            SafeLoadingHook(strict=True).after_load_checkpoint(runner, half)
 
 
 @pytest.mark.parametrize('names, words', [

@@ -68,6 +68,14 @@ def main() -> None:
         cfg.resume = True
         if args.resume != 'auto':
             cfg.load_from = args.resume
+        elif cfg.get('load_from', None):
+            from mmengine.runner import find_latest_checkpoint
+
+            # mmengine would resume that, which this training starts from
+            if find_latest_checkpoint(cfg.work_dir):
+                cfg.load_from = None
+            else:
+                cfg.resume = False
     if cfg.get('load_from', None):
         cli.check_checkpoint(cfg.load_from, cfg)
     if args.amp:

@@ -4,7 +4,8 @@
 # did, as nothing is kept.
 # SEGMENTOR: the checkpoint of the frozen one
 _base_ = './segformer_effnet-lite0_voc-layout.py'
-load_from = '{{$SEGMENTOR:work_dirs/segformer/iter_600.pth}}'
+load_from = (
+    '{{$SEGMENTOR:work_dirs/segformer_effnet-lite0_voc-layout/iter_600.pth}}')
 max_iters = 250
 model = dict(
     freeze_backbone=False, backbone=dict(backbone=dict(norm_eval=True)))
@@ -22,4 +23,7 @@ param_scheduler = [
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 train_dataloader = dict(batch_size=8)
-default_hooks = dict(checkpoint=dict(interval=50))
+default_hooks = dict(
+    checkpoint=dict(interval=50),
+    # the same network and the same classes, or nothing
+    safe_loading=dict(strict=True))

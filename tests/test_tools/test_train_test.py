@@ -178,6 +178,23 @@ def test_resume(trained, seg_config, call_tool, tmp_path, capsys):
     assert 'Iter(train)' not in out
 
 
+@pytest.mark.slow
+def test_resume_what_began_with_other_weights(trained, seg_config, call_tool,
+                                              tmp_path, capsys):
+    command = [
+        'train', seg_config, '--work-dir', tmp_path, '--resume',
+        '--cfg-options', f'load_from={checkpoint_of(trained)}'
+    ]
+    # nothing to go on from: it begins with those weights, at the beginning
+    call_tool(*command, 'train_cfg.max_iters=1')
+    out = capsys.readouterr().out
+    assert 'Iter(train) [1/1]' in out and 'Auto resumed' not in out
+    call_tool(*command, 'train_cfg.max_iters=2')
+    out = capsys.readouterr().out
+    assert f'Auto resumed from the latest checkpoint {tmp_path}' in out
+    assert 'Iter(train) [2/2]' in out and 'Iter(train) [1/2]' not in out
+
+
 @pytest.mark.parametrize('tool, args', [('train', []), ('test', ['any.pth'])])
 def test_missing_config(tool, args, tmp_path, capsys, call_tool):
     line = refused(capsys, call_tool, tool, tmp_path / 'no.py', *args)
@@ -202,10 +219,12 @@ def test_missing_checkpoint(seg_config, tmp_path, capsys, call_tool):
     work_dir = tmp_path / 'w'
     expected = f'error: {gone}: no such checkpoint'
     for args in (['test', seg_config,
-                  gone], ['train', seg_config, '--resume', gone],
-                 ['train', seg_config, '--cfg-options', f'load_from={gone}']):
+                  gone], ['train', seg_config, '--resume', gone]):
         assert refused(capsys, call_tool, *args, '--work-dir',
                        work_dir) == expected
+    line = refused(capsys, call_tool, 'train', seg_config, '--work-dir',
+                   work_dir, '--cfg-options', f'load_from={gone}')
+    assert line == f'{expected}, which is load_from of {seg_config}'
     assert not work_dir.exists()
 
 

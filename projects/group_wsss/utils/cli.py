@@ -312,7 +312,9 @@ def check_checkpoint(path: str, cfg=None) -> None:
     if '://' in path:
         return
     if not osp.isfile(osp.expanduser(path)):
-        raise InputError(f'{path}: no such checkpoint')
+        resumed = cfg is None or cfg.get('resume', False)
+        whose = '' if resumed else f', which is load_from of {cfg.filename}'
+        raise InputError(f'{path}: no such checkpoint{whose}')
     if cfg is None:
         return
     hooks = (cfg.get('default_hooks', None) or {}).values()

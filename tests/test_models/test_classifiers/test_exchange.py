@@ -11,6 +11,8 @@ from mmpretrain.structures import DataSample
 import group_wsss.contrib.recam  # noqa: F401
 from group_wsss.models.heads import GroupCAMHead
 from group_wsss.models.layers import CoAttention
+from group_wsss.models.necks import CoAttentionGNN
+from group_wsss.utils.errors import InputError
 
 LABELS = [[1, 3], [0, 1], [0], [4, 1], [2], [1]]
 
@@ -117,6 +119,14 @@ def test_images_beyond_the_last_group(monkeypatch):
     assert model.neck.propagate(feat, 1, values=values) is values
 
 
+class OwnGraph(CoAttentionGNN):
+    """Does more to features, and knows no values."""
+
+    def propagate(self, x, group_size, key_mask=None, anchors_only=False):
+        out = super().propagate(x, group_size, key_mask, anchors_only)
+        return nn.functional.normalize(out, dim=1)
+
+
 class OwnAttention(CoAttention):
     """May do with what is sent what it likes."""
 
@@ -135,6 +145,16 @@ def test_where_it_would_not_be_the_same():
     model = build()
     model.neck.coattention.__class__ = OwnAttention
     assert not model.neck.is_average
+    model = build()
+    model.neck.__class__ = OwnGraph
+    images, samples = batch(3)
+    after = model.extract_feat(images, samples).after
+    torch.testing.assert_close(after.norm(dim=1), torch.ones_like(after[:, 0]))
+    # the head tells of maps that it cannot read
+    model = build()
+    model.head.in_channels = 6
+    with pytest.raises(InputError, match='in_channels of GroupCAMHead is 6'):
+        model.loss(*batch(3))
     for head in (dict(share_classifier=False),
                  dict(type='group_wsss.ReCAMHead')):
         model = build(head=head)

@@ -31,11 +31,16 @@ class SafeLoadingHook(Hook):
     of the data with those of the checkpoint (a training with ``load_from`` is
     warned), of the loops with each other, of a dump with the data set that
     reads it.
+
+    Args:
+        strict (bool): ``load_from`` of a training is of the same network and
+            classes: it needs every weight, too. Defaults to False.
     """
 
     priority = 'VERY_LOW'
 
-    def __init__(self) -> None:
+    def __init__(self, strict: bool = False) -> None:
+        self.strict = strict
         # not in before_run, before which FlexibleRunner has loaded already
         use_safe_loading()
 
@@ -52,7 +57,7 @@ class SafeLoadingHook(Hook):
         """
         trains = isinstance(runner.optim_wrapper,
                             (OptimWrapper, OptimWrapperDict))
-        tunes = trains and not is_resumed(runner)
+        tunes = trains and not is_resumed(runner) and not self.strict
         name = str(
             runner.cfg.get('load_from', None)
             or find_latest_checkpoint(runner.work_dir))

@@ -205,9 +205,11 @@ class CoAttentionGNN(BaseModule):
 
         One ungated round of ``update='mix'`` is. A classifier of positions
         may then come before the graph: it gives the same class maps, and a
-        tenth of the channels are sent.
+        tenth of the channels are sent. A class derived from this one may do
+        more to features.
         """
-        if self.num_steps != 1 or self.update != 'mix':
+        if (type(self) is not CoAttentionGNN or self.num_steps != 1
+                or self.update != 'mix'):
             return False
         attention = self.coattention
         return (type(attention) is CoAttention and attention.gate is None

@@ -144,7 +144,8 @@ def exchange(neck: Any,
     """
     graph = before, group_size, valid, anchors_only
     if (getattr(neck, 'is_average', False) and neck.has_graph(group_size)
-            and getattr(head, 'reads_averages', False)):
+            and getattr(head, 'reads_averages', False)
+            and before.shape[1] == head.in_channels):  # else the head says so
         class_maps = head.classifier(before)
         return GroupMaps(before, neck.propagate(*graph, class_maps),
                          class_maps)
