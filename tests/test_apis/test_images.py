@@ -53,6 +53,11 @@ def test_other_formats_are_told(folder, monkeypatch):
     text, = said
     assert text == (f'{folder}: 2 images of other formats are left out, such '
                     'as c.gif: convert them')
+    with pytest.raises(
+            InputError,
+            match=r'no images found .*; 1 images of '
+            'other formats are left out, such as c.gif: convert'):
+        ids(f'{folder}/*.gif')
 
 
 def test_arrays(folder):

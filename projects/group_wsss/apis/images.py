@@ -126,15 +126,16 @@ def _by_name(path: str) -> List[InputImage]:
                     if name.lower().endswith(OTHER_SUFFIXES)
                     and not name.lower().endswith(IMAGE_SUFFIXES))
     found = [name for name in found if name.lower().endswith(IMAGE_SUFFIXES)]
-    if others and found:
-        print_log(
-            f'{path}: {len(others)} images of other formats are left out, '
-            f'such as {osp.basename(others[0])}: convert them',
-            logger='current',
-            level=logging.WARNING)
+    left_out = others and (
+        f'{len(others)} images of other formats are left out, such as '
+        f'{osp.basename(others[0])}: convert them')
     if not found:
         raise InputError(f'{path}: no images found '
-                         f'({", ".join(IMAGE_SUFFIXES)})')
+                         f'({", ".join(IMAGE_SUFFIXES)})' +
+                         (f'; {left_out}' if others else ''))
+    if others:
+        print_log(
+            f'{path}: {left_out}', logger='current', level=logging.WARNING)
     return [
         InputImage(
             id_of_file(osp.relpath(name, base or '.').replace(os.sep, '/')),

@@ -92,7 +92,27 @@ def test_one_row_with_another_mark(tmp_path):
     assert "1 of 3 rows have a tag with '|', such as 'x|z'" in note
 
 
+@pytest.mark.parametrize('text, separator, words', [
+    ('a,x;y\nb,x y\n', None, "3: 'x y' is one tag, though other rows have"),
+    ('a,x;y\nb,x/y\n', None, "3: 'x/y' is one tag, though other rows have"),
+    ('a,"x, y"\nb,x\nc,y\n', ' ', "2: 'x,' holds tags of other rows"),
+])
+def test_parts_that_other_rows_have(text, separator, words, tmp_path):
+    path = put(tmp_path, f'id,tags\n{text}')
+    if 'holds' in words:
+        with pytest.raises(InputError, match=words):
+            read_table(path, separator=separator)
+        return
+    assert any(words in note for note in read_table(path).notes)
+    # a name that is given is no mistake
+    names = ['x', 'y', 'x y', 'x/y', 'x,y']
+    assert read_table(path, classes=names).notes == ()
+    path = put(tmp_path, 'id,tags\na,x;y\nb,"x,y"\n')
+    assert rows(read_table(path, classes=names))[1][2] == ['x,y']
+
+
 @pytest.mark.parametrize('first, mark, end', [('sep=;', ';', '\n'),
+                                              ('sep = ;;', ';', '\n'),
                                               ('"SEP=,"', ',', '\r\n'),
                                               ('\ufeffsep=|', '|', '\n')])
 def test_excel_says_what_parts_columns(first, mark, end, tmp_path):

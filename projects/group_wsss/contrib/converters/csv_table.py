@@ -3,7 +3,7 @@ import csv
 import io
 import os.path as osp
 import re
-from typing import Dict, List, Optional, Sequence, Set, Tuple
+from typing import Dict, List, Optional, Sequence
 
 from ...structures.image_list import ImageList
 from ...utils.errors import InputError
@@ -12,7 +12,7 @@ from .files import read_text
 
 DELIMITERS = {'.csv': ',', '.tsv': '\t', '.tab': '\t'}
 SEPARATORS = (';', ',', ' ', '|')
-SAID = re.compile(r'"?sep=([^"\r\n])"?(?=[\r\n])', re.IGNORECASE)
+SAID = re.compile(r'\s*"?sep *= *([^"\r\n])"?\1*(?=[\r\n])', re.IGNORECASE)
 
 
 def read_table(path: str,
@@ -77,9 +77,7 @@ def read_table(path: str,
     columns: Optional[Dict[str, int]] = None
     width = tagged = parted = 0
     blanks: List[str] = []
-    marked: List[Tuple[str, str, str]] = []
-    known: Set[str] = set()
-    others = [mark for mark in SEPARATORS if mark not in (' ', separator)]
+    places: Dict[str, List[str]] = {}
     while True:
         try:
             row = next(reader)
@@ -107,28 +105,61 @@ def read_table(path: str,
         tags = [tag for tag in map(str.strip, tags) if tag]
         parted += len(tags) > 1
         blanks += [tag for tag in tags if len(tag.split()) > 1][:1]
-        marked += [(where, tag, mark) for tag in tags for mark in others
-                   if mark in tag][:1]
-        known.update(tags)
+        for tag in tags:
+            places.setdefault(tag, []).append(where)
         tagged += bool(tags)
         builder.add_file(where, name, tags, file, merge=merge)
     if 2 * len(blanks) > tagged and not parted:
         builder.notes.append(
             f'{len(blanks)} of {tagged} rows have a tag with a blank, such as '
             f"{blanks[0][:80]!r}: if blanks part tags, give --separator ' '")
-    for where, tag, mark in marked:
-        parts = [part.strip() for part in tag.split(mark)]
-        if len(parts) > 1 and known.issuperset(parts):
-            raise InputError(
-                f'{where}: {tag[:80]!r} holds tags of other rows, parted by '
-                f'{mark!r}; tags of this table are parted by {separator!r}: '
-                'use one of both')
-    if marked:
-        _, tag, mark = marked[0]
-        builder.notes.append(
-            f'{len(marked)} of {tagged} rows have a tag with {mark!r}, such '
-            f'as {tag[:80]!r}: if it parts tags, give --separator {mark!r}')
+    for tag in classes or ():
+        places.pop(tag, None)
+    builder.notes += _other_marks(places, separator, tagged)
     return builder.build()
+
+
+def _other_marks(places: Dict[str, List[str]], separator: str,
+                 tagged: int) -> List[str]:
+    """Doubt tags that hold another mark; refuse those of two known tags.
+
+    Args:
+        places (dict): File and line of each tag.
+        separator (str): Between tags.
+        tagged (int): Rows with a tag.
+
+    Returns:
+        list[str]: Notes.
+
+    Raises:
+        InputError: One row is parted otherwise than the others.
+    """
+    notes = []
+    for mark in SEPARATORS + ('/', ):
+        if mark == separator:
+            continue
+        marked = [tag for tag in places if mark in tag]
+        joined = [
+            tag for tag in marked if all(part.strip() in places
+                                         for part in tag.split(mark)
+                                         if part.strip())
+        ]
+        rows = sum(len(places[tag]) for tag in marked)
+        if joined and mark in SEPARATORS and mark != ' ':
+            tag = joined[0]
+            raise InputError(
+                f'{places[tag][0]}: {tag[:80]!r} holds tags of other rows, '
+                f'parted by {mark!r}; tags of this table are parted by '
+                f'{separator!r}: use one of both')
+        if joined:  # perhaps a name of its own
+            tag = joined[0]
+            notes.append(f'{places[tag][0]}: {tag[:80]!r} is one tag, though '
+                         'other rows have its parts')
+        elif marked and mark in SEPARATORS and mark != ' ':
+            notes.append(f'{rows} of {tagged} rows have a tag with {mark!r}, '
+                         f'such as {marked[0][:80]!r}: if it parts tags, give '
+                         f'--separator {mark!r}')
+    return notes
 
 
 def _delimiter_of(text: str, usual: str, id_column: str) -> str:
