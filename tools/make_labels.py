@@ -14,7 +14,7 @@ TOOLS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TOOLS.parent / 'projects'))
 sys.path.insert(0, str(TOOLS / 'misc'))
 
-from stage_facts import files_read
+from stage_facts import config_files, files_read
 from stages import Stage, last_checkpoint, run_stages
 
 from group_wsss.utils import cli
@@ -34,6 +34,8 @@ _TOOLS = {
     'saliency': 'make_saliency.py',
     'regions': 'make_regions.py'
 }
+# variables of what judges a network, and changes no label
+JUDGES = ('VAL_LIST', 'MASK_DIR')
 # tools that read images and no config, and a file that they leave
 _MAKERS = {'saliency': 'saliency.json', 'regions': 'made_with.txt'}
 
@@ -204,9 +206,13 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
             command += ['--cfg-options']
             command += [f'{key}={value}' for key, value in options.items()]
         # what changes with them is made again
+        text = ''.join(
+            Path(path).read_text('utf-8')
+            for path in (config_files(config) if config else ()))
         env = {
             key: os.environ[key]
-            for key in cfg.get('environment', ()) if key in os.environ
+            for key in cfg.get('environment', ())
+            if key in os.environ and (key not in JUDGES or key in text)
         }
         for key, value in (stage.get('env') or {}).items():
             env[key] = fill(value)

@@ -144,6 +144,23 @@ def test_commands(plan, tmp_path, monkeypatch):
                                                            ['last_checkpoint']]
 
 
+def test_what_judges_a_network_makes_no_labels_anew(plan, tmp_path,
+                                                    monkeypatch):
+    """Labels are not made again for a validation of stage 2."""
+    (tmp_path / 'labels.py').write_text('')
+    (tmp_path / 'seg.py').write_text("masks = '{{$MASK_DIR:none}}'")
+    stages = recipe([
+        dict(name='labels', tool='refine', config='labels.py', dump='x'),
+        dict(name='seg', tool='train', config='seg.py')
+    ],
+                    environment=['DATA_ROOT', 'MASK_DIR', 'VAL_LIST'])
+    for key in ('DATA_ROOT', 'MASK_DIR', 'VAL_LIST'):
+        monkeypatch.setenv(key, 'somewhere')
+    labels, seg = plan(stages, args(tmp_path / 'r.py'))
+    assert labels.env == dict(DATA_ROOT='somewhere')
+    assert seg.env == dict(DATA_ROOT='somewhere', MASK_DIR='somewhere')
+
+
 def test_gpus_lists_and_here(plan, tmp_path):
     (tmp_path / 'a.py').write_text('')
     first, second = plan(

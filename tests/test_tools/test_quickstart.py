@@ -131,6 +131,34 @@ def test_stage_runs_again_when_something_changes(tmp_path, monkeypatch):
     assert (folder / 'out').exists()
 
 
+def test_results_of_other_images_are_left_alone(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
+    from stage_progress import StageProgress
+    from stages import Stage, run_stage
+
+    from group_wsss.utils.errors import InputError
+    folder = tmp_path / 'one'
+    code = ('import pathlib, sys; p = pathlib.Path(sys.argv[1]); '
+            'p.mkdir(exist_ok=True); (p / "out").open("a").write("x")')
+
+    def run(root, nproc='1'):
+        command = [
+            sys.executable, '-c', code,
+            str(folder), '--nproc', nproc, '--keep-scores'
+        ]
+        stage = Stage('one', 'a stage', command, dict(DATA_ROOT=root), [], '',
+                      folder, ['out'])
+        return run_stage(stage, str(tmp_path), {},
+                         StageProgress(1, ['one'], [None], {}))
+
+    run('a')
+    with pytest.raises(InputError, match='one: made of a and not of b: remov'):
+        run('b')
+    # more processes change no byte
+    run('a', nproc='2')
+    assert (folder / 'out').read_text() == 'x'
+
+
 def test_foreign_folder_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
     from stages import Stage, run_stages

@@ -68,7 +68,11 @@ class Stage:
         config = [Path(path).read_text() for path in config]
         needs = [records[name]['fingerprint'] for name in self.needs]
         files = [[path, sha256_of(path)] for path in self.files]
-        content = [self.command[1:], self.env, needs, config, files]
+        command = self.command[1:]
+        if '--nproc' in command:  # changes no byte
+            at = command.index('--nproc')
+            command = command[:at] + command[at + 2:]
+        content = [command, self.env, needs, config, files]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -86,11 +90,17 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
 
     Returns:
         dict: The marker: ``fingerprint``, ``seconds``, ``done``,
-        ``interruptions``, ``command``, and what :func:`remember` adds.
+        ``interruptions``, ``data``, ``command``, and what :func:`remember`
+        adds.
+
+    Raises:
+        InputError: The folder holds something else, or what was made of
+            another folder of images.
     """
     marker = Path(work_dir) / 'stages' / f'{stage.name}.json'
     record = _load(marker)
     wanted = stage.fingerprint(records)
+    data = stage.env.get('DATA_ROOT')
     same = record.get('fingerprint') == wanted
     there = all((stage.folder / name).exists() for name in stage.outputs)
     # the generator of the toy set looks itself whether all is there
@@ -104,9 +114,17 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
             if not record and any(stage.folder.iterdir()):
                 raise InputError(f'{stage.folder}: not made by this command: '
                                  'remove it or give another --work-dir')
+            if record.get('data', data) != data:
+                raise InputError(
+                    f'{stage.folder}: made of {record["data"]} and not of '
+                    f'{data}: remove it or give another --work-dir')
             shutil.rmtree(stage.folder)
         record = dict(
-            fingerprint=wanted, done=False, seconds=0.0, interruptions=0)
+            fingerprint=wanted,
+            done=False,
+            seconds=0.0,
+            interruptions=0,
+            data=data)
     command = [_fill(word) for word in stage.command]
     env = {key: _fill(value) for key, value in stage.env.items()}
     resumed = stage.resume and stage.folder.exists()

@@ -75,7 +75,7 @@ def data_variables(args: Namespace) -> Iterator[None]:
                 raise InputError(f'--{flag} {value}: is {here} and '
                                  f'{osp.abspath(there)}; give the whole path')
             value = here
-        os.environ[FLAGS[flag][0]] = value
+        os.environ[FLAGS[flag][0]] = osp.normpath(value)
     try:
         yield
     finally:
