@@ -164,6 +164,24 @@ def test_families_are_not_mixed(box, tmp_path, name, version, stack):
     assert f'has {name.replace("_", "-")} {version}, which' in done.stderr
 
 
+def test_of_another_checkout(box, tmp_path):
+    site = distribution(tmp_path, 'group_wsss', '0.1.0')
+    other = tmp_path / 'another checkout'
+    place = f'file://{str(other).replace(" ", "%20")}'
+    info, = Path(site).glob('*.dist-info')
+    (info / 'direct_url.json').write_text(f'{{"url": "{place}"}}')
+    # the folder is gone, or was moved here
+    done, calls = box.run(PYTHONPATH=site)
+    assert not done.returncode and len(paths(calls)) == 9
+    (box.venv / '.group_wsss_requirements').write_text('default older')
+    (other / 'tools').mkdir(parents=True)
+    (other / 'tools/env.sh').touch()
+    done, calls = box.run(PYTHONPATH=site)
+    assert done.returncode == 2 and not calls
+    assert f'error: {box.venv} belongs to {other}: deacti' in done.stderr
+    assert box.stamp == 'default older'
+
+
 def test_a_python_that_torch_does_not_know(box):
     done, calls = box.run('--stack', 'openmmlab', IS_312='1')
     assert done.returncode == 2 and calls == []

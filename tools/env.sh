@@ -74,6 +74,27 @@ print(', '.join(found))
 PY
 }
 
+_gw_find_other() {
+    # another checkout whose environment this is
+    python - "$_gw_root" <<'PY'
+import json
+import pathlib
+import sys
+import urllib.parse
+from importlib import metadata
+try:
+    text = metadata.distribution('group_wsss').read_text('direct_url.json')
+    place = urllib.parse.urlparse(json.loads(text or '{}').get('url', ''))
+except metadata.PackageNotFoundError:
+    sys.exit()
+other = pathlib.Path(urllib.parse.unquote(place.path))
+here = pathlib.Path(sys.argv[1]).resolve()
+if place.scheme == 'file' and (other / 'tools/env.sh').is_file():
+    if other.resolve() != here:
+        print(other)
+PY
+}
+
 _gw_keep() {
     # an environment that somebody else made: add what is missing
     _gw_say "keeping $1; installing what is missing, without pins"
@@ -137,7 +158,7 @@ _gw_activate() {
 }
 
 _gw_setup() {
-    local stack="${GROUP_WSSS_STACK:-}" stamp want found
+    local stack="${GROUP_WSSS_STACK:-}" stamp want found other
     case "$stack" in
         '' | default | openmmlab) ;;
         *)
@@ -169,6 +190,12 @@ _gw_setup() {
     if [ -n "$stack" ] && [ -n "$found" ]; then
         _gw_say "error: $VIRTUAL_ENV has $found, which $stack packages" \
             'would overwrite: deactivate it, or use another one'
+        return 2
+    fi
+    other="$(_gw_find_other)"
+    if [ -n "$other" ]; then
+        _gw_say "error: $VIRTUAL_ENV belongs to $other: deactivate it, or" \
+            'run "pip uninstall group_wsss" in it'
         return 2
     fi
     rm -f "$stamp"
