@@ -99,6 +99,53 @@ def test_learns_and_leaves_unknown_pixels_out(path):
     assert result.seg_logits.data.shape == (21, 32, 40)
 
 
+@pytest.mark.slow
+def test_mask2former():
+    """The whole config, and a step of fewer channels and queries."""
+    pytest.importorskip('mmdet.models', reason='mmdet is not installed')
+    pytest.importorskip('mmcv.ops', reason='mmcv has no operations')
+    ours, theirs = (
+        Config.fromfile(path) for path in (
+            ROOT / 'configs/mask2former/'
+            'mask2former_r50_4xb4-20k_voc12-pseudo-512x512.py',
+            MMSEG / 'mask2former/mask2former_r50_8xb2-160k_ade20k-512x512.py'))
+    for key in ('optimizer', 'clip_grad', 'paramwise_cfg'):
+        assert ours.optim_wrapper[key] == theirs.optim_wrapper[key]
+    want = theirs.model.to_dict()
+    head = want['decode_head']
+    head['num_classes'] = 21
+    head['loss_cls']['class_weight'] = [1.0] * 21 + [0.1]
+    want['data_preprocessor']['size'] = (512, 512)
+    assert ours.model.to_dict() == want
+    cfg = ours.model
+    cfg.backbone.update(
+        init_cfg=None, norm_cfg=dict(type='BN', requires_grad=False))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        MODELS.build(deepcopy(cfg))
+        cfg.backbone.update(depth=18)
+        cfg.decode_head.update(in_channels=[64, 128, 256, 512], num_queries=8)
+        cfg.decode_head.transformer_decoder.num_layers = 2
+        cfg.decode_head.train_cfg.num_points = 64
+        model = MODELS.build(cfg).train()
+    label = torch.randint(0, 21, (2, 1, 64, 64))
+    label[:, :, 32:] = 255
+    samples = [
+        SegDataSample(
+            gt_sem_seg=PixelData(data=x),
+            metainfo=dict(
+                img_shape=(64, 64), ori_shape=(64, 64), pad_shape=(64, 64)))
+        for x in label
+    ]
+    losses = model.loss(torch.rand(2, 3, 64, 64), samples)
+    sum(v for name, v in losses.items() if 'loss' in name).backward()
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    assert all(grad.isfinite().all() for grad in grads) and len(grads) > 100
+    model.eval()
+    with torch.no_grad():
+        result, _ = model.predict(torch.rand(2, 3, 64, 64), samples)
+    assert result.seg_logits.data.shape == (21, 64, 64)
+
+
 @pytest.mark.parametrize('masks', [False, True])
 @pytest.mark.parametrize('path', TTA)
 def test_scales_and_flips(path, masks, monkeypatch):
