@@ -499,3 +499,13 @@ def test_as_a_process(data, tmp_path):
     assert len(lines) == 1
     assert lines[0].startswith(f'error: {path}: truncated or corrupt image')
     assert not labels_in(tmp_path / 'work')
+
+
+def test_a_package_that_is_not_there(tool, tmp_path):
+    path = tmp_path / 'a.py'
+    path.write_text("custom_imports = dict(imports=['no_such_package.models'],"
+                    ' allow_failed_imports=False)')
+    assert tool(
+        'train', config=path) == (
+            f"{path}: an import of this config failed: No module named "
+            "'no_such_package'")

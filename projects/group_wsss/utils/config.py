@@ -17,13 +17,20 @@ def read_config(path: str, **kwargs: Any) -> Any:
         mmengine.Config: The config.
 
     Raises:
-        InputError: No such file, or it is not a config.
+        InputError: No such file, it is not a config, or a package that it
+            imports is not installed.
     """
     from mmengine.config import Config
     if not osp.isfile(path):
         raise InputError(f'{path}: no such config file')
     try:
         return Config.fromfile(path, **kwargs)
+    except ImportError as error:
+        cause: BaseException = error
+        while cause.__context__ is not None:
+            cause = cause.__context__
+        raise InputError(f'{path}: an import of this config failed: '
+                         f'{one_line(cause)}') from error
     except (OSError, SyntaxError) as error:
         raise InputError(f'{path}: {one_line(error)}') from error
 
