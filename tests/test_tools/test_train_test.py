@@ -396,7 +396,10 @@ def test_two_processes_fail_with_one_line(seg_config, tmp_path):
         row for row in done.stderr.splitlines() if row.startswith('error: ')
     ]
     assert done.returncode != 0
-    assert lines == ['error: rank 0: gone.pth: no such checkpoint']
+    assert lines == [
+        'error: rank 0: gone.pth: no such checkpoint, which is load_from of '
+        f'{seg_config}'
+    ]
     done = run(
         'bash', ROOT / 'tools' / 'dist_train.sh', 'no.py', 2, cwd=tmp_path)
     assert done.returncode == 2
