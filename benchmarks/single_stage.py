@@ -109,9 +109,9 @@ def main() -> None:
                         for key in ('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST')),
                     threads=os.environ.get('OMP_NUM_THREADS', 'default'),
                     commands=[
-                        ' '.join(['python', *step.command]).replace(
-                            os.environ['DATA_ROOT'], 'DATA_ROOT')
-                        for step in steps
+                        ' '.join(['python', *step.command
+                                  ]).replace(os.environ['DATA_ROOT'],
+                                             'DATA_ROOT') for step in steps
                     ],
                     commit=commit))
             atomic_write(out, (json.dumps(results, indent=1) + '\n').encode())
