@@ -194,9 +194,8 @@ _gw_setup() {
     fi
     other="$(_gw_find_other)"
     if [ -n "$other" ]; then
-        _gw_say "error: $VIRTUAL_ENV belongs to $other: deactivate it, or" \
-            'run "pip uninstall group_wsss" in it'
-        return 2
+        _gw_say "$VIRTUAL_ENV was that of $other," \
+            "and is set up for $_gw_root now"
     fi
     rm -f "$stamp"
     if [ -n "$found" ]; then

@@ -126,14 +126,15 @@ def _by_name(path: str) -> List[InputImage]:
                     if name.lower().endswith(OTHER_SUFFIXES)
                     and not name.lower().endswith(IMAGE_SUFFIXES))
     found = [name for name in found if name.lower().endswith(IMAGE_SUFFIXES)]
-    left_out = others and (
-        f'{len(others)} images of other formats are left out, such as '
-        f'{osp.basename(others[0])}: convert them')
+    left_out = ''
+    if others:
+        left_out = (f'{len(others)} images of other formats are left out, '
+                    f'such as {osp.basename(others[0])}: convert them')
     if not found:
         raise InputError(f'{path}: no images found '
                          f'({", ".join(IMAGE_SUFFIXES)})' +
-                         (f'; {left_out}' if others else ''))
-    if others:
+                         (f'; {left_out}' if left_out else ''))
+    if left_out:
         print_log(
             f'{path}: {left_out}', logger='current', level=logging.WARNING)
     return [

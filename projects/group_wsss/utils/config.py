@@ -26,8 +26,9 @@ def read_config(path: str, **kwargs: Any) -> Any:
     try:
         return Config.fromfile(path, **kwargs)
     except ImportError as error:
+        # mmengine wraps it; the one that knows a module is the first
         cause: BaseException = error
-        while cause.__context__ is not None:
+        while cause.__context__ and not getattr(cause, 'name', None):
             cause = cause.__context__
         raise InputError(f'{path}: an import of this config failed: '
                          f'{one_line(cause)}') from error

@@ -75,7 +75,8 @@ def data_variables(args: Namespace) -> Iterator[None]:
                 raise InputError(f'--{flag} {value}: is {here} and '
                                  f'{osp.abspath(there)}; give the whole path')
             value = here
-        os.environ[FLAGS[flag][0]] = osp.normpath(value)
+        # one spelling; addresses have two slashes inside
+        os.environ[FLAGS[flag][0]] = value.rstrip('/') or value
     try:
         yield
     finally:

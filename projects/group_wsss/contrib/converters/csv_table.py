@@ -3,7 +3,7 @@ import csv
 import io
 import os.path as osp
 import re
-from typing import Dict, List, Optional, Sequence
+from typing import Container, Dict, List, Optional, Sequence
 
 from ...structures.image_list import ImageList
 from ...utils.errors import InputError
@@ -138,14 +138,11 @@ def _other_marks(places: Dict[str, List[str]], separator: str,
     for mark in SEPARATORS + ('/', ):
         if mark == separator:
             continue
+        in_names = mark in ' /'  # of classes
         marked = [tag for tag in places if mark in tag]
-        joined = [
-            tag for tag in marked if all(part.strip() in places
-                                         for part in tag.split(mark)
-                                         if part.strip())
-        ]
+        joined = [tag for tag in marked if _known_parts(tag, mark, places)]
         rows = sum(len(places[tag]) for tag in marked)
-        if joined and mark in SEPARATORS and mark != ' ':
+        if joined and not in_names:
             tag = joined[0]
             raise InputError(
                 f'{places[tag][0]}: {tag[:80]!r} holds tags of other rows, '
@@ -155,11 +152,17 @@ def _other_marks(places: Dict[str, List[str]], separator: str,
             tag = joined[0]
             notes.append(f'{places[tag][0]}: {tag[:80]!r} is one tag, though '
                          'other rows have its parts')
-        elif marked and mark in SEPARATORS and mark != ' ':
+        elif marked and not in_names:
             notes.append(f'{rows} of {tagged} rows have a tag with {mark!r}, '
                          f'such as {marked[0][:80]!r}: if it parts tags, give '
                          f'--separator {mark!r}')
     return notes
+
+
+def _known_parts(tag: str, mark: str, known: Container[str]) -> bool:
+    """Whether all that a mark parts, and something, is a tag as well."""
+    parts = [part.strip() for part in tag.split(mark) if part.strip()]
+    return bool(parts) and all(part in known for part in parts)
 
 
 def _delimiter_of(text: str, usual: str, id_column: str) -> str:

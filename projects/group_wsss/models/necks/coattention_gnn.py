@@ -310,6 +310,8 @@ class CoAttentionGNN(BaseModule):
                 ``aggregation='concat'`` was made for another K.
         """
         k = group_size
+        assert values is None or self.is_average, (
+            'values can be exchanged by one ungated average alone')
         if not self.has_graph(k):
             return x if values is None else values
         if self.aggregation == 'concat' and k != (self.group_size or 1):
