@@ -15,9 +15,9 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from group_wsss.engine.hooks import SafeLoadingHook
-from group_wsss.utils.checkpoint import (load_from_file, load_weights,
-                                         use_safe_loading)
+from group_wsss.utils.checkpoint import load_from_file, use_safe_loading
 from group_wsss.utils.errors import InputError
+from group_wsss.utils.weights import load_weights
 
 NO_LOOPS = dict(_train_loop=None, _val_loop=None, _test_loop=None)
 
@@ -181,7 +181,7 @@ def test_hook(wrapper, resume):
 def test_weights_that_fit_in_part(tmp_path, monkeypatch, road, names, words):
     """None is refused, some are counted."""
     said, model = [], nn.Linear(2, 2)
-    monkeypatch.setattr('group_wsss.utils.checkpoint.print_log',
+    monkeypatch.setattr('group_wsss.utils.weights.print_log',
                         lambda text, **_: said.append(text))
     good = dict(weight=torch.ones(2, 2), bias=torch.ones(2))
     weights = {name: good.get(name, torch.ones(3)) for name in names}

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
-from group_wsss.utils import cli, launch
+from group_wsss.utils import cli, data_flags, launch
 from group_wsss.utils.errors import InputError
 
 
@@ -139,12 +139,12 @@ def test_check_data(tiny_voc, change, word):
         data_prefix=dict(
             img_path='JPEGImages', seg_map_path='SegmentationClass'))
     cfg = Config(dict(train_dataloader=dict(dataset=good)))
-    cli.check_data(cfg, ['train_dataloader', 'val_dataloader'])
+    data_flags.check_data(cfg, ['train_dataloader', 'val_dataloader'])
     wrapped = dict(type='GroupedDataset', dataset={**good, **change})
     for dataset in ({**good, **change}, wrapped):
         cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
         with pytest.raises(InputError, match=word):
-            cli.check_data(cfg, ['train_dataloader'])
+            data_flags.check_data(cfg, ['train_dataloader'])
 
 
 def test_launchers(monkeypatch):

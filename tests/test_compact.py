@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn as nn
 
-from group_wsss.utils.checkpoint import (checkpoint_classes, load_from_file,
-                                         load_weights)
+from group_wsss.utils.checkpoint import load_from_file
 from group_wsss.utils.compact import write_compact
 from group_wsss.utils.errors import InputError
+from group_wsss.utils.weights import checkpoint_classes, load_weights
 
 
 class Net(nn.Module):

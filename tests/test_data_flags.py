@@ -6,7 +6,7 @@ import os
 import pytest
 
 from group_wsss.utils import cli
-from group_wsss.utils.data_flags import add_data_flags
+from group_wsss.utils.data_flags import add_data_flags, check_data
 from group_wsss.utils.errors import InputError
 
 TEXT = '''
@@ -60,9 +60,9 @@ def test_a_flag_that_the_config_does_not_read(load):
 
 def test_what_is_missing_names_its_flag(load, tmp_path):
     with pytest.raises(InputError, match='none: .*--data, or set DATA_ROOT'):
-        cli.check_data(load(), ['train_dataloader'])
+        check_data(load(), ['train_dataloader'])
     with pytest.raises(InputError, match='--list, or set TRAIN_LIST'):
-        cli.check_data(load('--data', '.'), ['train_dataloader'])
+        check_data(load('--data', '.'), ['train_dataloader'])
 
 
 def test_a_list_of_another_tool_is_none_of_ours(load, tmp_path, monkeypatch):

@@ -7,9 +7,11 @@ from group_wsss.contrib.reliability import private
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'projects' / 'group_wsss'
-# what a checkpoint may name, and the reader of it: a file format
-FORMATS = {'utils/checkpoint.py', 'utils/unpickler.py',
-           'contrib/converters/plain_pickle.py'}
+# what a checkpoint may name, its reader and who fills a model: a file format
+FORMATS = {
+    'utils/checkpoint.py', 'utils/unpickler.py', 'utils/weights.py',
+    'contrib/converters/plain_pickle.py'
+}
 # public all the same
 PUBLIC = {'_replace', '_exit', '_asdict', '_fields'}
 # attributes of this package that another file of it reads

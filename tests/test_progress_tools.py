@@ -36,6 +36,7 @@ OTHERS = dict(
         'misc/stages': 'is no tool; below',
         'misc/stage_progress': 'likewise',
         'misc/stage_facts': 'likewise',
+        'misc/quickstart_sheet': 'likewise',
         'dataset_converters/from_coco': 'reads one file',
         'dataset_converters/from_csv': 'reads one file',
         'dataset_converters/from_cvat': 'reads one file',

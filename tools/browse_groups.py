@@ -3,7 +3,6 @@
 import argparse
 import io
 import json
-import os
 import os.path as osp
 import sys
 from itertools import islice
@@ -13,6 +12,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
+from group_wsss.utils.arguments import add_config_options, positive
+from group_wsss.utils.data_flags import check_data
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.progress import Progress
 
@@ -44,7 +45,10 @@ def parse_args() -> argparse.Namespace:
         help='folder of the files (default: WORK_DIR/groups, with '
         '--test WORK_DIR/groups_test)')
     parser.add_argument(
-        '--num', type=int, default=20, help='groups to show (default: 20)')
+        '--num',
+        type=positive,
+        default=20,
+        help='groups to show (default: 20)')
     parser.add_argument(
         '--seed',
         type=int,
@@ -57,10 +61,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--side', type=int, default=176, help='pixels of an image')
     parser.add_argument('--work-dir', help='where OUT goes by default')
-    cli.add_config_options(parser)
+    add_config_options(parser)
     args = parser.parse_args()
-    if args.num < 1 or not 64 <= args.side <= 1024:
-        parser.error('--num must be positive, --side from 64 to 1024')
+    if not 64 <= args.side <= 1024:
+        parser.error('--side must be from 64 to 1024')
     return args
 
 
@@ -193,7 +197,7 @@ def main() -> None:
     cfg = cli.load_config(args)
     loader = 'test_dataloader' if args.test else 'train_dataloader'
     if not args.list_only:
-        cli.check_data(cfg, [loader])
+        check_data(cfg, [loader])
     from mmengine.registry import init_default_scope
 
     from group_wsss.contrib.analysis.analysis_tables import csv_bytes
@@ -202,7 +206,7 @@ def main() -> None:
                                                        plot_set_sizes)
     from group_wsss.contrib.groups.label_statistics import label_statistics
     from group_wsss.engine.runner import settle_group_size
-    from group_wsss.utils.files import atomic_write
+    from group_wsss.utils.results import replace_files
     settle_group_size(cfg)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     out = args.out or osp.join(cfg.work_dir,
@@ -233,12 +237,7 @@ def main() -> None:
     }
     if not args.list_only:
         files['groups.png'] = sheet(groups, names, title, args.side)
-    for name in FILES:
-        path = osp.join(out, name)
-        if name in files:
-            atomic_write(path, files[name])
-        elif osp.exists(path):
-            os.remove(path)
+    replace_files(out, FILES, files)
     print(f'{title}; seeds and files decide, the same command shows the same')
     for group in groups:
         print('  ' + ' + '.join(

@@ -8,6 +8,7 @@ from typing import List, Optional, Sequence
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
+from group_wsss.utils.arguments import add_config_options
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.quiet import quieten
 
@@ -68,7 +69,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--keep-scores', action='store_true', help='keep the score maps')
     parser.add_argument('--device', help='default: a GPU if there is one')
-    cli.add_config_options(parser)
+    add_config_options(parser)
     return parser.parse_args()
 
 

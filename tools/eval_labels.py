@@ -1,7 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """IoU of a folder of label PNGs against a folder of masks."""
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from group_wsss.evaluation import (dump_classes, evaluate_folder, format_table,
                                    read_id_list)
 from group_wsss.structures.manifest import SUPERVISION, Manifest
 from group_wsss.utils import cli
-from group_wsss.utils.files import atomic_write
+from group_wsss.utils.arguments import add_classes, add_processes
+from group_wsss.utils.files import write_json
 from group_wsss.utils.progress import Progress
 
 
@@ -24,22 +24,14 @@ def parse_args() -> argparse.Namespace:
         'figures leave them out or count them as background.')
     parser.add_argument('pred', help='folder of predicted index PNGs')
     parser.add_argument('masks', help='folder of mask index PNGs')
-    parser.add_argument(
-        '--classes',
-        help='"voc", a file with one class name a line, or the number of '
-        'classes without background (default: those of manifest.json in '
-        'PRED, else voc)')
+    add_classes(parser, 'those of manifest.json in PRED, else voc')
     parser.add_argument(
         '--list',
         help='text file with the image ids to compare, first word of each '
         'line (default: ids.txt of a dump, else all PNGs in PRED)')
     parser.add_argument('--out', help='write all figures to this JSON file')
-    parser.add_argument(
-        '--nproc', type=int, default=1, help='processes (default: 1)')
-    args = parser.parse_args()
-    if args.nproc < 1:
-        parser.error('--nproc must be positive')
-    return args
+    add_processes(parser)
+    return parser.parse_args()
 
 
 def without_nan(value: Any) -> Any:
@@ -94,8 +86,7 @@ def main() -> None:
     manifest = Manifest.find(args.pred)
     result['supervision'] = manifest.supervision if manifest else None
     if args.out:
-        text = json.dumps(without_nan(result), indent=2) + '\n'
-        atomic_write(args.out, text.encode())
+        write_json(args.out, without_nan(result), indent=2)
     print(report(result))
 
 

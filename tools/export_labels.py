@@ -10,8 +10,10 @@ from typing import Any, Callable, Dict
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
+from group_wsss.utils.arguments import add_classes, add_processes, positive
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.progress import Progress
+from group_wsss.utils.results import check_outside
 
 FORMATS = ('coco-instances', 'coco-semantic', 'yolo-seg', 'label-studio',
            'cvat-masks', 'npz')
@@ -41,17 +43,13 @@ def parse_args() -> argparse.Namespace:
         help='JSON file (coco-*, label-studio), or a new folder (yolo-seg, '
         'cvat-masks, npz)')
     parser.add_argument('--format', choices=FORMATS, required=True)
-    parser.add_argument(
-        '--classes',
-        help='"voc", a file with one class name a line, or the number of '
-        'classes without background (default: those of manifest.json)')
+    add_classes(parser, 'those of manifest.json')
     parser.add_argument(
         '--list',
         help='image list (.txt, .csv, .json) of the images to export; its '
         'paths name their files, its class ids are the tags that --unknown '
         'ignore asks for (default: ids.txt of DUMP, else all PNGs)')
-    parser.add_argument(
-        '--jobs', type=int, default=1, help='processes (default: 1)')
+    add_processes(parser, '--jobs')
     regions = parser.add_argument_group('coco-instances and yolo-seg')
     regions.add_argument(
         '--connectivity',
@@ -61,7 +59,7 @@ def parse_args() -> argparse.Namespace:
         '(8, the default)')
     regions.add_argument(
         '--min-area',
-        type=int,
+        type=positive,
         help='leave out components of fewer pixels (default: 1, none)')
     coco = parser.add_argument_group('coco-*')
     coco.add_argument(
@@ -105,17 +103,13 @@ def parse_args() -> argparse.Namespace:
         elif args.format not in formats:
             parser.error(f'--{name.replace("_", "-")} is for '
                          f'{", ".join(formats)}, not for {args.format}')
-    if args.jobs < 1 or args.min_area < 1:
-        parser.error('--jobs and --min-area must be positive')
     return args
 
 
 def check_place(args: argparse.Namespace) -> None:
     """A dump holds labels alone: nothing is written into it."""
-    out, dump = Path(args.out).resolve(), Path(args.dump).resolve()
-    if out == dump or dump in out.parents:
-        raise InputError(f'{args.out}: lies in the dump {args.dump}')
-    if (args.format.startswith(('coco', 'label-studio')) and out.is_dir()):
+    check_outside(args.out, args.dump)
+    if args.format.startswith(('coco', 'label')) and osp.isdir(args.out):
         raise InputError(f'{args.out}: is a folder; {args.format} is one '
                          'JSON file')
 

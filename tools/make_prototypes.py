@@ -49,12 +49,11 @@ def main() -> None:
         raise InputError(f'{args.dump}: holds no scores')
     paths = dump.image_paths(args.images)
     backbone = BackboneFeatures(args.config, args.checkpoint, keys=True)
-    found, progress = [], Progress('prototypes')
-    for done, img_id in enumerate(dump.ids, 1):
+    found = []
+    for img_id in Progress('prototypes').over(dump.ids, len(dump.ids)):
         features = backbone(load_image(osp.join(args.images, paths[img_id])))
         found.append(
             Prototypes.of(dump.read_scores(img_id), features, args.confident))
-        progress(done, len(dump.ids))
     prototypes = Prototypes(*map(np.concatenate, zip(*found)))
     if not len(prototypes.class_ids):
         raise InputError(f'{args.dump}: no class has a positive score')

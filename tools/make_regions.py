@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
+from group_wsss.utils.arguments import add_images, add_processes
 from group_wsss.utils.progress import Progress
 from group_wsss.utils.quiet import quieten
 
@@ -18,22 +19,12 @@ def parse_args() -> argparse.Namespace:
         'finds, of images. Files that are there already are kept, so an '
         'interrupted command goes on. Superpixels are no extra data, Segment '
         'Anything was trained on masks: see docs/regions.md.')
-    parser.add_argument(
-        'images', help='folder of images; subfolders belong to the ids')
-    parser.add_argument('--out', required=True, help='folder of the regions')
+    add_images(parser, 'folder of the regions')
     parser.add_argument(
         '--backend',
         required=True,
         choices=['slic', 'felzenszwalb', 'sam', 'sam2', 'sam3'],
         help='superpixels of scikit-image, or a network of transformers')
-    parser.add_argument(
-        '--image-list',
-        help='only the images of this list, as in stage 1; its paths are '
-        'relative to IMAGES')
-    parser.add_argument(
-        '--suffix',
-        default='.jpg',
-        help='of images whose file the list does not name (default: .jpg)')
     parser.add_argument(
         '--size',
         type=int,
@@ -48,13 +39,10 @@ def parse_args() -> argparse.Namespace:
         type=int,
         default=32,
         help='points a side that a sam is asked at (default: 32)')
-    parser.add_argument(
-        '--nproc', type=int, default=1, help='processes (default: 1)')
+    add_processes(parser)
     args = parser.parse_args()
     if args.backend.startswith('sam') != (args.model is not None):
         parser.error('--model goes with sam, sam2 and sam3, and they with it')
-    if args.nproc < 1:
-        parser.error('--nproc must be positive')
     return args
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
+from group_wsss.utils.arguments import add_images
 from group_wsss.utils.progress import Progress
 from group_wsss.utils.quiet import quieten
 
@@ -18,18 +19,7 @@ def parse_args() -> argparse.Namespace:
         'ONNX. Maps that are there already are kept, so an interrupted '
         'command goes on. Such networks were trained on masks of salient '
         'objects: see docs/saliency.md.')
-    parser.add_argument(
-        'images', help='folder of images; subfolders belong to the ids')
-    parser.add_argument(
-        '--out', required=True, help='folder of the maps, OUT/ID.png')
-    parser.add_argument(
-        '--image-list',
-        help='only the images of this list, as in stage 1; its paths are '
-        'relative to IMAGES')
-    parser.add_argument(
-        '--suffix',
-        default='.jpg',
-        help='of images whose file the list does not name (default: .jpg)')
+    add_images(parser, 'folder of the maps, OUT/ID.png')
     parser.add_argument(
         '--model',
         help='file of ONNX (default: u2netp.onnx of the PyPI package '

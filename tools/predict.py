@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
+from group_wsss.utils.arguments import add_config_options
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', required=True, help='folder for labels and overlays')
     parser.add_argument('--device', help='default: a GPU if there is one')
-    cli.add_config_options(parser)
+    add_config_options(parser)
     return parser.parse_args()
 
 

@@ -4,16 +4,17 @@ import argparse
 import json
 import os
 import os.path as osp
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'projects'))
 sys.path.insert(0, str(ROOT / 'tools' / 'misc'))
 
+from quickstart_sheet import draw_sheet
+from stage_facts import commit_of
 from stages import Stage, run_stages
 
 from group_wsss.utils import cli
@@ -25,8 +26,6 @@ BASE = '' if IN_CHECKOUT else f'{ROOT}/'
 STAGE1 = f'{BASE}configs/group_wsss/toy.py'
 STAGE2 = f'{BASE}configs/deeplabv3/deeplabv3_tiny_toy.py'
 CLASSES = ('ring', 'cross', 'wedge', 'checker', 'dots', 'bars')
-# K = 1 is the plain classifier; the same config otherwise
-PLAIN = ('group_size=1', )
 WEAK = {'group': 'groups', 'k1': 'K = 1'}
 ROWS = {
     'group': 'groups',
@@ -44,7 +43,6 @@ SHARES = {
     'k1-maps': 9, 'group-seg': 117, 'group-test': 9, 'k1-seg': 117,
     'k1-test': 9, 'full-seg': 119, 'full-test': 8
 }  # yapf: disable
-SHEET_ROWS = 8
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,16 +72,10 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def options(*values: str) -> List[str]:
-    """``--cfg-options``, or nothing."""
-    return ['--cfg-options', *values] if values else []
-
-
 def plan(args: argparse.Namespace) -> List[Stage]:
     """All stages in their order."""
-    python, work = sys.executable, Path(args.work_dir)
-    data = Path(args.data)
-    toy = [python, f'{BASE}tools/dataset_converters/toy.py', '-o', args.data]
+    work, data = Path(args.work_dir), Path(args.data)
+    toy = ['tools/dataset_converters/toy.py', '-o', args.data]
     short1, short2 = [], []
     if args.smoke:
         toy += ['--num-train', '32', '--num-val', '12']
@@ -94,63 +86,77 @@ def plan(args: argparse.Namespace) -> List[Stage]:
         ]
         short1 = ['train_cfg.max_iters=6', *short]
         short2 = ['train_cfg.max_iters=4', 'train_cfg.val_interval=4', *short]
-    seed = f'randomness.seed={args.seed}'
-    env = {'TOY_ROOT': str(data)}
-    stages = [Stage('toy-set', 'generate the toy set', toy, {}, [])]
+    toy[0] = BASE + toy[0]
+    stages = [
+        Stage('toy-set', 'generate the toy set', [sys.executable, *toy], {},
+              [], share=SHARES['toy-set'])
+    ]  # yapf: disable
 
-    def add(name: str, title: str, script: str, config: str, words: List[str],
-            values: List[str], extra: Dict[str, str], needs: List[str],
-            outputs: List[str]) -> None:
-        command = [python, f'{BASE}tools/{script}.py', config, *words,
-                   '--work-dir', str(work / name)]  # yapf: disable
+    def add(name: str,
+            title: str,
+            config: str,
+            needs: str,
+            outputs: List[str],
+            options: Sequence[str] = (),
+            words: Sequence[str] = (),
+            **env: str) -> None:
+        """A training or, of a checkpoint, a test."""
+        trains = 'last_checkpoint' in outputs
+        command = [
+            sys.executable, f'{BASE}tools/{"train" if trains else "test"}.py',
+            config, *words, '--work-dir',
+            str(work / name), '--cfg-options', f'randomness.seed={args.seed}',
+            *options
+        ]
         stages.append(
             Stage(
                 name,
                 title,
-                command + options(seed, *values), {
-                    **env,
-                    **extra
-                },
-                needs,
+                command,
+                dict(TOY_ROOT=str(data), **env), [needs],
                 config=config,
                 folder=work / name,
                 outputs=outputs,
-                resume=script == 'train'))
+                resume=trains,
+                share=SHARES[name]))
 
-    def add_weak(key: str) -> None:
-        title, own = WEAK[key], [] if key == 'group' else list(PLAIN)
-        add(f'{key}-train', f'stage 1, {title}: train on tags, write labels',
-            'train', STAGE1, [], short1 + own, {}, ['toy-set'],
-            ['last_checkpoint', 'pseudo_labels/manifest.json'])
-        # class maps of validation images, for the contact sheet alone
-        last = f'{{last:{work / (key + "-train")}}}'
-        add(f'{key}-maps', f'stage 1, {title}: class maps for the sheet',
-            'test', STAGE1, [last],
-            own + ['default_hooks.pseudo_labels.keep_scores=True',
-                   'test_dataloader.dataset.dataset.ann_file='
-                   'ImageSets/val_cls.txt'], {}, [f'{key}-train'],
-            ['pseudo_labels/manifest.json'])  # yapf: disable
+    def last(name: str) -> str:
+        return f'{{last:{work / name}}}'
 
-    def add_stage_2(key: str, source: str) -> None:
-        title = ('full masks (upper bound)'
-                 if key == 'full' else f'labels of {WEAK[key]}')
-        needs = [f'{key}-train'] if key in WEAK else ['toy-set']
-        add(f'{key}-seg', f'stage 2, {title}: train DeepLabV3', 'train',
-            STAGE2, [], short2, {'PSEUDO_DIR': source}, needs,
-            ['last_checkpoint'])
-        last = f'{{last:{work / (key + "-seg")}}}'
+    def add_stage_2(key: str, title: str, needs: str, labels: Path) -> None:
+        add(f'{key}-seg',
+            f'stage 2, {title}: train DeepLabV3',
+            STAGE2,
+            needs, ['last_checkpoint'],
+            short2,
+            PSEUDO_DIR=str(labels))
         out = str(work / f'{key}-test' / 'predictions')
-        add(f'{key}-test', f'stage 2, {title}: test DeepLabV3', 'test', STAGE2,
-            [last, '--out', out], [], {'PSEUDO_DIR': source}, [f'{key}-seg'],
-            ['predictions'])
+        add(f'{key}-test',
+            f'stage 2, {title}: test DeepLabV3',
+            STAGE2,
+            f'{key}-seg', ['predictions'],
+            words=[last(f'{key}-seg'), '--out', out],
+            PSEUDO_DIR=str(labels))
 
     for key in WEAK if args.compare else ('group', ):
-        add_weak(key)
-        add_stage_2(key, str(work / f'{key}-train' / 'pseudo_labels'))
+        title, train = WEAK[key], f'{key}-train'
+        # K = 1 is the plain classifier; the same config otherwise
+        own = [] if key == 'group' else ['group_size=1']
+        add(train, f'stage 1, {title}: train on tags, write labels', STAGE1,
+            'toy-set', ['last_checkpoint', 'pseudo_labels/manifest.json'],
+            short1 + own)
+        # class maps of validation images, for the contact sheet alone
+        add(f'{key}-maps', f'stage 1, {title}: class maps for the sheet',
+            STAGE1, train, ['pseudo_labels/manifest.json'], [
+                *own, 'default_hooks.pseudo_labels.keep_scores=True',
+                'test_dataloader.dataset.dataset.ann_file='
+                'ImageSets/val_cls.txt'
+            ], [last(train)])
+        add_stage_2(key, f'labels of {title}', train,
+                    work / train / 'pseudo_labels')
     if args.compare:
-        add_stage_2('full', str(data / 'SegmentationClass'))
-    for stage in stages:
-        stage.share = SHARES[stage.name]
+        add_stage_2('full', ROWS['full'], 'toy-set',
+                    data / 'SegmentationClass')
     return stages
 
 
@@ -163,34 +169,8 @@ def test_metrics(folder: Path) -> Dict[str, float]:
     return json.loads(found[-1].read_text())
 
 
-def git_commit() -> str:
-    """Commit of the checkout, '' outside of git."""
-
-    def ask(*words: str) -> str:
-        try:
-            return subprocess.run(['git', *words],
-                                  cwd=ROOT,
-                                  capture_output=True,
-                                  text=True,
-                                  check=True).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            return ''
-
-    commit = ask('rev-parse', 'HEAD')
-    dirty = commit and ask('status', '--porcelain', '--untracked-files=no')
-    return commit + ('+changes' if dirty else '')
-
-
 def measure(args: argparse.Namespace, name: str) -> Dict[str, float]:
-    """Give what a stage that is done tells, and print it.
-
-    Args:
-        args (Namespace): The command line.
-        name (str): Of the stage.
-
-    Returns:
-        dict[str, float]: Figures by name; empty for most stages.
-    """
+    """Figures of a stage that is done, also printed; none for most."""
     key, _, kind = name.partition('-')
     work = Path(args.work_dir)
     if kind == 'test':
@@ -223,7 +203,7 @@ def measure(args: argparse.Namespace, name: str) -> Dict[str, float]:
 def summarize(args: argparse.Namespace, records: Dict[str, dict],
               rows: Dict[str, Dict[str, float]]) -> dict:
     """All figures; also written to ``summary.json``."""
-    from group_wsss.utils.files import atomic_write
+    from group_wsss.utils.files import write_json
     from group_wsss.utils.versions import software_versions
     summary: dict = dict(rows['group'])
     if args.compare:
@@ -242,79 +222,13 @@ def summarize(args: argparse.Namespace, records: Dict[str, dict],
         smoke=args.smoke,
         cpus=os.cpu_count(),
         versions=software_versions(),
-        git_commit=git_commit(),
+        git_commit=commit_of(ROOT),
         commands={
             name: item['command']
             for name, item in records.items()
         })
-    text = json.dumps(summary, indent=2) + '\n'
-    atomic_write(osp.join(args.work_dir, 'summary.json'), text.encode())
+    write_json(osp.join(args.work_dir, 'summary.json'), summary, indent=2)
     return summary
-
-
-def draw_sheet(args: argparse.Namespace, summary: dict) -> str:
-    """Draw the first images of the validation list."""
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    from group_wsss.structures import ScoreMap, read_index_png
-    from group_wsss.structures.palette import bright_palette
-    from group_wsss.utils.files import atomic_write
-    from group_wsss.visualization import (contact_sheet, paint_label,
-                                          paint_scores)
-    colours = bright_palette()
-    work, data = Path(args.work_dir), Path(args.data)
-    lines = (data / 'ImageSets' / 'val_cls.txt').read_text().splitlines()
-    rows, captions = [], []
-    for line in lines[:SHEET_ROWS]:
-        name, *tags = line.split()
-        with Image.open(data / 'JPEGImages' / f'{name}.jpg') as file:
-            image = np.asarray(file.convert('RGB'))
-
-        def label(*parts: str) -> np.ndarray:
-            path = work.joinpath(*parts, f'{name}.png')
-            return paint_label(read_index_png(str(path)), image, colours)
-
-        maps = [
-            paint_scores(
-                ScoreMap.load(
-                    str(work / f'{key}-maps' / 'pseudo_labels' / 'scores' /
-                        f'{name}.npz')), image, colours)
-            for key in (('k1', 'group') if args.compare else ('group', ))
-        ]
-        mask = read_index_png(str(data / 'SegmentationClass' / f'{name}.png'))
-        rows.append([
-            image, *maps,
-            label('group-maps', 'pseudo_labels'),
-            label('group-test', 'predictions'),
-            paint_label(mask, image, colours)
-        ])
-        captions.append('tags: ' + ', '.join(CLASSES[int(i)] for i in tags))
-    headings = [
-        'Image\nvalidation set',
-        f'Class map, groups\nmIoU {summary["cam_miou"]:.1f}',
-        f'Pseudo label\nmIoU {summary["pseudo_label_miou"]:.1f}',
-        f'DeepLabV3\nmIoU {summary["segmentation_miou"]:.1f}',
-        'Mask\nfor evaluation only'
-    ]
-    if args.compare:
-        plain = summary['baseline_k1']['cam_miou']
-        headings.insert(1, f'Class map, K = 1\nmIoU {plain:.1f}')
-    sheet = contact_sheet(
-        rows,
-        headings,
-        captions,
-        legend=[(name, colours[i + 1]) for i, name in enumerate(CLASSES)],
-        title='From image tags to a segmentation network',
-        note='The first images of the validation list. mIoU of class maps '
-        'and pseudo labels: on the training images.')
-    buffer = io.BytesIO()
-    sheet.save(buffer, 'PNG', optimize=True)
-    path = osp.join(args.work_dir, 'contact_sheet.png')
-    atomic_write(path, buffer.getvalue())
-    return path
 
 
 def print_table(args: argparse.Namespace,
@@ -349,7 +263,7 @@ def main() -> None:
 
     records = run_stages(stages, args.work_dir, done)
     summary = summarize(args, records, rows)
-    sheet = draw_sheet(args, summary)
+    sheet = draw_sheet(args.work_dir, args.data, CLASSES, summary)
     print_table(args, rows)
     spent = summary['seconds_total'] / 60
     now = (time.perf_counter() - start) / 60

@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli
+from group_wsss.utils.arguments import add_config_options, add_processes
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.progress import Progress
 
@@ -51,14 +52,11 @@ def parse_args() -> argparse.Namespace:
         help='an image whose class maps a refiner turns into NaN or '
         'infinity ends the command (default), or gets no label and is listed '
         'in skipped.txt')
-    parser.add_argument(
-        '--nproc', type=int, default=1, help='processes (default: 1)')
-    cli.add_config_options(parser)
+    add_processes(parser)
+    add_config_options(parser)
     args = parser.parse_args()
     if args.image_list is not None and args.images is None:
         parser.error('--image-list needs --images')
-    if args.nproc < 1:
-        parser.error('--nproc must be positive')
     return args
 
 

@@ -1,8 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A result card of runs: one JSON and one page that can be sent."""
 import argparse
-import json
-import os
 import os.path as osp
 import subprocess
 import sys
@@ -16,8 +14,9 @@ sys.path.insert(0, str(TOOLS / 'misc'))
 from stage_facts import commit_of
 
 from group_wsss.utils import cli
+from group_wsss.utils.arguments import add_classes, add_processes
 from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import atomic_write
+from group_wsss.utils.files import atomic_write, write_json
 from group_wsss.utils.progress import Progress
 
 
@@ -40,16 +39,12 @@ def parse_args() -> argparse.Namespace:
         '--judge',
         metavar='LIST',
         help='text file of the images to judge labels on (default: all)')
-    parser.add_argument(
-        '--classes',
-        help='"voc", a file with one class name a line, or the number of '
-        'classes without background (default: those of the manifests)')
+    add_classes(parser, 'those of the manifests')
     parser.add_argument(
         '--out',
         default='result_card',
         help='folder of card.json and card.html (default: %(default)s)')
-    parser.add_argument(
-        '--nproc', type=int, default=1, help='processes (default: 1)')
+    add_processes(parser)
     parser.add_argument(
         '--recipe', help='run it first, up to what is done, then judge it')
     parser.add_argument(
@@ -66,8 +61,6 @@ def parse_args() -> argparse.Namespace:
     cut = words.index('--') if '--' in words else len(words)
     args = parser.parse_args(words[:cut])
     args.more = words[cut + 1:]
-    if args.nproc < 1:
-        parser.error('--nproc must be positive')
     if args.more and not args.recipe:
         parser.error(f'{args.more[0]}: without --recipe nothing is run')
     if not args.runs and not args.recipe:
@@ -76,20 +69,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def run_recipe(args: argparse.Namespace) -> List[str]:
-    """Run a recipe, and its classifier with groups of one.
-
-    What is done is skipped, as ``make_labels.py`` does.
-
-    Args:
-        args (argparse.Namespace): Of the command line.
-
-    Returns:
-        list[str]: The runs.
-
-    Raises:
-        InputError: The recipe has no stage of this name.
-        SystemExit: A command failed, and has said why.
-    """
+    """Run a recipe, and its classifier with groups of one; the runs."""
     from group_wsss.utils.config import read_config
     stages = read_config(
         args.recipe, import_custom_modules=False).get('stages', [])
@@ -113,21 +93,14 @@ def run_recipe(args: argparse.Namespace) -> List[str]:
                 folder, '--seed',
                 str(seed), *args.more, *more
             ]).returncode
-            if code:
+            if code:  # the command has said why
                 raise SystemExit(code)
             runs.append(f'{name}={folder}')
     return runs
 
 
 def told(args: argparse.Namespace) -> Dict[str, str]:
-    """What was run, without the places of data.
-
-    Args:
-        args (argparse.Namespace): Of the command line.
-
-    Returns:
-        dict[str, str]: ``recipe`` and the ``options`` that changed it.
-    """
+    """Recipe and options of what was run, without the places of data."""
     if not args.recipe:
         return {}
     options: List[str] = []
@@ -141,14 +114,7 @@ def told(args: argparse.Namespace) -> Dict[str, str]:
 
 
 def split(spec: str) -> Tuple[str, str]:
-    """Name and path of a run.
-
-    Args:
-        spec (str): ``NAME=PATH`` or a path; a name may hold ``=``.
-
-    Returns:
-        tuple[str, str]: The name, '' for none, and the path.
-    """
+    """Name ('' for none) and path of a run; a name may hold ``=``."""
     if '=' not in spec or osp.exists(spec):
         return '', spec
     # K=1=work_dirs/k1: the shortest name that leaves a path
@@ -186,9 +152,7 @@ def main() -> None:
             'commit': commit_of(TOOLS.parent),
             **told(args)
         })
-    os.makedirs(args.out, exist_ok=True)
-    text = json.dumps(card, indent=1, allow_nan=False) + '\n'
-    atomic_write(osp.join(args.out, 'card.json'), text.encode())
+    write_json(osp.join(args.out, 'card.json'), card, allow_nan=False)
     atomic_write(osp.join(args.out, 'card.html'), card_page(card))
     for row in card['rows']:
         miou = row['mean']['mIoU']

@@ -7,6 +7,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli, launch
+from group_wsss.utils.arguments import add_common_arguments
+from group_wsss.utils.config import hooks_of
+from group_wsss.utils.data_flags import check_data
 from group_wsss.utils.errors import InputError
 
 TTA_LOOP = 'group_wsss.TTATestLoop'
@@ -17,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='test config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
-    cli.add_common_arguments(parser)
+    add_common_arguments(parser)
     parser.add_argument(
         '--out',
         help='a folder for predicted index PNGs (configs with IoUMetric), or '
@@ -71,12 +74,7 @@ def enable_tta(cfg, args: argparse.Namespace) -> None:
 
 def keep_scores(cfg, args: argparse.Namespace) -> None:
     """Make the hook that writes labels keep their scores."""
-    hooks = [
-        hook for hook in [
-            *(cfg.get('default_hooks', None) or {}).values(), *(
-                cfg.get('custom_hooks', None) or [])
-        ] if hook and str(hook.get('type')).split('.')[-1] == 'PseudoLabelHook'
-    ]
+    hooks = hooks_of(cfg, 'PseudoLabelHook')
     if not hooks:
         raise InputError(f'{args.config}: --keep-scores needs a '
                          'PseudoLabelHook among its hooks')
@@ -117,7 +115,7 @@ def main() -> None:
         keep_results(cfg, args)
     if cfg.get('test_dataloader', None) is None:
         raise InputError(f'{args.config}: has no test_dataloader')
-    cli.check_data(cfg, ['test_dataloader'])
+    check_data(cfg, ['test_dataloader'])
     cli.prepare_work_dir(cfg.work_dir)
     cli.check_checkpoint(args.checkpoint, cfg)
     launch.prepare_launcher(cfg, args)

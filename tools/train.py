@@ -7,6 +7,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
 from group_wsss.utils import cli, launch
+from group_wsss.utils.arguments import add_common_arguments
+from group_wsss.utils.data_flags import check_data
 from group_wsss.utils.errors import InputError
 
 
@@ -14,7 +16,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='train config file path')
-    cli.add_common_arguments(parser)
+    add_common_arguments(parser)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -82,13 +84,11 @@ def main() -> None:
         enable_amp(cfg)
     if args.auto_scale_lr:
         enable_auto_scale_lr(cfg, args.config)
-    loaders = ['train_dataloader', 'val_dataloader']
-    cli.check_data(cfg, loaders)
+    check_data(cfg, ['train_dataloader', 'val_dataloader'])
     cli.prepare_work_dir(cfg.work_dir)
     launch.prepare_launcher(cfg, args)
 
-    runner = launch.build_runner(cfg, 'train_dataloader')
-    runner.train()
+    launch.build_runner(cfg).train()
 
 
 if __name__ == '__main__':

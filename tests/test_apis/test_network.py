@@ -7,9 +7,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from group_wsss.apis.network import (build_network, check_device, find_classes,
+from group_wsss.apis.network import (check_device, find_classes,
                                      read_checkpoint, read_config)
 from group_wsss.utils.errors import InputError
+from group_wsss.utils.weights import build_network
 
 DATA = dict(
     type='group_wsss.ImageLevelDataset',

@@ -138,6 +138,6 @@ def test_bad_input_is_one_line(folders, tmp_path, call_tool, capsys):
     (dump / 'manifest.json').write_text('{}')
     assert 'manifest.json' in one_line(dump)
     # argparse's own
-    assert '--jobs must be positive' in refuse(dump, '--jobs', 0)[-1]
+    assert '--jobs: must be positive' in refuse(dump, '--jobs', 0)[-1]
     assert 'not allowed with' in refuse(dump, '--no-scores', '--scores', 'x'
                                         )[-1]  # yapf: disable

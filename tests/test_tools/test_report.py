@@ -103,7 +103,8 @@ def test_bad_input_is_one_line(folders, call_tool, capsys):
     assert '9 of 9 are missing: 0.webp' in one_line(dump, *images, '.webp')
     (folders / 'masks' / '3.png').write_bytes(b'')
     assert '3.png' in one_line(dump, '--masks', folders / 'masks')
-    assert '--jobs and --max-images' in refuse(dump, '--max-images', 0)[-1]
+    assert '--max-images: must be positive' in refuse(dump, '--max-images',
+                                                      0)[-1]
     assert '--side must be' in refuse(dump, '--side', 10)[-1]
     assert 'not allowed with' in refuse(dump, '--no-scores', '--scores', 'x'
                                         )[-1]  # yapf: disable

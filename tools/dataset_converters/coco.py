@@ -58,9 +58,11 @@ from group_wsss.contrib.converters.coco_masks import (check_segmentations,
 from group_wsss.contrib.converters.coco_render import CROWD_PIXELS, OVERLAPS
 from group_wsss.datasets.coco_json import (CROWDS, CocoIndex, find_images,
                                            index_instances, read_instances)
+from group_wsss.utils.arguments import add_processes
 from group_wsss.utils.cli import run
 from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import SameFolder, atomic_write, remove_leftovers
+from group_wsss.utils.files import (SameFolder, atomic_write, remove_leftovers,
+                                    write_json)
 from group_wsss.utils.pool import Pool
 from group_wsss.utils.progress import Progress
 from group_wsss.utils.versions import sha256_of
@@ -75,19 +77,10 @@ def checksum(hashes: Dict[str, str]) -> str:
 
 def begin(out: str, name: str, settings: Dict[str, Any],
           targets: Sequence[str]) -> str:
-    """Claim a folder; refuses label images of another origin.
-
-    Args:
-        out (str): Folder of the label images.
-        name (str): Of the split.
-        settings (dict): What the label images depend on.
-        targets (Sequence[str]): Files to write.
+    """Claim a folder, unless label images of another origin are in it.
 
     Returns:
         str: The marker, to be removed when all is done.
-
-    Raises:
-        InputError: Label images are there that other settings made.
     """
     marker = osp.join(out, f'.manifest_{name}.unfinished.json')
     manifest = osp.join(out, f'manifest_{name}.json')
@@ -109,7 +102,7 @@ def begin(out: str, name: str, settings: Dict[str, Any],
         raise InputError(f'{foreign}: is there already, but {manifest} is '
                          'not: give another --out')
     remove_leftovers(out)
-    atomic_write(marker, json.dumps(dict(settings=settings)).encode())
+    write_json(marker, dict(settings=settings))
     return marker
 
 
@@ -148,7 +141,7 @@ def write_masks(index: CocoIndex, places: Sequence[int], name: str,
         pixel_sha256=checksum({r.img_id: r.pixel_hash
                                for r in done}))
     manifest = osp.join(out, f'manifest_{name}.json')
-    atomic_write(manifest, (json.dumps(content, indent=1) + '\n').encode())
+    write_json(manifest, content)
     os.remove(marker)
     print(f'{name}: {len(done)} label images in {out}, '
           f'{sum(r.kept for r in done)} of them were there, '
@@ -249,11 +242,8 @@ def parse_args() -> argparse.Namespace:
         '--strict', action='store_true', help='all images must be there')
     parser.add_argument(
         '--no-masks', action='store_true', help='write the lists alone')
-    parser.add_argument(
-        '--jobs', type=int, default=1, help='processes (default: 1)')
+    add_processes(parser, '--jobs')
     args = parser.parse_args()
-    if args.jobs < 1:
-        parser.error('--jobs must be positive')
     if len(args.split) > 1 and (args.json or args.images):
         parser.error('--json and --images are for one --split')
     return args

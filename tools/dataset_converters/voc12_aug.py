@@ -34,6 +34,7 @@ from group_wsss.contrib.converters.voc_masks import convert_voc_mask
 from group_wsss.datasets import VOC_CLASSES
 from group_wsss.datasets.voc import read_voc_xml
 from group_wsss.structures import read_image_list
+from group_wsss.utils.arguments import add_processes
 from group_wsss.utils.cli import run
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write
@@ -179,7 +180,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='the classes in the masks are the tags, not the objects in '
         'Annotations')
-    parser.add_argument('--nproc', type=int, default=1, help='processes')
+    add_processes(parser)
     parser.add_argument(
         '--expect-count',
         type=int,

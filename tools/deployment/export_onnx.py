@@ -10,6 +10,8 @@ from typing import Any, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'projects'))
 
 from group_wsss.utils import cli
+from group_wsss.utils.arguments import add_config_options, positive
+from group_wsss.utils.config import inner_dataset
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write
 from group_wsss.utils.progress import Progress
@@ -25,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--size',
         nargs=2,
-        type=int,
+        type=positive,
         metavar=('HEIGHT', 'WIDTH'),
         help='of the images (default: what the test pipeline resizes '
         'them to)')
@@ -47,10 +49,8 @@ def parse_args() -> argparse.Namespace:
         '--classes',
         help='"voc", a file with one class name a line, or a dump (default: '
         'the names in the checkpoint)')
-    cli.add_config_options(parser)
+    add_config_options(parser)
     args = parser.parse_args()
-    if args.size and min(args.size) < 1:
-        parser.error('--size must be positive')
     if args.opset < 14:
         parser.error('--opset must be at least 14')
     return args
@@ -58,10 +58,8 @@ def parse_args() -> argparse.Namespace:
 
 def test_size(cfg: Any) -> Tuple[int, int]:
     """Height and width that the test pipeline resizes to."""
-    data = cfg.get('test_dataloader', None)
-    while isinstance(data, dict) and 'dataset' in data:
-        data = data['dataset']
-    for step in reversed((data or {}).get('pipeline') or []):
+    data = inner_dataset(cfg.get('test_dataloader', None)) or {}
+    for step in reversed(data.get('pipeline') or []):
         scale = step.get('scale')
         if isinstance(scale, (list, tuple)) and len(scale) == 2:
             return int(scale[1]), int(scale[0])
@@ -75,11 +73,11 @@ def main() -> None:
     cli.check_checkpoint(args.checkpoint)
     if cfg.get('model', None) is None:
         raise InputError(f'{args.config}: has no model')
-    from group_wsss.apis.network import (build_network, find_classes,
-                                         read_checkpoint)
+    from group_wsss.apis.network import find_classes, read_checkpoint
     from group_wsss.contrib.deployment import (ClassMapGraph, LogitGraph,
                                                export_onnx, verify_onnx)
     from group_wsss.models import GroupCAM
+    from group_wsss.utils.weights import build_network
     size = tuple(args.size) if args.size else test_size(cfg)
     checkpoint = read_checkpoint(args.checkpoint)
     try:

@@ -106,14 +106,7 @@ def files_read(settings: Any, made: Sequence[Path]) -> List[str]:
 
 
 def config_files(path: str) -> List[str]:
-    """Name a config file and all that it is based on.
-
-    Args:
-        path (str): The config.
-
-    Returns:
-        list[str]: Paths, its own first.
-    """
+    """Paths of a config file and of all that it is based on."""
     paths = [path]
     for node in ast.parse(Path(path).read_text()).body:
         names = [getattr(t, 'id', '') for t in getattr(node, 'targets', [])]

@@ -22,7 +22,7 @@ from stage_progress import StageProgress
 
 from group_wsss.utils.cli import Preempted
 from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import atomic_write
+from group_wsss.utils.files import write_json
 from group_wsss.utils.progress import VARIABLE
 from group_wsss.utils.versions import sha256_of
 
@@ -81,15 +81,9 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
               progress: StageProgress) -> dict:
     """Run a stage unless its marker says that it is done.
 
-    Args:
-        stage (Stage): The stage.
-        work_dir (str): Markers are ``stages/NAME.json``, logs
-            ``stages/NAME.log`` in it.
-        records (dict): Markers of the stages before.
-        progress (StageProgress): Where it stands among all stages.
-
     Returns:
-        dict: The marker: ``fingerprint``, ``seconds``, ``done``,
+        dict: The marker, also ``stages/NAME.json`` in the work dir, beside
+        ``NAME.log``: ``fingerprint``, ``seconds``, ``done``,
         ``interruptions``, ``data``, ``command``, and what :func:`remember`
         adds.
 
@@ -137,7 +131,8 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
     print(
         f'{progress} {stage.title}' + (', going on' if resumed else ''),
         flush=True)
-    _save(marker, dict(record, interruptions=record['interruptions'] + 1))
+    write_json(
+        str(marker), dict(record, interruptions=record['interruptions'] + 1))
     start = time.perf_counter()
     try:
         _run(command, env, marker.with_suffix('.log'), progress)
@@ -150,7 +145,7 @@ def run_stage(stage: Stage, work_dir: str, records: Dict[str, dict],
         if counted:
             record['seconds'] = round(record['seconds'] + spent, 1)
             remember(record, progress.number, stage.files)
-        _save(marker, record)
+        write_json(str(marker), record)
     print(f'  done in {spent:.0f} s', flush=True)
     return record
 
@@ -159,15 +154,12 @@ def run_stages(
         stages: Sequence[Stage],
         work_dir: str,
         done: Callable[[str], None] = lambda name: None) -> Dict[str, dict]:
-    """Run what is not done yet.
+    """Run what is not done yet; markers by name.
 
     Args:
         stages (Sequence[Stage]): In their order.
         work_dir (str): See :func:`run_stage`.
         done (Callable): Told the name of each that is. Defaults to nothing.
-
-    Returns:
-        dict: Markers by name.
     """
     records: Dict[str, dict] = {}
     names = [stage.name for stage in stages]
@@ -187,11 +179,6 @@ def _load(marker: Path) -> dict:
     return record if isinstance(record, dict) else {}
 
 
-def _save(marker: Path, record: dict) -> None:
-    text = json.dumps(record, indent=1) + '\n'
-    atomic_write(str(marker), text.encode())
-
-
 def _fill(word: str) -> str:
     """Put the latest checkpoint in the place of ``{last:DIR}``."""
     match = re.fullmatch(r'\{last:(.*)\}', word)
@@ -199,14 +186,7 @@ def _fill(word: str) -> str:
 
 
 def last_checkpoint(folder: str) -> str:
-    """Give the newest checkpoint of a work dir.
-
-    Args:
-        folder (str): The work dir.
-
-    Returns:
-        str: Its path.
-    """
+    """Path of the newest checkpoint of a work dir."""
     name = Path(folder) / 'last_checkpoint'
     # the file holds the path as it was; the folder may have moved
     return str(Path(folder) / Path(name.read_text().strip()).name)

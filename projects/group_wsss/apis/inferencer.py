@@ -1,34 +1,28 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import copy
 import time
+from contextlib import nullcontext
 from functools import partial
-from typing import (Any, Callable, Iterator, List, Optional, Sequence, Tuple,
-                    Union)
+from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose
 from mmengine.device import get_device
-from mmengine.model import BaseModel
-from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
 
-from ..datasets import GroupedDataset, LoadImage, group_collate
+from ..datasets import GroupedDataset, group_collate
 from ..engine.supervision import model_supervision
-from ..models import GroupCAM
 from ..pseudo_labels import LabelPipeline, Refiners
-from ..registry import MODELS, TASK_UTILS, TRANSFORMS
+from ..registry import TASK_UTILS
 from ..structures.palette import palette_of
-from ..utils.classes import require_same_classes
+from ..utils.config import hooks_of, inner_dataset, scope_of
 from ..utils.errors import InputError
 from ..utils.progress import Progress
 from ..visualization import add_legend, paint_label
 from .images import Input, InputImage, InputImages, list_images
-from .labelling import hook_config, label_images, whole_images, with_device
-from .network import (build_network, check_device, find_classes,
-                      read_checkpoint, read_config, scope_of)
+from .labelling import label_images, test_pipeline, with_device
+from .network import check_device, load_classifier, read_config
 from .output import ResultWriter
 from .packaged import packaged_model
 from .reference import build_reference
@@ -43,9 +37,8 @@ class GroupCAMInferencer:
 
     ``GroupCAMInferencer()('image.jpg')`` labels with the packaged model;
     ``GroupCAMInferencer(config, weights)('image.jpg')`` does what
-    ``tools/test.py`` and ``PseudoLabelHook`` do for a data set; equal
-    images, tags and partners give equal labels. Weights are read
-    without running code that the file carries.
+    ``tools/test.py`` does for a data set: equal images, tags and partners
+    give equal labels. Weights are read without running code.
 
     Args:
         model (str | dict | Config, optional): Config of stage 1, or its
@@ -64,14 +57,13 @@ class GroupCAMInferencer:
             tags, a data set or its config. Partners follow from image id,
             tags and ``seed`` alone. Defaults to None: every image is a
             group of its own.
-        reference_root (str, optional): Folder of the images of an
-            image list. Defaults to None, that of the list.
+        reference_root (str, optional): Folder of the images of a list.
+            Defaults to None, that of the list.
         group_size (int, optional): K of the groups. Defaults to None: as
             the config tests, or trains.
         match (str, optional): Rule of partners, see ``GroupedDataset``.
             Defaults to None, that of the config, else ``'any'``.
-        seed (int, optional): Seed of the draw. Defaults to None, that of
-            the config, else 0.
+        seed (int, optional): Defaults to None, that of the config, else 0.
         refiners (Sequence[dict], optional): Configs of refiners. Defaults
             to None: those of the config's ``PseudoLabelHook``.
         labeler (dict, optional): Config of a labeler. Defaults to None:
@@ -132,9 +124,10 @@ class GroupCAMInferencer:
             cfg.tile = tile  # for the manifest
         self.tile = tile
         self.show_progress = show_progress
-        self.classes, self.model = self._build_model(classes, tta, device)
+        self.classes, net = load_classifier(cfg, self.weights, classes, tta)
+        self.model = net.to(device)
 
-        hook = hook_config(cfg)
+        hook = (hooks_of(cfg, 'PseudoLabelHook') or [{}])[0]
         self.palette = hook.get('palette') if palette is None else palette
         self.colours = palette_of(self.classes, self.palette)
         self.labeler = dict(
@@ -151,9 +144,10 @@ class GroupCAMInferencer:
             Refiners([with_device(step, device) for step in self.refiners]),
             self.classes)
 
-        data = (cfg.get('test_dataloader', None) or {}).get('dataset')
-        data = data if isinstance(data, dict) else {}
-        self.loader, self.pipeline = self._build_pipeline(data, tta)
+        data = (cfg.get('test_dataloader', None) or {}).get('dataset') or {}
+        self.loader, self.pipeline = test_pipeline(
+            cfg, cfg.tta_pipeline if tta else inner_dataset(data).get(
+                'pipeline', None))
         self.group_size = group_size or data.get('group_size', 1)
         self.match = match or data.get('match', 'any')
         self.seed = data.get('seed', 0) if seed is None else seed
@@ -162,55 +156,13 @@ class GroupCAMInferencer:
             self.group_size = 1
             return
         if self.group_size < 2:
-            raise InputError('reference: partners need group_size >= 2, it '
-                             f'is {self.group_size}')
+            raise InputError('reference: partners need group_size >= 2, it is '
+                             f'{self.group_size}')
         self.reference = build_reference(
             reference, reference_root, self.classes,
             [self.loader, *self.pipeline.transforms], scope_of(cfg),
             lambda images: self._predict_tags(images, 1, 'Reference')[0],
             self.weights)
-
-    def _build_model(self, classes: Union[str, Sequence[str], None], tta: bool,
-                     device: str) -> Tuple[Tuple[str, ...], BaseModel]:
-        """Class names and trained network."""
-        cfg, name = self.cfg, self.cfg.filename or 'config'
-        checkpoint = read_checkpoint(self.weights)
-        names = find_classes(classes, checkpoint, self.weights, cfg)
-        net = build_network(cfg, checkpoint, self.weights, len(names))
-        if not isinstance(net, GroupCAM):
-            raise InputError(
-                f'{name}: its model is {type(net).__name__}; '
-                'GroupCAMInferencer is for stage 1, group_wsss.GroupCAM')
-        # a head of words has names of its own
-        own = getattr(net.head, 'own_classes', None)
-        if own is not None:
-            require_same_classes(names, 'this inferencer', *own)
-        if net.head.num_classes != len(names):
-            raise InputError(f'{len(names)} class names for a network of '
-                             f'{net.head.num_classes} classes')
-        if not tta:
-            return names, net.to(device)
-        if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
-            raise InputError(f'{name}: tta needs tta_model and tta_pipeline')
-        net = MODELS.build(dict(cfg.tta_model, module=net)).eval()
-        return names, net.to(device)
-
-    def _build_pipeline(self, data: dict,
-                        tta: bool) -> Tuple[Callable, Compose]:
-        """The loader of the test pipeline, and what follows it."""
-        while 'dataset' in data:
-            data = data['dataset']
-        steps = self.cfg.tta_pipeline if tta else data.get('pipeline')
-        if not steps:
-            raise InputError(f'{self.cfg.filename or "config"}: has no test '
-                             'pipeline (test_dataloader.dataset.pipeline)')
-        with DefaultScope.overwrite_default_scope(scope_of(self.cfg)):
-            # building changes what it is given, and the manifest has it
-            steps = [TRANSFORMS.build(copy.deepcopy(step)) for step in steps]
-        steps = whole_images(steps)
-        loads = [s for s in steps if type(s).__name__.startswith('Load')]
-        return loads[0] if loads else LoadImage(), Compose(
-            [step for step in steps if step not in loads])
 
     def __call__(self, inputs: Inputs, *args: Any, **kwargs: Any) -> list:
         """Label images; arguments and results as in :meth:`stream`."""
@@ -260,8 +212,9 @@ class GroupCAMInferencer:
             raise InputError(f'batch_size is {batch_size}, must be >= 1')
         labels = (None if tags is None else read_tags(tags, len(images),
                                                       self.classes))
-        with ResultWriter(out_dir, images, self.classes, self.palette,
-                          keep_scores) as writer:
+        writer = None if out_dir is None else ResultWriter(
+            out_dir, images, self.classes, self.palette, keep_scores)
+        with writer or nullcontext():
             scores: List[np.ndarray] = []
             if labels is None:
                 labels, scores = self._predict_tags(images, batch_size)
@@ -269,19 +222,19 @@ class GroupCAMInferencer:
                                     self.group_size)
             # samples first, so that their progress is told to the end
             found = label_images(self.labelling, zip(samples, images))
-            for i, item in enumerate(found):
-                image, sample, score_map, label = item
-                # one painting serves the caller and the dump
-                painted = paint_label(label, image.rgb(), self.colours) if (
-                    return_vis or out_dir) else None
-                found_tags = [
+            for i, (image, sample, score_map, label) in enumerate(found):
+                tags_here = [
                     self.classes[c] for c in sample.class_ids.tolist()
                 ]
-                writer.write(
-                    score_map, label, None if painted is None else add_legend(
-                        painted, label,
-                        ('background',
-                         *self.classes), self.colours, found_tags))
+                # one painting serves the caller and the dump
+                if return_vis or writer is not None:
+                    painted = paint_label(label, image.rgb(), self.colours)
+                if writer is not None:
+                    names = ('background', *self.classes)
+                    writer.write(
+                        score_map, label,
+                        add_legend(painted, label, names, self.colours,
+                                   tags_here))
                 if scores:
                     sample.set_pred_score(torch.from_numpy(scores[i]))
                 if return_datasamples:
@@ -291,23 +244,24 @@ class GroupCAMInferencer:
                     continue
                 result = dict(
                     img_id=image.img_id,
-                    tags=found_tags,
+                    tags=tags_here,
                     scores=dict(zip(self.classes, sample.pred_score.tolist())),
                     score_map=score_map,
                     label=label)
                 if return_vis:
                     result['visualization'] = painted
                 yield result
-            writer.finish(
-                self.cfg,
-                self.weights,
-                labeler=self.labeler,
-                refiners=self.refiners,
-                chosen_thresholds=self.labelling.thresholds,
-                supervision=model_supervision(self.model) +
-                self.labelling.supervision,
-                seed=self.seed,
-                duration=round(time.perf_counter() - start, 3))
+            if writer is not None:
+                writer.finish(
+                    self.cfg,
+                    self.weights,
+                    labeler=self.labeler,
+                    refiners=self.refiners,
+                    chosen_thresholds=self.labelling.thresholds,
+                    supervision=model_supervision(self.model) +
+                    self.labelling.supervision,
+                    seed=self.seed,
+                    duration=round(time.perf_counter() - start, 3))
 
     @torch.no_grad()
     def _samples(self,
@@ -342,7 +296,7 @@ class GroupCAMInferencer:
             what: str = 'Tags') -> Tuple[List[List[int]], List[np.ndarray]]:
         """Class ids of images by the scores of each alone."""
         scores = [
-            sample.pred_score.cpu().numpy() for sample in self._samples(
-                images, batch_size, what, group_size=1)
+            sample.pred_score.cpu().numpy()
+            for sample in self._samples(images, batch_size, what)
         ]
         return [predict_tags(s, self.tag_threshold) for s in scores], scores

@@ -1,14 +1,21 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import copy
 import inspect
-from typing import Any, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import (Callable, Iterable, Iterator, NamedTuple, Optional,
+                    Sequence, Tuple)
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
 from mmpretrain.structures import DataSample
 
+from ..datasets import LoadImage
 from ..pseudo_labels import LabelPipeline
-from ..registry import TASK_UTILS
+from ..registry import TASK_UTILS, TRANSFORMS
 from ..structures import ScoreMap
+from ..utils.config import scope_of
+from ..utils.errors import InputError
 from .images import InputImage
 
 
@@ -58,34 +65,40 @@ def label_images(
         yield Labelled(image, sample, score_map, label)
 
 
-def hook_config(cfg: Config) -> dict:
-    """Settings of the config's ``PseudoLabelHook``, {} without one."""
-    for hook in [
-            *(cfg.get('default_hooks', None) or {}).values(),
-            *(cfg.get('custom_hooks', None) or [])
-    ]:
-        if hook and str(hook.get('type')).split('.')[-1] == 'PseudoLabelHook':
-            return hook
-    return {}
+def test_pipeline(cfg: Config,
+                  steps: Optional[Sequence[dict]]) -> Tuple[Callable, Compose]:
+    """Transforms of testing as label images need them.
 
-
-def whole_images(steps: List[Any]) -> List[Any]:
-    """Transforms of a classifier's test as label images need them.
+    Without center crops of a classifier; what packs a sample packs its id
+    and the size of its image.
 
     Args:
-        steps (list): Built transforms.
+        cfg (Config): The config, for its scope and name.
+        steps (Sequence[dict], optional): Configs of the transforms.
 
     Returns:
-        list: Without center crops, and what packs a sample packs its id and
-        the size of its image.
+        tuple: What loads an image, and what follows.
+
+    Raises:
+        InputError: There are none.
     """
-    steps = [s for s in steps if type(s).__name__ != 'CenterCrop']
-    for step in steps:
-        keys = getattr(step, 'meta_keys', None)
-        if keys is not None:
-            more = [k for k in ('img_id', 'ori_shape') if k not in keys]
-            step.meta_keys = (*keys, *more)
-    return steps
+    if not steps:
+        raise InputError(f'{cfg.filename or "config"}: has no test pipeline '
+                         '(test_dataloader.dataset.pipeline)')
+    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
+        # building changes what it is given, and the manifest has it
+        built = [TRANSFORMS.build(copy.deepcopy(step)) for step in steps]
+    loads, others = [], []
+    for step in built:
+        name = type(step).__name__
+        if getattr(step, 'meta_keys', None) is not None:
+            more = {'img_id', 'ori_shape'}.difference(step.meta_keys)
+            step.meta_keys = (*step.meta_keys, *sorted(more))
+        if name.startswith('Load'):
+            loads.append(step)
+        elif name != 'CenterCrop':
+            others.append(step)
+    return loads[0] if loads else LoadImage(), Compose(others)
 
 
 def with_device(step: dict, device: str) -> dict:

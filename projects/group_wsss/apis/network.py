@@ -2,24 +2,26 @@
 """A trained network with its class names, for inference."""
 import copy
 import os.path as osp
-from typing import Any, Optional, Sequence, Tuple, Union
+from typing import Any, Sequence, Tuple, Union
 
 import torch
-import torch.nn as nn
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 
 from ..engine.runner.group_size import settle_group_size
-from ..engine.runner.num_classes import FROM_DATA, class_names_of
+from ..engine.runner.num_classes import class_names_of
 from ..evaluation import class_names
+from ..models import GroupCAM
 from ..registry import MODELS
 from ..structures.manifest import MANIFEST, Manifest
-from ..utils.checkpoint import (checkpoint_classes, load_from_file,
-                                load_from_url, load_weights)
+from ..utils.checkpoint import load_from_file, load_from_url
 from ..utils.classes import require_same_classes, without_background
+from ..utils.config import inner_dataset
 from ..utils.config import read_config as read_config_file
-from ..utils.config import walk
-from ..utils.errors import InputError
+from ..utils.config import scope_of
+from ..utils.errors import InputError, describe
+from ..utils.weights import build_network, checkpoint_classes
 
 
 def read_config(config: Union[str, dict, Config]) -> Config:
@@ -110,11 +112,9 @@ def find_classes(classes: Union[str, Sequence[str], None], checkpoint: dict,
     if osp.isfile(osp.join(beside, MANIFEST)):
         return _manifest_classes(beside)
     data = cfg.get('test_dataloader', None) or cfg.get('train_dataloader')
-    while isinstance(data, dict) and 'dataset' in data:
-        data = data['dataset']
     try:
         with DefaultScope.overwrite_default_scope(scope_of(cfg)):
-            return _checked('config', class_names_of(data))
+            return _checked('config', class_names_of(inner_dataset(data)))
     except (InputError, TypeError):
         raise InputError(f'{weights}: holds no class names; give classes '
                          '(names, or the folder of a dump)') from None
@@ -134,39 +134,43 @@ def _checked(where: str, names: Any) -> Tuple[str, ...]:
     return names
 
 
-def scope_of(cfg: Config) -> str:
-    """Default scope of a config, ``'group_wsss'`` without one."""
-    return cfg.get('default_scope', None) or 'group_wsss'
-
-
-def build_network(cfg: Config, checkpoint: dict, weights: str,
-                  num_classes: Optional[int]) -> nn.Module:
-    """Build the model of a config and fill in its weights.
+def load_classifier(cfg: Config, weights: str,
+                    classes: Union[str, Sequence[str], None],
+                    tta: bool) -> Tuple[Tuple[str, ...], BaseModel]:
+    """Class names and network of a trained stage 1.
 
     Args:
-        cfg (Config): With ``model``.
-        checkpoint (dict): Its trained weights.
-        weights (str): Their path, for messages.
-        num_classes (int, optional): Takes the place of
-            ``num_classes='from_data'``.
+        cfg (Config): Its config.
+        weights (str): Its checkpoint.
+        classes (str | Sequence[str], optional): See :func:`find_classes`.
+        tta (bool): Wrap it in the config's ``tta_model``.
 
     Returns:
-        nn.Module: In eval mode, on the CPU.
+        tuple[tuple[str], BaseModel]: In eval mode, on the CPU.
 
     Raises:
-        InputError: The weights do not fit.
+        InputError: A file is missing or damaged, or they do not fit.
     """
-    model = copy.deepcopy(cfg.model)
-    # mmpretrain's configs have it beside the model, as their runner knows
-    if cfg.get('data_preprocessor', None):
-        model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    for _, node in walk(model):
-        if isinstance(node, dict) and node.get('num_classes') == FROM_DATA:
-            node['num_classes'] = num_classes
-    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
-        net = MODELS.build(model)
-    load_weights(net, checkpoint, weights)
-    return net.eval()
+    name = cfg.filename or 'config'
+    checkpoint = read_checkpoint(weights)
+    names = find_classes(classes, checkpoint, weights, cfg)
+    net = build_network(cfg, checkpoint, weights, len(names))
+    if not isinstance(net, GroupCAM):
+        raise InputError(
+            f'{name}: its model is {type(net).__name__}; GroupCAMInferencer '
+            'is for stage 1, group_wsss.GroupCAM')
+    # a head of words has names of its own
+    own = getattr(net.head, 'own_classes', None)
+    if own is not None:
+        require_same_classes(names, 'this inferencer', *own)
+    if net.head.num_classes != len(names):
+        raise InputError(f'{len(names)} class names for a network of '
+                         f'{net.head.num_classes} classes')
+    if not tta:
+        return names, net
+    if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
+        raise InputError(f'{name}: tta needs tta_model and tta_pipeline')
+    return names, MODELS.build(dict(cfg.tta_model, module=net)).eval()
 
 
 def check_device(device: str) -> None:
@@ -181,5 +185,4 @@ def check_device(device: str) -> None:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f'device {device!r}: '
-                         f'{str(error).strip().splitlines()[0]}') from None
+        raise InputError(f'device {device!r}: {describe(error)}') from None

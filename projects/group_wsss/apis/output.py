@@ -39,7 +39,7 @@ class ResultWriter:
     As a context: what is not finished leaves no trace.
 
     Args:
-        out_dir (str, optional): The folder; None writes nothing.
+        out_dir (str): The folder.
         images (Sequence[InputImage]): All that will be labelled.
         classes (Sequence[str]): Class names, without background.
         palette (Sequence, optional): RGB of the labels.
@@ -51,16 +51,13 @@ class ResultWriter:
     """
 
     def __init__(self,
-                 out_dir: Optional[str],
+                 out_dir: str,
                  images: Sequence[InputImage],
                  classes: Sequence[str],
                  palette: Optional[Sequence] = None,
                  keep_scores: bool = False) -> None:
         self.keep_scores = keep_scores
-        self.writer: Optional[DumpWriter] = None
         self.image_paths: Dict[str, str] = {}
-        if out_dir is None:
-            return
         for img_id, source in images:
             if not isinstance(source, str):
                 continue
@@ -74,34 +71,29 @@ class ResultWriter:
         self.writer = DumpWriter(out_dir, classes, palette)
 
     def __enter__(self) -> 'ResultWriter':
-        if self.writer is not None:
-            self.writer.begin()
+        self.writer.begin()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if self.writer is not None:
-            self.writer.begin()
+        self.writer.begin()
 
     def write(self, score_map: ScoreMap, label: np.ndarray,
-              overlay: Optional[np.ndarray]) -> None:
+              overlay: np.ndarray) -> None:
         """Take an image's results.
 
         Args:
             score_map (ScoreMap): Its scores.
             label (np.ndarray): uint8 ``(H, W)``.
-            overlay (np.ndarray, optional): RGB uint8 ``(H, W, 3)``.
+            overlay (np.ndarray): RGB uint8 ``(H, W, 3)``.
         """
-        if self.writer is None:
-            return
         img_id, staging = score_map.img_id, self.writer.staging
         self.writer.write(img_id, label)
         if self.keep_scores:
             score_map.save(
                 output_path(osp.join(staging, SCORES), img_id, '.npz'))
-        if overlay is not None:
-            atomic_write(
-                output_path(osp.join(staging, OVERLAYS), img_id, '.jpg'),
-                encode_overlay(overlay))
+        atomic_write(
+            output_path(osp.join(staging, OVERLAYS), img_id, '.jpg'),
+            encode_overlay(overlay))
 
     def finish(self, cfg: Config, weights: str, **manifest: Any) -> None:
         """Put everything in its place.
@@ -111,9 +103,8 @@ class ResultWriter:
             weights (str): Checkpoint, for the manifest.
             **manifest: As in ``DumpWriter.finish``.
         """
-        if self.writer is not None:
-            self.writer.finish(
-                config=cfg.pretty_text,
-                checkpoint=describe_checkpoint(weights),
-                image_paths=self.image_paths,
-                **manifest)
+        self.writer.finish(
+            config=cfg.pretty_text,
+            checkpoint=describe_checkpoint(weights),
+            image_paths=self.image_paths,
+            **manifest)

@@ -10,6 +10,7 @@ from ..datasets import ImageLevelDataset
 from ..registry import DATASETS
 from ..structures import read_image_list
 from ..utils.classes import require_same_classes
+from ..utils.config import inner_dataset
 from .images import InputImage, InputImages, list_images
 
 LISTS = ('.txt', '.csv', '.json')
@@ -41,9 +42,7 @@ def build_reference(reference: Union[str, dict, Any], root: Optional[str],
         InputError: Files are missing, or the data set has other classes.
     """
     if isinstance(reference, dict):
-        while 'dataset' in reference:
-            reference = reference['dataset']
-        config = dict(reference, pipeline=pipeline)
+        config = dict(inner_dataset(reference), pipeline=pipeline)
         with DefaultScope.overwrite_default_scope(scope):
             return _same_classes(DATASETS.build(config), classes, weights)
     if hasattr(reference, 'get_data_info'):

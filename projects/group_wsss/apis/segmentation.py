@@ -1,5 +1,4 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import json
 import os.path as osp
 from pathlib import Path
 from typing import Any, Iterator, Optional, Sequence, Union
@@ -10,7 +9,7 @@ from ..pseudo_labels import Segmentor
 from ..structures.label_image import encode_index_png
 from ..structures.palette import palette_of
 from ..utils.errors import InputError
-from ..utils.files import atomic_write, output_path
+from ..utils.files import atomic_write, output_path, write_json
 from ..utils.progress import Progress
 from ..visualization import add_legend, paint_label
 from .images import list_images
@@ -115,10 +114,9 @@ class SegmentationInferencer:
                 told(number, len(images))
             yield found
         if out_dir is not None:
-            text = json.dumps(
-                dict(classes=self.classes, images=results), indent=1)
-            atomic_write(
-                osp.join(out_dir, PREDICTIONS), (text + '\n').encode())
+            write_json(
+                osp.join(out_dir, PREDICTIONS),
+                dict(classes=self.classes, images=results))
 
     def _segment(self, rgb: np.ndarray) -> dict:
         label = self.net.label(rgb)

@@ -11,12 +11,12 @@ import signal
 import sys
 import tempfile
 import time
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Optional
 from urllib.error import URLError
 
-from .config import read_config, walk
-from .data_flags import add_data_flags, check_data_flags, data_variables, hint
-from .errors import InputError, one_line, report_to_launcher
+from .config import hooks_of, read_config, walk
+from .data_flags import check_data_flags, data_variables
+from .errors import InputError, describe, one_line, report_to_launcher
 from .launch import groups_can_be_left
 from .quiet import quieten
 
@@ -88,15 +88,12 @@ def _config_message(error: BaseException) -> Optional[str]:
 
 def _message(error: BaseException) -> Optional[str]:
     """One line for what a user can cure, None for everything else."""
-    if isinstance(error, InputError):
-        text = one_line(error)
-        # mmengine puts "class `X` in path.py: " before it, once per level
-        return re.sub(r'^(class `[^`]*` in \S+: )+', '', text)
-    if isinstance(error, FileNotFoundError):
-        if error.filename:
-            return f'{error.filename}: no such file or folder'
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f'{error.filename}: no such file or folder'
+    if isinstance(error, (InputError, FileNotFoundError)):
         # out of a DataLoader worker: the last line of its traceback
         text = one_line(error).split('FileNotFoundError: ', 1)[-1]
+        # mmengine puts "class `X` in path.py: " before it, once per level
         return re.sub(r'^(class `[^`]*` in \S+: )+', '', text)
     if isinstance(error, ImportError) and 'undefined symbol' in str(error):
         library = str(error).partition(': undefined')[0]
@@ -163,9 +160,8 @@ def run(main: Callable[[], None],
             _fail(text)
         if _world_size() > 1 and _PEER_LOST.search(str(error)):
             time.sleep(5)  # let the process that failed be the one to speak
-        lines = str(error).strip().splitlines()
-        report_to_launcher(': '.join([type(error).__name__] + lines[:1]))
-        if _world_size() > 1 and _uses_gloo():
+        report_to_launcher(describe(error))
+        if _world_size() > 1 and _backend() == 'gloo':
             # Python's own exit would wait for gloo's threads
             sys.excepthook(*sys.exc_info())
             _leave_group(1)
@@ -174,26 +170,22 @@ def run(main: Callable[[], None],
         _leave_group()
 
 
-def _uses_gloo() -> bool:
-    """Tell whether this is one of several processes, on CPUs."""
+def _backend() -> str:
+    """Backend of the process group, '' outside of one."""
+    if 'torch' not in sys.modules:
+        return ''  # importing it would keep this rank alive for seconds
     from torch import distributed as dist
-    return (dist.is_available() and dist.is_initialized()
-            and dist.get_backend() == 'gloo')
+    if not (dist.is_available() and dist.is_initialized()):
+        return ''
+    return dist.get_backend()
 
 
 def _leave_group(status: Any = None) -> None:
-    """End a process of several, after its work is done or put off.
-
-    Args:
-        status (int, optional): Exit status. Defaults to None: the work is
-            done, and all wait for each other.
-    """
-    if 'torch' not in sys.modules:
-        return  # importing it would keep this rank alive for seconds
-    from torch import distributed as dist
-    if not (dist.is_available() and dist.is_initialized()):
+    """End a process of several; without a status all wait for each other."""
+    backend = _backend()
+    if not backend:
         return
-    backend = dist.get_backend()
+    from torch import distributed as dist
     leave = groups_can_be_left()
     if status is None:
         dist.barrier()  # nobody goes while another still talks
@@ -206,32 +198,6 @@ def _leave_group(status: Any = None) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status or 0)
-
-
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--cfg-options``."""
-    from mmengine.config import DictAction
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, for example '
-        'model.decode_head.num_classes=7; lists as key="[a,b]" or key=a,b')
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that train and test have in common."""
-    parser.add_argument('--work-dir', help='where logs and results go')
-    add_data_flags(parser)
-    add_config_options(parser)
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher')
-    # the launcher of torch >= 2.0 spells it with a hyphen
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
 def load_config(args: argparse.Namespace):
@@ -263,40 +229,6 @@ def load_config(args: argparse.Namespace):
     return cfg
 
 
-def check_data(cfg, loaders: Sequence[str]) -> None:
-    """Name the first folder or list that the config wants and is not there.
-
-    Args:
-        cfg (mmengine.Config): The config.
-        loaders (Sequence[str]): Names such as ``'train_dataloader'``.
-
-    Raises:
-        InputError: One line with the path and the config key.
-    """
-    for name in loaders:
-        where, data = name, cfg.get(name)
-        while isinstance(data, dict) and 'dataset' in data:
-            where, data = f'{where}.dataset', data['dataset']
-        if not isinstance(data, dict) or where == name:
-            continue
-        root, prefix = data.get('data_root'), data.get('data_prefix')
-        prefix = prefix if isinstance(prefix, dict) else {'': prefix}
-        wanted = {'data_root': root, 'ann_file': data.get('ann_file')}
-        for key, path in prefix.items():
-            # testing may do without masks, the pipeline knows
-            if key != 'seg_map_path' or name == 'train_dataloader':
-                wanted[f'data_prefix.{key}'.rstrip('.')] = path
-        for key, path in wanted.items():
-            if not isinstance(path, str) or not path:
-                continue
-            base = '' if key == 'data_root' else root or ''
-            path = path if '://' in path else osp.join(base, path)
-            if '://' not in path and not osp.exists(path):
-                raise InputError(
-                    f'{path}: no such file or folder ({where}.{key})' +
-                    hint(name, key, getattr(cfg, 'text', '')))
-
-
 def check_checkpoint(path: str, cfg=None) -> None:
     """Refuse a checkpoint that is not there, or that would run code.
 
@@ -315,12 +247,7 @@ def check_checkpoint(path: str, cfg=None) -> None:
         resumed = cfg is None or cfg.get('resume', False)
         whose = '' if resumed else f', which is load_from of {cfg.filename}'
         raise InputError(f'{path}: no such checkpoint{whose}')
-    if cfg is None:
-        return
-    hooks = (cfg.get('default_hooks', None) or {}).values()
-    if not any(
-            str((hook or {}).get('type')).endswith('SafeLoadingHook')
-            for hook in (*hooks, *(cfg.get('custom_hooks', None) or ()))):
+    if cfg is not None and not hooks_of(cfg, 'SafeLoadingHook'):
         from .checkpoint import load_from_file
         load_from_file(path)
 

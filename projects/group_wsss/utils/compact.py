@@ -8,7 +8,7 @@ from typing import Any, Dict, Sequence
 import torch
 from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, describe
 from .files import atomic_write
 
 SUFFIX = '.safetensors'
@@ -84,16 +84,14 @@ def read_compact(path: str) -> Dict[str, Any]:
         with safe_open(path, 'pt') as file:
             meta = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}
-        classes, same, unused = (json.loads(meta.get(key, empty))
-                                 for key, empty in (('classes', '[]'),
-                                                    ('same', '{}'), ('unused',
-                                                                     '[]')))
+        classes = json.loads(meta.get('classes', '[]'))
+        same = json.loads(meta.get('same', '{}'))
+        unused = json.loads(meta.get('unused', '[]'))
     except ImportError as error:
         raise InputError(f'{path}: needs `pip install safetensors`') from error
     except Exception as error:
-        first = (str(error).strip().splitlines() or [''])[0]
         raise InputError(f'{path}: cannot be read as safetensors '
-                         f'({type(error).__name__}: {first})') from error
+                         f'({describe(error)})') from error
     return dict(
         state_dict={
             name: value.float() if value.dtype == torch.float16 else value

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Reading of configs; nothing heavy is imported before it is needed."""
 import os.path as osp
-from typing import Any, Iterator, Tuple
+from typing import Any, Iterator, List, Tuple
 
 from .errors import InputError, one_line
 
@@ -54,3 +54,40 @@ def walk(node: Any, where: str = '') -> Iterator[Tuple[str, Any]]:
         pairs = enumerate(node)
     for key, value in pairs:
         yield from walk(value, f'{where}.{key}'.lstrip('.'))
+
+
+def inner_dataset(data: Any) -> Any:
+    """Look through what is wrapped around a data set.
+
+    Args:
+        data (dict | Any): Config of a loader, or of a data set.
+
+    Returns:
+        dict | Any: Config of the data set that reads files.
+    """
+    while isinstance(data, dict) and 'dataset' in data:
+        data = data['dataset']
+    return data
+
+
+def hooks_of(cfg: Any, kind: str) -> List[dict]:
+    """Hooks of one kind.
+
+    Args:
+        cfg (mmengine.Config): The config.
+        kind (str): Name of the class, without scope.
+
+    Returns:
+        list[dict]: Default hooks first, as they are in the config.
+    """
+    hooks = (*(cfg.get('default_hooks', None) or {}).values(),
+             *(cfg.get('custom_hooks', None) or ()))
+    return [
+        hook for hook in hooks
+        if hook and str(hook.get('type')).split('.')[-1] == kind
+    ]
+
+
+def scope_of(cfg: Any) -> str:
+    """Default scope of a config, ``'group_wsss'`` without one."""
+    return cfg.get('default_scope', None) or 'group_wsss'

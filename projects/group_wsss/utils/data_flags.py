@@ -4,7 +4,7 @@ import os
 import os.path as osp
 from argparse import ArgumentParser, Namespace
 from contextlib import contextmanager
-from typing import Dict, Iterator, Optional, Sequence
+from typing import Any, Dict, Iterator, Sequence
 
 from .errors import InputError
 
@@ -101,22 +101,48 @@ def check_data_flags(args: Namespace, text: str) -> None:
                              f'{variable}')
 
 
-def hint(loader: str, key: str, text: Optional[str]) -> str:
-    """Tell which flag gives what is missing.
+def check_data(cfg: Any, loaders: Sequence[str]) -> None:
+    """Name the first folder or list that the config wants and is not there.
 
     Args:
-        loader (str): Such as ``'train_dataloader'``.
-        key (str): Of the data set, such as ``'ann_file'``.
-        text (str, optional): Of the config and its bases.
+        cfg (mmengine.Config): The config.
+        loaders (Sequence[str]): Names such as ``'train_dataloader'``.
 
-    Returns:
-        str: To put behind a message; '' where no flag does.
+    Raises:
+        InputError: One line with the path and the config key.
     """
+    for name in loaders:
+        where, data = name, cfg.get(name)
+        while isinstance(data, dict) and 'dataset' in data:
+            where, data = f'{where}.dataset', data['dataset']
+        if not isinstance(data, dict) or where == name:
+            continue
+        root, prefix = data.get('data_root'), data.get('data_prefix')
+        prefix = prefix if isinstance(prefix, dict) else {'': prefix}
+        wanted = {'data_root': root, 'ann_file': data.get('ann_file')}
+        for key, path in prefix.items():
+            # testing may do without masks, the pipeline knows
+            if key != 'seg_map_path' or name == 'train_dataloader':
+                wanted[f'data_prefix.{key}'.rstrip('.')] = path
+        for key, path in wanted.items():
+            if not isinstance(path, str) or not path:
+                continue
+            base = '' if key == 'data_root' else root or ''
+            path = path if '://' in path else osp.join(base, path)
+            if '://' not in path and not osp.exists(path):
+                raise InputError(
+                    f'{path}: no such file or folder ({where}.{key})' +
+                    _hint(name, key,
+                          getattr(cfg, 'text', None) or ''))
+
+
+def _hint(loader: str, key: str, text: str) -> str:
+    """Tell which flag gives what is missing; '' where no flag does."""
     what = 'train' if loader.startswith('train') else 'val'
     flag = _KEYS.get((what, key), '')
     if loader.startswith('test') and flag == 'val-list':
         # stage 1 labels what it was trained on
-        flag = 'val-list' if 'VAL_LIST' in (text or '') else 'list'
-    if not flag or FLAGS[flag][0] not in (text or ''):
+        flag = 'val-list' if 'VAL_LIST' in text else 'list'
+    if not flag or FLAGS[flag][0] not in text:
         return ''
     return f'; give --{flag}, or set {FLAGS[flag][0]}'

@@ -46,6 +46,19 @@ def one_line(error: BaseException) -> str:
     return text.split(f'{type(error).__name__}: ', 1)[-1]
 
 
+def describe(error: BaseException) -> str:
+    """What another library says.
+
+    Args:
+        error (BaseException): What was caught.
+
+    Returns:
+        str: Its type and the first line of its message.
+    """
+    first = str(error).strip().splitlines()[:1]
+    return ': '.join([type(error).__name__, *first])
+
+
 def report_to_launcher(text: str) -> None:
     """Let torchrun repeat a message when it sums up why the job ended.
 

@@ -20,8 +20,7 @@ _DRIVE = re.compile(r'^[A-Za-z]:')
 
 def get_rank() -> int:
     """Give the rank of this process, 0 outside a process group."""
-    # a tool that has not imported torch has no group, and should not wait
-    # for the import
+    # a tool without torch has no group, and should not wait for the import
     if 'torch' not in sys.modules:
         return 0
     from mmengine import dist
@@ -62,8 +61,7 @@ def check_image_id(img_id: str) -> str:
         str: ``img_id`` itself.
 
     Raises:
-        InputError: Empty, absolute, with ``.`` or ``..`` parts, a drive
-            letter, a backslash or a control character.
+        InputError: See :func:`why_unsafe`.
     """
     if not isinstance(img_id, str) or not img_id:
         raise InputError(f'image id {img_id!r} is not a non-empty string')
@@ -136,9 +134,8 @@ def make_folder(folder: str) -> None:
 class SameFolder:
     """A folder that must stay the one it was.
 
-    When a disk is unmounted, its mount point is an ordinary empty folder of
-    another disk: what is written later would succeed there, and what was
-    written before be missing.
+    The mount point of a disk that went away is an empty folder of another
+    one: what is written later would succeed there, the rest be missing.
 
     Args:
         path (str): A folder that is there.
@@ -169,9 +166,8 @@ class SameFolder:
 def atomic_write(path: str, data: bytes, rank: Optional[int] = None) -> None:
     """Write a file so that it is either complete or absent.
 
-    The bytes go to a part file in the same folder, named by rank and process
-    id because two ranks may write the same padded sample, and
-    :func:`os.replace` puts it in place. Folders are created.
+    The bytes go to a part file beside it, named by rank and process since
+    two ranks may write the same padded sample. Folders are created.
 
     Args:
         path (str): Target file.
@@ -195,9 +191,7 @@ def atomic_write(path: str, data: bytes, rank: Optional[int] = None) -> None:
         raise InputError(f'{folder}: cannot write {name}: '
                          f'{error.strerror or error}') from None
     finally:
-        # after os.replace there is no part file; after a failure, also an
-        # interrupt from the keyboard, none may stay
-        _remove(part)
+        _remove(part)  # there is one after a failure or an interrupt
         _OPEN_PARTS.discard(part)
 
 
@@ -226,39 +220,22 @@ def read_json(path: str) -> Any:
         raise InputError(f'{path}: not JSON') from None
 
 
-def keep_settings(folder: str, name: str, settings: Any, what: str) -> None:
-    """Write down what the files of a folder are made with, once.
+def write_json(path: str, content: Any, **kwargs: Any) -> None:
+    """Write a JSON file by :func:`atomic_write`.
 
     Args:
-        folder (str): Created if it is missing.
-        name (str): File in it that holds the settings as JSON.
-        settings (Any): What JSON can hold.
-        what (str): Name of the files, for the message.
-
-    Raises:
-        InputError: The folder holds something else, or files that were made
-            with other settings.
+        path (str): Target file.
+        content (Any): What JSON can hold.
+        **kwargs: Of ``json.dumps``, in place of ``indent=1``.
     """
-    path = osp.join(folder, name)
-    try:
-        found = read_json(path)
-    except FileNotFoundError:
-        if osp.isdir(folder) and os.listdir(folder):
-            raise InputError(f'{folder}: not empty, and no folder of {what} '
-                             f'({name}): give another --out') from None
-        text = json.dumps(settings, indent=1) + '\n'
-        atomic_write(path, text.encode())
-    else:
-        if found != settings:
-            raise InputError(f'{path}: these {what} were made with {found}, '
-                             f'not with {settings}: give another --out')
+    text = json.dumps(content, **{'indent': 1, **kwargs})
+    atomic_write(path, f'{text}\n'.encode())
 
 
 def remove_leftovers(folder: str, rank: Optional[int] = None) -> int:
     """Remove part files that dead processes of the same rank left behind.
 
-    Part files of other ranks stay: their process may live on another
-    machine.
+    Those of other ranks stay: their process may live on another machine.
 
     Args:
         folder (str): Searched with all its subfolders.
@@ -269,15 +246,11 @@ def remove_leftovers(folder: str, rank: Optional[int] = None) -> int:
     """
     rank = get_rank() if rank is None else rank
     removed = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            match = _PART.match(name)
-            if match is None or int(match.group(1)) != rank:
-                continue
-            part = osp.join(osp.abspath(root), name)
-            if _alive(int(match.group(2)), part):
-                continue
-            removed += _remove(part)
+    for root, _, names in os.walk(osp.abspath(folder)):
+        for match in filter(None, map(_PART.match, names)):
+            part = osp.join(root, match[0])
+            if int(match[1]) == rank and not _alive(int(match[2]), part):
+                removed += _remove(part)
     return removed
 
 
@@ -289,8 +262,8 @@ def _alive(pid: int, part: str) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # exists, but belongs to somebody else
-        return True
+    except OSError:  # it belongs to somebody else
+        pass
     return True
 
 

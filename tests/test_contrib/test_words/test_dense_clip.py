@@ -11,8 +11,9 @@ from mmengine.registry import MODELS, DefaultScope
 
 import group_wsss.contrib.words.components  # noqa: F401
 from group_wsss.contrib.words.clip_weights import fingerprint
-from group_wsss.utils.checkpoint import load_from_file, load_weights
+from group_wsss.utils.checkpoint import load_from_file
 from group_wsss.utils.errors import InputError
+from group_wsss.utils.weights import load_weights
 
 WIDTH, HEADS, BLOCKS, OUT, PATCH = 16, 2, 3, 6, 8
 # a process of its own: mmpretrain cannot be imported beside transformers 5,

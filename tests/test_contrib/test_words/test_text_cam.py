@@ -16,8 +16,8 @@ from group_wsss.apis import GroupCAMInferencer
 from group_wsss.contrib.words import TextFeatures
 from group_wsss.contrib.words.clip_weights import fingerprint
 from group_wsss.structures import Dump
-from group_wsss.utils.checkpoint import load_weights
 from group_wsss.utils.errors import InputError
+from group_wsss.utils.weights import load_weights
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = ['red', 'green', 'blue', 'yellow']

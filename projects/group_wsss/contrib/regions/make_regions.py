@@ -8,8 +8,9 @@ import torch
 from ...apis.images import InputImage
 from ...structures.regions import SETTINGS, write_regions
 from ...utils.errors import InputError
-from ...utils.files import keep_settings, output_path
+from ...utils.files import output_path
 from ...utils.pool import Pool, no_progress
+from ...utils.results import keep_settings
 
 
 def _make(images: Sequence[InputImage], maker: Callable[[Any], Any],

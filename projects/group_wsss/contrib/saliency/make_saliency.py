@@ -7,7 +7,8 @@ from PIL import Image
 
 from ...apis.images import InputImage
 from ...utils.errors import InputError
-from ...utils.files import atomic_write, keep_settings, output_path
+from ...utils.files import atomic_write, output_path
+from ...utils.results import keep_settings
 from .saliency_model import SaliencyModel
 
 # what the maps of a folder were made with

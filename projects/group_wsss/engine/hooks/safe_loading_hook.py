@@ -7,11 +7,11 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...registry import HOOKS
-from ...utils.checkpoint import (checkpoint_classes, checkpoint_weights,
-                                 load_some_weights, load_weights,
-                                 use_safe_loading)
+from ...utils.checkpoint import use_safe_loading
 from ...utils.classes import class_difference
 from ...utils.errors import InputError
+from ...utils.weights import (checkpoint_classes, checkpoint_weights,
+                              load_some_weights, load_weights)
 from ..class_names import check_class_names, named_datasets
 from ..utils import is_resumed
 

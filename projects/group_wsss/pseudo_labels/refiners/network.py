@@ -1,16 +1,13 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Trained networks that refiners ask."""
-import copy
 from typing import Any, Optional, Tuple, Union
 
 import torch.nn as nn
-from mmengine.registry import DefaultScope
 
-from ...registry import MODELS
-from ...utils.checkpoint import (checkpoint_classes, load_from_file,
-                                 load_weights)
-from ...utils.config import read_config, walk
+from ...utils.checkpoint import load_from_file
+from ...utils.config import read_config
 from ...utils.errors import InputError
+from ...utils.weights import build_network, checkpoint_classes
 
 
 def load_network(config: Union[str, dict], checkpoint: str,
@@ -34,12 +31,5 @@ def load_network(config: Union[str, dict], checkpoint: str,
     cfg: Any = read_config(config) if isinstance(config, str) else config
     if 'model' not in cfg:
         raise InputError(f'config of {owner} has no model')
-    model = copy.deepcopy(cfg['model'])
-    for _, node in walk(model):
-        if isinstance(node, dict) and node.get('num_classes') == 'from_data':
-            node['num_classes'] = len(names or ())
-    scope = cfg.get('default_scope', 'group_wsss')
-    with DefaultScope.overwrite_default_scope(scope):
-        net = MODELS.build(model)
-    load_weights(net, weights, checkpoint)
-    return net.eval(), cfg, names
+    net = build_network(cfg, weights, checkpoint, len(names or ()))
+    return net, cfg, names
