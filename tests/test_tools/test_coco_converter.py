@@ -14,8 +14,6 @@ from pycocotools.coco import COCO
 from group_wsss.contrib.converters.coco_render import paint_instances
 from group_wsss.datasets import COCO_CLASSES, CocoImageLevel, ImageLevelDataset
 from group_wsss.structures.label_image import voc_palette
-from group_wsss.structures.segmentation import decode_segmentation
-from group_wsss.utils.errors import InputError
 
 # COCO's ids: 1 to 90 with ten gaps
 GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
@@ -106,16 +104,12 @@ def convert(call_tool, root, capsys):
 
 
 @pytest.fixture
-def refuse(convert, capsys):
+def refused(refuse, root):
     """Run the tool; the one line that it ends with."""
 
-    def call(*args, **kwargs):
-        with pytest.raises(SystemExit) as caught:
-            convert(*args, **kwargs)
-        assert caught.value.code == 2
-        err = capsys.readouterr().err
-        assert err.startswith('error: ') and err.count('\n') == 1
-        return err
+    def call(*args, split='train2014'):
+        return refuse('dataset_converters/coco', '--root', root, '--split',
+                      split, *args)
 
     return call
 
@@ -191,6 +185,8 @@ def test_equal_areas_and_an_invisible_crowd():
 
 
 def test_lists(root, convert):
+    convert('--no-masks')
+    assert not (root / 'SegmentationClass').exists()
     out = convert()
     lists = root / 'ImageSets'
     assert (lists / 'train2014.txt').read_text() == 'a\nb\n'
@@ -207,12 +203,6 @@ def test_lists(root, convert):
     convert('--no-masks', '--tag-crowds', 'ignore', '--unlabeled', 'keep')
     assert (lists / 'train2014_cls.txt').read_text() == ('a 56 60\n'
                                                          'b 11 79\nc\n')
-
-
-def test_no_masks(root, convert):
-    convert('--no-masks')
-    assert not (root / 'SegmentationClass').exists()
-    assert (root / 'ImageSets/train2014.txt').exists()
 
 
 def test_checksums(root, convert):
@@ -241,7 +231,6 @@ def test_resume(root, convert, monkeypatch):
     assert '3 label images' in first and '0 of them were there' in first
     folder = root / 'SegmentationClass'
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert '3 of them were there' in convert()
     # one is gone, one is cut off, one is of another size
     (folder / 'a.png').unlink()
@@ -252,11 +241,10 @@ def test_resume(root, convert, monkeypatch):
     assert '2 of them were there' in convert()
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert after == before
-    assert times['a.png'] != (folder / 'a.png').stat().st_mtime_ns
     assert not [path for path in folder.iterdir() if path.name[0] == '.']
 
 
-def test_an_interrupted_run_goes_on(root, convert, refuse):
+def test_an_interrupted_run_goes_on(root, convert, refused):
     whole = convert()
     folder = root / 'SegmentationClass'
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -265,10 +253,10 @@ def test_an_interrupted_run_goes_on(root, convert, refuse):
     # an image stops the run after the first label image
     good = (root / 'train2014/b.jpg').read_bytes()
     (root / 'train2014/b.jpg').write_bytes(b'x')
-    assert 'b.jpg: cannot be read as an image' in refuse()
+    assert 'b.jpg: cannot be read as an image' in refused()
     names = {path.name for path in folder.iterdir()}
     assert names == {'a.png', '.manifest_train2014.unfinished.json'}
-    assert 'other settings' in refuse('--overlap', 'annotation-order')
+    assert 'other settings' in refused('--overlap', 'annotation-order')
     (root / 'train2014/b.jpg').write_bytes(good)
     again = convert()
     assert '1 of them were there' in again
@@ -277,16 +265,16 @@ def test_an_interrupted_run_goes_on(root, convert, refuse):
     assert after == before
 
 
-def test_label_images_of_others_stay(root, convert, refuse):
+def test_label_images_of_others_stay(root, convert, refused):
     convert()
     before = read(root, 'a')
-    assert 'other settings' in refuse('--crowd', 'class')
+    assert 'other settings' in refused('--crowd', 'class')
     path = root / 'annotations/instances_train2014.json'
     (root / 'annotations/instances_mini.json').write_bytes(path.read_bytes())
-    line = refuse('--images', root / 'train2014', split='mini')
+    line = refused('--images', root / 'train2014', split='mini')
     assert 'SegmentationClass/a.png: is there already' in line
     path.write_text(path.read_text() + ' ')
-    assert 'of another JSON: give another --out' in refuse()
+    assert 'of another JSON: give another --out' in refused()
     assert np.array_equal(read(root, 'a'), before)
     convert('--out', root / 'other', '--crowd', 'class')
     assert (root / 'other/a.png').is_file()
@@ -302,22 +290,26 @@ def test_two_splits_share_a_folder(root, convert):
     assert manifest(root, 'val2014')['images'] == 3
 
 
-def test_processes_agree(root, convert, refuse, threads):
+def test_processes_agree(root, call_tool, capsys, refused, threads,
+                         monkeypatch):
+    monkeypatch.setenv('GROUP_WSSS_PROGRESS', '0')
     scenes = {f'{name}{i}': SCENES[name] for i in range(12) for name in 'abc'}
     write_root(root, scenes=scenes)
-    convert()
-    convert('--jobs', 2, '--out', root / 'two')
+    for words in ((), ('--jobs', 2, '--out', root / 'two')):
+        call_tool('dataset_converters/coco', '--root', root, '--split',
+                  'train2014', *words)
+        assert '36/36' in capsys.readouterr().err
     for path in (root / 'SegmentationClass').iterdir():
         assert path.read_bytes() == (root / 'two' / path.name).read_bytes()
     # one line, from a process of the pool as well
     (root / 'train2014/a7.jpg').write_bytes(b'x')
-    assert 'a7.jpg: cannot be read' in refuse('--jobs', 2, '--out',
-                                              root / 'three')
+    assert 'a7.jpg: cannot be read' in refused('--jobs', 2, '--out',
+                                               root / 'three')
 
 
-def test_missing_images(root, convert, refuse):
+def test_missing_images(root, convert, refused):
     (root / 'train2014/a.jpg').unlink()
-    assert 'a.jpg: no such image (1 of 3' in refuse('--strict')
+    assert 'a.jpg: no such image (1 of 3' in refused('--strict')
     lines = [line for line in convert().splitlines() if 'left out' in line]
     assert len(lines) == 2
     assert ('1 of 3 images are not in '
@@ -329,149 +321,80 @@ def test_missing_images(root, convert, refuse):
     assert '2 of them were there' in convert('--strict')
     for path in (root / 'train2014').iterdir():
         path.unlink()
-    assert '(3 of 3' in refuse()
+    assert '(3 of 3' in refused()
 
 
-def test_without_images(root, convert, refuse):
+def test_without_images(root, convert, refused):
     convert()
     whole = manifest(root)['sha256']
     for path in (root / 'train2014').iterdir():
         path.unlink()
     (root / 'train2014').rmdir()
-    assert 'no such folder' in refuse('--strict')
-    assert 'no such folder' in refuse('--images', root / 'train2014')
+    assert 'no such folder' in refused('--strict')
+    assert 'no such folder' in refused('--images', root / 'train2014')
     convert('--out', root / 'other')
     path = root / 'other/manifest_train2014.json'
     assert json.loads(path.read_text())['sha256'] == whole
 
 
-def test_another_size(root, refuse):
-    Image.new('RGB', (31, 20)).save(root / 'train2014/b.jpg')
-    assert 'b.jpg: is 31 x 20, but ' in refuse()
-
-
 BAD = {
-    'five numbers': ([[0, 0, 5, 0, 5]], 'a polygon of 5 numbers'),
     'seven numbers': ([box(0, 0, 9, 9), [0] * 7], 'a polygon of 7 numbers'),
     'a box': ([[0, 0, 5, 5]], 'a polygon of 4 numbers'),
     'NaN': ([[0, 0, float('nan'), 0, 5, 5]], 'far outside of the image, or'),
-    'NaN first': ([[float('nan'), 0, 5, 0, 5, 5]], 'far outside'),
-    'infinite': ([[0, 0, float('inf'), 0, 5, 5]], 'far outside'),
     'far': ([[0, 0, 1e12, 0, 5, 5]], 'far outside of the image'),
     'far left': ([[0, 0, -31, 0, 5, 5]], 'far outside of the image'),
     'text': ([[0, 0, '5', 0, 5, 5]], 'no list of numbers'),
     'a flat list': ([0, 0, 5, 0, 5, 5], 'no list of numbers'),
-    'empty': ([], 'has no segmentation'),
     'none': (None, 'has no segmentation'),
-    'a text': ('abc', 'has no segmentation'),
-    'RLE of another size':
-    (dict(size=[30, 20],
-          counts=[600]), r'RLE is of size [30, 20], the image of [20, 30]'),
-    'RLE without size': (dict(counts=[600]), 'RLE is of size None'),
+    'RLE of another size': (dict(size=[30, 20], counts=[600]),
+                            'RLE is of size [30, 20], the image of [20, 30]'),
     'RLE too long': (dict(size=[20, 30], counts=[10, 591]), 'does not cover'),
-    'RLE too short': (dict(size=[20, 30], counts=[10, 5]), 'does not cover'),
-    'RLE negative': (dict(size=[20, 30], counts=[700,
-                                                 -100]), 'does not cover'),
+    'RLE negative': (dict(size=[20, 30], counts=[700, -100]),
+                     'does not cover'),
     'RLE without counts': (dict(size=[20, 30]), 'does not cover'),
-}
+}  # yapf: disable
 
 
 @pytest.mark.parametrize('name', BAD)
-def test_bad_segmentations(root, refuse, name):
+def test_bad_segmentations(root, refused, name):
     segmentation, message = BAD[name]
     content = write_root(root)
     content['annotations'][4]['segmentation'] = segmentation
     path = root / 'annotations/instances_train2014.json'
     path.write_text(json.dumps(content))
-    line = refuse()
+    line = refused()
     assert line.startswith(f'error: {path}: annotation 101 ')
     assert message in line
     assert not (root / 'SegmentationClass').exists()
     assert not (root / 'ImageSets').exists()
 
 
-def test_damaged_compressed_rle(root, refuse):
-    content = write_root(root)
-    content['annotations'][3]['segmentation']['counts'] = '0000PPPPPP'
+def test_other_bad_input(root, refused):
     path = root / 'annotations/instances_train2014.json'
-    path.write_text(json.dumps(content))
-    assert refuse().startswith(
-        f'error: {path}: annotation 100 its segmentation cannot be decoded')
-    with pytest.raises(InputError, match='cannot be decoded'):
-        decode_segmentation(dict(size=[4, 4], counts='1Z'), 4, 4)
 
+    def without(change, *args):
+        content = write_root(root)
+        change(content)
+        path.write_text(json.dumps(content))
+        return refused(*args)
 
-def test_other_bad_input(root, refuse, convert):
-    assert '--json: no' not in refuse('--json', root / 'no.json')
-    content = write_root(root)
-    del content['annotations']
-    path = root / 'annotations/instances_train2014.json'
-    path.write_text(json.dumps(content))
-    assert f"{path}: no list 'annotations'" in refuse()
-    content = write_root(root)
-    content['images'][0]['file_name'] = 'a b.jpg'
+    line = without(lambda content: content.pop('annotations'))
+    assert f"{path}: no list 'annotations'" in line
     (root / 'train2014/a.jpg').rename(root / 'train2014/a b.jpg')
-    path.write_text(json.dumps(content))
-    assert "'a b' has a space or comma" in refuse('--no-masks')
-    content = write_root(root)
-    content['annotations'].clear()
-    path.write_text(json.dumps(content))
-    assert f'{path}: no image has a class' in refuse('--no-masks')
-    content['categories'] = [dict(id=i, name=f'{i}') for i in range(255)]
-    path.write_text(json.dumps(content))
-    assert '255 categories do not fit' in refuse()
-
-
-def instances_of(masks, known):
-    """An instances JSON that says what index PNGs and labels.json say."""
-    images, annotations = [], []
-    for number, path in enumerate(masks):
-        label = np.array(Image.open(path))
-        images.append(
-            dict(
-                id=int(path.stem),
-                file_name=f'{path.stem}.jpg',
-                height=label.shape[0],
-                width=label.shape[1]))
-        for value in np.unique(label[label > 0]).tolist():
-            kind = 'counts' if number % 110 == 0 else 'compressed'
-            annotations.append(
-                dict(
-                    id=len(annotations),
-                    image_id=int(path.stem),
-                    category_id=1 if value == 255 else IDS[value - 1],
-                    iscrowd=int(value == 255),
-                    segmentation=rle(label == value, kind)))
-    assert len(known) == len(images)
-    return dict(categories=CATEGORIES, images=images, annotations=annotations)
-
-
-@pytest.mark.slow
-def test_real_images(data_root, convert, tmp_path):
-    masks = sorted((data_root / 'SegmentationClassCOCO').glob('*.png'))
-    known = json.loads((data_root / 'labels.json').read_text())['images']
-    path = tmp_path / 'instances.json'
-    content = instances_of(masks, known)
-    path.write_text(json.dumps(content))
-    convert(
-        '--json',
-        path,
-        '--images',
-        data_root / 'JPEGImages',
-        '--tag-crowds',
-        'ignore',
-        split='coco540')
-    for mask in masks:
-        assert np.array_equal(
-            read(tmp_path, mask.stem), np.array(Image.open(mask)))
-    data = CocoImageLevel(
-        str(path),
-        data_prefix=str(data_root / 'JPEGImages'),
-        crowd='ignore',
-        unlabeled='keep',
-        strict=True)
-    assert len(data) == len(known) == 437
-    for i in range(len(data)):
-        info = data.get_data_info(i)
-        names = [COCO_CLASSES[label] for label in info['gt_label']]
-        assert sorted(names) == sorted(known[info['img_id']]['coco'])
+    line = without(
+        lambda content: content['images'][0].update(file_name='a b.jpg'),
+        '--no-masks')
+    assert "'a b' has a space or comma" in line
+    line = without(lambda content: content['annotations'][3]['segmentation'].
+                   update(counts='0000PPPPPP'))
+    assert 'annotation 100 its segmentation cannot be decoded' in line
+    line = without(lambda content: content['annotations'].clear(),
+                   '--no-masks')
+    assert f'{path}: no image has a class' in line
+    many = [dict(id=i, name=f'{i}') for i in range(255)]
+    line = without(
+        lambda content: content.update(categories=many, annotations=[]))
+    assert '255 categories do not fit' in line
+    write_root(root)
+    Image.new('RGB', (31, 20)).save(root / 'train2014/b.jpg')
+    assert 'b.jpg: is 31 x 20, but ' in refused()

@@ -10,27 +10,28 @@ from PIL import Image
 
 from group_wsss.structures.palette import bright_palette
 
-ROOT = Path(__file__).resolve().parents[2]
-STAGE1 = ROOT / 'configs/group_wsss/custom.py'
-STAGE2 = ROOT / 'configs/segformer/segformer_effnet-lite0_custom.py'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+STAGE1 = CONFIGS / 'group_wsss/custom.py'
+STAGE2 = CONFIGS / 'segformer/segformer_effnet-lite0_custom.py'
 # no weights, no workers, small pictures, two iterations
-SMALL1 = [
-    'model.backbone.backbone.weights=None', 'train_cfg.max_iters=2',
+NO_WEIGHTS = 'model.backbone.backbone.weights=None'
+SHORT = [
+    NO_WEIGHTS, 'train_cfg.max_iters=2',
     'default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1',
+    'train_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False'
+]  # yapf: disable
+NO_WORKERS = [
+    'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False'
+]
+SMALL1 = SHORT + NO_WORKERS + [
     'train_dataloader.batch_size=4', 'test_dataloader.dataset.group_size=2',
     'train_dataloader.dataset.pipeline.1.scale=(64,64)',
     'test_dataloader.dataset.dataset.pipeline.1.scale=(64,64)'
-] + [
-    f'{name}_dataloader.{key}' for name in ('train', 'test')
-    for key in ('num_workers=0', 'persistent_workers=False')
 ]
-SMALL2 = [
-    'model.backbone.backbone.weights=None', 'train_cfg.max_iters=2',
-    'default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1',
+SMALL2 = SHORT + [
     'model.data_preprocessor.size=(64,64)', 'train_dataloader.batch_size=2',
-    'train_dataloader.dataset.pipeline.2.scale=(64,64)',
-    'train_dataloader.num_workers=0',
-    'train_dataloader.persistent_workers=False'
+    'train_dataloader.dataset.pipeline.2.scale=(64,64)'
 ]
 
 
@@ -87,38 +88,26 @@ def test_whole_road(photos, call_tool, capsys, monkeypatch):
     monkeypatch.setenv('VAL_LIST', 'tags.json')
     monkeypatch.setenv('MASK_DIR', str(Path('one/pseudo_labels').absolute()))
     call_tool('test', STAGE2, 'two/iter_2.pth', '--work-dir', 'three',
-              '--cfg-options', 'model.backbone.backbone.weights=None',
-              'test_dataloader.num_workers=0',
-              'test_dataloader.persistent_workers=False')
+              '--cfg-options', NO_WEIGHTS, *NO_WORKERS)
     out = capsys.readouterr().out
     assert 'wet dog' in out and 'mIoU' in out
 
 
-def fails(capsys, call_tool, *args):
-    with pytest.raises(SystemExit) as caught:
-        call_tool(*args)
-    assert caught.value.code == 2
-    lines = capsys.readouterr().err.strip().split('\n')
-    return [line for line in lines if line.startswith('error: ')][-1]
-
-
-def test_what_goes_wrong(photos, call_tool, capsys, monkeypatch):
-    assert fails(capsys, call_tool, 'train',
-                 STAGE1).startswith('error: my photos/tags.json: no such file')
+def test_what_goes_wrong(photos, call_tool, refuse, monkeypatch):
+    assert refuse(
+        'train', STAGE1).startswith('error: my photos/tags.json: no such file')
     call_tool('dataset_converters/from_folders', 'my photos', '-o',
               'my photos/tags.json')
-    text = fails(capsys, call_tool, 'train', STAGE1, '--cfg-options',
-                 'model.head.num_classes=7')
+    text = refuse('train', STAGE1, '--cfg-options', 'model.head.num_classes=7')
     assert text.startswith('error: model.head.num_classes is 7, but the data')
     assert text.endswith('names 3 classes')
     (photos / 'tags.txt').write_text('a 1\n')
     monkeypatch.setenv('TRAIN_LIST', 'tags.txt')
-    assert fails(
-        capsys, call_tool, 'train',
+    assert refuse(
+        'train',
         STAGE1) == ('error: my photos/tags.txt carries no class names: set '
                     'metainfo.classes')
     Path('dump').mkdir()
     monkeypatch.setenv('PSEUDO_DIR', 'dump')
-    text = fails(capsys, call_tool, 'train', STAGE2)
-    assert text.endswith('dump/manifest.json: no such file: a finished dump '
-                         'of stage 1 has it')
+    assert refuse('train', STAGE2).endswith(
+        'dump/manifest.json: no such file: a finished dump of stage 1 has it')

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from PIL import Image
 
 from group_wsss.apis import SegmentationInferencer
-from group_wsss.registry import MODELS
 from group_wsss.structures.label_image import read_index_png
 from group_wsss.utils.errors import InputError
+from .conftest import save_weights
 
-ROOT = Path(__file__).resolve().parents[2]
+CONFIG = (
+    Path(__file__).resolve().parents[2] /
+    'configs/segformer/segformer_effnet-lite0_custom.py')
 NAMES = ('background', 'cat', 'dog')
 
 
@@ -23,19 +24,14 @@ NAMES = ('background', 'cat', 'dog')
 def trained(tmp_path_factory):
     """Config and checkpoint as a training on own images leaves them."""
     folder = tmp_path_factory.mktemp('trained')
-    cfg = Config.fromfile(
-        str(ROOT / 'configs/segformer/segformer_effnet-lite0_custom.py'))
+    cfg = Config.fromfile(CONFIG)
     cfg.model.decode_head.num_classes = len(NAMES)
     cfg.model.backbone.backbone.weights = None
-    cfg.dump(str(folder / 'config.py'))
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        net = MODELS.build(cfg.model)
-    torch.save(
-        dict(
-            state_dict=net.state_dict(),
-            meta=dict(dataset_meta=dict(classes=NAMES, palette=None))),
-        folder / 'net.pth')
+    cfg.dump(folder / 'config.py')
+    save_weights(
+        folder / 'config.py',
+        folder / 'net.pth',
+        dataset_meta=dict(classes=NAMES, palette=None))
     return str(folder / 'config.py'), str(folder / 'net.pth')
 
 
@@ -51,28 +47,29 @@ def images(tmp_path):
     return folder
 
 
-def test_labels_are_those_of_mmseg(trained, images, tmp_path):
+def test_labels_are_those_of_mmseg(trained, images):
     from mmseg.apis import MMSegInferencer
     paths = [str(path) for path in sorted(images.iterdir())]
-    theirs = MMSegInferencer(
-        *trained, device='cpu')(
-            paths, return_datasamples=True, show=False)
+    theirs = MMSegInferencer(*trained, device='cpu')
     ours = SegmentationInferencer(
-        *map(Path, trained), 'cpu', show_progress=False)(
-            paths)
-    for mine, other in zip(ours, theirs):
+        *map(Path, trained), 'cpu', show_progress=False)
+    for mine, other in zip(
+            ours(paths), theirs(paths, return_datasamples=True, show=False)):
         assert np.array_equal(mine['label'],
                               other.pred_sem_seg.data[0].cpu().numpy())
         assert sum(mine['pixels'].values()) == mine['label'].size
 
 
 def test_the_tool_leaves_labels_overlays_and_counts(trained, images, tmp_path,
-                                                    call_tool, capsys):
+                                                    call_tool, capsys,
+                                                    monkeypatch):
+    monkeypatch.setenv('GROUP_WSSS_PROGRESS', '0')
     (images / 'c.png').write_bytes(b'no image')
     out = tmp_path / 'out'
     call_tool('predict', *trained, images, '--out', out)
     said = capsys.readouterr()
     assert 'c.png' in said.err and '2 images, 1 left out' in said.out
+    assert 'Images: 3/3' in said.err
     told = json.loads((out / 'predictions.json').read_text())
     assert told['classes'] == list(NAMES)
     assert [('error' in entry)
@@ -87,15 +84,11 @@ def test_the_tool_leaves_labels_overlays_and_counts(trained, images, tmp_path,
         assert overlay.size[1] > label.shape[0]
 
 
-def test_earlier_predictions_are_kept(trained, images, tmp_path):
+def test_nothing_is_replaced(trained, images, tmp_path):
     net = SegmentationInferencer(*trained, 'cpu', show_progress=False)
     net(images / 'a.png', out_dir=str(tmp_path / 'out'))
     with pytest.raises(InputError, match='predictions of an earlier call'):
         net(images / 'a.png', out_dir=str(tmp_path / 'out'))
-
-
-def test_an_image_is_not_replaced_by_its_label(trained, images):
-    net = SegmentationInferencer(*trained, 'cpu', show_progress=False)
     with pytest.raises(InputError, match='label would replace'):
         net(images / 'a.png', out_dir=str(images))
 

@@ -1,8 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import json
-import subprocess
-import sys
-from pathlib import Path
+import shutil
 
 import numpy as np
 import pytest
@@ -11,9 +9,9 @@ from PIL import Image
 from group_wsss.pseudo_labels import ThresholdLabeler
 from group_wsss.pseudo_labels.refiners import PixelAdaptive
 from group_wsss.pseudo_labels.thresholds import otsu, score_histogram
-from group_wsss.structures import DumpWriter, ScoreMap, read_index_png
+from group_wsss.structures import ScoreMap, read_index_png
+from .conftest import files_of, make_dump
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = '''
 refiners = [dict(type='group_wsss.PixelAdaptive', bg_threshold='otsu')]
 labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold=0.5)
@@ -25,15 +23,9 @@ def run(call_tool, capsys, monkeypatch):
     """Run the tool in this process; what it printed."""
     monkeypatch.setenv('GROUP_WSSS_PROGRESS', '0')
 
-    def call(*args, code=0):
-        status = 0
-        try:
-            call_tool('refine_labels', *args)
-        except SystemExit as error:
-            status = error.code
-        printed = capsys.readouterr()
-        assert status == code, printed
-        return printed
+    def call(*args):
+        call_tool('refine_labels', *args)
+        return capsys.readouterr()
 
     return call
 
@@ -42,74 +34,51 @@ def run(call_tool, capsys, monkeypatch):
 def folder(tmp_path_factory):
     """A dump of 11 images with scores, its images and configs."""
     root = tmp_path_factory.mktemp('refine')
-    rng = np.random.default_rng(0)
-    writer = DumpWriter(str(root / 'dump'), ['cat', 'dog'])
-    for i in range(11):
-        maps = rng.random((2, 4, 5), dtype=np.float32)**2
-        score_map = ScoreMap(f's/{i}', (16, 20), [0, 1], maps)
-        score_map.save(f'{writer.staging}/scores/s/{i}.npz')
-        writer.write(f's/{i}', ThresholdLabeler()(score_map))
-        (root / 'images/s').mkdir(parents=True, exist_ok=True)
-        pixels = rng.integers(0, 256, (16, 20, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(root / f'images/s/{i}.png')
-    writer.finish(checkpoint=dict(name='x.pth', sha256='00'), seed=3)
+    make_dump(
+        root, 11, 's/{}', checkpoint=dict(name='x.pth', sha256='00'), seed=3)
     (root / 'config.py').write_text(CONFIG)
     (root / 'plain.py').write_text(CONFIG.split('\n')[2])
     return root
 
 
-def files(folder):
-    return {
-        str(p.relative_to(folder)): p.read_bytes()
-        for p in folder.rglob('*.[pn][np][gz]')
-    }
+def results(folder):
+    return {**files_of(folder, '*.png'), **files_of(folder, '*.npz')}
 
 
 @pytest.mark.slow
-def test_images_of_a_list(folder, tmp_path, run):
+def test_images_of_a_list(folder, tmp_path, run, refuse):
     """Images that are not called as their ids are."""
     images = tmp_path / 'images'
     images.mkdir()
     entries = []
     for i in range(11):
         link = images / f'photo {i}.png'
-        link.symlink_to(folder / f'images/s/{i}.png')
+        link.symlink_to(folder / f'photos/s/{i}.png')
         entries.append(dict(id=f's/{i}', path=link.name, labels=['cat']))
     listed = tmp_path / 'list.json'
-    content = dict(classes=['cat', 'dog'], images=entries)
+    content = dict(classes=['cat', 'sea lion'], images=entries)
     listed.write_text(json.dumps(content))
     command = [folder / 'config.py', folder / 'dump']
-    run(*command, tmp_path / 'a', '--images', folder / 'images', '--suffix',
-        '.png')
+    run(*command, tmp_path / 'a', '--images', folder / 'photos')
     run(*command, tmp_path / 'b', '--images', images, '--image-list', listed)
-    assert files(tmp_path / 'a') == files(tmp_path / 'b')
+    assert results(tmp_path / 'a') == results(tmp_path / 'b')
     manifest = json.loads((tmp_path / 'b/manifest.json').read_text())
     assert manifest['image_paths']['s/7'] == 'photo 7.png'
     listed.write_text(json.dumps(dict(content, images=entries[1:])))
-    done = run(
-        *command,
-        tmp_path / 'c',
-        '--images',
-        images,
-        '--image-list',
-        listed,
-        code=2)
-    assert 'error: s/0: has scores, but is not in the list' in done.err
-    assert run(*command, tmp_path / 'c', '--image-list', listed, code=2).err
+    args = ('refine_labels', *command, tmp_path / 'c', '--image-list', listed)
+    assert 'error: s/0: has scores, but is not in the list' in refuse(
+        *args, '--images', images)
+    assert '--image-list needs --images' in refuse(*args)
 
 
 @pytest.mark.slow
 def test_one_and_two_processes(folder, run):
     args = (folder / 'config.py', folder / 'dump')
-    images = ('--images', folder / 'images', '--suffix', '.png')
-    done = run(*args, folder / 'one', *images, '--keep-scores')
-    # as a user types it
-    subprocess.run([
-        sys.executable, ROOT / 'tools/refine_labels.py', *args, folder / 'two',
-        *images, '--keep-scores', '--nproc', '2'
-    ], check=True)  # yapf: disable
-    assert files(folder / 'one') == files(folder / 'two')
-    assert len(files(folder / 'one')) == 22
+    more = ('--images', folder / 'photos', '--suffix', '.png', '--keep-scores')
+    done = run(*args, folder / 'one', *more)
+    run(*args, folder / 'two', *more, '--nproc', '2')
+    assert results(folder / 'one') == results(folder / 'two')
+    assert len(results(folder / 'one')) == 22
     before = [
         ScoreMap.load(str(folder / f'dump/scores/s/{i}.npz'))
         for i in range(11)
@@ -117,12 +86,12 @@ def test_one_and_two_processes(folder, run):
     threshold = otsu(sum(map(score_histogram, before)))
     refiner = PixelAdaptive(bg_threshold=threshold)
     for i, score_map in enumerate(before):
-        image = Image.open(folder / f'images/s/{i}.png')
+        image = Image.open(folder / f'photos/s/{i}.png')
         label = ThresholdLabeler(.5)(refiner(score_map, np.asarray(image)))
         np.testing.assert_array_equal(
             read_index_png(str(folder / f'one/s/{i}.png')), label)
     manifest = json.loads((folder / 'one/manifest.json').read_text())
-    assert manifest['classes'] == ['background', 'cat', 'dog']
+    assert manifest['classes'] == ['background', 'cat', 'sea lion']
     assert manifest['chosen_thresholds'] == [threshold]
     assert manifest['checkpoint'] == dict(name='x.pth', sha256='00')
     assert manifest['seed'] == 3 and manifest['images'] == 11
@@ -131,90 +100,77 @@ def test_one_and_two_processes(folder, run):
 
 
 @pytest.mark.slow
-def test_a_list_and_a_folder_of_npz(folder, run):
-    (folder / 'list.txt').write_text('s/3\ns/10\n')
-    out = folder / 'listed'
-    run(folder / 'plain.py', folder / 'dump/scores', out, '--classes', 'voc',
-        '--list', folder / 'list.txt')
-    assert sorted(files(out)) == ['s/10.png', 's/3.png']
+def test_a_list_and_a_folder_of_npz(folder, tmp_path, run):
+    (tmp_path / 'list.txt').write_text('s/3\ns/10\n')
+    out = tmp_path / 'listed'
+    args = (folder / 'plain.py', folder / 'dump/scores')
+    run(*args, out, '--classes', 'voc', '--list', tmp_path / 'list.txt')
+    assert sorted(results(out)) == ['s/10.png', 's/3.png']
     assert (out / 'ids.txt').read_text() == 's/10\ns/3\n'
+    run(*args, tmp_path / 'all', '--classes', 'voc')
+    assert len(results(tmp_path / 'all')) == 11
 
 
-CASES = [
-    ('no dump', ['nowhere', 'no such folder']),
-    ('no labeler', ['empty.py', 'labeler']),
-    ('no scores', ['bare', 'keep_scores']),
-    ('no classes', ['manifest.json', '--classes']),
-    ('bad manifest', ['manifest.json', "'classes' must be"]),
-    ('in place', ['is the dump itself']),
-    ('no images', ['s/0', 'needs the image']),
-    ('missing image', ['11 of 11 are missing: s/0.jpg']),
-    ('broken npz', ['s/4.npz', 'not a score map']),
-    ('wrong id', ['s/4.npz', "'s/5'"]),
-    ('not in the list', ['dump/ids.txt: 1 of 1', "'s/99'"]),
-    ('bad threshold', ['bg_threshold', '7']),
-]
+def cut_short(dump):
+    path = dump / 'scores/s/4.npz'
+    path.write_bytes(path.read_bytes()[:-40])
 
 
-# what the processes of a pool find out
+def swap(dump):
+    shutil.copy(dump / 'scores/s/5.npz', dump / 'scores/s/4.npz')
+
+
+def no_classes(dump):
+    (dump / 'manifest.json').write_text('{"classes": ["cat"]}')
+
+
+# what is done to a copy of the dump, and arguments in place of the plain ones
+CASES = {
+    'no dump': (shutil.rmtree, {}, ['no such folder']),
+    'no labeler': (None, dict(config='bare.py'), ['labeler']),
+    'no scores': (lambda dump: shutil.rmtree(dump / 'scores'), {},
+                  ['keep_scores']),
+    'no classes': (lambda dump: (dump / 'manifest.json').unlink(), {},
+                   ['manifest.json', '--classes']),
+    'bad manifest': (no_classes, {}, ['manifest.json', "'classes' must be"]),
+    'in place': (None, dict(out='dump'), ['is the dump itself']),
+    'no images': (None, dict(config='config.py'), ['s/0', 'needs the image']),
+    'missing image': (None, dict(config='config.py', more=[
+        '--images', 'photos', '--suffix', '.jpg'
+    ]), ['11 of 11 are missing: s/0.jpg']),
+    'broken npz': (cut_short, {}, ['s/4.npz', 'not a score map']),
+    'in a process': (cut_short, dict(more=['--nproc', '2']),
+                     ['s/4.npz', 'not a score map']),
+    'wrong id': (swap, {}, ['s/4.npz', "'s/5'"]),
+    'not in the list': (None, dict(more=['--list', 'list.txt']),
+                        ['dump/ids.txt: 1 of 1', "'s/99'"]),
+    'bad threshold': (None, dict(more=[
+        '--cfg-options', 'labeler.bg_threshold=7'
+    ]), ['bg_threshold', '7']),
+}  # yapf: disable
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('case, words, nproc', [(*row, 1) for row in CASES] +
-                         [(*row, 2)
-                          for row in CASES if row[0] == 'broken npz'])
-def test_bad_input(folder, tmp_path, run, case, words, nproc):
-    config, dump, more = folder / 'plain.py', folder / 'dump', []
+@pytest.mark.parametrize('case', CASES)
+def test_bad_input(folder, tmp_path, refuse, monkeypatch, case):
+    harm, given, words = CASES[case]
+    for name in ('dump', 'photos'):
+        shutil.copytree(folder / name, tmp_path / name)
+    for name in ('config.py', 'plain.py'):
+        shutil.copy(folder / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'bare.py').write_text('refiners = []')
+    (tmp_path / 'list.txt').write_text('s/99\n')
     out = tmp_path / 'out'
     out.mkdir()
     (out / 'old.png').write_bytes(b'old labels')
-    copy = tmp_path / 'copy'
-    if case in ('broken npz', 'wrong id', 'no scores', 'bad manifest'):
-        dump = copy
-        (copy / 'scores/s').mkdir(parents=True)
-        for path in (folder / 'dump/scores/s').iterdir():
-            (copy / 'scores/s' / path.name).write_bytes(path.read_bytes())
-        for name in ('manifest.json', 'ids.txt'):
-            text = (folder / 'dump' / name).read_text()
-            (copy / name).write_text(text)
-    if case == 'no dump':
-        dump = tmp_path / 'nowhere'
-    elif case == 'no labeler':
-        config = tmp_path / 'empty.py'
-        config.write_text('refiners = []')
-    elif case == 'no scores':
-        copy.rename(tmp_path / 'bare')
-        dump = tmp_path / 'bare'
-        (dump / 'scores').rename(tmp_path / 'elsewhere')
-    elif case == 'no classes':
-        dump = folder / 'dump/scores'
-    elif case == 'bad manifest':
-        (copy / 'manifest.json').write_text('{"classes": ["cat"]}')
-    elif case == 'in place':
-        out = dump
-    elif case == 'no images':
-        config = folder / 'config.py'
-    elif case == 'missing image':
-        config = folder / 'config.py'
-        more = ['--images', folder / 'images', '--suffix', '.jpg']
-    elif case == 'broken npz':
-        path = copy / 'scores/s/4.npz'
-        path.write_bytes(path.read_bytes()[:-40])
-    elif case == 'wrong id':
-        other = (copy / 'scores/s/5.npz').read_bytes()
-        (copy / 'scores/s/4.npz').write_bytes(other)
-    elif case == 'not in the list':
-        (tmp_path / 'list.txt').write_text('s/99\n')
-        more = ['--list', tmp_path / 'list.txt']
-    elif case == 'bad threshold':
-        more = ['--cfg-options', 'labeler.bg_threshold=7']
-    before = files(folder / 'dump')
-    done = run(config, dump, out, *more, '--nproc', nproc, code=2)
-    lines = [
-        line for line in done.err.splitlines() if line.startswith('error:')
-    ]
-    assert len(lines) == 1 and 'Traceback' not in done.err, done.err
+    if harm:
+        harm(tmp_path / 'dump')
+    before = files_of(tmp_path / 'dump')
+    line = refuse('refine_labels', given.get('config', 'plain.py'), 'dump',
+                  given.get('out', 'out'), *given.get('more', []))
     for word in words:
-        assert word in lines[0]
-    assert files(folder / 'dump') == before
-    if out != dump:
-        assert [p.name for p in out.iterdir()
-                if not p.name.startswith('.')] == ['old.png']
+        assert word in line
+    assert files_of(tmp_path / 'dump') == before
+    assert [p.name for p in out.iterdir()
+            if not p.name.startswith('.')] == ['old.png']

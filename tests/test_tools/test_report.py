@@ -1,41 +1,18 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import numpy as np
+import shutil
+
 import pytest
-from PIL import Image
 
 from group_wsss.contrib.analysis import analyze_dump
 from group_wsss.contrib.report import page
-from group_wsss.pseudo_labels import ThresholdLabeler
-from group_wsss.structures import DumpWriter, ScoreMap, encode_index_png
+from .conftest import files_of, make_dump
 
 
 @pytest.fixture
 def folders(tmp_path):
     """A dump with scores, an earlier one, images and masks."""
-    rng = np.random.default_rng(0)
-    for name in ('images', 'masks'):
-        (tmp_path / name).mkdir()
-    for name in ('dump', 'seeds'):
-        writer = DumpWriter(str(tmp_path / name), ['cat', 'sea lion'])
-        for i in range(9):
-            score_map = ScoreMap(f'{i}', (20, 24), [0, 1], rng.random(
-                (2, 5, 6)))
-            score_map.save(f'{writer.staging}/scores/{i}.npz')
-            writer.write(f'{i}', ThresholdLabeler(.6)(score_map))
-        writer.finish(labeler=dict(type='ThresholdLabeler', bg_threshold=.6))
-    for i in range(9):
-        (tmp_path / 'masks' / f'{i}.png').write_bytes(
-            encode_index_png(rng.choice(3, (20, 24)).astype(np.uint8)))
-        image = rng.integers(0, 256, (20, 24, 3)).astype(np.uint8)
-        Image.fromarray(image).save(tmp_path / 'images' / f'{i}.jpg')
+    shutil.copytree(make_dump(tmp_path, 9), tmp_path / 'seeds')
     return tmp_path
-
-
-def files_of(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob('*') if path.is_file()
-    }
 
 
 @pytest.mark.slow
@@ -44,12 +21,15 @@ def test_processes_do_not_change_a_byte(folders, call_tool, capsys,
     # its own processes have a test of their own
     monkeypatch.setattr(page, 'analyze_dump',
                         lambda dump, masks, *_: analyze_dump(dump, masks))
+    monkeypatch.setenv('GROUP_WSSS_PROGRESS', '0')
     common = (folders / 'dump', '--masks', folders / 'masks', '--steps',
               f'first={folders / "seeds"}')
     call_tool('report', *common, '--jobs', 2)
     out = folders / 'dump_report'
-    assert capsys.readouterr().out.splitlines()[-1] == (
+    printed, progress = capsys.readouterr()
+    assert printed.splitlines()[-1] == (
         f'9 images; open in a browser: {out / "index.html"}')
+    assert '8/9' in progress
     call_tool('report', *common, '--out', folders / 'one')
     files = files_of(out)
     assert files == files_of(folders / 'one')
@@ -68,43 +48,32 @@ def test_options(folders, call_tool):
     assert b'2 of 3 images' in files['index.html']
     # an earlier report is replaced
     call_tool('report', folders / 'dump', '--out', out, '--side', 64,
-              '--images', folders / 'images')
+              '--images', folders / 'photos')
     assert len(files_of(out)) == 5 + 1 + 4 * 9
 
 
-def test_bad_input_is_one_line(folders, call_tool, capsys):
-    dump = folders / 'dump'
+def test_bad_input_is_one_line(folders, refuse):
 
-    def refuse(*args):
-        with pytest.raises(SystemExit) as caught:
-            call_tool('report', *args)
-        assert caught.value.code == 2
-        streams = capsys.readouterr()
-        assert streams.out == ''
-        return streams.err.strip().splitlines()
-
-    def one_line(*args):
-        lines = refuse(*args)
-        assert len(lines) == 1 and lines[0].startswith('error: ')
+    def line(*args):
+        found = refuse('report', *args)
         assert not (folders / 'dump_report').exists()
-        return lines[0]
+        return found
 
-    assert 'nowhere: no such folder' in one_line(folders / 'nowhere')
-    for inside in ('dump', 'masks/page', 'images', 'seeds/page'):
-        assert 'taken for labels' in one_line(dump, '--out', folders / inside,
-                                              '--masks', folders / 'masks',
-                                              '--images', folders / 'images',
-                                              '--steps', f's={folders}/seeds')
+    dump = folders / 'dump'
+    assert 'nowhere: no such folder' in line(folders / 'nowhere')
+    for inside in ('dump', 'masks/page', 'photos', 'seeds/page', 'dump/scores'
+                   ):  # yapf: disable
+        assert 'taken for labels' in line(dump, '--out', folders / inside,
+                                          '--masks', folders / 'masks',
+                                          '--images', folders / 'photos',
+                                          '--steps', f's={folders}/seeds')
     (folders / 'mine').mkdir()
     (folders / 'mine' / 'thesis.txt').write_text('')
-    assert 'is no report' in one_line(dump, '--out', folders / 'mine')
-    images = ('--images', folders / 'images', '--suffix')
-    assert "suffix 'jpg'" in one_line(dump, *images, 'jpg')
-    assert '9 of 9 are missing: 0.webp' in one_line(dump, *images, '.webp')
+    assert 'is no report' in line(dump, '--out', folders / 'mine')
+    images = ('--images', folders / 'photos', '--suffix')
+    assert "suffix 'jpg'" in line(dump, *images, 'jpg')
+    assert '9 of 9 are missing: 0.webp' in line(dump, *images, '.webp')
     (folders / 'masks' / '3.png').write_bytes(b'')
-    assert '3.png' in one_line(dump, '--masks', folders / 'masks')
-    assert '--max-images: must be positive' in refuse(dump, '--max-images',
-                                                      0)[-1]
-    assert '--side must be' in refuse(dump, '--side', 10)[-1]
-    assert 'not allowed with' in refuse(dump, '--no-scores', '--scores', 'x'
-                                        )[-1]  # yapf: disable
+    assert '3.png' in line(dump, '--masks', folders / 'masks')
+    assert '--max-images: must be positive' in line(dump, '--max-images', 0)
+    assert '--side must be' in line(dump, '--side', 10)
