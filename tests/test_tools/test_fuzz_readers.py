@@ -54,23 +54,18 @@ def test_what_goes_wrong_is_seen(tool, tmp_path, monkeypatch):
     assert tool.outcome(len, '') == 'read'
 
 
-def test_a_process_that_dies(tool, tmp_path, monkeypatch, capsys):
-    form = tool.Format('a.txt', b'abc', lambda path: None)
+def test_a_process_that_dies(tool, tmp_path, monkeypatch):
 
-    def formats(folder):
-        return dict(
-            good=form, bad=form._replace(read=lambda path: 1 / _odd(path)))
-
-    def _odd(path):
+    def odd(path):
         return Path(path).read_bytes() == b'abc'
 
-    monkeypatch.setattr(tool, 'formats', formats)
-    out = tmp_path / 'out.json'
+    form = tool.Format('a.txt', b'abc', lambda path: None)
+    forms = dict(good=form, bad=form._replace(read=lambda path: 1 / odd(path)))
+    monkeypatch.setattr(tool, 'formats', lambda folder: forms)
+    out, keep = tmp_path / 'out.json', tmp_path / 'keep'
     monkeypatch.setattr(sys, 'argv', [
-        'x', '--cases', '20', '--out',
-        str(out), '--keep',
-        str(tmp_path / 'keep')
-    ])
+        'x', '--cases', '20', '--out', str(out), '--keep', str(keep)
+    ])  # yapf: disable
     with pytest.raises(SystemExit):
         tool.main()
     rows = json.loads(out.read_text())
@@ -78,7 +73,7 @@ def test_a_process_that_dies(tool, tmp_path, monkeypatch, capsys):
     assert rows['formats']['good']['read'] == 10
     kept, = rows['formats']['bad']['failures'].values()
     assert Path(kept).read_bytes() != b'abc'
-    dies = form._replace(read=lambda path: None if _odd(path) else os._exit(9))
-    monkeypatch.setattr(tool, 'formats', lambda folder: dict(dies=dies))
+    forms['dies'] = form._replace(
+        read=lambda path: None if odd(path) else os._exit(9))
     row = tool.run_format('dies', 5, 0, str(tmp_path))
     assert row['failures'] == {'the process ended with 9': str(tmp_path)}

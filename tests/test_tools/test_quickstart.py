@@ -33,6 +33,11 @@ def finish(process):
     return process.returncode, text
 
 
+def sheet_of(work):
+    with Image.open(Path(work, 'contact_sheet.png')) as sheet:
+        return np.asarray(sheet.convert('RGB'))
+
+
 @pytest.mark.slow
 def test_quickstart(tmp_path):
     work, data = str(tmp_path / 'work'), str(tmp_path / 'toy')
@@ -91,84 +96,3 @@ def test_quickstart(tmp_path):
             assert 'SegmentationClass' not in command
     pixels = sheet_of(work)
     assert pixels.shape[1] > 6 * 176 and pixels.std() > 20
-
-
-def sheet_of(work):
-    with Image.open(Path(work, 'contact_sheet.png')) as sheet:
-        return np.asarray(sheet.convert('RGB'))
-
-
-def test_stage_runs_again_when_something_changes(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
-    from stage_progress import StageProgress
-    from stages import Stage, run_stage
-    work, folder = str(tmp_path), tmp_path / 'one'
-    alone = StageProgress(1, ['one'], [None], {})
-    code = ('import pathlib, sys; p = pathlib.Path(sys.argv[1]); '
-            'p.mkdir(exist_ok=True); (p / "out").open("a").write("x")')
-
-    def stage(word, needs=()):
-        command = [sys.executable, '-c', code, str(folder), word]
-        return Stage('one', 'a stage', command, {}, list(needs), '', folder,
-                     ['out'])
-
-    first = run_stage(stage('a'), work, {}, alone)
-    assert first['done'] and (folder / 'out').read_text() == 'x'
-    # the same: skipped; another word or another stage before: from scratch
-    run_stage(stage('a'), work, {}, alone)
-    assert (folder / 'out').read_text() == 'x'
-    second = run_stage(stage('b'), work, {}, alone)
-    assert second['fingerprint'] != first['fingerprint']
-    assert (folder / 'out').read_text() == 'x'
-    (folder / 'kept').touch()
-    before = {'zero': dict(fingerprint='z')}
-    third = run_stage(stage('b', ['zero']), work, before, alone)
-    assert third['fingerprint'] != second['fingerprint']
-    assert not (folder / 'kept').exists()
-    # a lost output too
-    (folder / 'out').unlink()
-    run_stage(stage('b', ['zero']), work, before, alone)
-    assert (folder / 'out').exists()
-
-
-def test_results_of_other_images_are_left_alone(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
-    from stage_progress import StageProgress
-    from stages import Stage, run_stage
-
-    from group_wsss.utils.errors import InputError
-    folder = tmp_path / 'one'
-    code = ('import pathlib, sys; p = pathlib.Path(sys.argv[1]); '
-            'p.mkdir(exist_ok=True); (p / "out").open("a").write("x")')
-
-    def run(root, nproc='1'):
-        command = [
-            sys.executable, '-c', code,
-            str(folder), '--nproc', nproc, '--keep-scores'
-        ]
-        stage = Stage('one', 'a stage', command, dict(DATA_ROOT=root), [], '',
-                      folder, ['out'])
-        return run_stage(stage, str(tmp_path), {},
-                         StageProgress(1, ['one'], [None], {}))
-
-    run('a')
-    with pytest.raises(InputError, match='one: made of a and not of b: remov'):
-        run('b')
-    # more processes change no byte
-    run('a', nproc='2')
-    assert (folder / 'out').read_text() == 'x'
-
-
-def test_foreign_folder_is_left_alone(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'misc'))
-    from stages import Stage, run_stages
-
-    from group_wsss.utils.errors import InputError
-    folder = tmp_path / 'one'
-    folder.mkdir()
-    (folder / 'precious').touch()
-    stage = Stage('one', 'a stage', [sys.executable, '-c', ''], {}, [], '',
-                  folder, [])
-    with pytest.raises(InputError, match='not made by this command'):
-        run_stages([stage], str(tmp_path))
-    assert (folder / 'precious').exists()

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""What tools/make_labels.py and tools/quickstart.py tell of time."""
+"""tools/misc: stages that run again or not, and what is told of time."""
 import json
 import signal
 import subprocess
@@ -8,14 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from group_wsss.utils.errors import InputError
+
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 NAMES, SHARES = ('a', 'b', 'c'), (10., 20., 40.)
+
+
+@pytest.fixture(autouse=True)
+def on_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOLS / 'misc'))
+    monkeypatch.syspath_prepend(str(TOOLS))
 
 
 @pytest.fixture
 def progress(monkeypatch):
     """Of a stage, with a clock that is set by hand."""
-    monkeypatch.syspath_prepend(str(TOOLS / 'misc'))
     import stage_progress
     clock = type('Time', (), dict(now=100.0))
     clock.perf_counter = staticmethod(lambda: clock.now)
@@ -41,16 +48,13 @@ def progress(monkeypatch):
      'left'),
     ('12/300, 1 h 05 min left', 'c 12/300, 65 min left'),
     ('masks: 3/10, 41 s left', 'c (masks) 3/10, 41 s left'),
+    ('Iter(val) [1/2]  eta: 0:00:01', None),
+    ('resumed epoch: 0, iter: 4', None),
+    ('Iter(test) [32/32] mIoU: 3  time: 0.1', None),
+    ('', None),
 ])
 def test_what_commands_say(said, told, progress):
-    assert progress(3).line(said) == f'stage 3 of 3: {told}'
-
-
-@pytest.mark.parametrize('said', ('Iter(val) [1/2]  eta: 0:00:01', 'resumed '
-                                  'epoch: 0, iter: 4', 'Iter(test) [32/32] '
-                                  'mIoU: 3  time: 0.1', ''))
-def test_no_progress(said, progress):
-    assert progress(1).line(said) is None
+    assert progress(3).line(said) == (told and f'stage 3 of 3: {told}')
 
 
 def test_time_left_in_all(progress):
@@ -90,15 +94,83 @@ def test_not_too_often(progress, capsys, monkeypatch):
 
 
 def test_shares_are_of_all_stages():
-    sys.path.insert(0, str(TOOLS))
-    try:
-        import quickstart
-    finally:
-        sys.path.remove(str(TOOLS))
+    import quickstart
     args = type(
         'Args', (),
         dict(work_dir='w', data='d', smoke=False, seed=0, compare=True))
-    assert all(stage.share for stage in quickstart.plan(args))
+    stages = quickstart.plan(args)
+    assert len(stages) == 11 and all(stage.share for stage in stages)
+
+
+def test_what_a_stage_says_is_passed_on(tmp_path, monkeypatch, capsys):
+    from stages import Stage, run_stages
+    monkeypatch.setenv('GROUP_WSSS_PROGRESS', '0')
+    code = ('import sys; sys.path.insert(0, sys.argv[1]); '
+            'from group_wsss.utils.progress import Progress; '
+            'list(Progress("maps").over([1, 2], 2)); '
+            'print("Iter(train) [2/3] lr: 1  eta: 0:02:05  loss: 0.5 x: 1"); '
+            'print("Iter(val) [2/3]  eta: 0:00:05"); print("else")')
+    command = [sys.executable, '-c', code, str(TOOLS.parent / 'projects')]
+    run_stages([Stage('one', 'a stage', command, {}, [])], str(tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:-1] == [
+        '[1/1] a stage', '  stage 1 of 1: one (maps) 1/2, 0 s left',
+        '  stage 1 of 1: one (maps) 2/2, 0 s left',
+        '  stage 1 of 1: one 2/3, 2 min left, loss 0.5'
+    ]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a stage that appends to ``one/out``."""
+    from stage_progress import StageProgress
+    from stages import Stage, run_stage
+    folder = tmp_path / 'one'
+    code = ('import pathlib, sys; p = pathlib.Path(sys.argv[1]); '
+            'p.mkdir(exist_ok=True); (p / "out").open("a").write("x")')
+
+    def call(*words, before=None, **env):
+        command = [sys.executable, '-c', code, str(folder), *words]
+        stage = Stage('one', 'a stage', command, env, list(before or ()), '',
+                      folder, ['out'])
+        return run_stage(stage, str(tmp_path), before or {},
+                         StageProgress(1, ['one'], [None], {}))
+
+    return call
+
+
+def test_stage_runs_again_when_something_changes(tmp_path, run):
+    folder = tmp_path / 'one'
+    first = run('a')
+    assert first['done'] and (folder / 'out').read_text() == 'x'
+    # the same: skipped; another word or another stage before: from scratch
+    run('a')
+    assert (folder / 'out').read_text() == 'x'
+    second = run('b')
+    assert second['fingerprint'] != first['fingerprint']
+    assert (folder / 'out').read_text() == 'x'
+    (folder / 'kept').touch()
+    before = {'zero': dict(fingerprint='z')}
+    third = run('b', before=before)
+    assert third['fingerprint'] != second['fingerprint']
+    assert not (folder / 'kept').exists()
+    # a lost output too
+    (folder / 'out').unlink()
+    run('b', before=before)
+    assert (folder / 'out').exists()
+
+
+def test_results_of_others_are_left_alone(tmp_path, run):
+    run('--nproc', '1', '-k', DATA_ROOT='a')
+    with pytest.raises(InputError, match='one: made of a and not of b: remov'):
+        run('--nproc', '1', '-k', DATA_ROOT='b')
+    # more processes change no byte
+    run('--nproc', '2', '-k', DATA_ROOT='a')
+    assert (tmp_path / 'one/out').read_text() == 'x'
+    (tmp_path / 'stages/one.json').unlink()
+    with pytest.raises(InputError, match='not made by this command'):
+        run('a')
+    assert (tmp_path / 'one/out').exists()
 
 
 PREEMPTED = '''
@@ -116,9 +188,6 @@ def test_a_batch_system_takes_the_machine(tmp_path):
     """SIGTERM reaches the stage, which saves; the status says: try again."""
     script = tmp_path / 'recipe.py'
     script.write_text(f'''
-import json
-import signal
-import subprocess
 import sys
 sys.path[:0] = {[str(TOOLS.parent / 'projects'), str(TOOLS / 'misc')]!r}
 from stages import Stage, run_stages
