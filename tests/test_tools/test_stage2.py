@@ -8,6 +8,9 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,100 +45,62 @@ def dump(tiny_voc, tmp_path):
 @pytest.mark.slow
 def test_unmodified_config_of_mmseg(tiny_voc, dump, tmp_path, call_tool,
                                     capsys):
-    train, val = 'train_dataloader.', 'val_dataloader.'
-    options = {
-        # where the data are: all that stage 2 has to know
-        val + 'dataset.data_root':
-        tiny_voc,
-        # a small network on small images, without downloads
-        'model.pretrained':
-        None,
-        'model.data_preprocessor.size':
-        '(64,64)',
-        'model.backbone.depth':
-        18,
-        'model.decode_head.in_channels':
-        512,
-        'model.decode_head.channels':
-        16,
-        'model.auxiliary_head.in_channels':
-        256,
-        'model.auxiliary_head.channels':
-        16,
-        'model.decode_head.loss_decode.avg_non_ignore':
-        True,
-        'model.auxiliary_head.loss_decode.avg_non_ignore':
-        True,
-        'train_cfg.max_iters':
-        2,
-        'train_cfg.val_interval':
-        2,
-        'default_hooks.logger.interval':
-        1,
-        'default_hooks.checkpoint.interval':
-        2,
-        val + 'dataset.pipeline.1.scale':
-        '(96,64)',
-        train + 'batch_size':
-        2,
-    }
+    # where the data are: all that stage 2 has to know; besides, a small
+    # network on small images, without downloads
+    train, val = 'train_dataloader', 'val_dataloader'
+    options = [
+        f'{val}.dataset.data_root={tiny_voc}',
+        'model.pretrained=None',
+        'model.data_preprocessor.size=(64,64)',
+        'model.backbone.depth=18',
+        'model.decode_head.in_channels=512',
+        'model.auxiliary_head.in_channels=256',
+        'train_cfg.max_iters=2',
+        'train_cfg.val_interval=2',
+        'default_hooks.logger.interval=1',
+        'default_hooks.checkpoint.interval=2',
+        f'{val}.dataset.pipeline.1.scale=(96,64)',
+        f'{train}.batch_size=2',
+    ]
+    for head in ('decode_head', 'auxiliary_head'):
+        options += [
+            f'model.{head}.channels=16',
+            f'model.{head}.loss_decode.avg_non_ignore=True'
+        ]
     for loader in (train, val):
-        options[loader + 'num_workers'] = 0
-        options[loader + 'persistent_workers'] = False
+        options += [
+            f'{loader}.num_workers=0', f'{loader}.persistent_workers=False'
+        ]
     for i in (0, 1):
-        data = f'{train}dataset.datasets.{i}.'
-        options.update({
-            data + 'data_root': tiny_voc,
-            data + 'data_prefix.seg_map_path': dump,
-            data + 'pipeline.2.scale': '(96,64)',
-            data + 'pipeline.3.crop_size': '(64,64)',
-            data + 'pipeline.6.size': '(64,64)'
-        })
+        data = f'{train}.dataset.datasets.{i}'
+        options += [
+            f'{data}.data_root={tiny_voc}',
+            f'{data}.data_prefix.seg_map_path={dump}',
+            f'{data}.pipeline.2.scale=(96,64)',
+            f'{data}.pipeline.3.crop_size=(64,64)',
+            f'{data}.pipeline.6.size=(64,64)'
+        ]
     for part in ('backbone', 'decode_head', 'auxiliary_head'):
-        options[f'model.{part}.norm_cfg.type'] = 'BN'
+        options.append(f'model.{part}.norm_cfg.type=BN')
     work_dir = tmp_path / 'work'
     call_tool('train', stock_config(), '--work-dir', work_dir, '--cfg-options',
-              *(f'{key}={value}' for key, value in options.items()))
+              *options)
     out = capsys.readouterr().out
     assert 'Iter(train) [2/2]' in out and 'mIoU' in out
     assert (work_dir / 'iter_2.pth').is_file()
 
 
-def load(path, **changes):
+def build(path):
+    """The model of a config, without weights from elsewhere."""
     cfg = Config.fromfile(path)
     cfg.model.pretrained = None
-    for head in ('decode_head', 'auxiliary_head'):
-        if (cfg.model.get(head) or {}).get('num_classes') == 'from_data':
-            cfg.model[head].num_classes = 5
+    if cfg.model.decode_head.get('num_classes') == 'from_data':
+        cfg.model.decode_head.num_classes = 5
     if cfg.model.backbone.type == 'group_wsss.EffNetLite0':
         pytest.importorskip('timm')
         cfg.model.backbone.weights = None
-    return cfg
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_config_builds(path):
-    from mmseg.registry import MODELS
-    cfg = load(path)
     with DefaultScope.overwrite_default_scope('mmseg'):
-        model = MODELS.build(cfg.model)
-    # mmseg's loss, which leaves out the unknown pixels
-    heads = [model.decode_head]
-    if model.with_auxiliary_head:
-        heads.append(model.auxiliary_head)
-    for head in heads:
-        assert type(head.loss_decode).__module__.startswith('mmseg.')
-        assert head.loss_decode.avg_non_ignore
-        assert head.num_classes == model.decode_head.num_classes
-    assert cfg.default_scope == 'mmseg'
-    assert tuple(cfg.model.data_preprocessor['size']) == cfg.crop_size
-    steps = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
-    if 'RandomCrop' in steps:
-        assert steps['RandomCrop'].crop_size == cfg.crop_size
-    else:  # all of the image
-        assert steps['Resize'].scale == cfg.crop_size
-        assert not steps['Resize'].keep_ratio
+        return MODELS.build(cfg.model)
 
 
 @pytest.mark.parametrize('name', [
@@ -143,29 +108,24 @@ def test_config_builds(path):
     'deeplabv3_effnet-lite0_voc-layout'
 ])
 def test_small_models_run(name):
-    from mmseg.registry import MODELS
-    cfg = load(ROOT / 'configs' / 'deeplabv3' / f'{name}.py')
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        model = MODELS.build(cfg.model).eval()
+    model = build(ROOT / 'configs' / 'deeplabv3' / f'{name}.py').eval()
     with torch.no_grad():
         out = model(torch.rand(1, 3, 96, 96), mode='tensor')
-    stride = 16 if 'voc' in name else 8
-    assert out.shape == (1, cfg.model.decode_head.num_classes, 96 // stride,
-                         96 // stride)
+    side = 96 // (16 if 'voc' in name else 8)
+    assert out.shape == (1, model.decode_head.num_classes, side, side)
+
+
+def of_class(value):
+    return SegDataSample(
+        gt_sem_seg=PixelData(data=torch.full((1, 64, 64), value)))
 
 
 def test_the_backbone_of_segformer_runs_once_an_image():
-    from mmengine.structures import PixelData
-    from mmseg.registry import MODELS
-    from mmseg.structures import SegDataSample
-    cfg = load(ROOT / 'configs/segformer/segformer_effnet-lite0_voc-layout.py')
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        model = MODELS.build(cfg.model).train()
+    model = build(ROOT /
+                  'configs/segformer/segformer_effnet-lite0_voc-layout.py')
+    model.train()
     before = {k: v.clone() for k, v in model.backbone.state_dict().items()}
-    samples = [
-        SegDataSample(gt_sem_seg=PixelData(data=torch.full((1, 64, 64), i)))
-        for i in (1, 255)
-    ]
+    samples = [of_class(1), of_class(255)]
     step = torch.optim.SGD([p for p in model.parameters() if p.requires_grad],
                            lr=1.)
     images, losses = torch.rand(2, 3, 64, 64), []
@@ -188,21 +148,13 @@ def test_the_backbone_of_segformer_runs_once_an_image():
 
 
 def test_all_of_segformer_trains_on():
-    from mmengine.structures import PixelData
-    from mmseg.registry import MODELS
-    from mmseg.structures import SegDataSample
-    models = []
-    for name in ('', '_finetune'):
-        cfg = load(ROOT / 'configs/segformer' /
-                   f'segformer_effnet-lite0{name}_voc-layout.py')
-        with DefaultScope.overwrite_default_scope('mmseg'):
-            models.append(MODELS.build(cfg.model))
-    frozen, model = models
+    frozen, model = (
+        build(ROOT / 'configs/segformer' /
+              f'segformer_effnet-lite0{name}_voc-layout.py')
+        for name in ('', '_finetune'))
     model.load_state_dict(frozen.state_dict())  # names are the same
     model.train()
-    sample = SegDataSample(
-        gt_sem_seg=PixelData(data=torch.full((1, 64, 64), 1)))
-    losses = model.loss(torch.rand(2, 3, 64, 64), [sample] * 2)
+    losses = model.loss(torch.rand(2, 3, 64, 64), [of_class(1)] * 2)
     losses['decode.loss_ce'].backward()
     grads = {k: p.grad for k, p in model.backbone.named_parameters()}
     assert grads and all(grad is not None for grad in grads.values())
@@ -219,6 +171,16 @@ def test_training_reads_the_dump_and_testing_the_masks(path, monkeypatch):
     monkeypatch.setenv('PSEUDO_DIR', 'some/dump')
     monkeypatch.setenv('VAL_LIST', 'val.txt')
     cfg = Config.fromfile(path)
+    assert cfg.default_scope == 'mmseg'
+    assert tuple(cfg.model.data_preprocessor['size']) == cfg.crop_size
+    # mmseg's loss, which leaves out the unknown pixels
+    assert cfg.model.decode_head.loss_decode.type == 'CrossEntropyLoss'
+    steps = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
+    if 'RandomCrop' in steps:
+        assert steps['RandomCrop'].crop_size == cfg.crop_size
+    else:  # all of the image
+        assert steps['Resize'].scale == cfg.crop_size
+        assert not steps['Resize'].keep_ratio
     prefix = cfg.train_dataloader.dataset.data_prefix
     # absolute, or mmengine would look for it inside data_root
     assert prefix.seg_map_path == str(Path('some/dump').absolute())

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
+from .conftest import STAGE1, save_weights
+
 ROOT = Path(__file__).resolve().parents[2]
-PLAIN = ROOT / 'tests' / 'configs' / 'tiny_group_cam.py'
 CONFIG = ROOT / 'tests' / 'configs' / 'tiny_group_cam_tta.py'
 NUM_IMAGES = 7  # odd: one of two ranks repeats an image
 
@@ -46,18 +46,11 @@ def settings(root, monkeypatch):
 @pytest.fixture(scope='module')
 def checkpoint(root, tmp_path_factory):
     """Weights with class maps large enough to tell images apart."""
+    path = tmp_path_factory.mktemp('weights') / 'strong.pth'
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('DATA_ROOT', str(root))
         patch.setenv('TRAIN_LIST', 'list.txt')
-        cfg = Config.fromfile(CONFIG)
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(cfg.model)
-    model.init_weights()
-    torch.nn.init.normal_(model.head.classifier.weight)
-    path = tmp_path_factory.mktemp('weights') / 'strong.pth'
-    torch.save(dict(state_dict=model.state_dict()), path)
-    return path
+        return save_weights(CONFIG, path, strong=True)
 
 
 def dump_of(work_dir):
@@ -167,23 +160,14 @@ def free_port():
         return str(sock.getsockname()[1])
 
 
-def refused(capsys, call, *args):
-    with pytest.raises(SystemExit) as caught:
-        call(*args)
-    err = capsys.readouterr().err
-    assert caught.value.code == 2 and 'Traceback' not in err
-    line, = [x for x in err.splitlines() if x.startswith('error: ')]
-    return line
-
-
-def test_refusals(checkpoint, tmp_path, call_tool, capsys):
+def test_refusals(checkpoint, tmp_path, refuse):
 
     def line(config, *options):
-        return refused(capsys, call_tool, 'test', config, checkpoint, '--tta',
-                       '--work-dir', tmp_path / 'w', '--cfg-options', *options)
+        return refuse('test', config, checkpoint, '--tta', '--work-dir',
+                      tmp_path / 'w', '--cfg-options', *options)
 
     where = tmp_path / 'no.py'
-    where.write_text(f"_base_ = ['{PLAIN}']\ndel _base_.tta_model\n")
+    where.write_text(f"_base_ = ['{STAGE1}']\ndel _base_.tta_model\n")
     assert line(where, 'seed=0') == (
         f'error: {where}: --tta needs tta_model and tta_pipeline')
     assert line(CONFIG, 'test_cfg.type=ValLoop') == (
@@ -211,9 +195,7 @@ def test_stage_2(tiny_voc, tmp_path, call_tool, capsys):
         data_prefix=dict(
             img_path='JPEGImages', seg_map_path='SegmentationClass'))
     cfg.dump(tmp_path / 'seg.py')
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        model = MODELS.build(cfg.model)
-    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'seg.pth')
+    save_weights(tmp_path / 'seg.py', tmp_path / 'seg.pth')
     call_tool('test', tmp_path / 'seg.py', tmp_path / 'seg.pth', '--tta',
               '--work-dir', tmp_path / 'w', '--out', tmp_path / 'png')
     assert 'mIoU' in capsys.readouterr().out
