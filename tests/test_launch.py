@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
+from mmengine.model import convert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
@@ -23,29 +23,10 @@ def norms_of(model):
     ]
 
 
-def build(cfg):
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        return MODELS.build(cfg.model)
-
-
-def test_stage_2_synchronizes_batch_norm():
-    cfg = Config.fromfile(
-        CONFIGS /
-        'deeplabv3/deeplabv3_r50-d8_4xb4-20k_voc12-pseudo-512x512.py')
-    cfg.model.pretrained = None
-    model = build(cfg).train()
-    norms = norms_of(model)
-    assert len(norms) == 62 and all(norm.training for norm in norms)
-    # mmcv has a subclass
-    assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
-    # what mmengine does with them on one process
-    assert not any(
-        isinstance(norm, nn.SyncBatchNorm)
-        for norm in norms_of(revert_sync_batchnorm(model)))
-
-
 def test_sync_bn_of_the_config_converts_a_resnet():
-    model = build(Config.fromfile(CONFIGS / 'group_wsss/toy.py'))
+    cfg = Config.fromfile(CONFIGS / 'group_wsss/toy.py')
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
     before = len(norms_of(model))
     model = convert_sync_batchnorm(model, 'torch')
     assert before == len(norms_of(model)) == 15
@@ -79,6 +60,14 @@ def test_sync_bn_needs_a_gpu(monkeypatch, capsys):
     assert started[0]['timeout'].total_seconds() == 7
 
 
+def test_pytorch_is_for_torchrun(monkeypatch):
+    monkeypatch.delenv('RANK', raising=False)
+    with pytest.raises(InputError, match='dist_train.sh'):
+        launch.prepare_launcher(
+            Config(dict(model=dict())),
+            argparse.Namespace(launcher='pytorch', local_rank=0))
+
+
 def test_timeout():
     cfg = Config(dict(model={}))
     assert launch.dist_timeout(cfg) == 1800
@@ -103,6 +92,9 @@ def test_fsdp_of_the_config(monkeypatch):
     nothing = Config(dict(model={}))
     launch.fit_strategy_to_cpu(nothing)
     assert list(nothing) == ['model']
+    monkeypatch.setattr(launch, 'torch_is_at_least', lambda version: False)
+    with pytest.raises(InputError, match='strategy.type: FSDPStrategy'):
+        launch.fit_strategy_to_cpu(Config.fromfile(CONFIGS / '_base_/fsdp.py'))
 
 
 @pytest.mark.parametrize('options, kind', [
@@ -165,10 +157,3 @@ def test_words_for_torchrun(tmp_path, monkeypatch):
     report_to_launcher('nowhere to write')
     monkeypatch.delenv('TORCHELASTIC_ERROR_FILE')
     report_to_launcher('no launcher')
-
-
-def test_fsdp_that_cannot_do_without_a_gpu(monkeypatch):
-    monkeypatch.setattr(launch, 'torch_is_at_least', lambda version: False)
-    cfg = Config.fromfile(CONFIGS / '_base_/fsdp.py')
-    with pytest.raises(InputError, match='strategy.type: FSDPStrategy'):
-        launch.fit_strategy_to_cpu(cfg)

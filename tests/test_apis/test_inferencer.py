@@ -100,20 +100,27 @@ def test_three_lines(net, images, weights):
     assert result['label'].shape == image.shape[:2]
     np.testing.assert_array_equal(result['visualization'],
                                   paint_label(result['label'], image))
+    sample, = inferencer(images / 'n1.jpg', True, tags=['boat', 1])
+    np.testing.assert_array_equal(sample.pred_sem_seg.data[0], result['label'])
+    assert sample.class_ids.tolist() == [1, 3] and sample.img_id == 'n1'
+    assert sample.pred_score.tolist() == list(result['scores'].values())
 
 
 @pytest.mark.slow
-def test_same_labels_as_the_test_tool(build, weights, images, call_tool,
+@pytest.mark.parametrize('tta', [False, True])
+def test_same_labels_as_the_test_tool(tta, build, weights, images, call_tool,
                                       tmp_path):
-    call_tool('test', CONFIG, weights, '--work-dir', tmp_path)
-    data = Config.fromfile(CONFIG).test_dataloader.dataset
+    config = CONFIG.with_name('tiny_group_cam_tta.py') if tta else CONFIG
+    call_tool('test', config, weights, '--work-dir', tmp_path)
+    data = Config.fromfile(config).test_dataloader.dataset
     out = tmp_path / 'api'
-    grouped = build(reference=data)(str(images), tags=TAGS, out_dir=str(out))
-    dump = tmp_path / 'pseudo_labels'
+    grouped = build(
+        config, tta=tta, reference=data)(
+            str(images), tags=TAGS, out_dir=str(out))
     for name in IDS:
-        want = (dump / f'{name}.png').read_bytes()
+        want = (tmp_path / f'pseudo_labels/{name}.png').read_bytes()
         assert (out / f'{name}.png').read_bytes() == want
-    alone = build()(str(images), tags=TAGS)
+    alone = build(config, tta=tta)(str(images), tags=TAGS)
     assert not equal(alone, grouped)
 
 
@@ -225,19 +232,6 @@ def test_steps(build, images, weights):
     np.testing.assert_array_equal(result['score_map'].maps, want.maps)
 
 
-@pytest.mark.slow
-def test_scales_and_flips(build, images, weights, call_tool, tmp_path):
-    config = CONFIG.with_name('tiny_group_cam_tta.py')
-    call_tool('test', config, weights, '--work-dir', tmp_path)
-    data = Config.fromfile(config).test_dataloader.dataset
-    inferencer = build(config, tta=True, reference=data)
-    out = tmp_path / 'out'
-    for result in inferencer(str(images), tags=TAGS, out_dir=str(out)):
-        want = read_index_png(
-            str(tmp_path / 'pseudo_labels' / f'{result["img_id"]}.png'))
-        np.testing.assert_array_equal(result['label'], want)
-
-
 def test_dump(build, images, tmp_path):
     out = tmp_path / 'out'
     results = build()(
@@ -286,15 +280,6 @@ def test_all_or_nothing(build, images, tmp_path):
     assert png.read_bytes() == before
 
 
-def test_data_samples(build, images):
-    inferencer = build()
-    sample = inferencer(images / 'n0.jpg', True, tags=['cat'])[0]
-    result = inferencer(images / 'n0.jpg', tags=['cat'])[0]
-    np.testing.assert_array_equal(sample.pred_sem_seg.data[0], result['label'])
-    assert sample.class_ids.tolist() == [7] and sample.img_id == 'n0'
-    assert sample.pred_score.tolist() == list(result['scores'].values())
-
-
 @pytest.mark.parametrize('options, words', [
     (dict(classes=['a', 'b']), "class 0 is 'a', there 'aeroplane'"),
     (dict(device='gpu'), "device 'gpu'"),
@@ -309,27 +294,25 @@ def test_bad_options(build, options, words):
     assert words in str(caught.value) and '\n' not in str(caught.value)
 
 
-def test_bad_networks(weights, images, photo_root, tmp_path):
-    cfg = Config.fromfile(CONFIG)
-    cfg.model.head.num_classes = 7
-    with pytest.raises(InputError, match='tiny.pth: .*classifier.weight'):
-        GroupCAMInferencer(cfg, str(weights))
-    cfg = Config.fromfile(CONFIG)
-    cfg.model = dict(
-        type='ImageClassifier', backbone=cfg.model.backbone, head=None)
-    with pytest.raises(InputError, match='is for stage 1, group_wsss.Group'):
-        GroupCAMInferencer(cfg, str(weights))
-    with pytest.raises(InputError, match='none.pth: no such checkpoint'):
-        GroupCAMInferencer(str(CONFIG), 'none.pth')
-    cfg = Config.fromfile(CONFIG)
-    cfg.pop('tta_model')
-    with pytest.raises(InputError, match='tta needs tta_model and'):
-        GroupCAMInferencer(cfg, str(weights), tta=True)
+def test_bad_networks(weights, photo_root):
+
+    def refused(words, change=lambda cfg: None, path=str(weights), **options):
+        cfg = Config.fromfile(CONFIG)
+        change(cfg)
+        with pytest.raises(InputError, match=words):
+            GroupCAMInferencer(cfg, path, **options)
+
+    refused('tiny.pth: .*classifier.weight',
+            lambda cfg: cfg.model.head.update(num_classes=7))
+    refused(
+        'is for stage 1, group_wsss.Group', lambda cfg: cfg.merge_from_dict(
+            dict(model=dict(type='ImageClassifier', neck=None, head=None))))
+    refused('none.pth: no such checkpoint', path='none.pth')
+    refused(
+        'tta needs tta_model and', lambda cfg: cfg.pop('tta_model'), tta=True)
     data = dict(
         type='group_wsss.ImageLevelDataset',
         data_root=str(photo_root),
         ann_file='list.txt',
         metainfo=dict(classes=list('abcd')))
-    with pytest.raises(
-            InputError, match='of reference differ from .*tiny.pth'):
-        GroupCAMInferencer(cfg, str(weights), reference=data)
+    refused('of reference differ from .*tiny.pth', reference=data)

@@ -35,12 +35,15 @@ def test_stage1(weights, call_tool, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv('GROUP_WSSS_PROGRESS', '0')
     out = tmp_path / 'group.onnx'
     call_tool(TOOL, STAGE1, weights[STAGE1], '--out', out, '--group-size', 3,
-              '--dynamic', '--verify')
+              '--dynamic', '--verify', '--opset', 16)
     printed, progress = capsys.readouterr()
     assert 'sizes: 3/3' in progress
     # the size of the test pipeline, and others
     assert 'at 64x64, 96x64, 64x97' in printed
     assert 0 <= float(printed.split('at most ')[1].split()[0]) < 1e-4
+    model = onnx.load(out)
+    onnx.checker.check_model(model)
+    assert model.opset_import[0].version == 16
     session = ort.InferenceSession(out)
     assert shapes(
         session.get_inputs()) == dict(image=[3, 3, 'height', 'width'])
