@@ -3,7 +3,6 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'projects'))
 
@@ -13,6 +12,14 @@ from group_wsss.utils.progress import Progress
 
 # names that a line lists
 LISTED = 5
+# reader, and letters for the manifest
+FORMATS = {
+    'coco': ('CocoSource', 'A'),
+    'png': ('PngSource', 'A'),
+    'results': ('ResultsSource', 'LA'),
+    'label-studio': ('LabelStudioSource', 'M'),
+    'cvat': ('CvatSource', 'M')
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--format',
         required=True,
-        choices=['coco', 'png', 'results', 'label-studio', 'cvat'],
+        choices=list(FORMATS),
         help='instances JSON of COCO with scores; index PNGs; a JSON an '
         'image with names, scores and run lengths, as of SAM3; JSON of Label '
         'Studio with brush and polygons; "Segmentation mask 1.1" of CVAT, '
@@ -56,19 +63,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Import."""
     args = parse_args()
-    from group_wsss.contrib.foreign import (CocoSource, CvatSource,
-                                            LabelStudioSource, PngSource,
-                                            ResultsSource, import_masks)
+    from group_wsss.contrib import foreign
     from group_wsss.evaluation import class_names
     from group_wsss.structures import read_image_list
     from group_wsss.structures.manifest import SUPERVISION
-    letters = args.supervision
-    if letters is None:
-        letters = {
-            'results': 'LA',
-            'label-studio': 'M',
-            'cvat': 'M'
-        }.get(args.format, 'A')
+    reader, letters = FORMATS[args.format]
+    letters = letters if args.supervision is None else args.supervision
     if not set(letters) <= set(SUPERVISION):
         raise InputError(f'--supervision {letters}: must be letters of '
                          f'{"".join(SUPERVISION)}')
@@ -80,18 +80,10 @@ def main() -> None:
     if classes is None:
         raise InputError(f'{args.image_list}: has no class names; give '
                          '--classes')
-    if args.format == 'png':
-        source: Any = PngSource(args.source, classes, args.image_list)
-    else:
-        kinds = {
-            'coco': CocoSource,
-            'results': ResultsSource,
-            'label-studio': LabelStudioSource,
-            'cvat': CvatSource
-        }
-        source = kinds[args.format](args.source)
-    done = import_masks(source, images.records, classes, args.out, rename,
-                        letters, Progress('images'))
+    extra = (classes, args.image_list) if args.format == 'png' else ()
+    source = getattr(foreign, reader)(args.source, *extra)
+    done = foreign.import_masks(source, images.records, classes, args.out,
+                                rename, letters, Progress('images'))
     print(f'{done.images} label images with scores in {args.out}: '
           f'{done.taken} masks of tags, {done.untagged} of classes that are '
           'no tag of their image left out')

@@ -18,6 +18,7 @@ from stage_facts import config_files, files_read
 from stages import Stage, last_checkpoint, run_stages
 
 from group_wsss.utils import cli
+from group_wsss.utils.arguments import positive
 from group_wsss.utils.config import read_config
 from group_wsss.utils.data_flags import add_data_flags, data_variables
 from group_wsss.utils.errors import InputError
@@ -28,16 +29,17 @@ _KEYS = {
     'name', 'title', 'tool', 'config', 'options', 'dump', 'env', 'leaves',
     'keep_scores', 'share', 'fast'
 }
+# script, and a file that it leaves
 _TOOLS = {
-    'train': 'train.py',
-    'refine': 'refine_labels.py',
-    'saliency': 'make_saliency.py',
-    'regions': 'make_regions.py'
+    'train': ('train.py', 'last_checkpoint'),
+    'refine': ('refine_labels.py', 'manifest.json'),
+    'saliency': ('make_saliency.py', 'saliency.json'),
+    'regions': ('make_regions.py', 'made_with.txt')
 }
+# those that read images and no config
+_MAKERS = ('saliency', 'regions')
 # variables of what judges a network, and changes no label
 JUDGES = ('VAL_LIST', 'MASK_DIR')
-# tools that read images and no config, and a file that they leave
-_MAKERS = {'saliency': 'saliency.json', 'regions': 'made_with.txt'}
 
 
 def parse_args() -> argparse.Namespace:
@@ -60,11 +62,11 @@ def parse_args() -> argparse.Namespace:
         help='a first look: trainings of a part of their iterations')
     parser.add_argument(
         '--gpus',
-        type=int,
+        type=positive,
         default=1,
         help='processes that train; without GPUs they use the CPU')
     parser.add_argument(
-        '--nproc', type=int, default=1, help='processes that refine')
+        '--nproc', type=positive, default=1, help='processes that refine')
     parser.add_argument(
         '--keep-scores',
         action='store_true',
@@ -160,9 +162,10 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
             config = ''
         elif not osp.isfile(config):
             raise InputError(f'{where}.config: {config}: no such file')
+        script, leaves = _TOOLS[tool]
         command = [
             sys.executable,
-            str(TOOLS / _TOOLS[tool]), config or cfg.image_dir
+            str(TOOLS / script), config or cfg.image_dir
         ]
         if tool == 'train' and args.gpus > 1:
             command = [
@@ -170,7 +173,6 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
                 str(TOOLS / 'dist_train.sh'), config,
                 str(args.gpus)
             ]
-        leaves = stage.get('leaves')
         reads: Dict[str, Any] = {}
         fast = dict(stage.get('fast') or {}) if args.fast else {}
         share = fast.pop('share', stage.get('share'))
@@ -183,12 +185,10 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
         if tool == 'train':
             command += ['--work-dir', str(work / name)]
             options = {'randomness.seed': args.seed, **options}
-            leaves = leaves or 'last_checkpoint'
         elif tool in _MAKERS:
             command += ['--out', str(work / name)]
             command += [f'--{key}={fill(v)}' for key, v in options.items()]
             options = {}
-            leaves = leaves or _MAKERS[tool]
         else:
             reads['dump'] = fill(stage.get('dump', ''))
             command += [
@@ -198,7 +198,6 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
             ]
             if args.keep_scores or stage.get('keep_scores', True):
                 command += ['--keep-scores']
-            leaves = leaves or 'manifest.json'
         if tool != 'train' and cfg.get('image_list'):
             reads['image_list'] = cfg.image_list
             command += ['--image-list', cfg.image_list]
@@ -227,7 +226,7 @@ def plan(cfg, args: argparse.Namespace) -> List[Stage]:
                 sorted(set(needs)),
                 config=config,
                 folder=work / name,
-                outputs=[leaves],
+                outputs=[stage.get('leaves') or leaves],
                 resume=tool == 'train',
                 files=files_read(reads, made),
                 share=share))

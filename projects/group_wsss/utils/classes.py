@@ -9,6 +9,12 @@ from .errors import InputError
 _LISTED = 5
 
 
+def _listed(names: Tuple[str, ...]) -> str:
+    """The first names, for a message."""
+    more = ('...', ) if len(names) > _LISTED else ()
+    return ', '.join(names[:_LISTED] + more)
+
+
 def class_difference(names: Iterable[str], source: str, others: Iterable[str],
                      other_source: str) -> Optional[str]:
     """Find the first difference between two lists of class names.
@@ -26,13 +32,11 @@ def class_difference(names: Iterable[str], source: str, others: Iterable[str],
     pair = [tuple(names), tuple(others)]
     for place, (name, other) in enumerate(zip_longest(*pair)):
         if name != other:
-            listed = ', '.join(pair[1][:_LISTED])
-            listed += ', ...' if len(pair[1]) > _LISTED else ''
             here, there = ('missing' if value is None else repr(value)
                            for value in (name, other))
             return (f'class names of {source} differ from those of '
-                    f'{other_source} ({listed}): class {place} is {here}, '
-                    f'there {there}')
+                    f'{other_source} ({_listed(pair[1])}): class {place} is '
+                    f'{here}, there {there}')
     return None
 
 
@@ -93,8 +97,6 @@ def class_positions(names: Iterable[str],
     places = [others.index(n) if n in others else None for n in names]
     missing = [n for n, place in zip(names, places) if place is None]
     if missing and (strict or len(missing) == len(names)):
-        listed = ', '.join(others[:_LISTED])
-        listed += ', ...' if len(others) > _LISTED else ''
         raise InputError(f'{source}: {missing[0]!r} is no class of '
-                         f'{other_source}: {listed}')
+                         f'{other_source}: {_listed(others)}')
     return places
