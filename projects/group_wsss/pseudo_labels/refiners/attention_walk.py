@@ -10,7 +10,10 @@ from ...registry import TASK_UTILS
 from ...structures.score_map import resize_maps
 from ...utils.errors import InputError
 from ..features import BackboneFeatures
+from ..options import check_options
 from .base import BaseRefiner
+
+AFFINITIES = ('features', 'attention')
 
 
 @TASK_UTILS.register_module()
@@ -60,18 +63,16 @@ class AttentionWalk(BaseRefiner):
                  box_share: Optional[float] = None,
                  max_cells: int = 4096,
                  device: Optional[str] = None) -> None:
-        good = dict(
-            affinity=affinity in ('features', 'attention'),
-            shift=shift >= 0,
-            scale=scale > 0,
-            rounds=rounds >= 1,
-            box_share=box_share is None or 0 <= box_share < 1,
-            max_cells=max_cells >= 1)
-        given = locals()
-        for name, value in good.items():
-            if not value:
-                raise InputError(
-                    f'{name} of AttentionWalk cannot be {given[name]}')
+        check_options(
+            'AttentionWalk',
+            affinity=(affinity, affinity
+                      in AFFINITIES, f'one of {AFFINITIES}'),
+            shift=(shift, shift >= 0, '>= 0'),
+            scale=(scale, scale > 0, '> 0'),
+            rounds=(rounds, rounds >= 1, '>= 1'),
+            box_share=(box_share, box_share is None
+                       or 0 <= box_share < 1, 'in [0, 1)'),
+            max_cells=(max_cells, max_cells >= 1, '>= 1'))
         self.affinity = affinity
         self.shift = shift
         self.scale = scale

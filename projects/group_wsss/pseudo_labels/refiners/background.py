@@ -4,7 +4,7 @@ from typing import Optional, Union
 
 import numpy as np
 
-from ...utils.errors import InputError
+from ..options import check_options
 from ..thresholds import THRESHOLDS, ThresholdRule
 from .base import BaseRefiner
 
@@ -79,13 +79,12 @@ class BackgroundRefiner(ThresholdRule, BaseRefiner):
         Raises:
             InputError: One of them has a value that it cannot have.
         """
-        name = type(self).__name__
-        if bg_threshold in (0, 1):
-            raise InputError(f'bg_threshold of {name} is {bg_threshold}, must '
-                             f'be in (0, 1) or one of {sorted(THRESHOLDS)}')
+        check_options(
+            type(self).__name__,
+            bg_threshold=(bg_threshold, bg_threshold not in (0, 1),
+                          f'in (0, 1) or one of {sorted(THRESHOLDS)}'),
+            bg_power=(bg_power, bg_power is None or bg_power > 0, '> 0'))
         self.set_threshold(bg_threshold)
-        if bg_power is not None and not bg_power > 0:
-            raise InputError(f'bg_power of {name} is {bg_power}, must be > 0')
         self.bg_power = bg_power
         if bg_power is not None:  # nothing to wait for
             self.rule = None

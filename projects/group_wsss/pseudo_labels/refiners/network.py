@@ -1,9 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Trained networks that refiners ask."""
 import copy
-from typing import Any, Optional, Tuple, Union
+from typing import Any, Callable, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch.nn as nn
+from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
 from ...registry import MODELS
@@ -43,3 +45,26 @@ def load_network(config: Union[str, dict], checkpoint: str,
         net = MODELS.build(model)
     load_weights(net, weights, checkpoint)
     return net.eval(), cfg, names
+
+
+def image_pipeline(steps: Sequence[dict],
+                   scope: str) -> Callable[[np.ndarray], dict]:
+    """The steps of a config for an image in memory.
+
+    Args:
+        steps (Sequence[dict]): Those that load files are left out.
+        scope (str): Of the config.
+
+    Returns:
+        Callable: From uint8 RGB ``(H, W, 3)`` to what the last step packs.
+    """
+    with DefaultScope.overwrite_default_scope(scope):
+        run = Compose([step for step in steps if 'Load' not in step['type']])
+    return lambda image: run(
+        dict(
+            img=np.ascontiguousarray(image[:, :, ::-1]),
+            img_path=None,
+            img_shape=image.shape[:2],
+            ori_shape=image.shape[:2],
+            reduce_zero_label=False,
+            seg_fields=[]))

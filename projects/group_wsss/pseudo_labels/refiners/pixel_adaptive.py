@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ...registry import MODELS, TASK_UTILS
-from ...utils.errors import InputError
+from ..options import check_options
 from .background import BackgroundRefiner, remove_background
 
 
@@ -56,9 +56,10 @@ class PixelAdaptive(BackgroundRefiner):
                  downscale: int = 2,
                  device: Optional[str] = None) -> None:
         self.set_background(bg_threshold, bg_power)
-        if downscale not in range(1, 1 << 16):
-            raise InputError(f'downscale of PixelAdaptive is {downscale!r}, '
-                             'must be a whole number >= 1')
+        check_options(
+            'PixelAdaptive',
+            downscale=(downscale, downscale
+                       in range(1, 1 << 16), 'a whole number >= 1'))
         # by its name: loads the models only where one is built
         self.layer = MODELS.build(
             dict(

@@ -6,7 +6,7 @@ import numpy as np
 from ....registry import TASK_UTILS
 from ....structures.score_map import resize_maps
 from ..background import BackgroundRefiner, remove_background
-from .mean_field import check_options, dense_crf
+from .mean_field import check_crf, dense_crf
 
 
 @TASK_UTILS.register_module()
@@ -60,7 +60,7 @@ class DenseCRF(BackgroundRefiner):
             bilateral_weight=bilateral_weight,
             unary=unary,
             gt_prob=gt_prob)
-        check_options(**self.options)
+        check_crf(**self.options)
         self.set_background(bg_threshold, bg_power)
         self.device = device
 

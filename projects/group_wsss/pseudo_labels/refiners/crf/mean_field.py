@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ....utils.errors import InputError
+from ...options import check_options
 from .gaussian_filter import gaussian_filter
 from .permutohedral import PermutohedralLattice
 
@@ -65,8 +66,8 @@ def dense_crf(probs: Union[np.ndarray, Tensor],
     Raises:
         InputError: An option has a value that it cannot have.
     """
-    check_options(num_iters, gaussian_sxy, gaussian_weight, bilateral_sxy,
-                  bilateral_srgb, bilateral_weight, unary, gt_prob)
+    check_crf(num_iters, gaussian_sxy, gaussian_weight, bilateral_sxy,
+              bilateral_srgb, bilateral_weight, unary, gt_prob)
     place: Any = device
     if device is None and isinstance(probs, Tensor):
         place = probs.device
@@ -180,29 +181,24 @@ def _softmax(logits: Tensor) -> Tensor:
     return logits.div_(logits.sum(dim=0))
 
 
-def check_options(num_iters: int, gaussian_sxy: float, gaussian_weight: float,
-                  bilateral_sxy: float, bilateral_srgb: float,
-                  bilateral_weight: float, unary: str, gt_prob: float) -> None:
-    """Refuse options that the CRF cannot have.
-
-    Args: as of :func:`dense_crf`.
+def check_crf(num_iters: int, gaussian_sxy: float, gaussian_weight: float,
+              bilateral_sxy: float, bilateral_srgb: float,
+              bilateral_weight: float, unary: str, gt_prob: float) -> None:
+    """Refuse options of :func:`dense_crf` that it cannot have.
 
     Raises:
         InputError: The first such option is named.
     """
-    for name, value in (('gaussian_sxy', gaussian_sxy),
-                        ('bilateral_sxy', bilateral_sxy), ('bilateral_srgb',
-                                                           bilateral_srgb)):
-        _check(name, value, 0 < value < math.inf, '> 0')
-    for name, value in (('gaussian_weight', gaussian_weight),
-                        ('bilateral_weight', bilateral_weight)):
-        _check(name, value, 0 <= value < math.inf, '>= 0')
-    _check('num_iters', num_iters, num_iters in range(1 << 16),
-           'a whole number >= 0')
-    _check('unary', unary, unary in ('soft', 'label'), "'soft' or 'label'")
-    _check('gt_prob', gt_prob, 0 < gt_prob < 1, 'in (0, 1)')
-
-
-def _check(name: str, value: object, good: bool, wanted: str) -> None:
-    if not good:
-        raise InputError(f'{name} of DenseCRF is {value!r}, must be {wanted}')
+    check_options(
+        'DenseCRF',
+        gaussian_sxy=(gaussian_sxy, 0 < gaussian_sxy < math.inf, '> 0'),
+        bilateral_sxy=(bilateral_sxy, 0 < bilateral_sxy < math.inf, '> 0'),
+        bilateral_srgb=(bilateral_srgb, 0 < bilateral_srgb < math.inf, '> 0'),
+        gaussian_weight=(gaussian_weight, 0 <= gaussian_weight < math.inf,
+                         '>= 0'),
+        bilateral_weight=(bilateral_weight, 0 <= bilateral_weight < math.inf,
+                          '>= 0'),
+        num_iters=(num_iters, num_iters
+                   in range(1 << 16), 'a whole number >= 0'),
+        unary=(unary, unary in ('soft', 'label'), "'soft' or 'label'"),
+        gt_prob=(gt_prob, 0 < gt_prob < 1, 'in (0, 1)'))
