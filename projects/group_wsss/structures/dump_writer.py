@@ -200,25 +200,13 @@ class DumpWriter:
 
         One process does it, when all have written.
 
-        Args:
+        Args, of which the rest is as in :class:`Manifest`:
             counts (dict, optional): Counts by image id of all ranks.
                 Defaults to this writer's own.
-            config (str or dict, optional): The run's config.
-            checkpoint (dict, optional): ``name`` and ``sha256``.
-            labeler (dict, optional): Config of the labeler, with its
-                thresholds.
-            refiners (Sequence[dict]): Configs of the refiners. Defaults to
-                none.
-            chosen_thresholds (Sequence[float]): Those that rules chose from
-                the scores, in the order of the steps. Defaults to none.
             skipped (dict[str, str], optional): Image id and reason of those
-                that have no label; written to ``skipped.txt``. Defaults to
-                none.
-            supervision (Sequence[str]): Letters of what was used, see
-                :class:`Manifest`. Defaults to ``('I', )``.
-            image_paths (Mapping[str, str], optional): Path by image id,
-                relative to the folder of the images. Defaults to none.
-            seed (int, optional): Seed of the run.
+                that have no label; written to ``skipped.txt``.
+            image_paths (Mapping[str, str], optional): Path by image id; of
+                other images too.
             duration (float, optional): Seconds.
 
         Returns:

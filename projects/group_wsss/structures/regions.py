@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Regions of an image, whoever made them."""
-import io
 import json
 import os.path as osp
 from typing import Any, List, NamedTuple, Tuple
@@ -9,8 +8,8 @@ import numpy as np
 
 from ..utils.errors import InputError
 from ..utils.files import atomic_write, output_path, read_json
+from .arrays import read_arrays, write_arrays
 from .manifest import SUPERVISION
-from .score_map import read_arrays
 from .segmentation import decode_segmentation, encode_mask
 
 # what the regions of a folder were made with; no image's file ends so
@@ -167,14 +166,12 @@ def write_regions(folder: str, img_id: str, regions: Any) -> str:
         str: Its path.
     """
     if isinstance(regions, np.ndarray) and regions.ndim == 2:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, regions=regions)
-        path, data = output_path(folder, img_id, '.npz'), buffer.getvalue()
+        path = output_path(folder, img_id, '.npz')
+        write_arrays(path, regions=regions)
     else:
-        lines = ',\n'.join(json.dumps(encode_mask(mask)) for mask in regions)
         path = output_path(folder, img_id, '.json')
-        data = f'[{lines}]\n'.encode()
-    atomic_write(path, data)
+        lines = ',\n'.join(json.dumps(encode_mask(mask)) for mask in regions)
+        atomic_write(path, f'[{lines}]\n'.encode())
     return path
 
 
@@ -196,8 +193,8 @@ def regions_supervision(folder: str) -> str:
         settings = read_json(path)
     except FileNotFoundError:
         return 'A'
-    letters = settings.get('supervision') if isinstance(settings,
-                                                        dict) else None
+    settings = settings if isinstance(settings, dict) else {}
+    letters = settings.get('supervision')
     if not isinstance(letters, str) or not set(letters) <= set(SUPERVISION):
         raise InputError(f"{path}: 'supervision' must be letters of "
                          f'{"".join(SUPERVISION)}, or none')

@@ -101,12 +101,8 @@ class CAMIoU(BaseMetric):
         num_classes = len(self.class_names)
         for sample in data_samples:
             score_map = ScoreMap.from_sample(sample).resize()
-            if len(score_map.class_ids) and (score_map.class_ids[-1] + 1
-                                             >= num_classes):
-                raise InputError(
-                    f'image {score_map.img_id!r}: class id '
-                    f'{score_map.class_ids[-1]} with {num_classes - 1} '
-                    'classes')
+            score_map.require_classes(num_classes - 1,
+                                      f'image {score_map.img_id!r}')
             path = output_path(self.ann_dir, score_map.img_id, self.seg_suffix)
             mask = read_mask(path, num_classes, score_map.ori_shape)
             counts = sweep_counts(*score_map.best(), mask, self.thresholds,
