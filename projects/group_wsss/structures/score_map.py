@@ -268,11 +268,10 @@ class ScoreMap:
             raise InputError(f'{path}: not a score map: its arrays have the '
                              'wrong type or shape')
         try:
-            name = str(img_id)
-        except ValueError as error:  # no Unicode
+            return cls(str(img_id), ori_shape.tolist(), class_ids, maps)
+        except ValueError as error:
             raise InputError(f'{path}: not a score map: '
                              f'{one_line(error)}') from None
-        return cls(name, ori_shape.tolist(), class_ids, maps)
 
     @classmethod
     def load_of(cls, path: str, img_id: str) -> 'ScoreMap':

@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from group_wsss.pseudo_labels import SaliencyLabeler
+from group_wsss.pseudo_labels import Saliency, SaliencyLabeler
 from group_wsss.pseudo_labels.saliency import read_saliency
-from group_wsss.registry import TASK_UTILS
 from group_wsss.structures import ScoreMap
 from group_wsss.utils.errors import InputError
 
@@ -115,20 +114,14 @@ def test_rules_one_by_one(tmp_path):
 
 def test_bad_saliency_is_named(tmp_path):
     score_map = ScoreMap('x', (4, 6), [1], np.ones((1, 4, 6), np.float32))
-    labeler = SaliencyLabeler(str(tmp_path))
-    with pytest.raises(InputError, match='x.png'):
-        labeler(score_map)
-    Image.fromarray(np.zeros((6, 4), np.uint8)).save(tmp_path / 'x.png')
-    with pytest.raises(InputError, match=r'x.png.*\(6, 4\).*\(4, 6\)'):
-        labeler(score_map)
-    Image.fromarray(np.zeros((4, 6), np.uint16)).save(tmp_path / 'x.png')
-    with pytest.raises(InputError, match='x.png'):
-        labeler(score_map)
+    for pixels, message in ((None, 'no such file'), (np.zeros(
+        (6, 4), np.uint8), r'6, 4\).*\(4, 6'), (np.zeros(
+            (4, 6), np.uint16), 'not mode')):
+        if pixels is not None:
+            Image.fromarray(pixels).save(tmp_path / 'x.png')
+        for step in (SaliencyLabeler, Saliency):
+            with pytest.raises(InputError, match=f'x.png: .*{message}'):
+                step(str(tmp_path))(score_map)
     rgb = np.full((4, 6, 3), 255, np.uint8)
     Image.fromarray(rgb).save(tmp_path / 'x.png')
     assert (read_saliency(str(tmp_path), score_map) == 1).all()
-
-
-def test_registered():
-    labeler = TASK_UTILS.build(dict(type='group_wsss.SaliencyLabeler'))
-    assert labeler.evidence_threshold == 32 / 255

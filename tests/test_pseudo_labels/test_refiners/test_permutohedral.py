@@ -107,17 +107,6 @@ def test_is_nearly_a_gaussian(sxy):
     assert abs(got - expected).mean() < 0.12 * spread
 
 
-def test_bilateral_does_not_cross_an_edge():
-    rows, columns = np.mgrid[:20, :20]
-    colour = np.where(columns < 10, 0, 200)
-    features = np.stack([rows / 5, columns / 5, colour / 10])
-    values = (columns < 10).astype(float)
-    got = PermutohedralLattice(torch.from_numpy(features.reshape(
-        3, -1))).filter(torch.from_numpy(values.reshape(-1, 1)))
-    got = got.view(20, 20)
-    assert (got[:, 10:] == 0).all() and (got[:, :10] > 1).all()
-
-
 def test_one_point_and_equal_points():
     for count in (1, 50):
         features = torch.full((5, count), 3.3)

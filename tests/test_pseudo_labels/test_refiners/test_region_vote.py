@@ -86,28 +86,17 @@ def test_cover_against_loops(seed, tmp_path):
             assert label[y, x] in (1, 4)
 
 
-def test_no_region_and_no_class(tmp_path):
+def test_no_region():
     maps = np.random.default_rng(0).random((1, *SIZE), np.float32)
     none = Regions.from_masks(SIZE, [])
     np.testing.assert_array_equal(RegionVote('.').refine(maps, none), maps)
     kept = RegionVote('.', 'cover', bg_threshold=.4).refine(maps, none)
     np.testing.assert_allclose(kept, maps / (maps + np.float32(.4)), 1e-6)
-    empty = ScoreMap('y', SIZE, [], np.zeros((0, 2, 2)))
-    assert RegionVote(str(tmp_path))(empty) is empty  # reads no file
 
 
-def test_bad_input_is_named(tmp_path):
-    score_map = ScoreMap('x', SIZE, [1], np.ones((1, *SIZE), np.float32))
-    with pytest.raises(InputError, match='x.npz'):
-        RegionVote(str(tmp_path))(score_map)
+def test_refine_wants_regions():
     with pytest.raises(InputError, match='ScoreMap'):
-        RegionVote('.').refine(score_map.maps)
-    for options, word in ((dict(vote='max'), 'vote'), (dict(region_share=1),
-                                                       'region_share'),
-                          (dict(label_share=0), 'label_share'),
-                          (dict(bg_threshold=0), 'bg_threshold')):
-        with pytest.raises(InputError, match=word):
-            RegionVote('.', **options)
+        RegionVote('.').refine(np.ones((1, *SIZE), np.float32))
 
 
 def test_config_and_manifest(tmp_path, call_tool, monkeypatch):

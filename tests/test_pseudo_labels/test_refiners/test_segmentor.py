@@ -65,14 +65,6 @@ def test_against_the_formula(checkpoint, image, map_weight):
     assert got.class_ids.tolist() == [1, 4]
 
 
-def test_small_maps_and_no_class(checkpoint, image):
-    refiner = Segmentor(CONFIG, checkpoint, device='cpu')
-    small = ScoreMap('x', (64, 70), [2], np.ones((1, 3, 3)))
-    assert refiner(small, image).maps.shape == (1, 64, 70)
-    empty = ScoreMap('x', (64, 70), [], np.zeros((0, 3, 3)))
-    assert refiner(empty, image) is empty
-
-
 def test_bad_input(checkpoint, image, tmp_path):
     refiner = Segmentor(CONFIG, checkpoint, device='cpu')
     beyond = ScoreMap('x', (64, 70), [6], np.ones((1, 3, 3)))
@@ -80,10 +72,6 @@ def test_bad_input(checkpoint, image, tmp_path):
         refiner(beyond, image)
     with pytest.raises(InputError, match='nowhere.pth: no such checkpoint'):
         Segmentor(CONFIG, 'nowhere.pth')
-    with pytest.raises(InputError, match='map_weight of Segmentor'):
-        Segmentor(CONFIG, checkpoint, -1)
-    with pytest.raises(InputError, match='bg_threshold of Segmentor'):
-        Segmentor(CONFIG, checkpoint, bg_threshold=1)
     torch.save(dict(state_dict={}), tmp_path / 'empty.pth')
     with pytest.raises(InputError, match='empty.pth: does not fit'):
         Segmentor(CONFIG, str(tmp_path / 'empty.pth'))
