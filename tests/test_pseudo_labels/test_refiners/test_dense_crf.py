@@ -158,20 +158,6 @@ def test_same_bytes_with_two_threads():
     np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize('unary', ['soft', 'label'])
-def test_refine_finds_the_edge(unary):
-    image, disc = shapes()
-    # a coarse blob, one cell is 10 pixels wide, that reaches too far
-    coarse = F.max_pool2d(
-        torch.from_numpy(disc).float()[None, None], 15, 10, 7)
-    score_map = ScoreMap('x', disc.shape, [4], coarse[0].numpy())
-    before = (score_map.resize().maps[0] > 0.35) != disc
-    refined = DenseCRF(unary=unary, bilateral_sxy=30.0)(score_map, image)
-    after = (refined.maps[0] > 0.5) != disc
-    assert refined.maps.shape == (1, 60, 80)
-    assert before.sum() > 200 and after.sum() < 0.1 * before.sum()
-
-
 @pytest.mark.parametrize(
     'background',
     [dict(bg_threshold=0.3), dict(bg_power=2.0), {}])

@@ -4,11 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.apis import inference_model, init_model
 
 from group_wsss.pseudo_labels import Segmentor
+from group_wsss.pseudo_labels.refiners import segmentor
 from group_wsss.registry import MODELS
 from group_wsss.structures import ScoreMap
 from group_wsss.utils.errors import InputError
@@ -63,6 +65,30 @@ def test_against_the_formula(checkpoint, image, map_weight):
     want = both[1:] / (both[1:].max(0) + both[0])
     np.testing.assert_allclose(got.maps, want, atol=2e-5)
     assert got.class_ids.tolist() == [1, 4]
+
+
+def test_labels_of_a_large_image(checkpoint, image, monkeypatch):
+    refiner = Segmentor(CONFIG, checkpoint, device='cpu')
+    want = refiner.logits(image).argmax(0).numpy()
+    assert len(np.unique(want)) > 1
+    np.testing.assert_array_equal(refiner.label(image), want)
+    monkeypatch.setattr(segmentor, 'STRIP', 64 * 9)  # of one class
+    logits, asked = refiner.logits, []
+    refiner.logits = lambda *a, **k: asked.append(k) or logits(*a, **k)
+    np.testing.assert_array_equal(refiner.label(image), want)
+    assert asked == [dict(resize=False)]
+
+
+def test_scores_of_a_large_image_are_smaller(checkpoint, image):
+    refiner = Segmentor(CONFIG, checkpoint, device='cpu', max_pixels=32 * 35)
+    small = ScoreMap('x', (64, 70), [2], np.ones((1, 3, 3)))
+    assert refiner(small, image).maps.shape == (1, 32, 35)
+    seen = refiner.logits(image, resize=False)
+    torch.testing.assert_close(
+        refiner.logits(image, (32, 35)),
+        F.interpolate(seen[None], (32, 35), mode='bilinear')[0])
+    refiner.max_pixels = 64 * 70
+    assert refiner(small, image).maps.shape == (1, 64, 70)
 
 
 def test_bad_input(checkpoint, image, tmp_path):
