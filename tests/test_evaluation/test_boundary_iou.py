@@ -24,8 +24,7 @@ def _near(region, distance):
 
 @pytest.mark.parametrize('distance', (1, 2, 4, 30))
 def test_band_against_all_distances(distance):
-    rng = np.random.default_rng(distance)
-    label = _blocks(rng, (17, 23), [0, 1, 2, 255])
+    label = _blocks(np.random.default_rng(distance), (17, 23), [0, 1, 2, 255])
     label[4:13, 5:18] = 1
     expected = np.zeros(label.shape, bool)
     for value in np.unique(label):
