@@ -93,14 +93,11 @@ class ThresholdRule:
         self.bg_threshold = float(bg_threshold)
 
     def fit(self, histogram: np.ndarray) -> float:
-        """Choose the threshold by the rule.
+        """Choose ``bg_threshold`` by the rule, and return it.
 
         Args:
             histogram (np.ndarray): Sum of :func:`score_histogram` over all
                 images, of the maps that this step is given.
-
-        Returns:
-            float: ``bg_threshold`` from now on.
         """
         assert self.rule is not None, 'the threshold is a number already'
         self.bg_threshold = THRESHOLDS[self.rule](histogram)

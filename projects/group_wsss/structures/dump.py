@@ -155,20 +155,9 @@ class Dump(NamedTuple):
     def image_paths(self,
                     folder: Optional[str] = None,
                     suffix: Optional[str] = None) -> Dict[str, str]:
-        """Name the file of every image, see :func:`image_paths`.
+        """Name the file of every image.
 
-        Args:
-            folder (str, optional): Folder of the images, in which all are
-                looked up. Defaults to None.
-            suffix (str, optional): Ending of the ids whose path is not
-                known. Defaults to None.
-
-        Returns:
-            dict[str, str]: Path relative to the folder of the images, by id.
-
-        Raises:
-            InputError: A file that is not known, not there or not the only
-                one.
+        Args, returns and raises as :func:`.image_files.image_paths`.
         """
         return image_paths(self.ids, self.known_paths, self.folder, folder,
                            suffix)

@@ -94,9 +94,7 @@ class DumpWriter:
             InputError: A bad id, or the folder cannot be written.
         """
         path = output_path(self.staging, img_id, '.png')
-        assert label.dtype == np.uint8 and label.ndim == 2, (
-            f'{img_id}: a label is uint8 (H, W), got {label.dtype} '
-            f'{label.shape}')
+        data = encode_index_png(label, self.palette)
         # faster than np.bincount, which makes eight bytes of each
         counts = np.array(Image.fromarray(label).histogram())
         limit = len(self.classes) + 1
@@ -104,7 +102,7 @@ class DumpWriter:
             f'{img_id}: label {int(label[label < IGNORE_INDEX].max())} with '
             f'{limit - 1} classes')
         self._place.check()
-        atomic_write(path, encode_index_png(label, self.palette), self.rank)
+        atomic_write(path, data, self.rank)
         self.counts[img_id] = np.append(counts[:limit], counts[IGNORE_INDEX])
         return path
 
@@ -217,9 +215,7 @@ class DumpWriter:
         self._place.check()
         self._publish(counts)
         names = ['background', *self.classes]
-        total = np.zeros(len(names) + 1, dtype=np.int64)
-        for row in counts.values():
-            total += row
+        total = sum(counts.values(), np.zeros(len(names) + 1, np.int64))
         pixels = int(total.sum())
         manifest = vars(
             Manifest(

@@ -95,7 +95,6 @@ def check_values(mask: np.ndarray,
         path (str): Its file, for the message.
         num_classes (int): Background included.
         ignore_index (int): The one value allowed beyond the classes.
-            Defaults to 255.
 
     Raises:
         InputError: There is one; names the file.

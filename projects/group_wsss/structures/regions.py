@@ -35,15 +35,7 @@ class Regions(NamedTuple):
 
     @classmethod
     def from_label_map(cls, label_map: np.ndarray) -> 'Regions':
-        """Regions that do not overlap.
-
-        Args:
-            label_map (np.ndarray): Whole numbers ``(H, W)``, one for each
-                region; 0 is in no region.
-
-        Returns:
-            Regions: In the order of their numbers.
-        """
+        """Regions of a map of whole numbers, in their order; 0 is none."""
         pixels = np.flatnonzero(label_map)
         _, numbers, areas = np.unique(
             label_map.ravel()[pixels], return_inverse=True, return_counts=True)
@@ -52,15 +44,11 @@ class Regions(NamedTuple):
     @classmethod
     def from_masks(cls, size: Tuple[int, int],
                    masks: List[np.ndarray]) -> 'Regions':
-        """Regions that may overlap.
+        """Regions of bool masks, which may overlap; empty ones are left out.
 
         Args:
             size (tuple[int, int]): Height and width of the image.
-            masks (list[np.ndarray]): bool ``(H, W)``; empty ones are left
-                out.
-
-        Returns:
-            Regions: In their order.
+            masks (list[np.ndarray]): bool ``(H, W)``.
         """
         found = [
             pixels for pixels in map(np.flatnonzero, masks) if len(pixels)

@@ -107,15 +107,7 @@ class AttentionWalk(BaseRefiner):
 
 
 def fewer_cells(features: np.ndarray, max_cells: int) -> np.ndarray:
-    """Average features over a coarser grid if they have too many positions.
-
-    Args:
-        features (np.ndarray): float32 ``(C, h, w)``.
-        max_cells (int): The most positions, at least 1.
-
-    Returns:
-        np.ndarray: float32 ``(C, h', w')`` with ``h' * w' <= max_cells``.
-    """
+    """Average features ``(C, h, w)`` over a grid of at most so many cells."""
     height, width = features.shape[1:]
     if height * width <= max_cells:
         return features
@@ -190,15 +182,7 @@ def attention_walk(maps: np.ndarray,
 
 
 def in_boxes(one: np.ndarray, share: float) -> np.ndarray:
-    """Boxes around the strong parts of a map.
-
-    Args:
-        one (np.ndarray): float32 ``(h, w)``.
-        share (float): Strong is more than this share of the peak.
-
-    Returns:
-        np.ndarray: bool ``(h, w)``.
-    """
+    """Boxes around the parts of a map above a share of its peak, bool."""
     strong = (one > share * one.max()).astype(np.uint8)
     boxes = np.zeros(one.shape, bool)
     stats = cv2.connectedComponentsWithStats(strong, connectivity=8)[2]

@@ -71,13 +71,9 @@ class BackgroundRefiner(ThresholdRule, BaseRefiner):
         """Check and keep the two options.
 
         Args:
-            bg_threshold (float | str): Score at which a class and background
-                are equally likely, in (0, 1), or a rule.
-            bg_power (float, optional): Background is ``(1 - max_c s_c) **
-                bg_power`` instead. Defaults to None.
-
-        Raises:
-            InputError: One of them has a value that it cannot have.
+            bg_threshold (float | str): As in :func:`add_background`, or a
+                rule.
+            bg_power (float, optional): As in :func:`add_background`.
         """
         check_options(
             type(self).__name__,
@@ -90,15 +86,7 @@ class BackgroundRefiner(ThresholdRule, BaseRefiner):
             self.rule = None
 
     def probabilities(self, maps: np.ndarray) -> np.ndarray:
-        """Probabilities of background and of each class.
-
-        Args:
-            maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1].
-
-        Returns:
-            np.ndarray: float32 ``(n + 1, h, w)``, see
-            :func:`add_background`.
-        """
+        """:func:`add_background` to maps, by these options."""
         if self.bg_power is not None:
             return add_background(maps, bg_power=self.bg_power)
         return add_background(maps, self.need_threshold())

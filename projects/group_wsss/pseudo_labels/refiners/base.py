@@ -94,15 +94,7 @@ class BaseRefiner(metaclass=ABCMeta):
 
 
 def check_image(image: Optional[np.ndarray], score_map: ScoreMap) -> None:
-    """Refuse what is not the image of a score map.
-
-    Args:
-        image (np.ndarray, optional): uint8 ``(H, W, 3)``.
-        score_map (ScoreMap): Gives the id and the size.
-
-    Raises:
-        InputError: Missing, of another type or of another size.
-    """
+    """Refuse what is not the image of a score map, uint8 RGB."""
     if image is None:
         raise InputError(f'{score_map.img_id}: the refiner needs the image')
     if image.dtype != np.uint8 or image.shape != (*score_map.ori_shape, 3):

@@ -75,17 +75,8 @@ class PixelAdaptive(BackgroundRefiner):
 
     @torch.no_grad()
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
-        """Refine the maps of one image.
-
-        Args:
-            maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1], at any size;
-                ``n`` is at least 1.
-            image (np.ndarray): The image, uint8 RGB ``(H, W, 3)``.
-
-        Returns:
-            np.ndarray: float32 ``(n, h', w')`` in [0, 1] with ``h' = ceil(H
-            / downscale)`` and ``w'`` alike; class and background are equal
-            at 0.5.
+        """See :class:`BaseRefiner`; the result has the image's size divided
+        by ``downscale``.
         """
         device = self.device or ('cuda'
                                  if torch.cuda.is_available() else 'cpu')

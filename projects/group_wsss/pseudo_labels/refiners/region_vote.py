@@ -79,18 +79,14 @@ class RegionVote(BackgroundRefiner):
         return regions_supervision(self.regions_dir)
 
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
-        """Let regions vote, with them in the image's place.
+        """See :class:`BaseRefiner`, with regions in the image's place.
 
         Args:
-            maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1]; resized to
-                the image (bilinear) if of another size.
-            image (Regions): Of the image ``(H, W)``.
-
-        Returns:
-            np.ndarray: float32 ``(n, H, W)`` in [0, 1].
+            maps (np.ndarray): Resized to the image.
+            image (Regions): Of the image.
 
         Raises:
-            InputError: No regions in the image's place.
+            InputError: No regions.
         """
         if not isinstance(image, Regions):
             raise InputError('RegionVote finds its file by the image id: '

@@ -51,19 +51,14 @@ class Saliency(BaseRefiner):
         self.suffix = suffix
 
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
-        """Mean of arrays, with the saliency map in the image's place.
+        """See :class:`BaseRefiner`, with saliency in the image's place.
 
         Args:
-            maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1]; resized to
-                the saliency map (bilinear) if of another size.
-            image (np.ndarray): Saliency, float32 ``(H, W)`` in [0, 1].
-
-        Returns:
-            np.ndarray: float32 ``(n, H, W)`` in [0, 1].
+            maps (np.ndarray): Resized to the saliency map.
+            image (np.ndarray): Saliency, float ``(H, W)`` in [0, 1].
 
         Raises:
-            InputError: No saliency map, or no float array of two
-                dimensions.
+            InputError: No such map.
         """
         if getattr(image, 'ndim', 0) != 2 or image.dtype.kind != 'f':
             raise InputError('Saliency finds its file by the image id: call '
