@@ -68,8 +68,8 @@ def test_figures(folders, chunk, monkeypatch):
 
 def test_processes_and_lists(folders, threads):
     pred_dir, mask_dir, data = folders
-    one = evaluate_folder(pred_dir, mask_dir, num_classes=3)
-    two = evaluate_folder(pred_dir, mask_dir, num_classes=3, nproc=2)
+    one = evaluate_folder(pred_dir, mask_dir, CLASSES)
+    two = evaluate_folder(pred_dir, mask_dir, CLASSES, nproc=2)
     assert one['confusion'] == two['confusion']
     part = evaluate_folder(pred_dir, mask_dir, CLASSES, ids=['sub/z'])
     assert part['mIoU'] == pytest.approx(

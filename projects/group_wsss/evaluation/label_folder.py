@@ -42,8 +42,7 @@ def _count(ids: Sequence[str], pred_dir: str, mask_dir: str,
 def evaluate_folder(
         pred_dir: str,
         mask_dir: str,
-        classes: Optional[Sequence[str]] = None,
-        num_classes: Optional[int] = None,
+        classes: Sequence[str],
         ids: Optional[Sequence[str]] = None,
         nproc: int = 1,
         progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
@@ -67,9 +66,7 @@ def evaluate_folder(
     Args:
         pred_dir (str): Folder of index PNGs.
         mask_dir (str): Folder of index PNGs of the same names.
-        classes (Sequence[str], optional): Class names without background.
-        num_classes (int, optional): Number of classes without background;
-            needed if ``classes`` is not given.
+        classes (Sequence[str]): Class names without background.
         ids (Sequence[str], optional): Images to compare. Defaults to
             those of the dump in ``pred_dir``, or all of a foreign folder.
         nproc (int): Number of processes. Defaults to 1.
@@ -90,9 +87,6 @@ def evaluate_folder(
             unreadable or misfitting file (named); no mask shows a class but
             background.
     """
-    if classes is None:
-        assert num_classes is not None, 'give classes or num_classes'
-        classes = [f'class {i}' for i in range(1, num_classes + 1)]
     names = ('background', *classes)
     spare = None
     everything = ids is None

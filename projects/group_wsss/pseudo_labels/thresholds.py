@@ -85,10 +85,11 @@ class ThresholdRule:
         if isinstance(bg_threshold, str) and bg_threshold in THRESHOLDS:
             self.rule = bg_threshold
             return
-        number = isinstance(bg_threshold, (int, float))
+        good = isinstance(bg_threshold,
+                          (int, float)) and 0 <= bg_threshold <= 1
         check_options(
             type(self).__name__,
-            bg_threshold=(bg_threshold, number and 0 <= bg_threshold <= 1,
+            bg_threshold=(bg_threshold, good,
                           f'in [0, 1] or one of {sorted(THRESHOLDS)}'))
         self.bg_threshold = float(bg_threshold)
 

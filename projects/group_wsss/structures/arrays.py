@@ -2,7 +2,7 @@
 """Arrays in npz files, which may come from anybody."""
 import io
 import zipfile
-from typing import List, Sequence
+from typing import Any, List, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ..utils.files import atomic_write, check_regular
 MAX_BYTES = 2**30
 
 
-def write_arrays(path: str, **arrays: np.ndarray) -> None:
+def write_arrays(path: str, **arrays: Any) -> None:
     """Write a compressed npz that is whole or not there."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)

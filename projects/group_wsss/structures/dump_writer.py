@@ -71,14 +71,11 @@ class DumpWriter:
         self._place = SameFolder(self.out_dir)
         for name in (STAGING, SCORES):
             check_inside(osp.join(self.out_dir, name), self.out_dir)
-        self._probe()
-        remove_leftovers(self.out_dir, self.rank)
-
-    def _probe(self) -> None:
-        """Fail before any work is done if nothing can be written."""
+        # fail before any work is done if nothing can be written
         probe = osp.join(self.out_dir, f'.probe-r{self.rank}-p{os.getpid()}')
         atomic_write(probe, b'x', self.rank)
         os.remove(probe)
+        remove_leftovers(self.out_dir, self.rank)
 
     def write(self, img_id: str, label: np.ndarray) -> str:
         """Write one label image.

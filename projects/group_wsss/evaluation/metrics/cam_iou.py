@@ -81,13 +81,12 @@ class CAMIoU(BaseMetric):
     def class_names(self) -> Sequence[str]:
         """Sequence[str]: Background and the dataset's classes."""
         names = (self.dataset_meta or {}).get('classes')
-        if self._num_classes is None:
-            if names is None:
-                raise InputError('CAMIoU: the dataset has no classes in its '
-                                 'metainfo; set num_classes')
-            return ('background', *names)
-        if names is None or len(names) + 1 != self._num_classes:
-            names = [f'class {i}' for i in range(1, self._num_classes)]
+        count = self._num_classes
+        if count is None and names is None:
+            raise InputError('CAMIoU: the dataset has no classes in its '
+                             'metainfo; set num_classes')
+        if names is None or (count and len(names) + 1 != count):
+            names = [f'class {i}' for i in range(1, count or 1)]
         return ('background', *names)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:

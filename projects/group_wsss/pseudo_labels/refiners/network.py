@@ -47,6 +47,13 @@ def load_network(config: Union[str, dict], checkpoint: str,
     return net.eval(), cfg, names
 
 
+def shrunk(shape: Tuple[int, ...], pixels: int) -> Tuple[int, int]:
+    """Height and width of an image, made smaller if it has more pixels."""
+    height, width = shape[:2]
+    shrink = min(1.0, (pixels / (height * width))**0.5)
+    return max(1, int(height * shrink)), max(1, int(width * shrink))
+
+
 def image_pipeline(steps: Sequence[dict],
                    scope: str) -> Callable[[np.ndarray], dict]:
     """The steps of a config for an image in memory.

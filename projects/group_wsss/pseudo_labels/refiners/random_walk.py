@@ -12,7 +12,7 @@ from ...utils.errors import InputError
 from ...utils.pairs import Offset, pair_offsets, pair_windows
 from ..options import check_options
 from .background import BackgroundRefiner, remove_background
-from .network import load_network
+from .network import load_network, shrunk
 
 
 @TASK_UTILS.register_module()
@@ -103,10 +103,8 @@ class RandomWalk(BackgroundRefiner):
         # as a pipeline gives it: BGR, channels first
         pixels = torch.from_numpy(
             np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)))
-        height, width = pixels.shape[-2:]
-        shrink = (self.max_pixels / (height * width))**0.5
-        if shrink < 1:
-            size = (max(int(height * shrink), 1), max(int(width * shrink), 1))
+        size = shrunk(image.shape, self.max_pixels)
+        if size != image.shape[:2]:
             pixels = F.interpolate(
                 pixels[None].float(), size=size, mode='area')[0]
         data = dict(inputs=[pixels], data_samples=None)

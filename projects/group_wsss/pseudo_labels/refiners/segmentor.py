@@ -13,7 +13,7 @@ from ...structures.score_map import ScoreMap, resize_maps
 from ...utils.errors import InputError
 from ..options import check_options
 from .background import BackgroundRefiner, remove_background
-from .network import image_pipeline, load_network
+from .network import image_pipeline, load_network, shrunk
 
 # logits of a strip: 64 MiB
 STRIP = 2**24
@@ -154,11 +154,7 @@ class Segmentor(BackgroundRefiner):
             class_ids (np.ndarray, optional): The ``n`` classes, 0-based;
                 needed.
         """
-        shape = image.shape[:2]
-        shrink = min(1.0, (self.max_pixels / (shape[0] * shape[1]))**0.5)
-        logits = self.logits(
-            image,
-            (max(1, int(shape[0] * shrink)), max(1, int(shape[1] * shrink))))
+        logits = self.logits(image, shrunk(image.shape, self.max_pixels))
         rows = np.concatenate([[0], np.asarray(class_ids) + 1])
         if rows.max() >= len(logits):
             raise InputError(

@@ -14,6 +14,8 @@ from .permutohedral import PermutohedralLattice
 
 # the floor of probabilities before their logarithm, as usual in the field
 _MIN_PROB = 1e-5
+# of maps ``(C, H, W)``
+_Filter = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
@@ -84,7 +86,7 @@ def dense_crf(probs: Union[np.ndarray, Tensor],
     kernels = []
     if gaussian_weight:
         kernels.append(
-            _Kernel(lambda maps: gaussian_filter(maps, gaussian_sxy),
+            _kernel(lambda maps: gaussian_filter(maps, gaussian_sxy),
                     gaussian_weight, unaries[:1]))
     if bilateral_weight:
         try:
@@ -94,7 +96,7 @@ def dense_crf(probs: Union[np.ndarray, Tensor],
                 f'bilateral_sxy {bilateral_sxy} and bilateral_srgb '
                 f'{bilateral_srgb} of DenseCRF do not suit an image of '
                 f'{tuple(image.shape[:2])}: {error}') from None
-        kernels.append(_Kernel(bilateral, bilateral_weight, unaries[:1]))
+        kernels.append(_kernel(bilateral, bilateral_weight, unaries[:1]))
     if not kernels or len(unaries) == 1:
         num_iters = 0
     result = _mean_field(unaries, kernels, num_iters)
@@ -103,22 +105,14 @@ def dense_crf(probs: Union[np.ndarray, Tensor],
     return result.cpu().numpy()
 
 
-class _Kernel:
-    """A symmetrically normalised, weighted filter of maps ``(C, H, W)``."""
-
-    def __init__(self, smooth: Callable[[Tensor], Tensor], weight: float,
-                 like: Tensor) -> None:
-        self.smooth = smooth
-        self.weight = weight
-        self.norm = (smooth(torch.ones_like(like)) + 1e-20).rsqrt()
-
-    def __call__(self, maps: Tensor) -> Tensor:
-        return self.smooth(maps * self.norm).mul_(self.norm * self.weight)
+def _kernel(smooth: _Filter, weight: float, like: Tensor) -> _Filter:
+    """A filter, symmetrically normalised and weighted."""
+    norm = (smooth(torch.ones_like(like)) + 1e-20).rsqrt()
+    return lambda maps: smooth(maps * norm).mul_(norm * weight)
 
 
-def _bilateral_filter(image: Tensor, sxy: float,
-                      srgb: float) -> Callable[[Tensor], Tensor]:
-    """Filter of maps ``(C, H, W)`` by distance and colour."""
+def _bilateral_filter(image: Tensor, sxy: float, srgb: float) -> _Filter:
+    """Filter by distance and colour."""
     height, width = image.shape[:2]
     rows = torch.arange(height, dtype=torch.float32, device=image.device) / sxy
     columns = torch.arange(
@@ -150,7 +144,7 @@ def _unaries(probs: Tensor, unary: str, gt_prob: float) -> Tensor:
                             math.log(gt_prob))
 
 
-def _mean_field(unaries: Tensor, kernels: List[_Kernel],
+def _mean_field(unaries: Tensor, kernels: List[_Filter],
                 num_iters: int) -> Tensor:
     """Q after ``num_iters`` updates of all pixels at once.
 
