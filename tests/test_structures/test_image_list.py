@@ -81,12 +81,8 @@ def test_writer_refuses_what_cannot_be_read(tmp_path, records):
 GOOD = 'a 0\n'
 MALFORMED = {
     'id with ..': ('a.txt', GOOD + '../b 1\n', ':2:'),
-    'inner ..': ('a.txt', 'x/../../b 1\n', ':1:'),
-    'absolute': ('a.txt', GOOD + '/etc/passwd 1\n', ':2:'),
-    'drive': ('a.txt', 'C:b 1\n', ':1:'),
     'backslash': ('a.txt', 'a\\b 1\n', 'backslash'),
     'NUL': ('a.txt', 'a\0b 1\n', ':1:'),
-    'empty part': ('a.txt', 'a//b 1\n', ':1:'),
     'out of range': ('a.txt', GOOD + 'b 3\n', ':2: class id 3 is out of'),
     'negative': ('a.txt', 'b -1\n', ':1:'),
     'huge': ('a.txt', f'b {"9" * 6000}\n', ':1:'),

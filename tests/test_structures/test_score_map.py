@@ -57,31 +57,21 @@ def test_bad_id_or_class_is_refused():
             ScoreMap('x', (2, 2), [class_id], maps)
 
 
-@pytest.mark.parametrize('as_dict', (True, False))
-def test_from_sample(as_dict):
+def test_from_sample():
     maps = torch.rand(2, 3, 4, dtype=torch.float64).bfloat16()
-    sample = BaseDataElement(
+    element = BaseDataElement(
         metainfo=dict(img_id='a/b', ori_shape=(30, 40, 3)))
-    sample.class_ids = torch.tensor([5, 3])
-    sample.class_maps = maps
-    score = ScoreMap.from_sample(sample.to_dict() if as_dict else sample)
-    assert score.img_id == 'a/b' and score.ori_shape == (30, 40)
-    assert score.class_ids.tolist() == [3, 5]
-    np.testing.assert_allclose(score.maps[1], (maps[0].float() /
-                                               maps[0].float().max()).numpy())
-
-
-@pytest.mark.parametrize('key',
-                         ('img_id', 'ori_shape', 'class_ids', 'class_maps'))
-def test_missing_field_is_named(key):
-    sample = dict(
-        img_id='x',
-        ori_shape=(2, 2),
-        class_ids=torch.tensor([0]),
-        class_maps=torch.ones(1, 2, 2))
-    del sample[key]
-    with pytest.raises(InputError, match=key):
-        ScoreMap.from_sample(sample)
+    element.class_ids, element.class_maps = torch.tensor([5, 3]), maps
+    sample = element.to_dict()
+    for given in (element, sample):
+        score = ScoreMap.from_sample(given)
+        assert score.img_id == 'a/b' and score.ori_shape == (30, 40)
+        assert score.class_ids.tolist() == [3, 5]
+        np.testing.assert_allclose(
+            score.maps[1], (maps[0].float() / maps[0].float().max()).numpy())
+    for key in ('img_id', 'ori_shape', 'class_ids', 'class_maps'):
+        with pytest.raises(InputError, match=key):
+            ScoreMap.from_sample({k: v for k, v in sample.items() if k != key})
 
 
 def test_resize_is_bilinear_without_aligned_corners():

@@ -133,7 +133,6 @@ class DumpWriter:
         new = {target for _, target in moves}
         for path in sorted((labels | scores) - new):
             self._remove(path)
-        self._remove(osp.join(self.out_dir, REPLACED))
         self.begin()
         if before:
             print(
@@ -244,6 +243,7 @@ class DumpWriter:
             write_skipped(osp.join(self.out_dir, SKIPPED), skipped)
         atomic_write(
             osp.join(self.out_dir, MANIFEST), text.encode(), self.rank)
+        self._remove(osp.join(self.out_dir, REPLACED))
         return manifest
 
 

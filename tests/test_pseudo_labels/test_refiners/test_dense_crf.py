@@ -118,22 +118,17 @@ def test_degenerate_inputs_stay_finite(size, options):
 def test_weights_of_zero_leave_kernels_out():
     image, _ = shapes(20, 24)
     probs = smooth_probs(3, (20, 24))
-    alone = dense_crf(
-        probs, image, gaussian_weight=0, bilateral_weight=0, num_iters=3)
-    np.testing.assert_allclose(alone, probs, atol=1e-4)
-    for weights in ((3.0, 0.0), (0.0, 10.0)):
-        options = dict(
-            zip(('gaussian_weight', 'bilateral_weight'), weights),
-            bilateral_sxy=4.0)
-        noise = np.random.default_rng(0).integers(0, 200, image.shape)
-        results = [
+    none = dict(gaussian_weight=0, bilateral_weight=0)
+    np.testing.assert_allclose(dense_crf(probs, image, **none), probs, 1e-4)
+    for name, blind in (('gaussian_weight', False), ('bilateral_weight',
+                                                     True)):
+        options = dict({name: 0}, bilateral_sxy=4.)
+        one, two = (
             dense_crf(probs, other, **options)
-            for other in (image, 255 - image, noise.astype(np.uint8))
-        ]
-        assert abs(results[0] - probs).max() > 0.05
+            for other in (image, image[::-1].copy()))
+        assert abs(one - probs).max() > 0.05
         # the first kernel does not see the image
-        same = np.array_equal(results[0], results[2])
-        assert same == (weights[1] == 0)
+        assert np.array_equal(one, two) == blind
 
 
 def test_arrays_and_tensors():

@@ -96,10 +96,13 @@ def test_bad_input(checkpoint, image, tmp_path):
     beyond = ScoreMap('x', (64, 70), [6], np.ones((1, 3, 3)))
     with pytest.raises(InputError, match='class id 6.* 7 classes'):
         refiner(beyond, image)
-    with pytest.raises(InputError, match='nowhere.pth: no such checkpoint'):
-        Segmentor(CONFIG, 'nowhere.pth')
-    torch.save(dict(state_dict={}), tmp_path / 'empty.pth')
-    with pytest.raises(InputError, match='empty.pth: does not fit'):
-        Segmentor(CONFIG, str(tmp_path / 'empty.pth'))
-    with pytest.raises(InputError, match='Segmentor has no model'):
-        Segmentor(dict(default_scope='mmseg'), checkpoint)
+    empty = str(tmp_path / 'empty.pth')
+    torch.save(dict(state_dict={}), empty)
+    for config, weights, words in ((CONFIG, 'nowhere.pth',
+                                    'nowhere.pth: no such checkpoint'),
+                                   (CONFIG, empty, 'empty.pth: does not fit'),
+                                   ('nowhere.py', checkpoint, 'nowhere.py'),
+                                   (dict(default_scope='mmseg'), checkpoint,
+                                    'Segmentor has no model')):
+        with pytest.raises(InputError, match=words):
+            Segmentor(config, weights)
