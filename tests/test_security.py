@@ -198,7 +198,7 @@ def test_npz(tmp_path, monkeypatch):
     refused('c.npz: not a score map', ScoreMap.load, str(tmp_path / 'c.npz'))
     # small on the disk, large in memory
     np.savez_compressed(tmp_path / 'd.npz', maps=np.zeros(1 << 20))
-    monkeypatch.setattr('group_wsss.structures.score_map.MAX_BYTES', 1000)
+    monkeypatch.setattr('group_wsss.structures.arrays.MAX_BYTES', 1000)
     refused('bytes once unpacked', ScoreMap.load, str(tmp_path / 'd.npz'))
     # members have names, but nothing is written by them
     with zipfile.ZipFile(tmp_path / 'e.npz', 'w') as archive:

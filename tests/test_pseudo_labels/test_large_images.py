@@ -4,14 +4,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import torch
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 
-from group_wsss.pseudo_labels import (SaliencyLabeler, Segmentor,
-                                      ThresholdLabeler)
-from group_wsss.pseudo_labels.refiners import segmentor
-from group_wsss.registry import MODELS
+from group_wsss.pseudo_labels import SaliencyLabeler, ThresholdLabeler
 from group_wsss.structures import ScoreMap
 
 LABELERS = [
@@ -50,77 +44,3 @@ def test_memory_does_not_grow_with_classes(labeler):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 80e6
-
-
-@pytest.fixture(scope='module')
-def refiner(tmp_path_factory):
-    """A network of 1x1 convolutions that reads images at 32 pixels."""
-    model = dict(
-        type='EncoderDecoder',
-        data_preprocessor=dict(
-            type='SegDataPreProcessor', mean=[99.] * 3, std=[30.] * 3),
-        backbone=dict(
-            type='ResNetV1c',
-            depth=18,
-            stem_channels=4,
-            base_channels=4,
-            num_stages=1,
-            strides=(1, ),
-            dilations=(1, ),
-            out_indices=(0, )),
-        decode_head=dict(
-            type='FCNHead',
-            in_channels=4,
-            channels=4,
-            num_convs=0,
-            concat_input=False,
-            num_classes=3,
-            dropout_ratio=0.,
-            align_corners=False),
-        test_cfg=dict(mode='whole'))
-    config = dict(
-        model=model,
-        default_scope='mmseg',
-        test_pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(64, 32), keep_ratio=True),
-            dict(type='PackSegInputs')
-        ])
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        net = MODELS.build(model)
-    net.decode_head.conv_seg.weight.data.normal_(std=9)
-    path = tmp_path_factory.mktemp('strips') / 'net.pth'
-    meta = dict(dataset_meta=dict(classes=('background', 'a', 'b')))
-    torch.save(dict(state_dict=net.state_dict(), meta=meta), path)
-    return Segmentor(Config(config), str(path), device='cpu', max_pixels=3000)
-
-
-def test_labels_of_a_network(refiner, monkeypatch):
-    image = np.random.default_rng(3).integers(
-        0, 256, (6, 9, 3), dtype=np.uint8).repeat(20, 0).repeat(17, 1)
-    want = refiner.logits(image).argmax(0).numpy()
-    assert len(np.unique(want)) > 1
-    np.testing.assert_array_equal(refiner.label(image), want)
-    monkeypatch.setattr(segmentor, 'STRIP', 3 * 120 * 10)
-    asked = []
-    ask, refiner.logits = refiner.logits, lambda *a, **k: asked.append(
-        k) or ask(*a, **k)
-    np.testing.assert_array_equal(refiner.label(image), want)
-    del refiner.logits
-    assert asked == [dict(resize=False)]
-
-
-def test_scores_of_a_large_image_are_smaller(refiner):
-    rng = np.random.default_rng(3)
-    for shape, size in (((50, 60), (50, 60)), ((100, 120), (50, 60))):
-        image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-        got = refiner(maps_of(2, (4, 4), shape), image)
-        assert got.maps.shape == (2, *size) and got.ori_shape == shape
-        np.testing.assert_allclose(
-            refiner.logits(image, size),
-            torch.nn.functional.interpolate(
-                refiner.logits(image, resize=False)[None],
-                size,
-                mode='bilinear')[0],
-            atol=1e-5)

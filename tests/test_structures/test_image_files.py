@@ -55,16 +55,20 @@ def test_copies_count_as_one(tmp_path):
 
 
 @pytest.mark.parametrize('elsewhere', [False, True])
-@pytest.mark.parametrize('pairs, message', [
-    ([('x', None), ('y', None), ('z', None)], r"7: no image 'y' .*\(2 of 3 "),
-    # the file of another image of that name, on the list or not
-    ([('cat/1', 'cat/1.jpg'), ('dog/1', 'dog/1.jpg')], "no image 'cat/1'"),
-    ([('cat/1', None)], "no image 'cat/1'"),
-    ([('1', 'cat/1.jpg'), ('2', 'dog/1.jpg')], "no image '1'"),
-    ([('1', 'dog/1.jpg'), ('dog/1', None)], "no image 'dog/1'"),
-    ([('a/x', 'x.png'), ('b/x', 'a/x.png')], "no image 'a/x'|would both be"),
-    ([(NFC, None), (NFD, None)], 'would both be sub/'),
-])
+@pytest.mark.parametrize(
+    'pairs, message',
+    [
+        ([('x', None), ('y', None),
+          ('z', None)], r"7: no image 'y' .*\(2 of 3 "),
+        # the file of another image of that name, on the list or not
+        ([('cat/1', 'cat/1.jpg'), ('dog/1', 'dog/1.jpg')], "no image 'cat/1'"),
+        ([('cat/1', None)], "no image 'cat/1'"),
+        ([('1', 'cat/1.jpg'), ('2', 'dog/1.jpg')], "no image '1'"),
+        ([('1', 'dog/1.jpg'), ('dog/1', None)], "no image 'dog/1'"),
+        ([('a/x', 'x.png'),
+          ('b/x', 'a/x.png')], "no image 'a/x'|would both be"),
+        ([(NFC, None), (NFD, None)], 'would both be sub/'),
+    ])
 def test_missing_is_missing(pairs, message, elsewhere, tmp_path):
     root = put(tmp_path, 'x.jpg', 'dog/1.jpg', f'sub/{NFC}.jpg')
     records = listing(('x', None), *pairs)
@@ -73,8 +77,8 @@ def test_missing_is_missing(pairs, message, elsewhere, tmp_path):
 
 
 @pytest.mark.parametrize('name', [
-    'a.JPG', 'a.JPEG', 'a.PNG', 'a.jfif', 'sub/deep/a.jpg', 'two words.jpg',
-    'a+b.jpg', 'a#1.jpg', '100%25.jpg', f'{NFC}.jpg', f'{NFD}.jpg', 'v1.2.bmp'
+    'a.JPG', 'a.jfif', 'sub/deep/a.jpg', 'two words.jpg', '100%25.jpg',
+    f'{NFC}.jpg', f'{NFD}.jpg', 'v1.2.bmp'
 ])
 def test_paths_of_a_dump(name, tmp_path):
     """By its path, or by exactly its id, in either form of Unicode."""
@@ -106,24 +110,19 @@ def test_walk(tmp_path):
     os.symlink(tmp_path, tmp_path / 'a' / 'again')
     with pytest.raises(InputError, match='a link to a folder around it'):
         walk_files(str(tmp_path))
+    with pytest.raises(InputError, match='cannot be listed'):
+        walk_files(str(tmp_path / 'none'))
 
 
 @pytest.mark.parametrize('name, message', [
     (b'bad\xff.jpg', 'not valid Unicode'),
     (b'two\nlines.jpg', 'control character'),
     (b'back\\slash.jpg', 'backslash'),
+    (b'a.jpg', 'link without a target'),
 ])
 def test_names_that_cannot_be_used(name, message, tmp_path):
-    with open(os.fsencode(tmp_path) + b'/' + name, 'wb'):
-        pass
+    path = os.fsencode(tmp_path) + b'/' + name
+    os.symlink('nowhere', path)
     with pytest.raises(InputError, match=message) as caught:
         walk_files(str(tmp_path))
     assert '\n' not in str(caught.value)
-
-
-def test_links_without_target(tmp_path):
-    os.symlink('nowhere', tmp_path / 'a.jpg')
-    with pytest.raises(InputError, match='link without a target'):
-        walk_files(str(tmp_path))
-    with pytest.raises(InputError, match='cannot be listed'):
-        walk_files(str(tmp_path / 'none'))

@@ -25,37 +25,28 @@ def triples(content):
     return [(r.img_id, r.labels, r.path) for r in content.records]
 
 
-def test_txt(tmp_path):
-    path = put(tmp_path, 'a.txt', '\ufeffb/x 2 0 2 \r\n\na\nc 01\n')
-    assert triples(read_image_list(path)) == [('b/x', (0, 2), None),
-                                              ('a', (), None),
-                                              ('c', (1, ), None)]
-
-
-def test_txt_names(tmp_path):
-    path = put(tmp_path, 'a.txt', 'x dog cat\ny 0\n')
-    found = read_image_list(path, classes=('cat', 'dog'))
-    assert [r.labels for r in found.records] == [(0, 1), (0, )]
-
-
-def test_csv(tmp_path):
-    path = put(
-        tmp_path, 'a.csv', 'labels,id,path\n'
-        'dining table;cat,a,"s/a,b.png"\ndining table,b,\n1 2,c,c.jpg\n')
-    found = read_image_list(path, classes=('cat', 'dining table', 'x'))
-    assert triples(found) == [('a', (0, 1), 's/a,b.png'), ('b', (1, ), None),
-                              ('c', (1, 2), 'c.jpg')]
+@pytest.mark.parametrize('name, content, expected', [
+    ('a.txt', '\ufeffb/x 2 0 2 \r\n\na\nc 01\nd cow cat\n',
+     [('b/x', (0, 2), None), ('a', (), None), ('c', (1, ), None),
+      ('d', (0, 2), None)]),
+    ('a.csv', 'labels,id,path\ndining table;cat,a,"s/a,b.png"\n'
+     'dining table,b,\n1 2,c,c.jpg\n',
+     [('a', (0, 1), 's/a,b.png'), ('b', (1, ), None), ('c', (1, 2), 'c.jpg')]),
+])  # yapf: disable
+def test_ids_names_and_paths(tmp_path, name, content, expected):
+    path = put(tmp_path, name, content)
+    found = read_image_list(path, classes=('cat', 'dining table', 'cow'))
+    assert triples(found) == expected
 
 
 def test_json_and_its_classes(tmp_path):
     content = dict(
         classes=['cat', '7'],
         images=[
-            dict(id='a', labels=['7', 0]),
+            dict(id='a', labels=[1, 0]),
             dict(id='b', labels=['7'], path='x/b.png'),
             dict(id='c')
         ])
-    content['images'][0]['labels'] = [1, 0]
     path = put(tmp_path, 'a.json', json.dumps(content))
     found = read_image_list(path)
     assert found.classes == ('cat', '7')
@@ -90,12 +81,8 @@ def test_writer_refuses_what_cannot_be_read(tmp_path, records):
 GOOD = 'a 0\n'
 MALFORMED = {
     'id with ..': ('a.txt', GOOD + '../b 1\n', ':2:'),
-    'inner ..': ('a.txt', 'x/../../b 1\n', ':1:'),
-    'absolute': ('a.txt', GOOD + '/etc/passwd 1\n', ':2:'),
-    'drive': ('a.txt', 'C:b 1\n', ':1:'),
     'backslash': ('a.txt', 'a\\b 1\n', 'backslash'),
     'NUL': ('a.txt', 'a\0b 1\n', ':1:'),
-    'empty part': ('a.txt', 'a//b 1\n', ':1:'),
     'out of range': ('a.txt', GOOD + 'b 3\n', ':2: class id 3 is out of'),
     'negative': ('a.txt', 'b -1\n', ':1:'),
     'huge': ('a.txt', f'b {"9" * 6000}\n', ':1:'),

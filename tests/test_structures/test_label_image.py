@@ -1,4 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,16 +13,11 @@ from group_wsss.utils.errors import InputError
 def test_voc_palette():
     palette = voc_palette()
     assert palette.shape == (256, 3) and palette.dtype == np.uint8
-    known = {
-        0: (0, 0, 0),
-        1: (128, 0, 0),
-        5: (128, 0, 128),
-        15: (192, 128, 128),
-        20: (0, 64, 128),
-        255: (224, 224, 192)
-    }
-    for index, color in known.items():
-        assert tuple(palette[index]) == color
+    assert palette[[0, 1, 5, 15, 20, 255]].tolist() == [[0, 0, 0], [128, 0, 0],
+                                                        [128, 0, 128],
+                                                        [192, 128, 128],
+                                                        [0, 64, 128],
+                                                        [224, 224, 192]]
     assert len(np.unique(palette, axis=0)) == 256
 
 
@@ -50,32 +47,27 @@ def test_indices_not_colours(mode, tmp_path):
         read_index_png(str(tmp_path / 'x.png')), label)
 
 
-def _rgb(path):
-    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+def _file(pixels, kind='PNG'):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
 
 
-def _deep(path):
-    Image.fromarray(np.zeros((4, 4), np.uint16)).save(path)
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
 
 
-def _jpeg(path):
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path, format='JPEG')
-
-
-def _truncated(path):
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
-    path.write_bytes(encode_index_png(noise)[:900])
-
-
-def _text(path):
-    path.write_text('not an image')
-
-
-@pytest.mark.parametrize('make', (_rgb, _deep, _jpeg, _truncated, _text, None))
-def test_everything_else_is_refused_by_name(make, tmp_path):
+@pytest.mark.parametrize(
+    'data', [
+        _file(np.zeros((4, 4, 3), np.uint8)),
+        _file(np.zeros((4, 4), np.uint16)),
+        _file(np.zeros((4, 4), np.uint8), 'JPEG'),
+        encode_index_png(NOISE)[:900], b'not an image', None
+    ],
+    ids=['rgb', 'deep', 'jpeg', 'truncated', 'text', 'missing'])
+def test_everything_else_is_refused_by_name(data, tmp_path):
     path = tmp_path / 'x.png'
-    if make is not None:
-        make(path)
+    if data is not None:
+        path.write_bytes(data)
     with pytest.raises(InputError, match='x.png') as caught:
         read_index_png(str(path))
     assert '\n' not in str(caught.value)

@@ -72,40 +72,30 @@ def test_means_and_paint_against_loops():
     assert not none.paint(np.zeros((3, 0))).any()
 
 
-@pytest.mark.parametrize('case, words', [
-    ('missing', ['x.npz', 'no such file', 'make_regions']),
-    ('size', ['x.npz', '(5, 9)', '(6, 9)']),
-    ('type', ['x.npz', 'float64', 'whole numbers']),
-    ('key', ['x.npz', 'not a file of regions']),
-    ('zip', ['x.npz', 'not a file of regions']),
-    ('object', ['x.npz', 'not a file of regions']),
-    ('json', ['x.json', 'not JSON']),
-    ('list', ['x.json', 'not a list']),
-    ('rle size', ['x.json', 'region 1', '[9, 6]', '[6, 9]']),
-    ('rle', ['x.json', 'region 0', 'cover the image exactly']),
-    ('entry', ['x.json', 'region 0', 'no segmentation']),
+FULL = dict(size=list(SIZE), counts=[0, 54])
+
+
+@pytest.mark.parametrize('content, words', [
+    (None, ['x.npz', 'no such file', 'make_regions']),
+    (dict(regions=np.ones((5, 9), int)), ['x.npz', '(5, 9)', '(6, 9)']),
+    (dict(regions=np.ones(SIZE)), ['x.npz', 'float64', 'whole numbers']),
+    (dict(other=np.ones(SIZE, int)), ['x.npz', 'not a file of regions']),
+    (dict(regions=np.array([{}])), ['x.npz', 'not a file of regions']),
+    (b'nothing', ['x.npz', 'not a file of regions']),
+    ('[', ['x.json', 'not JSON']),
+    ('{}', ['x.json', 'not a list']),
+    ([FULL, dict(FULL, size=[9, 6])], ['region 1', '[9, 6]', '[6, 9]']),
+    ([dict(FULL, counts=[0, 50])], ['region 0', 'cover the image exactly']),
+    ([3], ['x.json', 'region 0', 'no segmentation']),
 ])
-def test_bad_files_are_named(case, words, tmp_path):
-    full = dict(size=list(SIZE), counts=[0, 54])
+def test_bad_files_are_named(content, words, tmp_path):
     path = tmp_path / 'x.npz'
-    if case == 'size':
-        np.savez(path, regions=np.ones((5, 9), int))
-    elif case == 'type':
-        np.savez(path, regions=np.ones(SIZE))
-    elif case == 'key':
-        np.savez(path, other=np.ones(SIZE, int))
-    elif case == 'zip':
-        path.write_bytes(b'nothing')
-    elif case == 'object':
-        np.savez(path, regions=np.array([dict()], dtype=object))
-    elif case != 'missing':
-        content = dict(
-            list={}, entry=[3],
-            rle=[dict(full,
-                      counts=[0,
-                              50])]).get(case,
-                                         [full, dict(full, size=[9, 6])])
-        text = '[' if case == 'json' else json.dumps(content)
+    if isinstance(content, dict):
+        np.savez(path, **content)
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        text = content if isinstance(content, str) else json.dumps(content)
         (tmp_path / 'x.json').write_text(text)
     with pytest.raises(InputError) as caught:
         read_regions(str(tmp_path), 'x', SIZE)

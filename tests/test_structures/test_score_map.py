@@ -20,13 +20,11 @@ def _random(seed=0, ids=(4, 1), shape=(5, 7), img_id='x', ori=(33, 50)):
 
 
 def test_each_map_is_divided_by_its_own_maximum():
-    maps = np.array([[[-1., 2.], [4., 0.]], [[0., 0.], [0., -3.]],
-                     [[1e-40, 0.], [0., 5e-41]]], np.float32)
-    score = ScoreMap.from_class_maps('x', (4, 4), [7, 2, 9], maps)
-    assert score.class_ids.tolist() == [2, 7, 9]
+    maps = np.array([[[-1., 2.], [4., 0.]], [[0., 0.], [0., -3.]]], np.float32)
+    score = ScoreMap.from_class_maps('x', (4, 4), [7, 2], maps)
+    assert score.class_ids.tolist() == [2, 7]
     np.testing.assert_array_equal(score.maps[1], [[0, .5], [1, 0]])
     assert not score.maps[0].any()
-    assert score.maps[2].max() == 1 and np.isfinite(score.maps).all()
 
 
 @pytest.mark.parametrize('bad', (np.nan, np.inf))
@@ -39,11 +37,11 @@ def test_diverged_maps_name_the_image(bad):
         ScoreMap('image/7', (2, 2), [0], maps)
 
 
-@pytest.mark.parametrize('unit', [1, 2**20, 2**22])
+@pytest.mark.parametrize('unit', [1, 2**18])
 def test_subnormal_peaks_are_divided_like_others(unit):
-    maps = np.arange(24, dtype=np.uint32).reshape(1, 4, 6) * unit
-    maps = np.minimum(maps, 2**23 - 1).view(np.float32)
+    maps = (np.arange(24, dtype=np.uint32) * unit).view(np.float32)
     assert 0 < maps.max() < np.finfo(np.float32).tiny
+    maps = maps.reshape(1, 4, 6)
     found = ScoreMap.from_class_maps('x', (4, 6), [0], maps).maps
     assert found.max() == 1 and found.min() == 0
     expected = maps.astype(np.float64) / maps.max()
@@ -59,37 +57,27 @@ def test_bad_id_or_class_is_refused():
             ScoreMap('x', (2, 2), [class_id], maps)
 
 
-@pytest.mark.parametrize('as_dict', (True, False))
-def test_from_sample(as_dict):
+def test_from_sample():
     maps = torch.rand(2, 3, 4, dtype=torch.float64).bfloat16()
-    sample = BaseDataElement(
+    element = BaseDataElement(
         metainfo=dict(img_id='a/b', ori_shape=(30, 40, 3)))
-    sample.class_ids = torch.tensor([5, 3])
-    sample.class_maps = maps
-    score = ScoreMap.from_sample(sample.to_dict() if as_dict else sample)
-    assert score.img_id == 'a/b' and score.ori_shape == (30, 40)
-    assert score.class_ids.tolist() == [3, 5]
-    np.testing.assert_allclose(score.maps[1], (maps[0].float() /
-                                               maps[0].float().max()).numpy())
-
-
-@pytest.mark.parametrize('key',
-                         ('img_id', 'ori_shape', 'class_ids', 'class_maps'))
-def test_missing_field_is_named(key):
-    sample = dict(
-        img_id='x',
-        ori_shape=(2, 2),
-        class_ids=torch.tensor([0]),
-        class_maps=torch.ones(1, 2, 2))
-    del sample[key]
-    with pytest.raises(InputError, match=key):
-        ScoreMap.from_sample(sample)
+    element.class_ids, element.class_maps = torch.tensor([5, 3]), maps
+    sample = element.to_dict()
+    for given in (element, sample):
+        score = ScoreMap.from_sample(given)
+        assert score.img_id == 'a/b' and score.ori_shape == (30, 40)
+        assert score.class_ids.tolist() == [3, 5]
+        np.testing.assert_allclose(
+            score.maps[1], (maps[0].float() / maps[0].float().max()).numpy())
+    for key in ('img_id', 'ori_shape', 'class_ids', 'class_maps'):
+        with pytest.raises(InputError, match=key):
+            ScoreMap.from_sample({k: v for k, v in sample.items() if k != key})
 
 
 def test_resize_is_bilinear_without_aligned_corners():
     score = _random()
     full = score.resize()
-    for size in (None, (375, 500), (3, 700), (4, 5), (2, 3), (1, 1)):
+    for size in (None, (375, 500), (3, 700), (4, 5), (1, 1)):
         expected = F.interpolate(
             torch.from_numpy(score.maps)[None],
             size or (33, 50),
@@ -111,9 +99,9 @@ def test_resized_views_and_ends():
     assert ones.max() <= 1 and ones.min() > 1 - 1e-6
     # threads do not change a bit
     before = cv2.getNumThreads()
-    many = resize_maps(maps, (1200, 1600))
+    many = resize_maps(maps, (900, 800))
     cv2.setNumThreads(1)
-    np.testing.assert_array_equal(resize_maps(maps, (1200, 1600)), many)
+    np.testing.assert_array_equal(resize_maps(maps, (900, 800)), many)
     cv2.setNumThreads(before)
 
 
@@ -130,38 +118,26 @@ def test_best_takes_the_lowest_id_of_a_tie():
 
 
 def test_merge_max_against_a_loop():
-    first, second = _random(0, (4, 1)), _random(1, (1, 8))
+    first, second = _random(0, (4, 1)), _random(1, (1, 8), (6, 4))
     merged = first.merge_max(second)
     assert merged.class_ids.tolist() == [1, 4, 8]
     for class_id, got in zip(merged.class_ids, merged.maps):
-        expected = np.zeros((5, 7), np.float32)
+        expected = np.zeros((6, 7), np.float32)  # the larger sides
         for one in (first, second):
-            for other_id, values in zip(one.class_ids, one.maps):
+            for other_id, values in zip(one.class_ids,
+                                        resize_maps(one.maps, (6, 7))):
                 if other_id == class_id:
                     expected = np.maximum(expected, values)
         np.testing.assert_array_equal(got, expected)
-    back = second.merge_max(first)
-    np.testing.assert_array_equal(back.maps, merged.maps)
-    again = merged.merge_max(second)
-    np.testing.assert_array_equal(again.maps, merged.maps)
-
-
-def test_merge_of_different_sizes_meets_on_the_larger_one():
-    first, second = _random(0, shape=(5, 7)), _random(1, shape=(6, 4))
-    assert first.merge_max(second).maps.shape == (2, 6, 7)
-    np.testing.assert_array_equal(
-        first.merge_max(second).maps,
-        second.merge_max(first).maps)
+    for other in (second.merge_max(first), merged.merge_max(second)):
+        np.testing.assert_array_equal(other.maps, merged.maps)
     with pytest.raises(InputError, match='y'):
         first.merge_max(_random(img_id='y'))
 
 
-@pytest.mark.parametrize('seed', range(5))
 @pytest.mark.parametrize('ids', ((), (3, ), (200, 0, 17)))
-def test_save_and_load_within_float16(seed, ids, tmp_path):
-    rng = np.random.default_rng(seed)
-    shape = tuple(rng.integers(1, 9, 2))
-    score = _random(seed, ids, shape, img_id='folder/x é')
+def test_save_and_load_within_float16(ids, tmp_path):
+    score = _random(0, ids, (5, 3), img_id='folder/x é')
     path = str(tmp_path / 'sub' / 'x.npz')
     score.save(path)
     back = ScoreMap.load(path)
@@ -181,49 +157,57 @@ class _Bomb:
         return exec, ('raise SystemExit("code of the file was executed")', )
 
 
-def _pickled(path):
-    np.savez(
-        path,
-        img_id=np.array('x'),
-        ori_shape=np.array([2, 2]),
-        class_ids=np.array([0]),
-        maps=np.array([_Bomb()], dtype=object))
+GOOD = dict(
+    img_id=np.array('x'),
+    ori_shape=np.array([2, 2]),
+    class_ids=np.array([0, 3]),
+    maps=np.zeros((2, 2, 2), np.float16))
 
 
-def _wrong_type(path):
-    np.savez(
-        path,
-        img_id=np.array('x'),
-        ori_shape=np.array([2, 2]),
-        class_ids=np.array([0]),
-        maps=np.zeros((1, 2, 2), np.float64))
-
-
-def _missing_key(path):
-    np.savez(path, img_id=np.array('x'))
-
-
-def _npy(path):
-    buffer = io.BytesIO()
-    np.save(buffer, np.zeros((1, 2, 2)))
-    path.write_bytes(buffer.getvalue())
-
-
-def _truncated(path):
-    _random().save(str(path))
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def _bare_pickle(path):
-    path.write_bytes(pickle.dumps(_Bomb()))
-
-
-@pytest.mark.parametrize('make', (_pickled, _wrong_type, _missing_key, _npy,
-                                  _truncated, _bare_pickle, None))
-def test_bad_files_are_refused_by_name(make, tmp_path):
+@pytest.mark.parametrize('change', [
+    dict(maps=np.array([_Bomb()], dtype=object)),
+    dict(maps=None),
+    dict(maps=GOOD['maps'].astype(float)),
+    dict(maps=GOOD['maps'][:, 0]),
+    dict(maps=GOOD['maps'][:1]),
+    dict(maps=GOOD['maps'][:, :0]),
+    dict(maps=GOOD['maps'] + 2),
+    dict(class_ids=np.array([3, 3])),
+    dict(class_ids=np.array([0., 3.])),
+    dict(ori_shape=np.array([2, 0])),
+    dict(ori_shape=np.array([2])),
+    dict(img_id=np.array(['x'])),
+    dict(img_id=np.array('../x')),
+    'npy', 'truncated', 'pickle', 'missing'
+], ids=str)  # yapf: disable
+def test_bad_files_are_refused_by_name(change, tmp_path):
     path = tmp_path / 'x.npz'
-    if make is not None:
-        make(path)
-    with pytest.raises(InputError, match='x.npz') as caught:
+    arrays = {} if isinstance(change, str) else change
+    np.savez(path, **{
+        k: v
+        for k, v in {
+            **GOOD,
+            **arrays
+        }.items() if v is not None
+    })
+    if change == 'npy':
+        buffer = io.BytesIO()
+        np.save(buffer, GOOD['maps'])
+        path.write_bytes(buffer.getvalue())
+    elif change == 'truncated':
+        path.write_bytes(path.read_bytes()[:-100])
+    elif change == 'pickle':
+        path.write_bytes(pickle.dumps(_Bomb()))
+    elif change == 'missing':
+        path.unlink()
+    with pytest.raises(InputError, match='x.npz: ') as caught:
         ScoreMap.load(str(path))
     assert '\n' not in str(caught.value)
+
+
+def test_whose_maps(tmp_path):
+    path = str(tmp_path / 'x.npz')
+    np.savez(path, **GOOD)
+    assert ScoreMap.load_of(path, 'x').class_ids.tolist() == [0, 3]
+    with pytest.raises(InputError, match="x.npz: .* image 'x', not of 'y'"):
+        ScoreMap.load_of(path, 'y')

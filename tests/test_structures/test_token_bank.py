@@ -44,20 +44,20 @@ def test_the_same_fingerprint_goes_on(bank, tmp_path):
     assert other.read_map(1).shape == (5, 2, 2)
 
 
-@pytest.mark.parametrize('change', ['fingerprint', 'tokens', 'json', 'size'])
+@pytest.mark.parametrize('change', [
+    dict(fingerprint='b'),
+    dict(tokens=2),
+    ('bank.json', b'{'),
+    ('tokens.bin', b'0'),
+], ids=str)  # yapf: disable
 def test_anything_else_is_made_anew(bank, tmp_path, change):
     bank.write(1, tokens(3))
     bank.write_map(1, np.ones((5, 2, 2)))
-    if change == 'json':
-        (tmp_path / 'bank.json').write_text('{')
-    if change == 'size':
-        with open(tmp_path / 'tokens.bin', 'ab') as file:
-            file.write(b'0')
-    other = make(
-        tmp_path, **{
-            'fingerprint': dict(fingerprint='b'),
-            'tokens': dict(tokens=2)
-        }.get(change, {}))
+    if isinstance(change, tuple):
+        with open(tmp_path / change[0], 'ab') as file:
+            file.write(change[1])
+        change = {}
+    other = make(tmp_path, **change)
     assert not other.begin()
     other.open()
     assert [other.read(i) for i in range(3)] == [None] * 3

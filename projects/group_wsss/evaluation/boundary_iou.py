@@ -40,8 +40,7 @@ def boundary_counts(
         pred: np.ndarray,
         mask: np.ndarray,
         num_classes: int,
-        dilation_ratio: float = 0.02,
-        ignore_index: int = IGNORE_INDEX) -> Tuple[np.ndarray, np.ndarray]:
+        dilation_ratio: float = 0.02) -> Tuple[np.ndarray, np.ndarray]:
     """Numerator and denominator of the boundary IoU of each class.
 
     With ``G`` and ``P`` a class's region in the mask and in the prediction
@@ -57,11 +56,10 @@ def boundary_counts(
     Args:
         pred (np.ndarray): uint8 ``(H, W)``, 0..N-1 or 255 (unknown, which
             belongs to no class and has contours of its own).
-        mask (np.ndarray): uint8 ``(H, W)``, 0..N-1 or ``ignore_index``.
+        mask (np.ndarray): uint8 ``(H, W)``, 0..N-1 or 255 (not counted).
         num_classes (int): ``N``, background included.
         dilation_ratio (float): ``d`` over the image's diagonal; ``d`` is at
             least 1. Defaults to 0.02.
-        ignore_index (int): Mask value that is not counted. Defaults to 255.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: int64 ``(N, )`` pixels of the
@@ -69,7 +67,7 @@ def boundary_counts(
     """
     assert pred.shape == mask.shape, f'{pred.shape} against {mask.shape}'
     distance = max(1, round(dilation_ratio * float(np.hypot(*mask.shape))))
-    valid = mask != ignore_index
+    valid = mask != IGNORE_INDEX
     truth = np.where(valid, mask, pred)
     near_pred = boundary_band(pred, distance) & valid
     near_truth = boundary_band(truth, distance) & valid

@@ -5,6 +5,7 @@ from typing import Optional, Tuple
 
 from ..structures.dump import Dump
 from ..structures.manifest import MANIFEST, MAX_CLASSES, Manifest
+from ..structures.palette import VOC_CLASSES
 from ..structures.text_files import read_text
 from ..utils.classes import require_same_classes
 from ..utils.errors import InputError
@@ -24,8 +25,6 @@ def class_names(spec: str) -> Tuple[str, ...]:
         InputError: None of these.
     """
     if spec == 'voc':
-        # brings mmpretrain in, which takes seconds
-        from ..structures.palette import VOC_CLASSES
         return VOC_CLASSES
     if spec.isdigit():
         names = tuple(f'class {i}' for i in range(1, int(spec) + 1))
@@ -82,11 +81,8 @@ def open_dump(folder: str,
     """:meth:`Dump.open` for a command line.
 
     Args:
-        folder (str): A dump, or a foreign folder of label PNGs.
-        classes (str, optional): As :func:`dump_classes` takes it.
-        image_list (str, optional): As in :meth:`Dump.open`.
-        scores (str, optional): As in :meth:`Dump.open`.
-        use_scores (bool): As in :meth:`Dump.open`. Defaults to True.
+        classes (str, optional): As :func:`dump_classes` takes it; the rest
+            is as in :meth:`Dump.open`.
 
     Returns:
         Dump: Checked; a note says so where VOC's classes are assumed.

@@ -11,24 +11,21 @@ SWEEP = np.round(np.linspace(0, 0.95, 96), 2)
 UNKNOWN_MODES = ('wrong', 'ignored', 'background')
 
 
-def confusion_matrix(pred: np.ndarray,
-                     mask: np.ndarray,
-                     num_classes: int,
-                     ignore_index: int = IGNORE_INDEX) -> np.ndarray:
+def confusion_matrix(pred: np.ndarray, mask: np.ndarray,
+                     num_classes: int) -> np.ndarray:
     """Count pixels by mask class and predicted class.
 
     Args:
         pred (np.ndarray): uint8 ``(H, W)``, 0..N-1 or 255 (unknown).
-        mask (np.ndarray): uint8 ``(H, W)``, 0..N-1 or ``ignore_index``.
+        mask (np.ndarray): uint8 ``(H, W)``, 0..N-1 or 255 (not counted).
         num_classes (int): ``N``, background included.
-        ignore_index (int): Mask value that is not counted. Defaults to 255.
 
     Returns:
         np.ndarray: int64 ``(N, N + 1)``; rows are the mask, columns the
         prediction, the last column counts pixels predicted as unknown.
     """
     assert pred.shape == mask.shape, f'{pred.shape} against {mask.shape}'
-    valid = mask != ignore_index
+    valid = mask != IGNORE_INDEX
     row = mask[valid].astype(np.int64)
     column = pred[valid].astype(np.int64)
     column[column == IGNORE_INDEX] = num_classes
@@ -98,12 +95,9 @@ class SweepCounts(NamedTuple):
     truth: np.ndarray  # (N, ) pixels by mask class
 
 
-def sweep_counts(score: np.ndarray,
-                 label: np.ndarray,
-                 mask: np.ndarray,
+def sweep_counts(score: np.ndarray, label: np.ndarray, mask: np.ndarray,
                  thresholds: Union[Sequence[float], np.ndarray],
-                 num_classes: int,
-                 ignore_index: int = IGNORE_INDEX) -> SweepCounts:
+                 num_classes: int) -> SweepCounts:
     """Sort an image's pixels into the bins between thresholds.
 
     A pixel has its strongest class where ``score > threshold`` (float32)
@@ -114,10 +108,9 @@ def sweep_counts(score: np.ndarray,
     Args:
         score (np.ndarray): float32 ``(H, W)``, of ``ScoreMap.best``.
         label (np.ndarray): uint8 ``(H, W)``, of ``ScoreMap.best``.
-        mask (np.ndarray): uint8 ``(H, W)``.
+        mask (np.ndarray): uint8 ``(H, W)``; 255 is not counted.
         thresholds (Sequence[float]): ``T`` ascending values >= 0.
         num_classes (int): ``N``, background included.
-        ignore_index (int): Mask value that is not counted. Defaults to 255.
 
     Returns:
         SweepCounts: int32 counts, small enough to send between processes.
@@ -127,7 +120,7 @@ def sweep_counts(score: np.ndarray,
     edges = np.asarray(thresholds, dtype=np.float64).astype(np.float32)
     assert edges.size and edges[0] >= 0 and (np.diff(edges) >= 0).all(), (
         'thresholds must ascend from 0 or more')
-    valid = mask != ignore_index
+    valid = mask != IGNORE_INDEX
     truth = mask[valid].astype(np.int64)
     label = label[valid].astype(np.int64)
     # number of thresholds below the score

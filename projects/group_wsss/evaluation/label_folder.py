@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Compare a folder of label PNGs with a folder of masks."""
 from functools import partial
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from ..structures.folders import find_ids, require_files
 from ..utils.errors import InputError
 from ..utils.files import output_path
 from ..utils.pool import Pool, no_progress
-from .confusion import class_scores, confusion_matrix, mean_known
+from .confusion import (UNKNOWN_MODES, class_scores, confusion_matrix,
+                        mean_known)
 from .masks import check_masks, read_mask
 
 # images that a process takes at a time
@@ -41,8 +42,7 @@ def _count(ids: Sequence[str], pred_dir: str, mask_dir: str,
 def evaluate_folder(
         pred_dir: str,
         mask_dir: str,
-        classes: Optional[Sequence[str]] = None,
-        num_classes: Optional[int] = None,
+        classes: Sequence[str],
         ids: Optional[Sequence[str]] = None,
         nproc: int = 1,
         progress: Callable[[int, int], None] = no_progress) -> Dict[str, Any]:
@@ -66,9 +66,7 @@ def evaluate_folder(
     Args:
         pred_dir (str): Folder of index PNGs.
         mask_dir (str): Folder of index PNGs of the same names.
-        classes (Sequence[str], optional): Class names without background.
-        num_classes (int, optional): Number of classes without background;
-            needed if ``classes`` is not given.
+        classes (Sequence[str]): Class names without background.
         ids (Sequence[str], optional): Images to compare. Defaults to
             those of the dump in ``pred_dir``, or all of a foreign folder.
         nproc (int): Number of processes. Defaults to 1.
@@ -89,9 +87,6 @@ def evaluate_folder(
             unreadable or misfitting file (named); no mask shows a class but
             background.
     """
-    if classes is None:
-        assert num_classes is not None, 'give classes or num_classes'
-        classes = [f'class {i}' for i in range(1, num_classes + 1)]
     names = ('background', *classes)
     spare = None
     everything = ids is None
@@ -104,41 +99,29 @@ def evaluate_folder(
     require_files(ids, mask_dir, '.png', 'mask')
     count = partial(
         _count, pred_dir=pred_dir, mask_dir=mask_dir, num_classes=len(names))
-    confusion = np.zeros((len(names), len(names) + 1), dtype=np.int64)
-    images = np.zeros(len(names), dtype=np.int64)
-    ignored = 0
+    confusion, images, ignored = count(())
     with Pool(nproc) as pool:
         for part in pool.map_chunks(count, ids, progress, _CHUNK):
             confusion += part[0]
             images += part[1]
             ignored += part[2]
     note = check_masks(mask_dir, confusion.sum(axis=1), ignored)
-    return dict(
-        _summary(confusion, images, names, len(ids), spare), ignored=note)
-
-
-def _summary(confusion: np.ndarray, images: np.ndarray, names: Sequence[str],
-             num_images: int, spare: Optional[int]) -> Dict[str, Any]:
-    """The returned dict of :func:`evaluate_folder`."""
-    main = class_scores(confusion, 'wrong')
-    known = class_scores(confusion, 'ignored')
-    background = class_scores(confusion, 'background')
     total = confusion.sum()
-    per_class: Dict[str, Dict[str, Union[float, int]]] = {}
+    scores = {mode: class_scores(confusion, mode) for mode in UNKNOWN_MODES}
+    means = {k: 100 * mean_known(found['iou']) for k, found in scores.items()}
+    figures = dict(scores['wrong'], iou_known=scores['ignored']['iou'])
+    per_class: Dict[str, Dict[str, Any]] = {}
     for i, name in enumerate(names):
-        per_class[name] = dict(
-            iou=100 * float(main['iou'][i]),
-            precision=100 * float(main['precision'][i]),
-            recall=100 * float(main['recall'][i]),
-            iou_known=100 * float(known['iou'][i]),
-            images=int(images[i]))
+        per_class[name] = {k: 100 * float(x[i]) for k, x in figures.items()}
+        per_class[name]['images'] = int(images[i])
     return dict(
-        mIoU=100 * mean_known(main['iou']),
-        mIoU_known=100 * mean_known(known['iou']),
-        mIoU_unknown_as_background=100 * mean_known(background['iou']),
+        mIoU=means['wrong'],
+        mIoU_known=means['ignored'],
+        mIoU_unknown_as_background=means['background'],
         unknown_share=100 *
         float(confusion[:, -1].sum() / total) if total else float('nan'),
-        images=num_images,
+        images=len(ids),
         masks_without_prediction=spare,
         per_class=per_class,
-        confusion=confusion.tolist())
+        confusion=confusion.tolist(),
+        ignored=note)

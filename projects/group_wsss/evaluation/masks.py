@@ -3,7 +3,7 @@ from typing import Optional, Tuple
 
 import numpy as np
 
-from ..structures.label_image import IGNORE_INDEX, read_index_png
+from ..structures.label_image import IGNORE_INDEX, check_values, read_index_png
 from ..utils.errors import InputError
 
 # a smaller share of ignored pixels is not worth a line
@@ -13,17 +13,14 @@ _NOTED = 0.01
 def read_mask(path: str,
               num_classes: int,
               shape: Optional[Tuple[int, int]] = None,
-              ignore_index: int = IGNORE_INDEX,
               other: str = 'image') -> np.ndarray:
     """Read a mask and check that it fits.
 
     Args:
         path (str): Index PNG.
-        num_classes (int): Background included.
+        num_classes (int): Background included; 255 is allowed as well.
         shape (tuple[int, int], optional): Height and width it must have.
             Defaults to None, any.
-        ignore_index (int): The one value allowed beyond the classes.
-            Defaults to 255.
         other (str): What ``shape`` is that of, for the message. Defaults to
             ``'image'``.
 
@@ -38,31 +35,8 @@ def read_mask(path: str,
     if shape is not None and mask.shape != tuple(shape):
         raise InputError(f'{path}: {mask.shape} pixels (height, width), its '
                          f'{other} has {tuple(shape)}')
-    check_values(mask, path, num_classes, ignore_index)
+    check_values(mask, path, num_classes)
     return mask
-
-
-def check_values(mask: np.ndarray,
-                 path: str,
-                 num_classes: int,
-                 ignore_index: int = IGNORE_INDEX) -> None:
-    """Refuse a mask with other values than those of the classes.
-
-    Args:
-        mask (np.ndarray): Integers of any shape, none below 0.
-        path (str): Its file, for the message.
-        num_classes (int): Background included.
-        ignore_index (int): The one value allowed beyond the classes.
-            Defaults to 255.
-
-    Raises:
-        InputError: There is one; names the file.
-    """
-    wrong = mask[(mask >= num_classes) & (mask != ignore_index)]
-    if wrong.size:
-        raise InputError(
-            f'{path}: value {int(wrong[0])} is neither one of {num_classes} '
-            f'classes nor {ignore_index}')
 
 
 def check_masks(folder: str,

@@ -91,12 +91,8 @@ class LabelDump(LabelPipeline):
             InputError: A class beyond those of the writer, a bad
                 image, or the folder cannot be written.
         """
-        num_classes = len(self.writer.classes)
-        if len(score_map.class_ids) and (score_map.class_ids[-1]
-                                         >= num_classes):
-            raise InputError(f'image {score_map.img_id!r}: class id '
-                             f'{score_map.class_ids[-1]}, but the dataset has '
-                             f'{num_classes} classes')
+        score_map.require_classes(
+            len(self.writer.classes), f'image {score_map.img_id!r}')
         with self.guard(score_map.img_id):
             self._pass(score_map, image)
 

@@ -5,12 +5,12 @@ from typing import Any, Optional, Tuple, Union
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
 from ..utils.errors import InputError
-from .refiners.network import load_network
+from .refiners.network import image_pipeline, load_network
 
 
 class BackboneFeatures:
@@ -57,10 +57,7 @@ class BackboneFeatures:
             keys = False
         self.graph: Any = graph if keys else None
         self.scope = cfg.get('default_scope', 'mmpretrain')
-        with DefaultScope.overwrite_default_scope(self.scope):
-            self.pipeline = Compose([
-                step for step in data['pipeline'] if 'Load' not in step['type']
-            ])
+        self.pipeline = image_pipeline(data['pipeline'], self.scope)
 
     @torch.no_grad()
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -102,11 +99,6 @@ class BackboneFeatures:
 
     def _inputs(self, image: np.ndarray) -> torch.Tensor:
         """The image as the network wants it, ``(1, 3, H, W)``."""
-        shape = image.shape[:2]
-        data = dict(
-            img=np.ascontiguousarray(image[:, :, ::-1]),
-            img_shape=shape,
-            ori_shape=shape)
         with DefaultScope.overwrite_default_scope(self.scope):
-            batch = pseudo_collate([self.pipeline(data)])
+            batch = pseudo_collate([self.pipeline(image)])
             return self.net.data_preprocessor(batch, False)['inputs']

@@ -1,14 +1,13 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """What classes look like to a backbone, image by image."""
-import io
 from typing import List, NamedTuple
 
 import cv2
 import numpy as np
 
-from ..structures.score_map import ScoreMap, read_arrays
+from ..structures.arrays import read_arrays, write_arrays
+from ..structures.score_map import ScoreMap
 from ..utils.errors import InputError
-from ..utils.files import atomic_write
 
 _KEYS = ('img_ids', 'class_ids', 'features')
 
@@ -104,9 +103,7 @@ class Prototypes(NamedTuple):
         Args:
             path (str): The file.
         """
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **self._asdict())
-        atomic_write(path, buffer.getvalue())
+        write_arrays(path, **self._asdict())
 
     @classmethod
     def load(cls, path: str) -> 'Prototypes':

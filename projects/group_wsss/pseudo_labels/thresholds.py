@@ -6,6 +6,7 @@ import numpy as np
 
 from ..structures.score_map import ScoreMap
 from ..utils.errors import InputError
+from .options import check_options
 
 NUM_BINS = 256
 # every image has the same weight, whatever its size; an integer, so
@@ -83,22 +84,21 @@ class ThresholdRule:
         self.bg_threshold: Optional[float] = None
         if isinstance(bg_threshold, str) and bg_threshold in THRESHOLDS:
             self.rule = bg_threshold
-        elif isinstance(bg_threshold, (int, float)) and 0 <= bg_threshold <= 1:
-            self.bg_threshold = float(bg_threshold)
-        else:
-            raise InputError(
-                f'bg_threshold of {type(self).__name__} is {bg_threshold!r}, '
-                f'must be in [0, 1] or one of {sorted(THRESHOLDS)}')
+            return
+        good = isinstance(bg_threshold,
+                          (int, float)) and 0 <= bg_threshold <= 1
+        check_options(
+            type(self).__name__,
+            bg_threshold=(bg_threshold, good,
+                          f'in [0, 1] or one of {sorted(THRESHOLDS)}'))
+        self.bg_threshold = float(bg_threshold)
 
     def fit(self, histogram: np.ndarray) -> float:
-        """Choose the threshold by the rule.
+        """Choose ``bg_threshold`` by the rule, and return it.
 
         Args:
             histogram (np.ndarray): Sum of :func:`score_histogram` over all
                 images, of the maps that this step is given.
-
-        Returns:
-            float: ``bg_threshold`` from now on.
         """
         assert self.rule is not None, 'the threshold is a number already'
         self.bg_threshold = THRESHOLDS[self.rule](histogram)

@@ -12,7 +12,7 @@ from ..utils.files import output_path
 from .folders import find_ids, read_id_list, require_files
 from .image_files import image_paths
 from .image_list import read_image_list
-from .label_image import IGNORE_INDEX, read_index_png
+from .label_image import check_values, read_index_png
 from .manifest import ID_LIST, MANIFEST, SCORES, Manifest
 from .palette import palette_of
 from .score_map import ScoreMap
@@ -119,30 +119,29 @@ class Dump(NamedTuple):
         if not all(name.isprintable() for name in names):
             raise InputError(f'{folder}: a class name holds a control '
                              'character')
-        tags = None
+        tags, wanted = None, None
         paths = {} if manifest is None else dict(manifest.image_paths)
         if image_list is not None:
             records = read_image_list(
                 image_list, names[1:],
                 source=where if manifest else 'classes').records
-            ids = label_ids(folder, [record.img_id for record in records])
+            wanted = [record.img_id for record in records]
             paths.update((r.img_id, r.path) for r in records if r.path)
             if any(record.labels for record in records):
                 tags = {
                     record.img_id: tuple(label + 1 for label in record.labels)
                     for record in records
                 }
-        else:
-            ids = label_ids(folder)
+        ids = label_ids(folder, wanted)
         if not ids:
             raise InputError(f'{folder}: no label PNG found')
         require_files(ids, folder, '.png', 'label')
         notes = []
         inside = osp.join(folder, SCORES)
-        if scores is None and osp.isdir(inside):
-            scores = inside
         if not use_scores:
             scores = None
+        elif scores is None and osp.isdir(inside):
+            scores = inside
         if scores is None:
             notes.append('no scores: the threshold curve and the score '
                          'histogram are left out (keep_scores=True of the '
@@ -156,20 +155,9 @@ class Dump(NamedTuple):
     def image_paths(self,
                     folder: Optional[str] = None,
                     suffix: Optional[str] = None) -> Dict[str, str]:
-        """Name the file of every image, see :func:`image_paths`.
+        """Name the file of every image.
 
-        Args:
-            folder (str, optional): Folder of the images, in which all are
-                looked up. Defaults to None.
-            suffix (str, optional): Ending of the ids whose path is not
-                known. Defaults to None.
-
-        Returns:
-            dict[str, str]: Path relative to the folder of the images, by id.
-
-        Raises:
-            InputError: A file that is not known, not there or not the only
-                one.
+        Args, returns and raises as :func:`.image_files.image_paths`.
         """
         return image_paths(self.ids, self.known_paths, self.folder, folder,
                            suffix)
@@ -200,14 +188,8 @@ class Dump(NamedTuple):
             ids=[], tags=None, manifest=manifest, known_paths={})
 
     def tags_from(self, mask_dir: Optional[str]) -> Optional[str]:
-        """Say where tags come from.
-
-        Args:
-            mask_dir (str, optional): Folder of masks.
-
-        Returns:
-            str, optional: ``'list'``, else ``'scores'``, else ``'masks'``,
-            else None: no tags.
+        """Say where tags come from: ``'list'``, else ``'scores'``, else
+        ``'masks'`` if there is a folder of them, else None.
         """
         if self.tags is not None:
             return 'list'
@@ -230,11 +212,7 @@ class Dump(NamedTuple):
         """
         path = output_path(self.folder, img_id, '.png')
         label = read_index_png(path)
-        wrong = label[(label >= len(self.names)) & (label != IGNORE_INDEX)]
-        if wrong.size:
-            raise InputError(
-                f'{path}: value {int(wrong[0])} is neither one of '
-                f'{len(self.names)} classes nor {IGNORE_INDEX}')
+        check_values(label, path, len(self.names))
         return label
 
     def read_scores(self, img_id: str) -> ScoreMap:
@@ -253,8 +231,5 @@ class Dump(NamedTuple):
         assert self.scores is not None, f'{self.folder}: no scores'
         path = output_path(self.scores, img_id, '.npz')
         score_map = ScoreMap.load_of(path, img_id)
-        ids = score_map.class_ids
-        if len(ids) and ids[-1] + 1 >= len(self.names):
-            raise InputError(f'{path}: class id {ids[-1]} with '
-                             f'{len(self.names) - 1} classes')
+        score_map.require_classes(len(self.names) - 1, path)
         return score_map

@@ -71,14 +71,11 @@ class DumpWriter:
         self._place = SameFolder(self.out_dir)
         for name in (STAGING, SCORES):
             check_inside(osp.join(self.out_dir, name), self.out_dir)
-        self._probe()
-        remove_leftovers(self.out_dir, self.rank)
-
-    def _probe(self) -> None:
-        """Fail before any work is done if nothing can be written."""
+        # fail before any work is done if nothing can be written
         probe = osp.join(self.out_dir, f'.probe-r{self.rank}-p{os.getpid()}')
         atomic_write(probe, b'x', self.rank)
         os.remove(probe)
+        remove_leftovers(self.out_dir, self.rank)
 
     def write(self, img_id: str, label: np.ndarray) -> str:
         """Write one label image.
@@ -94,9 +91,7 @@ class DumpWriter:
             InputError: A bad id, or the folder cannot be written.
         """
         path = output_path(self.staging, img_id, '.png')
-        assert label.dtype == np.uint8 and label.ndim == 2, (
-            f'{img_id}: a label is uint8 (H, W), got {label.dtype} '
-            f'{label.shape}')
+        data = encode_index_png(label, self.palette)
         # faster than np.bincount, which makes eight bytes of each
         counts = np.array(Image.fromarray(label).histogram())
         limit = len(self.classes) + 1
@@ -104,7 +99,7 @@ class DumpWriter:
             f'{img_id}: label {int(label[label < IGNORE_INDEX].max())} with '
             f'{limit - 1} classes')
         self._place.check()
-        atomic_write(path, encode_index_png(label, self.palette), self.rank)
+        atomic_write(path, data, self.rank)
         self.counts[img_id] = np.append(counts[:limit], counts[IGNORE_INDEX])
         return path
 
@@ -138,7 +133,6 @@ class DumpWriter:
         new = {target for _, target in moves}
         for path in sorted((labels | scores) - new):
             self._remove(path)
-        self._remove(osp.join(self.out_dir, REPLACED))
         self.begin()
         if before:
             print(
@@ -200,25 +194,13 @@ class DumpWriter:
 
         One process does it, when all have written.
 
-        Args:
+        Args, of which the rest is as in :class:`Manifest`:
             counts (dict, optional): Counts by image id of all ranks.
                 Defaults to this writer's own.
-            config (str or dict, optional): The run's config.
-            checkpoint (dict, optional): ``name`` and ``sha256``.
-            labeler (dict, optional): Config of the labeler, with its
-                thresholds.
-            refiners (Sequence[dict]): Configs of the refiners. Defaults to
-                none.
-            chosen_thresholds (Sequence[float]): Those that rules chose from
-                the scores, in the order of the steps. Defaults to none.
             skipped (dict[str, str], optional): Image id and reason of those
-                that have no label; written to ``skipped.txt``. Defaults to
-                none.
-            supervision (Sequence[str]): Letters of what was used, see
-                :class:`Manifest`. Defaults to ``('I', )``.
-            image_paths (Mapping[str, str], optional): Path by image id,
-                relative to the folder of the images. Defaults to none.
-            seed (int, optional): Seed of the run.
+                that have no label; written to ``skipped.txt``.
+            image_paths (Mapping[str, str], optional): Path by image id; of
+                other images too.
             duration (float, optional): Seconds.
 
         Returns:
@@ -229,9 +211,7 @@ class DumpWriter:
         self._place.check()
         self._publish(counts)
         names = ['background', *self.classes]
-        total = np.zeros(len(names) + 1, dtype=np.int64)
-        for row in counts.values():
-            total += row
+        total = sum(counts.values(), np.zeros(len(names) + 1, np.int64))
         pixels = int(total.sum())
         manifest = vars(
             Manifest(
@@ -263,6 +243,7 @@ class DumpWriter:
             write_skipped(osp.join(self.out_dir, SKIPPED), skipped)
         atomic_write(
             osp.join(self.out_dir, MANIFEST), text.encode(), self.rank)
+        self._remove(osp.join(self.out_dir, REPLACED))
         return manifest
 
 

@@ -6,8 +6,8 @@ import json
 import os.path as osp
 import re
 from pathlib import Path
-from typing import (Any, Dict, List, NamedTuple, Optional, Sequence, Tuple,
-                    Union)
+from typing import (Any, Dict, Iterator, List, NamedTuple, Optional, Sequence,
+                    Tuple, Union)
 
 from PIL import Image
 
@@ -22,6 +22,8 @@ _NUMBER = re.compile(r'[+-]?[0-9]+')
 _SAFE = re.compile(r'[A-Za-z0-9_-][A-Za-z0-9_.-]*')
 # ids above this are a mistake, not a class
 _MAX_CLASS = 99999
+# where it stands, image id, labels and path of a record that is not checked
+_Entry = Tuple[str, str, Sequence[Any], Optional[str]]
 
 # what ``LoadImage`` reads
 IMAGE_SUFFIXES: Tuple[str, ...] = ('.jpg', '.jpeg', '.jfif', '.jpe', '.png',
@@ -34,13 +36,8 @@ OTHER_SUFFIXES = ('.avif', '.cr2', '.dng', '.gif', '.heic', '.heif', '.jp2',
 
 
 def id_of_file(name: str) -> str:
-    """Id of an image: its file name without a known image suffix.
-
-    Args:
-        name (str): File name, ``/`` between folders.
-
-    Returns:
-        str: The id; folders stay in it.
+    """Id of an image: its path, ``/`` between folders, without the suffix
+    if that is a known one of images.
     """
     stem, suffix = osp.splitext(name)
     known = suffix.lower() in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES)
@@ -119,9 +116,7 @@ def read_image_list(path: Union[str, Path],
                          '.csv or .json')
     text = read_text(path, 'image list')
     reader = _Reader(path, classes, num_classes, source)
-    records = getattr(reader, f'read_{suffix[1:]}')(text)
-    if not records:
-        raise InputError(f'{path}: the image list is empty')
+    records = reader.read(suffix[1:], text)
     return ImageList(records, reader.classes)
 
 
@@ -148,13 +143,11 @@ def write_image_list(path: Union[str, Path],
             entry['path'] = record.path
         entry['labels'] = [int(label) for label in record.labels]
         images.append(entry)
-    content: Dict[str, Any] = dict(images=images)
-    if classes is not None:
-        content = dict(classes=list(classes), images=images)
+    content: dict = {} if classes is None else dict(classes=list(classes))
+    content['images'] = images
     text = json.dumps(content, indent=1, ensure_ascii=False) + '\n'
     # what is written can be read: the reader is the judge
-    if not _Reader(str(path), None, None).read_json(text):
-        raise InputError(f'{path}: the image list is empty')
+    _Reader(str(path), None, None).read('json', text)
     atomic_write(str(path), text.encode('utf-8'))
 
 
@@ -165,6 +158,14 @@ def _json_type(value: Any) -> str:
     return names.get(kind, f'{kind} {json.dumps(value)[:40]}')
 
 
+def _numbers(fields: List[str]) -> List[Union[int, str]]:
+    """Entries of digits are class ids, too long ones out of range."""
+    return [
+        int(field[:10]) if _NUMBER.fullmatch(field) else field
+        for field in fields
+    ]
+
+
 class _Reader:
     """State of one reading: file name, class table, ids seen."""
 
@@ -173,8 +174,7 @@ class _Reader:
                  classes: Optional[Sequence[str]],
                  num_classes: Optional[int],
                  source: str = '') -> None:
-        self.path = path
-        self.source = source
+        self.path, self.source = path, source
         self.num_classes = num_classes
         self.set_classes(classes)
         self.seen: Dict[str, str] = {}
@@ -185,13 +185,19 @@ class _Reader:
         if self.classes is not None:
             self.num_classes = len(self.classes)
 
-    def read_txt(self, text: str) -> List[ImageRecord]:
+    def read(self, kind: str, text: str) -> List[ImageRecord]:
+        """All records of a text; ``kind`` is the suffix of its file."""
+        entries = getattr(self, kind)(text)
+        records = [self.record(*entry) for entry in entries]
+        if not records:
+            raise InputError(f'{self.path}: the image list is empty')
+        return records
+
+    def txt(self, text: str) -> Iterator[_Entry]:
         if is_dump_list(self.path):
-            return [
-                ImageRecord(img_id, where=self.path)
-                for img_id in read_id_list(self.path)
-            ]
-        records = []
+            for img_id in read_id_list(self.path):
+                yield self.path, img_id, (), None
+            return
         for number, line in enumerate(text.split('\n'), 1):
             fields = line.split()
             if not fields:
@@ -204,42 +210,32 @@ class _Reader:
                 raise InputError(f"{where}: contains ',': expected 'id "
                                  "class_id class_id ...' (is it a .csv? "
                                  'class names with commas need .json)')
-            records.append(
-                self.record(where, fields[0], self.numbers(fields[1:]), None))
-        return records
+            yield where, fields[0], _numbers(fields[1:]), None
 
-    def read_csv(self, text: str) -> List[ImageRecord]:
+    def csv(self, text: str) -> Iterator[_Entry]:
         if '\0' in text:
             line = text.count('\n', 0, text.index('\0')) + 1
             raise InputError(f'{self.path}:{line}: contains a NUL character')
-        reader = csv.reader(io.StringIO(text, newline=''), strict=True)
-        try:
-            return self.csv_records(reader)
-        except csv.Error as error:
-            raise InputError(
-                f'{self.path}:{reader.line_num}: {error}') from None
-
-    def csv_records(self, reader: Any) -> List[ImageRecord]:
-        records: List[ImageRecord] = []
+        rows = csv.reader(io.StringIO(text, newline=''), strict=True)
         header: List[str] = []
-        for row in filter(None, reader):
-            where = f'{self.path}:{reader.line_num}'
-            if not header:
-                header = [name.strip().lower() for name in row]
-                if ({'path', *header} != {'id', 'labels', 'path'}
-                        or len(set(header)) < len(header)):
-                    raise InputError(f'{where}: the header must be '
-                                     f"'id,path,labels' (path optional)")
-                continue
-            if len(row) != len(header):
-                raise InputError(f'{where}: {len(row)} columns, the header '
-                                 f'has {len(header)}')
-            cells = {name: cell.strip() for name, cell in zip(header, row)}
-            records.append(
-                self.record(where, cells['id'],
-                            self.numbers(self.split_labels(cells['labels'])),
-                            cells.get('path') or None))
-        return records
+        try:
+            for row in filter(None, rows):
+                where = f'{self.path}:{rows.line_num}'
+                if not header:
+                    header = [name.strip().lower() for name in row]
+                    if ({'path', *header} != {'id', 'labels', 'path'}
+                            or len(set(header)) < len(header)):
+                        raise InputError(f'{where}: the header must be '
+                                         "'id,path,labels' (path optional)")
+                    continue
+                if len(row) != len(header):
+                    raise InputError(f'{where}: {len(row)} columns, the '
+                                     f'header has {len(header)}')
+                cells = dict(zip(header, map(str.strip, row)))
+                labels = _numbers(self.split_labels(cells['labels']))
+                yield where, cells['id'], labels, cells.get('path') or None
+        except csv.Error as error:
+            raise InputError(f'{self.path}:{rows.line_num}: {error}') from None
 
     def split_labels(self, cell: str) -> List[str]:
         """``;`` splits names that contain spaces."""
@@ -247,24 +243,16 @@ class _Reader:
             return [part.strip() for part in cell.split(';') if part.strip()]
         return [cell] if cell in self.table else cell.split()
 
-    @staticmethod
-    def numbers(fields: List[str]) -> List[Union[int, str]]:
-        """Entries of digits are class ids, too long ones out of range."""
-        return [
-            int(field[:10]) if _NUMBER.fullmatch(field) else field
-            for field in fields
-        ]
-
-    def read_json(self, text: str) -> List[ImageRecord]:
+    def json(self, text: str) -> Iterator[_Entry]:
         content = parse_json(text, self.path)
-        if not isinstance(content, dict) or not isinstance(
-                content.get('images'), list):
+        if not (isinstance(content, dict)
+                and isinstance(content.get('images'), list)):
             raise InputError(f'{self.path}: expected an object with a list '
                              "'images'")
         names = content.get('classes')
         if names is not None:
-            if not isinstance(names, list) or not all(
-                    isinstance(name, str) and name for name in names):
+            if not (isinstance(names, list)
+                    and all(isinstance(name, str) and name for name in names)):
                 raise InputError(f"{self.path}: 'classes' must be a list of "
                                  'names')
             if len(set(names)) < len(names):
@@ -274,30 +262,24 @@ class _Reader:
                 require_same_classes(names, self.path, self.classes,
                                      self.source)
             self.set_classes(names)
-        records = []
         for number, entry in enumerate(content['images']):
             where = f'{self.path}: images[{number}]'
             if not isinstance(entry, dict):
                 raise InputError(f'{where}: expected an object')
-            unknown = set(entry) - {'id', 'path', 'labels'}
+            unknown = sorted(set(entry) - {'id', 'path', 'labels'})
             if unknown:
-                raise InputError(f'{where}: unknown key '
-                                 f'{sorted(unknown)[0]!r}')
+                raise InputError(f'{where}: unknown key {unknown[0]!r}')
             labels = entry.get('labels', [])
-            if not isinstance(entry.get('id'), str):
-                raise InputError(f"{where}: 'id' must be a string, not "
-                                 f'{_json_type(entry.get("id"))}')
-            if not isinstance(entry.get('path'), (str, type(None))):
-                raise InputError(f"{where}: 'path' must be a string, not "
-                                 f'{_json_type(entry["path"])}')
+            for key, kinds in (('id', str), ('path', (str, type(None)))):
+                if not isinstance(entry.get(key), kinds):
+                    raise InputError(f"{where}: {key!r} must be a string, not "
+                                     f'{_json_type(entry.get(key))}')
             if not isinstance(labels, list) or not all(
                     isinstance(label, str) or type(label) is int
                     for label in labels):
                 raise InputError(f"{where}: 'labels' must be a list of class "
                                  'ids or names')
-            records.append(
-                self.record(where, entry['id'], labels, entry.get('path')))
-        return records
+            yield where, entry['id'], labels, entry.get('path')
 
     def record(self, where: str, img_id: str, labels: Sequence[Any],
                path: Optional[str]) -> ImageRecord:

@@ -84,6 +84,28 @@ def read_index_png(path: str) -> np.ndarray:
     return np.array(image, dtype=np.uint8)
 
 
+def check_values(mask: np.ndarray,
+                 path: str,
+                 num_classes: int,
+                 ignore_index: int = IGNORE_INDEX) -> None:
+    """Refuse a mask with other values than those of the classes.
+
+    Args:
+        mask (np.ndarray): Integers of any shape, none below 0.
+        path (str): Its file, for the message.
+        num_classes (int): Background included.
+        ignore_index (int): The one value allowed beyond the classes.
+
+    Raises:
+        InputError: There is one; names the file.
+    """
+    wrong = mask[(mask >= num_classes) & (mask != ignore_index)]
+    if wrong.size:
+        raise InputError(
+            f'{path}: value {int(wrong[0])} is neither one of {num_classes} '
+            f'classes nor {ignore_index}')
+
+
 def open_image(path: str) -> Image.Image:
     """Open and decode an image file completely.
 

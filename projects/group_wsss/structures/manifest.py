@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Manifest: the description that a finished dump carries."""
-import dataclasses
 import os.path as osp
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from ..utils.errors import InputError
@@ -35,7 +35,7 @@ _OPTIONAL: Dict[str, Any] = dict(
     config=object)
 
 
-@dataclasses.dataclass
+@dataclass
 class Manifest:
     """Contents of ``manifest.json``, which a finished dump alone has.
 
@@ -64,25 +64,24 @@ class Manifest:
             the folder of the images, as far as it was known.
     """
     classes: List[str]
-    palette: List[List[int]] = dataclasses.field(default_factory=list)
+    palette: List[List[int]] = field(default_factory=list)
     images: int = 0
-    pixels: Dict[str, int] = dataclasses.field(default_factory=dict)
+    pixels: Dict[str, int] = field(default_factory=dict)
     unknown_pixels: int = 0
     unknown_share: Optional[float] = None
     unknown_label: int = IGNORE_INDEX
-    supervision: List[str] = dataclasses.field(default_factory=lambda: ['I'])
+    supervision: List[str] = field(default_factory=lambda: ['I'])
     labeler: Optional[Dict[str, Any]] = None
-    refiners: List[Any] = dataclasses.field(default_factory=list)
-    chosen_thresholds: List[float] = dataclasses.field(default_factory=list)
-    skipped: List[str] = dataclasses.field(default_factory=list)
-    checkpoint: Dict[str, Optional[str]] = dataclasses.field(
+    refiners: List[Any] = field(default_factory=list)
+    chosen_thresholds: List[float] = field(default_factory=list)
+    skipped: List[str] = field(default_factory=list)
+    checkpoint: Dict[str, Optional[str]] = field(
         default_factory=lambda: dict(name=None, sha256=None))
     seed: Optional[int] = None
     duration_seconds: Optional[float] = None
-    versions: Dict[str,
-                   Optional[str]] = dataclasses.field(default_factory=dict)
+    versions: Dict[str, Optional[str]] = field(default_factory=dict)
     config: Any = None
-    image_paths: Dict[str, str] = dataclasses.field(default_factory=dict)
+    image_paths: Dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str) -> 'Manifest':
@@ -121,19 +120,15 @@ class Manifest:
                 raise InputError(f'{path}: {name!r} is a '
                                  f'{type(value).__name__}')
             setattr(manifest, name, value)
-        if not all(
-                isinstance(path, str)
-                for path in manifest.image_paths.values()):
+        if not all(isinstance(x, str) for x in manifest.image_paths.values()):
             raise InputError(f"{path}: 'image_paths' must be names of files")
         if not all(letter in SUPERVISION for letter in manifest.supervision):
             raise InputError(f"{path}: 'supervision' must be letters of "
                              f'{"".join(SUPERVISION)}')
-        palette = manifest.palette
-        if not isinstance(
-                palette, list) or len(palette) != len(names) or not all(
-                    isinstance(colour, list) and len(colour) == 3 and all(
-                        type(value) is int and 0 <= value <= 255
-                        for value in colour) for colour in palette):
+        if len(manifest.palette) != len(names) or not all(
+                isinstance(colour, list) and len(colour) == 3 and all(
+                    type(value) is int and 0 <= value <= 255
+                    for value in colour) for colour in manifest.palette):
             raise InputError(f"{path}: 'palette' must be one [red, green, "
                              'blue] for each class, 0 to 255')
         return manifest

@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Regions of an image, whoever made them."""
-import io
 import json
 import os.path as osp
 from typing import Any, List, NamedTuple, Tuple
@@ -9,8 +8,8 @@ import numpy as np
 
 from ..utils.errors import InputError
 from ..utils.files import atomic_write, output_path, read_json
+from .arrays import read_arrays, write_arrays
 from .manifest import SUPERVISION
-from .score_map import read_arrays
 from .segmentation import decode_segmentation, encode_mask
 
 # what the regions of a folder were made with; no image's file ends so
@@ -36,15 +35,7 @@ class Regions(NamedTuple):
 
     @classmethod
     def from_label_map(cls, label_map: np.ndarray) -> 'Regions':
-        """Regions that do not overlap.
-
-        Args:
-            label_map (np.ndarray): Whole numbers ``(H, W)``, one for each
-                region; 0 is in no region.
-
-        Returns:
-            Regions: In the order of their numbers.
-        """
+        """Regions of a map of whole numbers, in their order; 0 is none."""
         pixels = np.flatnonzero(label_map)
         _, numbers, areas = np.unique(
             label_map.ravel()[pixels], return_inverse=True, return_counts=True)
@@ -53,15 +44,11 @@ class Regions(NamedTuple):
     @classmethod
     def from_masks(cls, size: Tuple[int, int],
                    masks: List[np.ndarray]) -> 'Regions':
-        """Regions that may overlap.
+        """Regions of bool masks, which may overlap; empty ones are left out.
 
         Args:
             size (tuple[int, int]): Height and width of the image.
-            masks (list[np.ndarray]): bool ``(H, W)``; empty ones are left
-                out.
-
-        Returns:
-            Regions: In their order.
+            masks (list[np.ndarray]): bool ``(H, W)``.
         """
         found = [
             pixels for pixels in map(np.flatnonzero, masks) if len(pixels)
@@ -167,14 +154,12 @@ def write_regions(folder: str, img_id: str, regions: Any) -> str:
         str: Its path.
     """
     if isinstance(regions, np.ndarray) and regions.ndim == 2:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, regions=regions)
-        path, data = output_path(folder, img_id, '.npz'), buffer.getvalue()
+        path = output_path(folder, img_id, '.npz')
+        write_arrays(path, regions=regions)
     else:
-        lines = ',\n'.join(json.dumps(encode_mask(mask)) for mask in regions)
         path = output_path(folder, img_id, '.json')
-        data = f'[{lines}]\n'.encode()
-    atomic_write(path, data)
+        lines = ',\n'.join(json.dumps(encode_mask(mask)) for mask in regions)
+        atomic_write(path, f'[{lines}]\n'.encode())
     return path
 
 
@@ -196,8 +181,8 @@ def regions_supervision(folder: str) -> str:
         settings = read_json(path)
     except FileNotFoundError:
         return 'A'
-    letters = settings.get('supervision') if isinstance(settings,
-                                                        dict) else None
+    settings = settings if isinstance(settings, dict) else {}
+    letters = settings.get('supervision')
     if not isinstance(letters, str) or not set(letters) <= set(SUPERVISION):
         raise InputError(f"{path}: 'supervision' must be letters of "
                          f'{"".join(SUPERVISION)}, or none')

@@ -1,21 +1,18 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """The contract between class maps and everything that reads them."""
 import copy
-import io
-import zipfile
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from ..utils.errors import InputError, NonFiniteError, one_line
-from ..utils.files import atomic_write, check_image_id, check_regular
+from ..utils.files import check_image_id
+from .arrays import read_arrays, write_arrays
 from .label_image import IGNORE_INDEX
 
 # labels are uint8: 0 background, class id + 1, IGNORE_INDEX
 MAX_CLASS_ID = IGNORE_INDEX - 2
-# of a file's arrays: a damaged or hostile one may unpack to anything
-MAX_BYTES = 2**30
 _KEYS = ('img_id', 'ori_shape', 'class_ids', 'maps')
 
 
@@ -108,10 +105,9 @@ class ScoreMap:
             raise NonFiniteError(f'{img_id}: class maps hold NaN or infinity; '
                                  'the model has diverged')
         maps = np.maximum(maps, 0)
-        if maps.size:
-            peak = maps.max(axis=(1, 2), keepdims=True)
-            maps /= np.where(peak > 0, peak, 1)
-        return cls(img_id, ori_shape, class_ids, maps)
+        peak = maps.max(axis=(1, 2), keepdims=True, initial=0)
+        return cls(img_id, ori_shape, class_ids,
+                   maps / np.where(peak > 0, peak, 1))
 
     @classmethod
     def from_sample(cls, sample: Any) -> 'ScoreMap':
@@ -127,18 +123,30 @@ class ScoreMap:
         Raises:
             InputError: A field is missing; it is named.
         """
-        values = {
-            key: sample.get(key, None)
-            for key in ('img_id', 'ori_shape', 'class_ids', 'class_maps')
-        }
-        for key, value in values.items():
+        keys = ('img_id', 'ori_shape', 'class_ids', 'class_maps')
+        values = [sample.get(key, None) for key in keys]
+        for key, value in zip(keys, values):
             if value is None:
                 raise InputError(
-                    f'data sample of image {values["img_id"]!r} has no '
-                    f'{key!r}: pack img_id and ori_shape (meta_keys of '
-                    'PackInputs) and use a model that predicts class maps, '
-                    'such as group_wsss.GroupCAM')
-        return cls.from_class_maps(**values)
+                    f'data sample of image {values[0]!r} has no {key!r}: pack '
+                    'img_id and ori_shape (meta_keys of PackInputs) and use a '
+                    'model that predicts class maps, such as '
+                    'group_wsss.GroupCAM')
+        return cls.from_class_maps(*values)
+
+    def require_classes(self, count: int, where: str) -> None:
+        """Refuse class ids beyond the classes that there are.
+
+        Args:
+            count (int): Number of classes, without background.
+            where (str): Whose maps these are, for the message.
+
+        Raises:
+            InputError: An id of ``count`` or more.
+        """
+        if self.class_ids.size and self.class_ids[-1] >= count:
+            raise InputError(f'{where}: class id {self.class_ids[-1]} with '
+                             f'{count} classes')
 
     def resize(self, size: Optional[Tuple[int, int]] = None) -> 'ScoreMap':
         """Bilinear resize, ``align_corners=False``.
@@ -153,8 +161,7 @@ class ScoreMap:
         size = self.ori_shape if size is None else (size[0], size[1])
         if self.maps.shape[1:] == size:
             return self
-        # all is checked and in order: maps at image size are not gone over
-        # again
+        # all is checked and in order, and maps at image size are large
         resized = copy.copy(self)
         resized.maps = resize_maps(self.maps, size)
         return resized
@@ -168,11 +175,11 @@ class ScoreMap:
         Yields:
             np.ndarray: float32 ``(H, W)``, by class id.
         """
-        for i in range(len(self.maps)):
-            one = self.maps[i:i + 1]
-            if one.shape[1:] != self.ori_shape:
-                one = resize_maps(one, self.ori_shape)
-            yield one[0]
+        for one in self.maps:
+            if one.shape == self.ori_shape:
+                yield one
+            else:
+                yield resize_maps(one[None], self.ori_shape)[0]
 
     def best(self, full: bool = False) -> Tuple[np.ndarray, np.ndarray]:
         """The strongest class of every cell; a tie goes to the lowest id.
@@ -229,14 +236,12 @@ class ScoreMap:
         Args:
             path (str): Target file.
         """
-        buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
+        write_arrays(
+            path,
             img_id=np.array(self.img_id),
             ori_shape=np.array(self.ori_shape, dtype=np.int64),
             class_ids=self.class_ids,
             maps=self.maps.astype(np.float16))
-        atomic_write(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: str) -> 'ScoreMap':
@@ -263,22 +268,14 @@ class ScoreMap:
             raise InputError(f'{path}: not a score map: its arrays have the '
                              'wrong type or shape')
         try:
-            name = str(img_id)
-        except ValueError as error:  # no Unicode
+            return cls(str(img_id), ori_shape.tolist(), class_ids, maps)
+        except ValueError as error:
             raise InputError(f'{path}: not a score map: '
                              f'{one_line(error)}') from None
-        return cls(name, ori_shape.tolist(), class_ids, maps)
 
     @classmethod
     def load_of(cls, path: str, img_id: str) -> 'ScoreMap':
-        """Load a score map that must be that of ``img_id``.
-
-        Args:
-            path (str): An npz of :meth:`save`.
-            img_id (str): Image id.
-
-        Returns:
-            ScoreMap: Its score map.
+        """:meth:`load` a score map that must be that of ``img_id``.
 
         Raises:
             InputError: As :meth:`load`, or it belongs to another image.
@@ -288,45 +285,6 @@ class ScoreMap:
             raise InputError(f'{path}: holds the maps of image '
                              f'{score_map.img_id!r}, not of {img_id!r}')
         return score_map
-
-
-def read_arrays(path: str, keys: Sequence[str], what: str) -> List[np.ndarray]:
-    """Arrays of an npz file; never executes code from it.
-
-    Args:
-        path (str): The file.
-        keys (Sequence[str]): Names of the arrays.
-        what (str): Name of such a file, for the message.
-
-    Returns:
-        list[np.ndarray]: In the order of ``keys``, of any type and shape.
-
-    Raises:
-        InputError: Missing, damaged, too large once unpacked, or without
-            one of the arrays.
-    """
-    check_regular(path)
-    try:
-        with open(path, 'rb') as file:
-            with zipfile.ZipFile(file) as members:
-                size = sum(item.file_size for item in members.infolist())
-            if size > MAX_BYTES:
-                raise ValueError(f'{size} bytes once unpacked, more than '
-                                 f'{MAX_BYTES}')
-            file.seek(0)
-            archive = np.load(file, allow_pickle=False)
-            arrays = [archive[key] for key in keys]
-    except FileNotFoundError:
-        raise InputError(f'{path}: no such file') from None
-    except Exception as error:
-        # numpy and zipfile raise anything on a damaged file
-        raise InputError(f'{path}: not a {what}: '
-                         f'{one_line(error)}') from None
-    # numpy hands out members that are no arrays as bytes
-    if not all(isinstance(array, np.ndarray) for array in arrays):
-        raise InputError(f'{path}: not a {what}: its arrays have the wrong '
-                         'type or shape')
-    return arrays
 
 
 def _to_numpy(value: Any) -> np.ndarray:

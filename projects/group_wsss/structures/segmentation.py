@@ -52,6 +52,16 @@ def check_segmentation(segmentation: Any, height: int, width: int) -> None:
             raise InputError('has a polygon far outside of the image, or NaN')
 
 
+def _pycocotools_mask() -> Any:
+    """The module, which is an extra."""
+    try:
+        from pycocotools import mask
+    except ImportError:
+        raise InputError('polygons and RLE of COCO need pycocotools: pip '
+                         'install pycocotools') from None
+    return mask
+
+
 def decode_segmentation(segmentation: Any, height: int,
                         width: int) -> np.ndarray:
     """Rasterise a segmentation as pycocotools does.
@@ -68,11 +78,7 @@ def decode_segmentation(segmentation: Any, height: int,
         InputError: It cannot be, and the message names no file; or
             pycocotools is not installed.
     """
-    try:
-        from pycocotools import mask as mask_utils
-    except ImportError:
-        raise InputError('polygons and RLE of COCO need pycocotools: pip '
-                         'install pycocotools') from None
+    mask_utils = _pycocotools_mask()
     check_segmentation(segmentation, height, width)
     rle = segmentation
     try:
@@ -99,10 +105,5 @@ def encode_mask(mask: np.ndarray) -> Dict[str, Any]:
     Raises:
         InputError: pycocotools is not installed.
     """
-    try:
-        from pycocotools import mask as mask_utils
-    except ImportError:
-        raise InputError('polygons and RLE of COCO need pycocotools: pip '
-                         'install pycocotools') from None
-    runs = mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8))
+    runs = _pycocotools_mask().encode(np.asfortranarray(mask, dtype=np.uint8))
     return dict(size=list(mask.shape), counts=runs['counts'].decode())

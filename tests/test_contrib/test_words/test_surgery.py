@@ -150,7 +150,7 @@ def test_walk_along_attention(net, tmp_path):
     refiner.max_cells = 500
     with pytest.raises(InputError, match='24 x 24 .*max_cells=500'):
         refiner.refine(maps, IMAGE)
-    with pytest.raises(InputError, match='affinity .* colour'):
+    with pytest.raises(InputError, match='affinity .* .colour'):
         AttentionWalk('x', 'y', affinity='colour')
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from group_wsss.pseudo_labels import ThresholdLabeler
 from group_wsss.pseudo_labels.thresholds import score_histogram
-from group_wsss.registry import TASK_UTILS
 from group_wsss.structures import ScoreMap
 from group_wsss.utils.errors import InputError
 
@@ -68,17 +67,6 @@ def test_no_class_is_background_and_may_be_blanked():
     assert (ThresholdLabeler(min_foreground=.01)(empty) == 255).all()
 
 
-def test_registered():
-    labeler = TASK_UTILS.build(
-        dict(type='group_wsss.ThresholdLabeler', bg_threshold=.4))
-    assert isinstance(labeler, ThresholdLabeler)
-    for bad in (1.5, -.1, float('nan'), 'otsu ', None, [.3]):
-        with pytest.raises(InputError, match='bg_threshold .*otsu'):
-            ThresholdLabeler(bad)
-    with pytest.raises(AssertionError, match='unknown_threshold'):
-        ThresholdLabeler(.3, unknown_threshold=.4)
-
-
 def test_a_rule_needs_the_scores_of_all():
     labeler = ThresholdLabeler('otsu', margin=.1)
     scores = np.array([[0, .1, .15, .25, .85, .9]], np.float32)
@@ -87,8 +75,6 @@ def test_a_rule_needs_the_scores_of_all():
         labeler(score_map)
     threshold = labeler.fit(score_histogram(score_map))
     assert labeler.bg_threshold == threshold and .25 <= threshold < .85
-    with pytest.raises(AssertionError, match='margin'):
-        ThresholdLabeler('otsu', unknown_threshold=.1)
 
 
 @pytest.mark.parametrize('bg, unknown, low',

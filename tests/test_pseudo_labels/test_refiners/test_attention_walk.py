@@ -1,24 +1,14 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import math
-from pathlib import Path
 
 import numpy as np
-import pytest
-import torch
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 
 from group_wsss.pseudo_labels import AttentionWalk
 from group_wsss.pseudo_labels.refiners import attention_walk as module
 from group_wsss.pseudo_labels.refiners.attention_walk import (attention_walk,
                                                               feature_affinity,
                                                               fewer_cells)
-from group_wsss.registry import MODELS
-from group_wsss.utils.errors import InputError
 
-STAGE1 = (
-    Path(__file__).resolve().parents[3] / 'tests' / 'configs' /
-    'tiny_group_cam.py')
 IMAGE = np.random.default_rng(3).integers(0, 256, (64, 48, 3), np.uint8)
 
 
@@ -81,18 +71,8 @@ def test_too_many_cells_are_averaged():
         assert fewer_cells(features, most)[0].size <= most
 
 
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        net = MODELS.build(Config.fromfile(STAGE1).model)
-    path = tmp_path_factory.mktemp('stage1') / 'net.pth'
-    torch.save(dict(state_dict=net.state_dict()), path)
-    return str(path)
-
-
-def test_refines_with_the_backbone_of_stage_1(checkpoint):
-    refiner = AttentionWalk(str(STAGE1), checkpoint, device='cpu', shift=1.)
+def test_refines_with_the_backbone_of_stage_1(stage1):
+    refiner = AttentionWalk(*stage1[:2], device='cpu', shift=1.)
     maps = np.random.default_rng(0).random((3, 9, 7), dtype=np.float32) * .6
     maps[2] = 0
     got = refiner.refine(maps, IMAGE)
@@ -108,13 +88,3 @@ def test_refines_with_the_backbone_of_stage_1(checkpoint):
     assert not got[2].any()
     refiner.max_cells = 4
     assert refiner.refine(maps, IMAGE).shape == (3, 2, 2)
-
-
-def test_bad_input_is_named(checkpoint, tmp_path):
-    for options in (dict(shift=-1), dict(scale=0), dict(rounds=0),
-                    dict(box_share=1), dict(max_cells=0)):
-        (name, value), = options.items()
-        with pytest.raises(InputError, match=f'{name} .* {value}'):
-            AttentionWalk(str(STAGE1), checkpoint, **options)
-    with pytest.raises(InputError, match='none.pth'):
-        AttentionWalk(str(STAGE1), str(tmp_path / 'none.pth'))

@@ -100,67 +100,35 @@ def test_agrees_with_pydensecrf(labels, sxy, srgb, unary):
     assert (label != probs.argmax(axis=0)).mean() > 0.05
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('size', [(1, 1), (1, 9), (7, 1), (12, 10)])
-@pytest.mark.parametrize('labels', [1, 2, 30])
-@pytest.mark.parametrize('unary', ['soft', 'label'])
-def test_degenerate_inputs_stay_finite(size, labels, unary):
+@pytest.mark.parametrize('size', [(1, 1), (1, 9), (12, 10)])
+@pytest.mark.parametrize(
+    'options', [{}, dict(unary='label'),
+                dict(bilateral_weight=1e4)])
+def test_degenerate_inputs_stay_finite(size, options):
     rng = np.random.default_rng(0)
-    constant = np.full((*size, 3), 255, np.uint8)
-    noisy = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
-    hard = np.zeros((labels, *size), np.float32)
-    hard[0] = 1
-    even = np.full((labels, *size), 1 / labels, np.float32)
-    for image in (constant, noisy):
-        for probs in (hard, even):
-            got = dense_crf(probs, image, unary=unary)
+    for image in (np.full((*size, 3), 255), rng.integers(0, 256, (*size, 3))):
+        for labels in (1, 2, 30):
+            hard = np.zeros((labels, *size), np.float32)
+            hard[0] = 1
+            got = dense_crf(hard, image.astype(np.uint8), **options)
             np.testing.assert_allclose(got.sum(axis=0), 1, rtol=1e-5)
-            assert (got >= 0).all()
-            assert (got.argmax(axis=0) == 0).all() or probs is even
-
-
-def test_even_probabilities_stay_even():
-    image, _ = shapes(20, 24)
-    got = dense_crf(np.full((4, 20, 24), 0.25, np.float32), image)
-    # an unstable equilibrium: rounding grows in every iteration
-    np.testing.assert_allclose(got, 0.25, atol=2e-3)
-    np.testing.assert_array_equal(got[1], got[3])
-
-
-def test_permuted_labels_give_permuted_results():
-    image, _ = shapes()
-    probs = smooth_probs(4, (60, 80))
-    got = dense_crf(probs[[2, 0, 3, 1]], image)
-    np.testing.assert_allclose(
-        got, dense_crf(probs, image)[[2, 0, 3, 1]], atol=1e-3)
+            assert (got >= 0).all() and (got.argmax(axis=0) == 0).all()
 
 
 def test_weights_of_zero_leave_kernels_out():
     image, _ = shapes(20, 24)
     probs = smooth_probs(3, (20, 24))
-    alone = dense_crf(
-        probs, image, gaussian_weight=0, bilateral_weight=0, num_iters=3)
-    np.testing.assert_allclose(alone, probs, atol=1e-4)
-    for weights in ((3.0, 0.0), (0.0, 10.0)):
-        options = dict(
-            zip(('gaussian_weight', 'bilateral_weight'), weights),
-            bilateral_sxy=4.0)
-        noise = np.random.default_rng(0).integers(0, 200, image.shape)
-        results = [
+    none = dict(gaussian_weight=0, bilateral_weight=0)
+    np.testing.assert_allclose(dense_crf(probs, image, **none), probs, 1e-4)
+    for name, blind in (('gaussian_weight', False), ('bilateral_weight',
+                                                     True)):
+        options = dict({name: 0}, bilateral_sxy=4.)
+        one, two = (
             dense_crf(probs, other, **options)
-            for other in (image, 255 - image, noise.astype(np.uint8))
-        ]
-        assert abs(results[0] - probs).max() > 0.05
+            for other in (image, image[::-1].copy()))
+        assert abs(one - probs).max() > 0.05
         # the first kernel does not see the image
-        same = np.array_equal(results[0], results[2])
-        assert same == (weights[1] == 0)
-
-
-def test_large_weights_do_not_overflow():
-    image, _ = shapes(20, 24)
-    got = dense_crf(
-        smooth_probs(3, (20, 24)), image, bilateral_weight=1e4, num_iters=5)
-    np.testing.assert_allclose(got.sum(axis=0), 1, atol=1e-5)
+        assert np.array_equal(one, two) == blind
 
 
 def test_arrays_and_tensors():
@@ -170,8 +138,6 @@ def test_arrays_and_tensors():
     tensor = dense_crf(torch.from_numpy(probs).double(), torch.tensor(image))
     assert isinstance(array, np.ndarray) and tensor.dtype == torch.float32
     np.testing.assert_array_equal(array, tensor.numpy())
-    with pytest.raises(AssertionError, match='do not fit'):
-        dense_crf(probs, image[:-1])
 
 
 def test_same_bytes_with_two_threads():
@@ -185,20 +151,6 @@ def test_same_bytes_with_two_threads():
     finally:
         torch.set_num_threads(1)
     np.testing.assert_array_equal(one, two)
-
-
-@pytest.mark.parametrize('unary', ['soft', 'label'])
-def test_refine_finds_the_edge(unary):
-    image, disc = shapes()
-    # a coarse blob, one cell is 10 pixels wide, that reaches too far
-    coarse = F.max_pool2d(
-        torch.from_numpy(disc).float()[None, None], 15, 10, 7)
-    score_map = ScoreMap('x', disc.shape, [4], coarse[0].numpy())
-    before = (score_map.resize().maps[0] > 0.35) != disc
-    refined = DenseCRF(unary=unary, bilateral_sxy=30.0)(score_map, image)
-    after = (refined.maps[0] > 0.5) != disc
-    assert refined.maps.shape == (1, 60, 80)
-    assert before.sum() > 200 and after.sum() < 0.1 * before.sum()
 
 
 @pytest.mark.parametrize(
@@ -216,48 +168,12 @@ def test_refine_is_its_parts(background):
     np.testing.assert_array_equal(got, expected)
 
 
-def test_refine_without_classes_and_with_blank_maps():
+def test_refused():
     image, _ = shapes(20, 24)
-    empty = ScoreMap('x', (20, 24), [], np.zeros((0, 4, 4)))
-    assert DenseCRF()(empty, image) is empty
-    blank = ScoreMap('x', (20, 24), [1, 2], np.zeros((2, 4, 4)))
-    full = ScoreMap('x', (20, 24), [1, 2], np.ones((2, 4, 4)))
-    for options in (dict(), dict(bg_power=1.0), dict(unary='label')):
-        crf = DenseCRF(**options)
-        assert crf(blank, image).maps.max() < 1e-4
-        # classes that say the same are told apart by their label alone
-        first, second = crf(full, image).maps
-        if options.get('unary') == 'label':
-            assert first.min() > 0.99 and second.max() < 0.01
-        else:
-            assert first.min() > 0.99 and np.array_equal(first, second)
-
-
-@pytest.mark.parametrize('options', [
-    dict(num_iters=-1),
-    dict(num_iters=2.5),
-    dict(gaussian_sxy=0),
-    dict(gaussian_weight=-1),
-    dict(bilateral_sxy=-2.0),
-    dict(bilateral_srgb=float('nan')),
-    dict(bilateral_weight=float('inf')),
-    dict(unary='hard'),
-    dict(gt_prob=1.0),
-])
-def test_bad_options_are_refused(options):
-    name = list(options)[0]
-    image, _ = shapes(4, 4)
-    for call in (lambda: DenseCRF(**options), lambda: dense_crf(
-            np.ones((1, 4, 4), np.float32), image, **options)):
-        with pytest.raises(InputError, match=f'^{name} of DenseCRF') as info:
-            call()
-        assert '\n' not in str(info.value)
-
-
-def test_bad_background_and_too_small_deviations_are_refused():
-    for options in (dict(bg_threshold=0), dict(bg_power=-1.0)):
-        with pytest.raises(InputError, match=list(options)[0]):
-            DenseCRF(**options)
-    image, _ = shapes(20, 24)
+    probs = smooth_probs(2, (20, 24))
     with pytest.raises(InputError, match='bilateral_srgb 0.001 of DenseCRF'):
-        dense_crf(smooth_probs(2, (20, 24)), image, bilateral_srgb=0.001)
+        dense_crf(probs, image, bilateral_srgb=0.001)
+    with pytest.raises(InputError, match='gt_prob of DenseCRF is 1'):
+        dense_crf(probs, image, gt_prob=1)
+    with pytest.raises(AssertionError, match='do not fit'):
+        dense_crf(probs, image[:-1])

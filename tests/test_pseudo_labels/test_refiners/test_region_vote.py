@@ -1,17 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from group_wsss.pseudo_labels import RegionVote, ThresholdLabeler
 from group_wsss.structures import ScoreMap
-from group_wsss.structures.label_image import read_index_png
 from group_wsss.structures.regions import SETTINGS, Regions, write_regions
 from group_wsss.utils.errors import InputError
 
-REFINE = Path(__file__).resolve().parents[3] / 'configs' / 'refine'
 SIZE = (12, 15)
 
 
@@ -86,57 +81,23 @@ def test_cover_against_loops(seed, tmp_path):
             assert label[y, x] in (1, 4)
 
 
-def test_no_region_and_no_class(tmp_path):
+def test_no_region():
     maps = np.random.default_rng(0).random((1, *SIZE), np.float32)
     none = Regions.from_masks(SIZE, [])
     np.testing.assert_array_equal(RegionVote('.').refine(maps, none), maps)
     kept = RegionVote('.', 'cover', bg_threshold=.4).refine(maps, none)
     np.testing.assert_allclose(kept, maps / (maps + np.float32(.4)), 1e-6)
-    empty = ScoreMap('y', SIZE, [], np.zeros((0, 2, 2)))
-    assert RegionVote(str(tmp_path))(empty) is empty  # reads no file
 
 
-def test_bad_input_is_named(tmp_path):
-    score_map = ScoreMap('x', SIZE, [1], np.ones((1, *SIZE), np.float32))
-    with pytest.raises(InputError, match='x.npz'):
-        RegionVote(str(tmp_path))(score_map)
+def test_refine_wants_regions():
     with pytest.raises(InputError, match='ScoreMap'):
-        RegionVote('.').refine(score_map.maps)
-    for options, word in ((dict(vote='max'), 'vote'), (dict(region_share=1),
-                                                       'region_share'),
-                          (dict(label_share=0), 'label_share'),
-                          (dict(bg_threshold=0), 'bg_threshold')):
-        with pytest.raises(InputError, match=word):
-            RegionVote('.', **options)
+        RegionVote('.').refine(np.ones((1, *SIZE), np.float32))
 
 
-def test_config_and_manifest(tmp_path, call_tool, monkeypatch):
-    """The maker of the regions tells the letter."""
-    monkeypatch.setenv('REGIONS_DIR', str(tmp_path / 'regions'))
-    rng = np.random.default_rng(0)
-    (tmp_path / 'scores').mkdir()
-    for name in 'ab':
-        maps = rng.random((2, 3, 4), np.float32)
-        ScoreMap(name, SIZE, [2, 5],
-                 maps).save(str(tmp_path / 'scores' / f'{name}.npz'))
-        write_regions(str(tmp_path / 'regions'), name, some_masks(rng, 5))
-
-    def refine(out, *words):
-        call_tool('refine_labels', REFINE / 'regions.py', tmp_path / 'scores',
-                  tmp_path / out, '--classes', 'voc', *words)
-        manifest = json.loads((tmp_path / out / 'manifest.json').read_text())
-        return ''.join(manifest['supervision'])
-
-    assert refine('one') == 'IA'
-    (tmp_path / 'regions' / SETTINGS).write_text('{"supervision": ""}')
-    assert refine('two') == 'I'
-    cover = ('--cfg-options', 'refiners.0.vote=cover',
-             'refiners.0.bg_threshold=otsu', 'labeler.bg_threshold=0.5')
-    assert refine('three', *cover) == 'I'
-    for name in 'ab':
-        labels = [
-            read_index_png(str(tmp_path / out / f'{name}.png'))
-            for out in ('one', 'two', 'three')
-        ]
-        assert (labels[0] == labels[1]).all()
-        assert set(np.unique(labels)) <= {0, 3, 6}
+def test_the_maker_of_the_regions_tells_the_letter(tmp_path):
+    refiner = RegionVote(str(tmp_path))
+    assert refiner.supervision == 'A'
+    (tmp_path / SETTINGS).write_text('{"supervision": ""}')
+    assert refiner.supervision == ''
+    assert refiner.rule is None  # `mean` waits for nothing
+    assert RegionVote('.', 'cover', bg_threshold='otsu').rule == 'otsu'

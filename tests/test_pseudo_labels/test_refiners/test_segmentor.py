@@ -4,11 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.apis import inference_model, init_model
 
 from group_wsss.pseudo_labels import Segmentor
+from group_wsss.pseudo_labels.refiners import segmentor
 from group_wsss.registry import MODELS
 from group_wsss.structures import ScoreMap
 from group_wsss.utils.errors import InputError
@@ -65,12 +67,28 @@ def test_against_the_formula(checkpoint, image, map_weight):
     assert got.class_ids.tolist() == [1, 4]
 
 
-def test_small_maps_and_no_class(checkpoint, image):
+def test_labels_of_a_large_image(checkpoint, image, monkeypatch):
     refiner = Segmentor(CONFIG, checkpoint, device='cpu')
+    want = refiner.logits(image).argmax(0).numpy()
+    assert len(np.unique(want)) > 1
+    np.testing.assert_array_equal(refiner.label(image), want)
+    monkeypatch.setattr(segmentor, 'STRIP', 64 * 9)  # of one class
+    logits, asked = refiner.logits, []
+    refiner.logits = lambda *a, **k: asked.append(k) or logits(*a, **k)
+    np.testing.assert_array_equal(refiner.label(image), want)
+    assert asked == [dict(resize=False)]
+
+
+def test_scores_of_a_large_image_are_smaller(checkpoint, image):
+    refiner = Segmentor(CONFIG, checkpoint, device='cpu', max_pixels=32 * 35)
     small = ScoreMap('x', (64, 70), [2], np.ones((1, 3, 3)))
+    assert refiner(small, image).maps.shape == (1, 32, 35)
+    seen = refiner.logits(image, resize=False)
+    torch.testing.assert_close(
+        refiner.logits(image, (32, 35)),
+        F.interpolate(seen[None], (32, 35), mode='bilinear')[0])
+    refiner.max_pixels = 64 * 70
     assert refiner(small, image).maps.shape == (1, 64, 70)
-    empty = ScoreMap('x', (64, 70), [], np.zeros((0, 3, 3)))
-    assert refiner(empty, image) is empty
 
 
 def test_bad_input(checkpoint, image, tmp_path):
@@ -78,14 +96,13 @@ def test_bad_input(checkpoint, image, tmp_path):
     beyond = ScoreMap('x', (64, 70), [6], np.ones((1, 3, 3)))
     with pytest.raises(InputError, match='class id 6.* 7 classes'):
         refiner(beyond, image)
-    with pytest.raises(InputError, match='nowhere.pth: no such checkpoint'):
-        Segmentor(CONFIG, 'nowhere.pth')
-    with pytest.raises(InputError, match='map_weight of Segmentor'):
-        Segmentor(CONFIG, checkpoint, -1)
-    with pytest.raises(InputError, match='bg_threshold of Segmentor'):
-        Segmentor(CONFIG, checkpoint, bg_threshold=1)
-    torch.save(dict(state_dict={}), tmp_path / 'empty.pth')
-    with pytest.raises(InputError, match='empty.pth: does not fit'):
-        Segmentor(CONFIG, str(tmp_path / 'empty.pth'))
-    with pytest.raises(InputError, match='Segmentor has no model'):
-        Segmentor(dict(default_scope='mmseg'), checkpoint)
+    empty = str(tmp_path / 'empty.pth')
+    torch.save(dict(state_dict={}), empty)
+    for config, weights, words in ((CONFIG, 'nowhere.pth',
+                                    'nowhere.pth: no such checkpoint'),
+                                   (CONFIG, empty, 'empty.pth: does not fit'),
+                                   ('nowhere.py', checkpoint, 'nowhere.py'),
+                                   (dict(default_scope='mmseg'), checkpoint,
+                                    'Segmentor has no model')):
+        with pytest.raises(InputError, match=words):
+            Segmentor(config, weights)

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from ...structures.score_map import read_arrays
+from ...structures.arrays import read_arrays
 from ...utils.errors import InputError
 from ...utils.files import atomic_write
 

@@ -81,13 +81,12 @@ class CAMIoU(BaseMetric):
     def class_names(self) -> Sequence[str]:
         """Sequence[str]: Background and the dataset's classes."""
         names = (self.dataset_meta or {}).get('classes')
-        if self._num_classes is None:
-            if names is None:
-                raise InputError('CAMIoU: the dataset has no classes in its '
-                                 'metainfo; set num_classes')
-            return ('background', *names)
-        if names is None or len(names) + 1 != self._num_classes:
-            names = [f'class {i}' for i in range(1, self._num_classes)]
+        count = self._num_classes
+        if count is None and names is None:
+            raise InputError('CAMIoU: the dataset has no classes in its '
+                             'metainfo; set num_classes')
+        if names is None or (count and len(names) + 1 != count):
+            names = [f'class {i}' for i in range(1, count or 1)]
         return ('background', *names)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -101,12 +100,8 @@ class CAMIoU(BaseMetric):
         num_classes = len(self.class_names)
         for sample in data_samples:
             score_map = ScoreMap.from_sample(sample).resize()
-            if len(score_map.class_ids) and (score_map.class_ids[-1] + 1
-                                             >= num_classes):
-                raise InputError(
-                    f'image {score_map.img_id!r}: class id '
-                    f'{score_map.class_ids[-1]} with {num_classes - 1} '
-                    'classes')
+            score_map.require_classes(num_classes - 1,
+                                      f'image {score_map.img_id!r}')
             path = output_path(self.ann_dir, score_map.img_id, self.seg_suffix)
             mask = read_mask(path, num_classes, score_map.ori_shape)
             counts = sweep_counts(*score_map.best(), mask, self.thresholds,

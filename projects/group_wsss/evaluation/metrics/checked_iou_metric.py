@@ -7,7 +7,8 @@ from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 
 from ...registry import METRICS
-from ..masks import check_masks, check_values
+from ...structures.label_image import check_values
+from ..masks import check_masks
 
 
 @METRICS.register_module()

@@ -5,6 +5,7 @@ from typing import Iterable, Optional
 import numpy as np
 
 from ...structures.label_image import IGNORE_INDEX
+from ..options import check_options
 
 
 def mark_conflicts(label: np.ndarray, scores: Iterable[np.ndarray],
@@ -37,7 +38,10 @@ def blank_without_foreground(label: np.ndarray, min_foreground: float) -> None:
         label[...] = IGNORE_INDEX
 
 
-def check_share(name: str, value: Optional[float]) -> None:
-    """Thresholds and shares lie in [0, 1]."""
-    assert value is None or 0 <= value <= 1, (
-        f'{name} must be in [0, 1], got {value}')
+def check_shares(owner: str, **shares: Optional[float]) -> None:
+    """Refuse thresholds and shares that do not lie in [0, 1]."""
+    check_options(
+        owner, **{
+            name: (value, value is None or 0 <= value <= 1, 'in [0, 1]')
+            for name, value in shares.items()
+        })

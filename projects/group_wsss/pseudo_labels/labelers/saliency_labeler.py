@@ -8,7 +8,7 @@ from ...registry import TASK_UTILS
 from ...structures.label_image import IGNORE_INDEX
 from ...structures.score_map import ScoreMap
 from ..saliency import min_max, read_saliency
-from .rules import blank_without_foreground, check_share, mark_conflicts
+from .rules import blank_without_foreground, check_shares, mark_conflicts
 
 
 @TASK_UTILS.register_module()
@@ -55,11 +55,13 @@ class SaliencyLabeler:
                  attention_threshold: float = 0.8,
                  evidence_threshold: Optional[float] = 32 / 255,
                  min_foreground: float = 0.01) -> None:
-        check_share('bg_threshold', bg_threshold)
-        check_share('conflict_threshold', conflict_threshold)
-        check_share('attention_threshold', attention_threshold)
-        check_share('evidence_threshold', evidence_threshold)
-        check_share('min_foreground', min_foreground)
+        check_shares(
+            'SaliencyLabeler',
+            bg_threshold=bg_threshold,
+            conflict_threshold=conflict_threshold,
+            attention_threshold=attention_threshold,
+            evidence_threshold=evidence_threshold,
+            min_foreground=min_foreground)
         self.saliency_dir = saliency_dir
         self.supervision = '' if saliency_dir is None else 'S'
         self.suffix = suffix

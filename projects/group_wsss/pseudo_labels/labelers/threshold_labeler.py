@@ -7,7 +7,7 @@ from ...registry import TASK_UTILS
 from ...structures.label_image import IGNORE_INDEX
 from ...structures.score_map import ScoreMap
 from ..thresholds import ThresholdRule
-from .rules import blank_without_foreground, check_share, mark_conflicts
+from .rules import blank_without_foreground, check_shares, mark_conflicts
 
 
 @TASK_UTILS.register_module()
@@ -48,10 +48,12 @@ class ThresholdLabeler(ThresholdRule):
                  min_foreground: float = 0.0,
                  margin: float = 0.0) -> None:
         self.set_threshold(bg_threshold)
-        check_share('unknown_threshold', unknown_threshold)
-        check_share('margin', margin)
-        check_share('conflict_threshold', conflict_threshold)
-        check_share('min_foreground', min_foreground)
+        check_shares(
+            'ThresholdLabeler',
+            unknown_threshold=unknown_threshold,
+            conflict_threshold=conflict_threshold,
+            min_foreground=min_foreground,
+            margin=margin)
         assert unknown_threshold is None or self.rule is None, (
             'unknown_threshold needs a bg_threshold that is a number; use '
             'margin')
@@ -84,6 +86,5 @@ class ThresholdLabeler(ThresholdRule):
         if low < high:
             label[background & (score > np.float32(low))] = IGNORE_INDEX
         mark_conflicts(label, score_map.full_maps(), self.conflict_threshold)
-        if self.min_foreground > 0:
-            blank_without_foreground(label, self.min_foreground)
+        blank_without_foreground(label, self.min_foreground)
         return label

@@ -10,7 +10,10 @@ from ...registry import TASK_UTILS
 from ...structures.score_map import resize_maps
 from ...utils.errors import InputError
 from ..features import BackboneFeatures
+from ..options import check_options
 from .base import BaseRefiner
+
+AFFINITIES = ('features', 'attention')
 
 
 @TASK_UTILS.register_module()
@@ -60,18 +63,16 @@ class AttentionWalk(BaseRefiner):
                  box_share: Optional[float] = None,
                  max_cells: int = 4096,
                  device: Optional[str] = None) -> None:
-        good = dict(
-            affinity=affinity in ('features', 'attention'),
-            shift=shift >= 0,
-            scale=scale > 0,
-            rounds=rounds >= 1,
-            box_share=box_share is None or 0 <= box_share < 1,
-            max_cells=max_cells >= 1)
-        given = locals()
-        for name, value in good.items():
-            if not value:
-                raise InputError(
-                    f'{name} of AttentionWalk cannot be {given[name]}')
+        check_options(
+            'AttentionWalk',
+            affinity=(affinity, affinity
+                      in AFFINITIES, f'one of {AFFINITIES}'),
+            shift=(shift, shift >= 0, '>= 0'),
+            scale=(scale, scale > 0, '> 0'),
+            rounds=(rounds, rounds >= 1, '>= 1'),
+            box_share=(box_share, box_share is None
+                       or 0 <= box_share < 1, 'in [0, 1)'),
+            max_cells=(max_cells, max_cells >= 1, '>= 1'))
         self.affinity = affinity
         self.shift = shift
         self.scale = scale
@@ -106,15 +107,7 @@ class AttentionWalk(BaseRefiner):
 
 
 def fewer_cells(features: np.ndarray, max_cells: int) -> np.ndarray:
-    """Average features over a coarser grid if they have too many positions.
-
-    Args:
-        features (np.ndarray): float32 ``(C, h, w)``.
-        max_cells (int): The most positions, at least 1.
-
-    Returns:
-        np.ndarray: float32 ``(C, h', w')`` with ``h' * w' <= max_cells``.
-    """
+    """Average features ``(C, h, w)`` over a grid of at most so many cells."""
     height, width = features.shape[1:]
     if height * width <= max_cells:
         return features
@@ -189,15 +182,7 @@ def attention_walk(maps: np.ndarray,
 
 
 def in_boxes(one: np.ndarray, share: float) -> np.ndarray:
-    """Boxes around the strong parts of a map.
-
-    Args:
-        one (np.ndarray): float32 ``(h, w)``.
-        share (float): Strong is more than this share of the peak.
-
-    Returns:
-        np.ndarray: bool ``(h, w)``.
-    """
+    """Boxes around the parts of a map above a share of its peak, bool."""
     strong = (one > share * one.max()).astype(np.uint8)
     boxes = np.zeros(one.shape, bool)
     stats = cv2.connectedComponentsWithStats(strong, connectivity=8)[2]

@@ -4,7 +4,7 @@ from typing import Optional, Union
 
 import numpy as np
 
-from ...utils.errors import InputError
+from ..options import check_options
 from ..thresholds import THRESHOLDS, ThresholdRule
 from .base import BaseRefiner
 
@@ -71,35 +71,22 @@ class BackgroundRefiner(ThresholdRule, BaseRefiner):
         """Check and keep the two options.
 
         Args:
-            bg_threshold (float | str): Score at which a class and background
-                are equally likely, in (0, 1), or a rule.
-            bg_power (float, optional): Background is ``(1 - max_c s_c) **
-                bg_power`` instead. Defaults to None.
-
-        Raises:
-            InputError: One of them has a value that it cannot have.
+            bg_threshold (float | str): As in :func:`add_background`, or a
+                rule.
+            bg_power (float, optional): As in :func:`add_background`.
         """
-        name = type(self).__name__
-        if bg_threshold in (0, 1):
-            raise InputError(f'bg_threshold of {name} is {bg_threshold}, must '
-                             f'be in (0, 1) or one of {sorted(THRESHOLDS)}')
+        check_options(
+            type(self).__name__,
+            bg_threshold=(bg_threshold, bg_threshold not in (0, 1),
+                          f'in (0, 1) or one of {sorted(THRESHOLDS)}'),
+            bg_power=(bg_power, bg_power is None or bg_power > 0, '> 0'))
         self.set_threshold(bg_threshold)
-        if bg_power is not None and not bg_power > 0:
-            raise InputError(f'bg_power of {name} is {bg_power}, must be > 0')
         self.bg_power = bg_power
         if bg_power is not None:  # nothing to wait for
             self.rule = None
 
     def probabilities(self, maps: np.ndarray) -> np.ndarray:
-        """Probabilities of background and of each class.
-
-        Args:
-            maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1].
-
-        Returns:
-            np.ndarray: float32 ``(n + 1, h, w)``, see
-            :func:`add_background`.
-        """
+        """:func:`add_background` to maps, by these options."""
         if self.bg_power is not None:
             return add_background(maps, bg_power=self.bg_power)
         return add_background(maps, self.need_threshold())

@@ -63,7 +63,11 @@ class BaseRefiner(metaclass=ABCMeta):
             check_image(image, score_map)
         if not len(score_map.maps):
             return score_map
-        return self.checked(score_map, self.refine(score_map.maps, image))
+        return self.checked(score_map, self.refined(score_map, image))
+
+    def refined(self, score_map: ScoreMap, image: Any = None) -> np.ndarray:
+        """:meth:`refine`; overridden by a step that needs the id too."""
+        return self.refine(score_map.maps, image)
 
     def checked(self, score_map: ScoreMap, maps: np.ndarray) -> ScoreMap:
         """Refined maps in place of those of a score map.
@@ -90,19 +94,10 @@ class BaseRefiner(metaclass=ABCMeta):
 
 
 def check_image(image: Optional[np.ndarray], score_map: ScoreMap) -> None:
-    """Refuse what is not the image of a score map.
-
-    Args:
-        image (np.ndarray, optional): uint8 ``(H, W, 3)``.
-        score_map (ScoreMap): Gives the id and the size.
-
-    Raises:
-        InputError: Missing, of another type or of another size.
-    """
+    """Refuse what is not the image of a score map, uint8 RGB."""
     if image is None:
-        raise InputError(f'{score_map.img_id}: the refiner needs the '
-                         'image')
-    if (image.dtype != np.uint8 or image.shape != (*score_map.ori_shape, 3)):
+        raise InputError(f'{score_map.img_id}: the refiner needs the image')
+    if image.dtype != np.uint8 or image.shape != (*score_map.ori_shape, 3):
         raise InputError(f'{score_map.img_id}: the image is {image.dtype} '
                          f'{image.shape}, its score map wants uint8 '
                          f'{(*score_map.ori_shape, 3)}')

@@ -11,9 +11,9 @@ from ...structures.score_map import ScoreMap
 from ...utils.errors import InputError
 from ...utils.files import output_path
 from ..features import BackboneFeatures
+from ..options import check_options
 from ..prototypes import Prototypes, region_feature
 from .background import BackgroundRefiner
-from .base import check_image
 
 # scores of what is decided, and of what is left open
 DECIDED, OPEN = 1.0, 0.5
@@ -93,12 +93,12 @@ class Judge(BackgroundRefiner):
                  nearest: int = 5,
                  bg_threshold: Union[float, str] = 0.35,
                  device: Optional[str] = None) -> None:
-        if nearest < 1:
-            raise InputError(f'nearest of Judge is {nearest}, must be >= 1')
-        for name, value in (('map_margin', map_margin), ('margin', margin),
-                            ('min_region', min_region)):
-            if not value >= 0:
-                raise InputError(f'{name} of Judge is {value}, must be >= 0')
+        check_options(
+            'Judge',
+            nearest=(nearest, nearest >= 1, '>= 1'),
+            map_margin=(map_margin, map_margin >= 0, '>= 0'),
+            margin=(margin, margin >= 0, '>= 0'),
+            min_region=(min_region, min_region >= 0, '>= 0'))
         self.set_background(bg_threshold)
         self.foreign_dir = foreign_dir
         self.map_margin = map_margin
@@ -154,27 +154,20 @@ class Judge(BackgroundRefiner):
                 found.append(Verdict(mask, named, by_map, by_others, decision))
         return found
 
-    def __call__(self,
-                 score_map: ScoreMap,
-                 image: Optional[np.ndarray] = None) -> ScoreMap:
+    def refined(self, score_map: ScoreMap, image: Any = None) -> np.ndarray:
         """Judge the foreign masks of an image.
 
         Args:
             score_map (ScoreMap): Of any size.
-            image (np.ndarray, optional): uint8 RGB ``(H, W, 3)``; needed.
+            image (np.ndarray): uint8 RGB ``(H, W, 3)``.
 
         Returns:
-            ScoreMap: At image size.
+            np.ndarray: Scores at image size.
 
         Raises:
-            InputError: The image or the foreign label is missing or of
-                another size, or features have another width than those of
-                the prototypes.
+            InputError: The foreign label is missing or of another size, or
+                features have another width than those of the prototypes.
         """
-        check_image(image, score_map)
-        if not len(score_map.maps):
-            return score_map
-        assert image is not None
         path = output_path(self.foreign_dir, score_map.img_id, '.png')
         label = read_index_png(path)
         if label.shape != score_map.ori_shape:
@@ -200,7 +193,7 @@ class Judge(BackgroundRefiner):
         for place in places.values():
             if not (scores[place] == DECIDED).any():
                 scores[place, best == place + 1] = DECIDED
-        return self.checked(score_map, scores)
+        return scores
 
 
 def _ahead(values: Sequence[float], place: int, margin: float) -> int:

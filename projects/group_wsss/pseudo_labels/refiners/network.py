@@ -1,8 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Trained networks that refiners ask."""
-from typing import Any, Optional, Tuple, Union
+from typing import Any, Callable, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch.nn as nn
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
 
 from ...utils.checkpoint import load_from_file
 from ...utils.config import read_config
@@ -33,3 +36,33 @@ def load_network(config: Union[str, dict], checkpoint: str,
         raise InputError(f'config of {owner} has no model')
     net = build_network(cfg, weights, checkpoint, len(names or ()))
     return net, cfg, names
+
+
+def shrunk(shape: Tuple[int, ...], pixels: int) -> Tuple[int, int]:
+    """Height and width of an image, made smaller if it has more pixels."""
+    height, width = shape[:2]
+    shrink = min(1.0, (pixels / (height * width))**0.5)
+    return max(1, int(height * shrink)), max(1, int(width * shrink))
+
+
+def image_pipeline(steps: Sequence[dict],
+                   scope: str) -> Callable[[np.ndarray], dict]:
+    """The steps of a config for an image in memory.
+
+    Args:
+        steps (Sequence[dict]): Those that load files are left out.
+        scope (str): Of the config.
+
+    Returns:
+        Callable: From uint8 RGB ``(H, W, 3)`` to what the last step packs.
+    """
+    with DefaultScope.overwrite_default_scope(scope):
+        run = Compose([step for step in steps if 'Load' not in step['type']])
+    return lambda image: run(
+        dict(
+            img=np.ascontiguousarray(image[:, :, ::-1]),
+            img_path=None,
+            img_shape=image.shape[:2],
+            ori_shape=image.shape[:2],
+            reduce_zero_label=False,
+            seg_fields=[]))

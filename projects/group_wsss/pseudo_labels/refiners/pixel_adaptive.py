@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ...registry import MODELS, TASK_UTILS
-from ...utils.errors import InputError
+from ..options import check_options
 from .background import BackgroundRefiner, remove_background
 
 
@@ -56,9 +56,10 @@ class PixelAdaptive(BackgroundRefiner):
                  downscale: int = 2,
                  device: Optional[str] = None) -> None:
         self.set_background(bg_threshold, bg_power)
-        if downscale not in range(1, 1 << 16):
-            raise InputError(f'downscale of PixelAdaptive is {downscale!r}, '
-                             'must be a whole number >= 1')
+        check_options(
+            'PixelAdaptive',
+            downscale=(downscale, downscale
+                       in range(1, 1 << 16), 'a whole number >= 1'))
         # by its name: loads the models only where one is built
         self.layer = MODELS.build(
             dict(
@@ -74,17 +75,8 @@ class PixelAdaptive(BackgroundRefiner):
 
     @torch.no_grad()
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
-        """Refine the maps of one image.
-
-        Args:
-            maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1], at any size;
-                ``n`` is at least 1.
-            image (np.ndarray): The image, uint8 RGB ``(H, W, 3)``.
-
-        Returns:
-            np.ndarray: float32 ``(n, h', w')`` in [0, 1] with ``h' = ceil(H
-            / downscale)`` and ``w'`` alike; class and background are equal
-            at 0.5.
+        """See :class:`BaseRefiner`; the result has the image's size divided
+        by ``downscale``.
         """
         device = self.device or ('cuda'
                                  if torch.cuda.is_available() else 'cpu')

@@ -10,8 +10,9 @@ from torch import Tensor
 from ...registry import TASK_UTILS
 from ...utils.errors import InputError
 from ...utils.pairs import Offset, pair_offsets, pair_windows
+from ..options import check_options
 from .background import BackgroundRefiner, remove_background
-from .network import load_network
+from .network import load_network, shrunk
 
 
 @TASK_UTILS.register_module()
@@ -68,17 +69,13 @@ class RandomWalk(BackgroundRefiner):
                  max_bytes: int = 2**30,
                  max_pixels: int = 2**22,
                  device: Optional[str] = None) -> None:
-        good = dict(
-            beta=beta > 0,
-            num_steps=num_steps >= 1,
-            radius=radius > 1,
-            power=power > 0,
-            max_pixels=max_pixels >= 1)
-        given = locals()
-        for name, value in good.items():
-            if not value:
-                raise InputError(
-                    f'{name} of RandomWalk cannot be {given[name]}')
+        check_options(
+            'RandomWalk',
+            beta=(beta, beta > 0, '> 0'),
+            num_steps=(num_steps, num_steps >= 1, '>= 1'),
+            radius=(radius, radius > 1, '> 1'),
+            power=(power, power > 0, '> 0'),
+            max_pixels=(max_pixels, max_pixels >= 1, '>= 1'))
         self.set_background(bg_threshold, bg_power)
         self.beta = beta
         self.num_steps = int(num_steps)
@@ -87,8 +84,7 @@ class RandomWalk(BackgroundRefiner):
         self.max_bytes = int(max_bytes)
         self.max_pixels = max_pixels
         self.device = torch.device(device or get_device())
-        net, *_ = load_network(config, checkpoint, 'RandomWalk')
-        self.net: Any = net
+        self.net: Any = load_network(config, checkpoint, 'RandomWalk')[0]
         if not hasattr(getattr(self.net, 'head', None), 'log_affinity'):
             raise InputError('config of RandomWalk builds '
                              f'{type(self.net).__name__}, not an AffinityNet')
@@ -107,10 +103,8 @@ class RandomWalk(BackgroundRefiner):
         # as a pipeline gives it: BGR, channels first
         pixels = torch.from_numpy(
             np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)))
-        height, width = pixels.shape[-2:]
-        shrink = (self.max_pixels / (height * width))**0.5
-        if shrink < 1:
-            size = (max(int(height * shrink), 1), max(int(width * shrink), 1))
+        size = shrunk(image.shape, self.max_pixels)
+        if size != image.shape[:2]:
             pixels = F.interpolate(
                 pixels[None].float(), size=size, mode='area')[0]
         data = dict(inputs=[pixels], data_samples=None)

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 import numpy as np
 
@@ -7,6 +7,7 @@ from ...registry import TASK_UTILS
 from ...structures.regions import Regions, read_regions, regions_supervision
 from ...structures.score_map import ScoreMap, resize_maps
 from ...utils.errors import InputError
+from ..options import check_options
 from .background import BackgroundRefiner, remove_background
 
 VOTES = ('mean', 'cover')
@@ -59,15 +60,11 @@ class RegionVote(BackgroundRefiner):
                  region_share: float = 0.5,
                  label_share: float = 0.85,
                  bg_threshold: Union[float, str] = 0.35) -> None:
-        if vote not in VOTES:
-            raise InputError(f'vote of RegionVote is {vote!r}, must be one '
-                             f'of {VOTES}')
-        if not 0 <= region_share < 1:
-            raise InputError(f'region_share of RegionVote is {region_share}, '
-                             'must be in [0, 1)')
-        if not 0 < label_share <= 1:
-            raise InputError(f'label_share of RegionVote is {label_share}, '
-                             'must be in (0, 1]')
+        check_options(
+            'RegionVote',
+            vote=(vote, vote in VOTES, f'one of {VOTES}'),
+            region_share=(region_share, 0 <= region_share < 1, 'in [0, 1)'),
+            label_share=(label_share, 0 < label_share <= 1, 'in (0, 1]'))
         self.set_background(bg_threshold)
         if vote == 'mean':  # nothing to wait for
             self.rule = None
@@ -82,18 +79,14 @@ class RegionVote(BackgroundRefiner):
         return regions_supervision(self.regions_dir)
 
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
-        """Let regions vote, with them in the image's place.
+        """See :class:`BaseRefiner`, with regions in the image's place.
 
         Args:
-            maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1]; resized to
-                the image (bilinear) if of another size.
-            image (Regions): Of the image ``(H, W)``.
-
-        Returns:
-            np.ndarray: float32 ``(n, H, W)`` in [0, 1].
+            maps (np.ndarray): Resized to the image.
+            image (Regions): Of the image.
 
         Raises:
-            InputError: No regions in the image's place.
+            InputError: No regions.
         """
         if not isinstance(image, Regions):
             raise InputError('RegionVote finds its file by the image id: '
@@ -127,23 +120,8 @@ class RegionVote(BackgroundRefiner):
         bare.ravel()[regions.pixels] = False
         return np.where(bare, remove_background(probs), scores)
 
-    def __call__(self,
-                 score_map: ScoreMap,
-                 image: Optional[np.ndarray] = None) -> ScoreMap:
-        """Let the regions of an image vote.
-
-        Args:
-            score_map (ScoreMap): Of any size.
-            image (np.ndarray, optional): Not read.
-
-        Returns:
-            ScoreMap: At image size.
-
-        Raises:
-            InputError: The file is missing, damaged or of another size.
-        """
-        if not len(score_map.maps):
-            return score_map
-        regions: Any = read_regions(self.regions_dir, score_map.img_id,
-                                    score_map.ori_shape)
-        return super().__call__(score_map, regions)
+    def refined(self, score_map: ScoreMap, image: Any = None) -> np.ndarray:
+        """With the regions of its id, see :func:`read_regions`."""
+        regions = read_regions(self.regions_dir, score_map.img_id,
+                               score_map.ori_shape)
+        return self.refine(score_map.maps, regions)

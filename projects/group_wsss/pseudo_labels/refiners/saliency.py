@@ -1,11 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
 from ...registry import TASK_UTILS
 from ...structures.score_map import ScoreMap, resize_maps
 from ...utils.errors import InputError
+from ..options import check_options
 from ..saliency import read_saliency
 from .base import BaseRefiner
 
@@ -43,27 +44,21 @@ class Saliency(BaseRefiner):
                  saliency_dir: str,
                  suffix: str = '.png',
                  weight: float = 0.5) -> None:
-        if not 0 <= weight <= 1:
-            raise InputError(f'weight of Saliency is {weight}, must be within '
-                             '0..1')
+        check_options(
+            'Saliency', weight=(weight, 0 <= weight <= 1, 'in [0, 1]'))
         self.saliency_dir = saliency_dir
         self.weight = weight
         self.suffix = suffix
 
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
-        """Mean of arrays, with the saliency map in the image's place.
+        """See :class:`BaseRefiner`, with saliency in the image's place.
 
         Args:
-            maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1]; resized to
-                the saliency map (bilinear) if of another size.
-            image (np.ndarray): Saliency, float32 ``(H, W)`` in [0, 1].
-
-        Returns:
-            np.ndarray: float32 ``(n, H, W)`` in [0, 1].
+            maps (np.ndarray): Resized to the saliency map.
+            image (np.ndarray): Saliency, float ``(H, W)`` in [0, 1].
 
         Raises:
-            InputError: No saliency map, or no float array of two
-                dimensions.
+            InputError: No such map.
         """
         if getattr(image, 'ndim', 0) != 2 or image.dtype.kind != 'f':
             raise InputError('Saliency finds its file by the image id: call '
@@ -73,23 +68,7 @@ class Saliency(BaseRefiner):
         weight = np.float32(self.weight)
         return (1 - weight) * maps + weight * image.astype(np.float32)
 
-    def __call__(self,
-                 score_map: ScoreMap,
-                 image: Optional[np.ndarray] = None) -> ScoreMap:
-        """Fuse a score map with the saliency map of its id.
-
-        Args:
-            score_map (ScoreMap): Of any size.
-            image (np.ndarray, optional): Not read.
-
-        Returns:
-            ScoreMap: At image size.
-
-        Raises:
-            InputError: The file is missing, unreadable, of another size or
-                neither grey nor RGB.
-        """
-        if not len(score_map.maps):
-            return score_map
+    def refined(self, score_map: ScoreMap, image: Any = None) -> np.ndarray:
+        """With the saliency map of its id, see :func:`read_saliency`."""
         saliency = read_saliency(self.saliency_dir, score_map, self.suffix)
-        return super().__call__(score_map, saliency)
+        return self.refine(score_map.maps, saliency)

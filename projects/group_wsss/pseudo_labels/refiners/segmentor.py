@@ -4,16 +4,16 @@ from typing import Any, Optional, Tuple, Union
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
 from ...registry import TASK_UTILS
 from ...structures.score_map import ScoreMap, resize_maps
 from ...utils.errors import InputError
+from ..options import check_options
 from .background import BackgroundRefiner, remove_background
-from .base import check_image
-from .network import load_network
+from .network import image_pipeline, load_network, shrunk
 
 # logits of a strip: 64 MiB
 STRIP = 2**24
@@ -60,12 +60,10 @@ class Segmentor(BackgroundRefiner):
                  bg_power: Optional[float] = None,
                  device: Optional[str] = None,
                  max_pixels: int = 2**22) -> None:
-        if not map_weight >= 0:
-            raise InputError(
-                f'map_weight of Segmentor is {map_weight}, must be >= 0')
-        if not max_pixels >= 1:
-            raise InputError(
-                f'max_pixels of Segmentor is {max_pixels}, must be >= 1')
+        check_options(
+            'Segmentor',
+            map_weight=(map_weight, map_weight >= 0, '>= 0'),
+            max_pixels=(max_pixels, max_pixels >= 1, '>= 1'))
         self.max_pixels = max_pixels
         self.set_background(bg_threshold, bg_power)
         self.map_weight = map_weight
@@ -80,9 +78,7 @@ class Segmentor(BackgroundRefiner):
             raise InputError(
                 'config of Segmentor must be that of an mmseg segmentor, with '
                 f'test_pipeline; its model is {type(self.net).__name__}')
-        with DefaultScope.overwrite_default_scope(self.scope):
-            self.pipeline = Compose(
-                [step for step in pipeline if 'Load' not in step['type']])
+        self.pipeline = image_pipeline(pipeline, self.scope)
 
     @torch.no_grad()
     def logits(self,
@@ -101,18 +97,12 @@ class Segmentor(BackgroundRefiner):
         Returns:
             Tensor: ``(C + 1, H, W)``, on the CPU.
         """
-        shape = image.shape[:2]
-        data: dict = dict(
-            img=np.ascontiguousarray(image[:, :, ::-1]),
-            img_path=None,
-            img_shape=shape,
-            ori_shape=shape,
-            reduce_zero_label=False,
-            seg_fields=[])
         with DefaultScope.overwrite_default_scope(self.scope):
-            seen = self.pipeline(data)
+            seen: Any = self.pipeline(image)
             # what mmseg resizes logits to
-            shape = (size or shape) if resize else seen['inputs'].shape[-2:]
+            shape: Any = size or image.shape[:2]
+            if not resize:
+                shape = seen['inputs'].shape[-2:]
             seen['data_samples'].set_metainfo(dict(ori_shape=tuple(shape)))
             sample = self.net.test_step(pseudo_collate([seen]))[0]
         return sample.seg_logits.data.float().cpu()
@@ -164,11 +154,7 @@ class Segmentor(BackgroundRefiner):
             class_ids (np.ndarray, optional): The ``n`` classes, 0-based;
                 needed.
         """
-        shape = image.shape[:2]
-        shrink = min(1.0, (self.max_pixels / (shape[0] * shape[1]))**0.5)
-        logits = self.logits(
-            image,
-            (max(1, int(shape[0] * shrink)), max(1, int(shape[1] * shrink))))
+        logits = self.logits(image, shrunk(image.shape, self.max_pixels))
         rows = np.concatenate([[0], np.asarray(class_ids) + 1])
         if rows.max() >= len(logits):
             raise InputError(
@@ -184,12 +170,6 @@ class Segmentor(BackgroundRefiner):
             log_probs = log_probs + self.map_weight * log_maps
         return remove_background(log_probs.softmax(dim=0).numpy())
 
-    def __call__(self,
-                 score_map: ScoreMap,
-                 image: Optional[np.ndarray] = None) -> ScoreMap:
+    def refined(self, score_map: ScoreMap, image: Any = None) -> np.ndarray:
         """See :class:`BaseRefiner`."""
-        check_image(image, score_map)
-        if not len(score_map.maps):
-            return score_map
-        maps = self.refine(score_map.maps, image, score_map.class_ids)
-        return self.checked(score_map, maps)
+        return self.refine(score_map.maps, image, score_map.class_ids)

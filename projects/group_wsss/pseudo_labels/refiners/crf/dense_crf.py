@@ -6,7 +6,7 @@ import numpy as np
 from ....registry import TASK_UTILS
 from ....structures.score_map import resize_maps
 from ..background import BackgroundRefiner, remove_background
-from .mean_field import check_options, dense_crf
+from .mean_field import check_crf, dense_crf
 
 
 @TASK_UTILS.register_module()
@@ -19,21 +19,12 @@ class DenseCRF(BackgroundRefiner):
     the background. Only the classes of the image are solved.
 
     Args:
-        num_iters (int): Mean-field updates. Defaults to 10.
-        gaussian_sxy (float): Pixels. Defaults to 3.0.
-        gaussian_weight (float): Defaults to 3.0.
-        bilateral_sxy (float): Pixels. Defaults to 80.0.
-        bilateral_srgb (float): Grey levels. Defaults to 13.0.
-        bilateral_weight (float): Defaults to 10.0.
-        unary (str): ``'soft'`` or ``'label'``. Defaults to ``'soft'``.
-        gt_prob (float): Trust in a label of ``'label'``. Defaults to 0.7.
         bg_threshold (float | str): Score at which a class and background
             are equally likely, in (0, 1), or the name of a rule, see
             :class:`BackgroundRefiner`. Defaults to 0.35.
         bg_power (float, optional): Background is ``(1 - max_c s_c) **
             bg_power`` instead. Defaults to None.
-        device (str, optional): Defaults to None, which means a GPU if there
-            is one.
+        num_iters to gt_prob: As of :func:`dense_crf`, like ``device``.
 
     Raises:
         InputError: An option has a value that it cannot have.
@@ -60,25 +51,15 @@ class DenseCRF(BackgroundRefiner):
             bilateral_weight=bilateral_weight,
             unary=unary,
             gt_prob=gt_prob)
-        check_options(**self.options)
+        check_crf(**self.options)
         self.set_background(bg_threshold, bg_power)
         self.device = device
 
     def refine(self, maps: np.ndarray, image: Any = None) -> np.ndarray:
-        """Refine the maps of one image.
-
-        Args:
-            maps (np.ndarray): float32 ``(n, h, w)`` in [0, 1].
-            image (np.ndarray): uint8 RGB ``(H, W, 3)``.
-
-        Returns:
-            np.ndarray: float32 ``(n, H, W)`` in [0, 1].
-        """
+        """See :class:`BaseRefiner`; the result has the image's size."""
         if maps.shape[1:] != image.shape[:2]:
             maps = resize_maps(maps, image.shape[:2])
-        probs: Any = dense_crf(
-            self.probabilities(maps),
-            image,
-            device=self.device,
-            **self.options)
-        return remove_background(probs)
+        probs = self.probabilities(maps)
+        solved: Any = dense_crf(
+            probs, image, device=self.device, **self.options)
+        return remove_background(solved)

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from ....utils.errors import InputError
+from ...options import check_options
 from .gaussian_filter import gaussian_filter
 from .permutohedral import PermutohedralLattice
 
 # the floor of probabilities before their logarithm, as usual in the field
 _MIN_PROB = 1e-5
+# of maps ``(C, H, W)``
+_Filter = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
@@ -65,8 +68,8 @@ def dense_crf(probs: Union[np.ndarray, Tensor],
     Raises:
         InputError: An option has a value that it cannot have.
     """
-    check_options(num_iters, gaussian_sxy, gaussian_weight, bilateral_sxy,
-                  bilateral_srgb, bilateral_weight, unary, gt_prob)
+    check_crf(num_iters, gaussian_sxy, gaussian_weight, bilateral_sxy,
+              bilateral_srgb, bilateral_weight, unary, gt_prob)
     place: Any = device
     if device is None and isinstance(probs, Tensor):
         place = probs.device
@@ -83,7 +86,7 @@ def dense_crf(probs: Union[np.ndarray, Tensor],
     kernels = []
     if gaussian_weight:
         kernels.append(
-            _Kernel(lambda maps: gaussian_filter(maps, gaussian_sxy),
+            _kernel(lambda maps: gaussian_filter(maps, gaussian_sxy),
                     gaussian_weight, unaries[:1]))
     if bilateral_weight:
         try:
@@ -93,7 +96,7 @@ def dense_crf(probs: Union[np.ndarray, Tensor],
                 f'bilateral_sxy {bilateral_sxy} and bilateral_srgb '
                 f'{bilateral_srgb} of DenseCRF do not suit an image of '
                 f'{tuple(image.shape[:2])}: {error}') from None
-        kernels.append(_Kernel(bilateral, bilateral_weight, unaries[:1]))
+        kernels.append(_kernel(bilateral, bilateral_weight, unaries[:1]))
     if not kernels or len(unaries) == 1:
         num_iters = 0
     result = _mean_field(unaries, kernels, num_iters)
@@ -102,22 +105,14 @@ def dense_crf(probs: Union[np.ndarray, Tensor],
     return result.cpu().numpy()
 
 
-class _Kernel:
-    """A symmetrically normalised, weighted filter of maps ``(C, H, W)``."""
-
-    def __init__(self, smooth: Callable[[Tensor], Tensor], weight: float,
-                 like: Tensor) -> None:
-        self.smooth = smooth
-        self.weight = weight
-        self.norm = (smooth(torch.ones_like(like)) + 1e-20).rsqrt()
-
-    def __call__(self, maps: Tensor) -> Tensor:
-        return self.smooth(maps * self.norm).mul_(self.norm * self.weight)
+def _kernel(smooth: _Filter, weight: float, like: Tensor) -> _Filter:
+    """A filter, symmetrically normalised and weighted."""
+    norm = (smooth(torch.ones_like(like)) + 1e-20).rsqrt()
+    return lambda maps: smooth(maps * norm).mul_(norm * weight)
 
 
-def _bilateral_filter(image: Tensor, sxy: float,
-                      srgb: float) -> Callable[[Tensor], Tensor]:
-    """Filter of maps ``(C, H, W)`` by distance and colour."""
+def _bilateral_filter(image: Tensor, sxy: float, srgb: float) -> _Filter:
+    """Filter by distance and colour."""
     height, width = image.shape[:2]
     rows = torch.arange(height, dtype=torch.float32, device=image.device) / sxy
     columns = torch.arange(
@@ -149,7 +144,7 @@ def _unaries(probs: Tensor, unary: str, gt_prob: float) -> Tensor:
                             math.log(gt_prob))
 
 
-def _mean_field(unaries: Tensor, kernels: List[_Kernel],
+def _mean_field(unaries: Tensor, kernels: List[_Filter],
                 num_iters: int) -> Tensor:
     """Q after ``num_iters`` updates of all pixels at once.
 
@@ -180,29 +175,24 @@ def _softmax(logits: Tensor) -> Tensor:
     return logits.div_(logits.sum(dim=0))
 
 
-def check_options(num_iters: int, gaussian_sxy: float, gaussian_weight: float,
-                  bilateral_sxy: float, bilateral_srgb: float,
-                  bilateral_weight: float, unary: str, gt_prob: float) -> None:
-    """Refuse options that the CRF cannot have.
-
-    Args: as of :func:`dense_crf`.
+def check_crf(num_iters: int, gaussian_sxy: float, gaussian_weight: float,
+              bilateral_sxy: float, bilateral_srgb: float,
+              bilateral_weight: float, unary: str, gt_prob: float) -> None:
+    """Refuse options of :func:`dense_crf` that it cannot have.
 
     Raises:
         InputError: The first such option is named.
     """
-    for name, value in (('gaussian_sxy', gaussian_sxy),
-                        ('bilateral_sxy', bilateral_sxy), ('bilateral_srgb',
-                                                           bilateral_srgb)):
-        _check(name, value, 0 < value < math.inf, '> 0')
-    for name, value in (('gaussian_weight', gaussian_weight),
-                        ('bilateral_weight', bilateral_weight)):
-        _check(name, value, 0 <= value < math.inf, '>= 0')
-    _check('num_iters', num_iters, num_iters in range(1 << 16),
-           'a whole number >= 0')
-    _check('unary', unary, unary in ('soft', 'label'), "'soft' or 'label'")
-    _check('gt_prob', gt_prob, 0 < gt_prob < 1, 'in (0, 1)')
-
-
-def _check(name: str, value: object, good: bool, wanted: str) -> None:
-    if not good:
-        raise InputError(f'{name} of DenseCRF is {value!r}, must be {wanted}')
+    check_options(
+        'DenseCRF',
+        gaussian_sxy=(gaussian_sxy, 0 < gaussian_sxy < math.inf, '> 0'),
+        bilateral_sxy=(bilateral_sxy, 0 < bilateral_sxy < math.inf, '> 0'),
+        bilateral_srgb=(bilateral_srgb, 0 < bilateral_srgb < math.inf, '> 0'),
+        gaussian_weight=(gaussian_weight, 0 <= gaussian_weight < math.inf,
+                         '>= 0'),
+        bilateral_weight=(bilateral_weight, 0 <= bilateral_weight < math.inf,
+                          '>= 0'),
+        num_iters=(num_iters, num_iters
+                   in range(1 << 16), 'a whole number >= 0'),
+        unary=(unary, unary in ('soft', 'label'), "'soft' or 'label'"),
+        gt_prob=(gt_prob, 0 < gt_prob < 1, 'in (0, 1)'))

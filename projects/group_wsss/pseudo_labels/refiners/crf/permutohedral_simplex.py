@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Simplices of the permutohedral lattice that points lie in."""
 import math
-from typing import NamedTuple
+from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -10,18 +10,7 @@ from torch import Tensor
 _MAX_COORDINATE = 2**23
 
 
-class Simplices(NamedTuple):
-    """The simplex of each point and the point's place in it."""
-
-    # (d + 1, N) float, integers: name the simplex, see `find_simplices`
-    code: Tensor
-    # (d + 1, N) float, integers 0..d: order of the coordinates
-    rank: Tensor
-    # (N, d + 1): share of each corner, sums to 1
-    weights: Tensor
-
-
-def find_simplices(features: Tensor) -> Simplices:
+def find_simplices(features: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
     """The enclosing simplex and the barycentric weights of every point.
 
     Points are put on the plane of zero sum in d + 1 dimensions so that the
@@ -38,7 +27,9 @@ def find_simplices(features: Tensor) -> Simplices:
         features (Tensor): ``(d, N)``, float, in standard deviations.
 
     Returns:
-        Simplices: Codes, ranks and weights.
+        tuple[Tensor, Tensor, Tensor]: Codes, which name the simplices, and
+        ranks, 0..d, both whole numbers as floats ``(d + 1, N)``; the share
+        of each corner ``(N, d + 1)``, sums to 1.
 
     Raises:
         ValueError: A point is too far away for integers in floats.
@@ -83,4 +74,4 @@ def find_simplices(features: Tensor) -> Simplices:
                                 torch.minimum(rows[i], rows[j]))
     weights = [1 - (rows[0] - rows[-1])]
     weights += [rows[dims - k] - rows[side - k] for k in range(1, side)]
-    return Simplices(code, rank, torch.stack(weights, dim=1))
+    return code, rank, torch.stack(weights, dim=1)
