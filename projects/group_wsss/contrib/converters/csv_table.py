@@ -6,9 +6,9 @@ import re
 from typing import Container, Dict, List, Optional, Sequence
 
 from ...structures.image_list import ImageList
+from ...structures.text_files import read_text
 from ...utils.errors import InputError
 from .builder import ListBuilder, is_nothing
-from .files import read_text
 
 DELIMITERS = {'.csv': ',', '.tsv': '\t', '.tab': '\t'}
 SEPARATORS = (';', ',', ' ', '|')
@@ -55,6 +55,9 @@ def read_table(path: str,
         InputError: One line with the file and the line at fault.
     """
     text = read_text(path)
+    if '\0' in text:
+        line = text.count('\n', 0, text.index('\0')) + 1
+        raise InputError(f'{path}:{line}: contains a NUL character')
     said = SAID.match(text)
     if said:  # by Excel; an empty line in its place
         text = text[said.end():]

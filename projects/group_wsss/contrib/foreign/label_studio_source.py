@@ -5,8 +5,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from ...structures.brush_rle import decode_brush
 from ...structures.segmentation import decode_segmentation
+from ...structures.text_files import parse_json, read_text
 from ...utils.errors import InputError
-from ...utils.files import read_json
 from .source import ForeignImage, ForeignMask
 
 # results that say nothing of where something is
@@ -30,10 +30,7 @@ class LabelStudioSource:
     """
 
     def __init__(self, path: str) -> None:
-        try:
-            tasks = read_json(path)
-        except FileNotFoundError:
-            raise InputError(f'{path}: no such file') from None
+        tasks = parse_json(read_text(path), path)
         if not isinstance(tasks, list):
             raise InputError(f'{path}: expected a list of tasks')
         self.path = path

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -62,11 +62,10 @@ class LoadScores(BaseTransform):
     """
 
     def __init__(self, scores_dir: Optional[str] = None) -> None:
-        # without a slash at its end
-        self.scores_dir = None if scores_dir is None else str(Path(scores_dir))
+        self.scores_dir = scores_dir
         self._thresholds: Dict[Path, Optional[float]] = {}
 
-    def find(self, seg_map_path: str) -> Path:
+    def find(self, seg_map_path: str) -> Tuple[Path, Path]:
         """File of scores that belongs to a label image.
 
         Args:
@@ -74,7 +73,8 @@ class LoadScores(BaseTransform):
                 folders.
 
         Returns:
-            Path: ``<folder>/scores/<img_id>.npz``.
+            tuple[Path, Path]: ``<folder>/scores/<img_id>.npz``, and
+            ``<folder>/scores``.
 
         Raises:
             InputError: If there is none.
@@ -85,15 +85,15 @@ class LoadScores(BaseTransform):
             scores = Path(self.scores_dir or folder / SCORES)
             places.append(scores / label.relative_to(folder))
             if places[-1].is_file():
-                return places[-1]
+                return places[-1], scores
         raise InputError(f'{places[0]}: no scores of {seg_map_path}; dump '
                          'them by keep_scores=True of PseudoLabelHook')
 
-    def threshold(self, scores: Path) -> Optional[float]:
+    def threshold(self, folder: Path) -> Optional[float]:
         """Background threshold of the dump that scores belong to.
 
         Args:
-            scores (Path): File of scores, ``<dump>/scores/<img_id>.npz``.
+            folder (Path): Of the scores, in that of the dump.
 
         Returns:
             float, optional: None if no manifest names one.
@@ -101,12 +101,6 @@ class LoadScores(BaseTransform):
         Raises:
             InputError: A manifest that is damaged.
         """
-        for folder in scores.parents:
-            if str(folder) == self.scores_dir or (self.scores_dir is None
-                                                  and folder.name == SCORES):
-                break
-        else:
-            return None
         if folder not in self._thresholds:
             manifest = Manifest.find(str(folder.parent))
             self._thresholds[folder] = (None if manifest is None else
@@ -128,7 +122,7 @@ class LoadScores(BaseTransform):
             raise InputError(f'{path}: the dataset renumbers its labels '
                              '(label_map or reduce_zero_label), the scores '
                              'would not fit')
-        file = self.find(path)
+        file, folder = self.find(path)
         scores = ScoreMap.load(str(file))
         shapes = (results['img'].shape[:2], results['gt_seg_map'].shape)
         if any(tuple(shape) != scores.ori_shape for shape in shapes):
@@ -143,7 +137,7 @@ class LoadScores(BaseTransform):
         results.update(fields)
         results['seg_fields'].extend(fields)
         results['score_labels'] = labels
-        results['score_threshold'] = self.threshold(file)
+        results['score_threshold'] = self.threshold(folder)
         return results
 
     def __repr__(self) -> str:
