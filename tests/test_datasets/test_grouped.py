@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from group_wsss.datasets import (GroupedDataset, ImageLevelDataset,
                                  group_collate)
 from group_wsss.datasets.grouped import id_key
-from group_wsss.registry import DATASETS, FUNCTIONS, TRANSFORMS
+from group_wsss.registry import FUNCTIONS, TRANSFORMS
 from group_wsss.utils.errors import InputError
 
 PIPELINE = [
@@ -73,8 +73,7 @@ def test_order_of_the_list_changes_nothing(root):
     assert table(GroupedDataset(plain(root, IDS), 3, seed=5)) != expected
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('match', ['exact', 'any', 'each', 'none'])
+@pytest.mark.parametrize('match', ['exact', 'each'])
 def test_subset_of_anchors_with_a_fixed_reference(root, match):
     reference = plain(root, IDS)
     args = dict(group_size=4, match=match, reference=reference)
@@ -98,8 +97,7 @@ def test_keys_do_not_change():
     assert id_key('2007_000032') == 10485736023121862437
 
 
-@pytest.mark.parametrize('size', [1, 2, 4])
-@pytest.mark.parametrize('batch_size', [1, 3])
+@pytest.mark.parametrize('size, batch_size', [(1, 3), (4, 1), (2, 3)])
 def test_collate(root, size, batch_size):
     data = GroupedDataset(plain(root, IDS), group_size=size)
     loader = DataLoader(
@@ -113,27 +111,7 @@ def test_collate(root, size, batch_size):
     assert slots == list(range(size)) * batch_size
     anchors = [s.img_id for s in batch['data_samples']][::size]
     assert anchors == IDS[:batch_size]
-
-
-def test_collate_inner():
     assert group_collate([[1, 2], [3, 4]], inner=sum) == 10
-
-
-def test_built_from_config(root):
-    inner = plain(root, IDS)
-    cfg = dict(
-        type='group_wsss.GroupedDataset',
-        group_size=2,
-        lazy_init=True,
-        dataset=dict(
-            type='group_wsss.ImageLevelDataset',
-            ann_file=inner.ann_file,
-            data_root=str(root),
-            classes=['a', 'b', 'c'],
-            test_mode=True,
-            pipeline=PIPELINE))
-    data = DATASETS.build(cfg)
-    assert len(data) == 20 and len(data[0]) == 2
 
 
 def test_errors(root):
@@ -164,8 +142,7 @@ def augmented(root, names, sizes):
     return data
 
 
-@pytest.mark.parametrize('size', [1, 3])
-@pytest.mark.parametrize('batch_size', [1, 2])
+@pytest.mark.parametrize('size, batch_size', [(1, 2), (3, 2)])
 def test_test_time_augmentation(root, size, batch_size):
     data = GroupedDataset(
         augmented(root, IDS, [(4, 4), (6, 8)]), group_size=size)

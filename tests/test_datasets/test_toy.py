@@ -1,8 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +12,6 @@ from group_wsss.datasets.toy_render import NUM_CLASSES, shape_creature
 from group_wsss.structures import read_image_list
 from group_wsss.utils.errors import InputError
 
-REPO = Path(__file__).parents[2]
 SMALL = dict(num_train=12, num_val=4, size=48)
 
 
@@ -176,19 +172,14 @@ def test_loader_of_the_runner(toy, sampler):
             ][::3] == ['train_00000', 'train_00001']
 
 
-@pytest.mark.slow
-def test_script(tmp_path):
-    command = [
-        sys.executable,
-        str(REPO / 'tools/dataset_converters/toy.py'), '--out',
-        str(tmp_path / 'toy'), '--num-train', '6', '--num-val', '1'
-    ]
-    env = dict(os.environ, PYTHONPATH=str(REPO / 'projects'))
-    first = subprocess.run(command, env=env, capture_output=True, text=True)
-    assert first.returncode == 0 and 'written' in first.stdout, first.stderr
+def test_script(tmp_path, call_tool, capsys):
+    words = ('dataset_converters/toy', '--out', tmp_path / 'toy',
+             '--num-train', 6, '--num-val', 1)
+    call_tool(*words)
+    assert capsys.readouterr().out.endswith('/toy: toy set written\n')
     assert len(list((tmp_path / 'toy/JPEGImages').iterdir())) == 7
-    wrong = subprocess.run(
-        command + ['--size', '5'], env=env, capture_output=True, text=True)
-    assert wrong.returncode == 2
-    assert wrong.stderr.strip().splitlines()[-1] == (
-        'error: size=5 is outside 32..1024')
+    with pytest.raises(SystemExit) as leaving:
+        call_tool(*words, '--size', '5')
+    assert leaving.value.code == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line == 'error: size=5 is outside 32..1024'
