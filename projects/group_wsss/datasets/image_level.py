@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Images with image-level labels, from the one list format."""
 import logging
+from functools import cached_property
 from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Union
 
 import numpy as np
@@ -87,7 +88,6 @@ class ImageLevelDataset(MultiLabelDataset):
         self.check_files = check_files
         self.on_corrupt = on_corrupt
         self._stand_ins: Dict[int, List[int]] = {}
-        self._places: Dict[FrozenSet[int], List[int]] = {}
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
@@ -196,18 +196,14 @@ class ImageLevelDataset(MultiLabelDataset):
             self._stand_ins[idx] = stand_ins(self, idx)
         return self._stand_ins[idx]
 
+    @cached_property
     def places_by_labels(self) -> Dict[FrozenSet[int], List[int]]:
-        """Look through the list, the first time.
-
-        Returns:
-            dict[frozenset[int], list[int]]: Positions of the images that
-            have a set of class ids, ascending.
-        """
-        if not self._places:
-            for place in range(len(self)):
-                labels = frozenset(self.get_cat_ids(place))
-                self._places.setdefault(labels, []).append(place)
-        return self._places
+        """Positions of the images with a set of class ids, ascending."""
+        places: Dict[FrozenSet[int], List[int]] = {}
+        for place in range(len(self)):
+            labels = frozenset(self.get_cat_ids(place))
+            places.setdefault(labels, []).append(place)
+        return places
 
     def corrupt_images(self) -> Dict[int, str]:
         """Read every image once; the processes share the work.

@@ -43,7 +43,7 @@ def stand_ins(dataset: Any, idx: int) -> List[int]:
         img_id = dataset.get_data_info(other)['img_id']
         return id_key(f'{info["img_id"]}\n{img_id}'), other
 
-    places = dataset.places_by_labels()
+    places = dataset.places_by_labels
     best: List[int] = []
     # all images of a rank are asked for their ids, and no others
     for (shared, _), sets in groupby(sorted(places, key=rank), rank):

@@ -14,18 +14,8 @@ from ...utils.errors import InputError
 STEPS = 254
 UNKNOWN_SCORE = 255
 LABEL_COPY = 'gt_score_witness'
-
-
-def score_field(label: int) -> str:
-    """Key of a class's scores in ``results``.
-
-    Args:
-        label (int): Class id + 1, as in the label image.
-
-    Returns:
-        str: The key.
-    """
-    return f'gt_score_{label}'
+# key of a class's scores in `results`, given its label
+SCORE_FIELD = 'gt_score_{}'
 
 
 @TRANSFORMS.register_module()
@@ -65,20 +55,8 @@ class LoadScores(BaseTransform):
         self.scores_dir = scores_dir
         self._thresholds: Dict[Path, Optional[float]] = {}
 
-    def find(self, seg_map_path: str) -> Tuple[Path, Path]:
-        """File of scores that belongs to a label image.
-
-        Args:
-            seg_map_path (str): ``<folder>/<img_id>.png``; an id may hold
-                folders.
-
-        Returns:
-            tuple[Path, Path]: ``<folder>/scores/<img_id>.npz``, and
-            ``<folder>/scores``.
-
-        Raises:
-            InputError: If there is none.
-        """
+    def _find(self, seg_map_path: str) -> Tuple[Path, Path]:
+        """File of scores of a label image, and the folder of all scores."""
         label = Path(seg_map_path).with_suffix('.npz')
         places = []
         for folder in label.parents:
@@ -89,18 +67,8 @@ class LoadScores(BaseTransform):
         raise InputError(f'{places[0]}: no scores of {seg_map_path}; dump '
                          'them by keep_scores=True of PseudoLabelHook')
 
-    def threshold(self, folder: Path) -> Optional[float]:
-        """Background threshold of the dump that scores belong to.
-
-        Args:
-            folder (Path): Of the scores, in that of the dump.
-
-        Returns:
-            float, optional: None if no manifest names one.
-
-        Raises:
-            InputError: A manifest that is damaged.
-        """
+    def _threshold(self, folder: Path) -> Optional[float]:
+        """Background threshold of the dump with this folder of scores."""
         if folder not in self._thresholds:
             manifest = Manifest.find(str(folder.parent))
             self._thresholds[folder] = (None if manifest is None else
@@ -122,7 +90,7 @@ class LoadScores(BaseTransform):
             raise InputError(f'{path}: the dataset renumbers its labels '
                              '(label_map or reduce_zero_label), the scores '
                              'would not fit')
-        file, folder = self.find(path)
+        file, folder = self._find(path)
         scores = ScoreMap.load(str(file))
         shapes = (results['img'].shape[:2], results['gt_seg_map'].shape)
         if any(tuple(shape) != scores.ori_shape for shape in shapes):
@@ -132,12 +100,12 @@ class LoadScores(BaseTransform):
                 'LoadScores right after LoadAnnotations')
         maps = np.rint(scores.resize().maps * STEPS).astype(np.uint8)
         labels = [int(class_id) + 1 for class_id in scores.class_ids]
-        fields = dict(zip(map(score_field, labels), maps))
+        fields = dict(zip(map(SCORE_FIELD.format, labels), maps))
         fields[LABEL_COPY] = results['gt_seg_map'].copy()
         results.update(fields)
         results['seg_fields'].extend(fields)
         results['score_labels'] = labels
-        results['score_threshold'] = self.threshold(folder)
+        results['score_threshold'] = self._threshold(folder)
         return results
 
     def __repr__(self) -> str:
