@@ -51,18 +51,7 @@ class CvatSource:
             raise InputError(f'{place}: names no class')
 
     def read(self, img_id: str) -> ForeignImage:
-        """The masks of an image.
-
-        Args:
-            img_id (str): Its id.
-
-        Returns:
-            ForeignImage: One mask a class, of score 1.
-
-        Raises:
-            InputError: The file is missing, no image, or has a colour that
-                is not in the label map.
-        """
+        """One mask a class; see ``Source.read``."""
         path = output_path(
             osp.join(self.path, 'SegmentationClass'), img_id, '.png')
         codes = _codes(np.asarray(open_image(path).convert('RGB')))

@@ -55,18 +55,7 @@ class LabelStudioSource:
                 raise InputError(f"{where}: has no image under 'image'")
 
     def read(self, img_id: str) -> ForeignImage:
-        """The masks of an image.
-
-        Args:
-            img_id (str): Its id.
-
-        Returns:
-            ForeignImage: In the order of the regions, of score 1.
-
-        Raises:
-            InputError: No task or several of this image, no annotation or
-                several, or a region that is no mask.
-        """
+        """The masks of the one annotation; see ``Source.read``."""
         tasks = self._by_id.get(img_id) or [
             (where, task) for stem, where, task in self._by_name.get(
                 posixpath.basename(img_id), ()) if stem.endswith(f'/{img_id}')

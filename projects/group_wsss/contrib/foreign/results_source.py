@@ -30,17 +30,7 @@ class ResultsSource:
         self.names: Optional[Tuple[str, ...]] = None
 
     def read(self, img_id: str) -> ForeignImage:
-        """The masks of an image.
-
-        Args:
-            img_id (str): Its id.
-
-        Returns:
-            ForeignImage: In the order of the file.
-
-        Raises:
-            InputError: The file is missing, or an entry of it is bad.
-        """
+        """The masks of an image; see ``Source.read``."""
         path = output_path(self.path, img_id, '.json')
         content = parse_json(read_text(path), path)
         content = content if isinstance(content, dict) else {}
