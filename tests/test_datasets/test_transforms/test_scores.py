@@ -142,32 +142,22 @@ def test_coarse_scores_are_enlarged(dump, maps, ids):
         sample.metainfo) == {'ori_shape', 'score_labels', 'score_threshold'}
 
 
-def test_folder_of_its_own(dump):
+def test_threshold_and_folder_of_its_own(dump):
     folder, _ = dump
+    assert run(dump)['data_samples'].score_threshold is None
+    manifest = dict(
+        classes=['background', 'x'],
+        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu'),
+        chosen_thresholds=[0.1, 0.375])
+    (folder / 'manifest.json').write_text(json.dumps(manifest))
+    assert run(dump)['data_samples'].score_threshold == 0.375
     (folder / 'scores').rename(folder / 'elsewhere')
     with pytest.raises(InputError, match='keep_scores=True'):
         run(dump)
     load = dict(
-        type='group_wsss.LoadScores', scores_dir=str(folder / 'elsewhere'))
-    aligned(run(dump, load=load))
-    assert 'elsewhere' in repr(TRANSFORMS.build(load))
-
-
-def test_threshold_of_the_manifest(dump):
-    folder, _ = dump
-    assert run(dump)['data_samples'].score_threshold is None
-    labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
-    text = json.dumps(
-        dict(
-            classes=['background', 'x'],
-            labeler=labeler,
-            chosen_thresholds=[0.1, 0.375]))
-    (folder / 'manifest.json').write_text(text)
-    assert run(dump)['data_samples'].score_threshold == 0.375
-    (folder / 'scores').rename(folder / 'elsewhere')
-    load = dict(
         type='group_wsss.LoadScores', scores_dir=f'{folder}/elsewhere/')
-    assert run(dump, load=load)['data_samples'].score_threshold == 0.375
+    assert 'elsewhere' in repr(TRANSFORMS.build(load))
+    assert aligned(run(dump, load=load)).score_threshold == 0.375
     (folder / 'manifest.json').write_text('{"labeler"')
     with pytest.raises(InputError, match='manifest.json: not JSON'):
         run(dump, load=load)
