@@ -157,13 +157,12 @@ def index_instances(content: Any, path: str, masks: bool = False) -> CocoIndex:
                       f'height and width must be 1 to {_MAX_SIDE}')
     ann_ids = table.integers('id')
     table.unique(ann_ids.tolist())
-    owners, labels = (table.positions(name,
-                                      table.integers(name).tolist(), places,
-                                      what)
-                      for name, places, what in (('image_id', image_places,
-                                                  'images'), ('category_id',
-                                                              category_places,
-                                                              'categories')))
+    owners = table.positions('image_id',
+                             table.integers('image_id').tolist(), image_places,
+                             'images')
+    labels = table.positions('category_id',
+                             table.integers('category_id').tolist(),
+                             category_places, 'categories')
     crowds = table.integers('iscrowd', 0)
     table.refuse((crowds != 0) & (crowds != 1), "'iscrowd' is not 0 or 1")
     return CocoIndex(

@@ -34,18 +34,18 @@ def read_coco_instances(path: str,
     categories, images, table = instance_tables(read_json(path), path)
     names = categories.column('name', (str, ), 'text')
     files = images.column('file_name', (str, ), 'text')
+    columns = [table.column('iscrowd', (int, bool), 'integer', 0)]
+    for key, others in (('image_id', images), ('category_id', categories)):
+        known = others.unique(others.column('id', *_KEY))
+        ids = table.column(key, *_KEY)
+        places = table.positions(key, ids, known, others.key)
+        columns.append(places.tolist())
     tags: List[Set[str]] = [set() for _ in files]
-    owners, labels = (table.positions(
-        f'{what}_id', table.column(f'{what}_id', *_KEY),
-        others.unique(others.column('id', *_KEY)), others.key)
-                      for what, others in (('image', images), ('category',
-                                                               categories)))
-    crowds = table.column('iscrowd', (int, bool), 'integer', 0)
-    for place, crowd in enumerate(crowds):
+    for place, (crowd, owner, label) in enumerate(zip(*columns)):
         if crowd not in (0, 1):
             raise InputError(f"{table.where(place)}: 'iscrowd' is not 0 or 1")
         if not (skip_crowd and crowd):
-            tags[owners[place]].add(names[labels[place]])
+            tags[owner].add(names[label])
     builder = ListBuilder(path, classes)
     for place, file in enumerate(files):
         builder.add_file(images.where(place), file, tags[place], file)
