@@ -3,6 +3,7 @@ import random
 
 import pytest
 import torch
+from mmengine.structures import BaseDataElement
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -111,7 +112,15 @@ def test_collate(root, size, batch_size):
     assert slots == list(range(size)) * batch_size
     anchors = [s.img_id for s in batch['data_samples']][::size]
     assert anchors == IDS[:batch_size]
-    assert group_collate([[1, 2], [3, 4]], inner=sum) == 10
+
+
+def test_collate_items_of_a_sampler():
+    batch = [dict(data_samples=BaseDataElement()) for _ in range(6)]
+    flat = group_collate(batch, 3, inner=list)
+    assert flat == batch
+    assert [x['data_samples'].group_slot for x in flat] == [0, 1, 2, 0, 1, 2]
+    with pytest.raises(InputError, match='a batch of 6 images is no whole'):
+        group_collate(batch, 4)
 
 
 def test_errors(root):
@@ -122,6 +131,10 @@ def test_errors(root):
         GroupedDataset(plain(root, IDS), group_size=0)
     with pytest.raises(InputError, match='match='):
         GroupedDataset(plain(root, IDS), match='all')
+    twice = plain(root, IDS[:3])
+    twice.get_data_info = lambda i: dict(img_id='x')
+    with pytest.raises(InputError, match="duplicate image id 'x' in ImageL"):
+        GroupedDataset(twice, group_size=2)
     unpacked = plain(root, IDS)
     unpacked.pipeline.transforms.pop()
     with pytest.raises(InputError, match='PackInputs'):
