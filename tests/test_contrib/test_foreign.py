@@ -157,82 +157,62 @@ def test_crowds_are_unknown(images, tags, tmp_path, call_tool):
     assert not scores.maps.any()
 
 
-@pytest.mark.parametrize('case, words', [
-    ('image', ['x.json', "'sub/b'", 'without suffix']),
-    ('score', ['x.json', 'annotations[0]', "'score'", '[0, 1]']),
-    ('rle', ['x.json', 'annotations[0]', '[3, 3]', '[10, 14]']),
-    ('names', ['x.json', "'hund'", 'no class', 'cat, dog, cow']),
-    ('rename', ['--rename', "'tiger'", 'no class', 'cat, dog, cow']),
-    ('letters', ['--supervision X', 'ISLADM']),
-    ('classes', ['labels.txt', 'no class names', '--classes']),
-    ('png', ['a.png', 'no such file']),
-    ('value', ['a.png', 'value 9', '3 classes']),
-    ('png folder', ['none', 'no such folder']),
-    ('results', ['a.json', 'no such file']),
-    ('results size', ['a.json', "'size'", "'masks'"]),
-    ('results name', ['a.json', 'masks[0]', "'name'"]),
-    ('results score', ['a.json', 'masks[0]', "'score'", '1.5']),
-    ('results names', ['results', "'hund'", 'no class']),
-    ('results rle', ['a.json', 'masks[0]', 'no segmentation']),
+ONE = dict(name='cat', score=.5, segmentation=[[0, 0, 4, 0, 4, 4]])
+# of an instances JSON
+BAD = dict(id=1, image_id=0, category_id=28)
+RLE = dict(size=[3, 3], counts=[0, 9])
+
+
+def results(**changes):
+    return dict(size=SIZE, masks=[dict(ONE, **changes)])
+
+
+# format, what is wrong with its content, further arguments, words
+@pytest.mark.parametrize('kind, content, more, words', [
+    ('coco', 'sub/b', [], ['x.json', "'sub/b'", 'without suffix']),
+    ('coco', dict(annotations=[dict(BAD, score='1')]), [],
+     ['x.json', 'annotations[0]', "'score'", '[0, 1]']),
+    ('coco', dict(annotations=[dict(BAD, segmentation=RLE)]), [],
+     ['x.json', 'annotations[0]', '[3, 3]', '[10, 14]']),
+    ('coco', dict(categories=[dict(id=1, name='hund')], annotations=[]), [],
+     ['x.json', "'hund'", 'no class', 'cat, dog, cow']),
+    ('coco', {}, ['--rename', 'sofa=tiger'
+                  ], ['--rename', "'tiger'", 'no class', 'cat, dog, cow']),
+    ('coco', {}, ['--supervision', 'X'], ['--supervision X', 'ISLADM']),
+    ('coco', {}, ['--image-list', 'bare.txt'
+                  ], ['bare.txt', 'no class names', '--classes']),
+    ('png', None, [], ['x.json', 'no such folder']),
+    ('png', 0, [], ['a.png', 'no such file']),
+    ('png', 9, [], ['a.png', 'value 9', '3 classes']),
+    ('results', None, [], ['x.json', 'no such folder']),
+    ('results', 0, [], ['a.json', 'no such file']),
+    ('results', dict(masks=[]), [], ['a.json', "'size'", "'masks'"]),
+    ('results', results(name=1), [], ['a.json', 'masks[0]', "'name'"]),
+    ('results', results(score=1.5), [],
+     ['a.json', 'masks[0]', "'score'", '1.5']),
+    ('results', results(name='hund'), [], ['x.json', "'hund'", 'no class']),
+    ('results', results(segmentation=[]), [],
+     ['a.json', 'masks[0]', 'no segmentation']),
 ])
-def test_bad_input_is_one_line(case, words, images, tags, tmp_path, call_tool,
-                               capsys):
-    source, kind, more = tmp_path / 'x.json', 'coco', []
-    one = dict(name='cat', score=.5, segmentation=[[0, 0, 4, 0, 4, 4]])
-    if case in ('score', 'rle'):
-        rle = dict(size=[3, 3], counts=[0, 9])
-        write_coco(
-            source,
-            images,
-            annotations=[
-                dict(
-                    id=1,
-                    image_id=0,
-                    category_id=28,
-                    segmentation=rle,
-                    score=.5 if case == 'rle' else '1')
-            ])
-    elif case == 'names':
-        write_coco(
-            source,
-            images,
-            categories=[dict(id=1, name='hund')],
-            annotations=[])
-    elif case == 'image':
-        del images['sub/b']
-        write_coco(source, images)
-    elif case in ('rename', 'letters', 'classes'):
-        write_coco(source, images)
-        more = dict(
-            rename=['--rename', 'sofa=tiger'], letters=['--supervision',
-                                                        'X']).get(case, [])
-        if case == 'classes':
-            tags = tmp_path / 'labels.txt'
-            tags.write_text('a 0 2\n')
-    elif case in ('png', 'value', 'png folder'):
-        kind, source = 'png', tmp_path / ('none' if 'f' in case else 'png')
-        (tmp_path / 'png').mkdir()
-        if case == 'value':
+def test_bad_input_is_one_line(kind, content, more, words, images, tags,
+                               tmp_path, call_tool, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'bare.txt').write_text('a 0 2\n')
+    source = tmp_path / 'x.json'
+    if kind == 'coco':
+        images.pop(content if isinstance(content, str) else '', None)
+        write_coco(source, images,
+                   **(content if isinstance(content, dict) else {}))
+    elif content is not None:
+        (source / 'sub').mkdir(parents=True)
+        if content == 9:
             Image.fromarray(np.full(SIZE, 9, np.uint8)).save(source / 'a.png')
-    else:
-        kind, source = 'results', tmp_path / 'results'
-        source.mkdir()
-        content = {
-            'results size': dict(masks=[]),
-            'results name': dict(size=SIZE, masks=[dict(one, name=1)]),
-            'results score': dict(size=SIZE, masks=[dict(one, score=1.5)]),
-            'results names': dict(size=SIZE, masks=[dict(one, name='hund')]),
-            'results rle': dict(size=SIZE, masks=[dict(one, segmentation=[])])
-        }.get(case)
-        for name in TAGS if content else ():
-            path = source / f'{name}.json'
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(json.dumps(content))
-    out = tmp_path / 'out'
+        for name in TAGS if isinstance(content, dict) else ():
+            (source / f'{name}.json').write_text(json.dumps(content))
     with pytest.raises(SystemExit) as leaving:
         call_tool('import_masks', source, '--format', kind, '--image-list',
-                  tags, '--out', out, *more)
+                  tags, '--out', 'out', *more)
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert leaving.value.code == 2 and line.startswith('error: ')
     assert all(word in line for word in words), line
-    assert not (out / 'manifest.json').exists()
+    assert not (tmp_path / 'out/manifest.json').exists()

@@ -37,7 +37,7 @@ def plain_level(labels, own, size, match):
     return 0 if pool < 2 else 1 if pool < size else 2
 
 
-@pytest.mark.parametrize('seed', range(12))
+@pytest.mark.parametrize('seed', range(4))
 @pytest.mark.parametrize('size', [2, 4])
 def test_equals_plain_loops(seed, size):
     labels = random_labels(seed)
@@ -86,7 +86,6 @@ def test_equals_plain_loops(seed, size):
         inside = [n for n in counted.values() if row['from'] <= n <= row['to']]
         assert (row['sets'], row['images']) == (len(inside), sum(inside))
     assert sum(row['images'] for row in found['set_sizes']) == len(labelled)
-    assert len(label_statistics(index, size, max_sets=2)['per_set']) <= 2
 
 
 @pytest.mark.parametrize('match', ['exact', 'any', 'each'])
@@ -123,12 +122,7 @@ def test_real_list():
     labels = [record.labels for record in read_image_list(VOC_LIST).records]
     found = label_statistics(LabelIndex(labels, 20), 4)
     assert found['sets'] == 341 and found['images'] == 10582
-    assert found['set_sizes'][0] == {
-        'from': 1,
-        'to': 1,
-        'sets': 144,
-        'images': 144
-    }
+    assert [*found['set_sizes'][0].values()] == [1, 1, 144, 144]
     assert found['rules'] == dict(
         exact=dict(alone=144, few=149, full=10289),
         any=dict(alone=0, few=0, full=10582),
@@ -171,7 +165,10 @@ def test_advice(labels, words, absent):
         assert word not in text
 
 
-def test_many_names_are_cut():
+def test_many_names_are_cut(monkeypatch):
+    monkeypatch.setitem(label_statistics.__globals__, '_MAX_SETS', 2)
+    few = label_statistics(LabelIndex([[0], [1], [0], [2]], 3), 2)['per_set']
+    assert [row['images'] for row in few] == [2, 1]
     statistics = label_statistics(LabelIndex([[0], [0]], 30), 2)
     assert '29 of 30 classes have no image' in label_advice(statistics)[-1]
     assert '8 and 21 more)' in label_advice(statistics)[-1]

@@ -3,13 +3,14 @@ import random
 
 import pytest
 import torch
+from mmengine.structures import BaseDataElement
 from PIL import Image
 from torch.utils.data import DataLoader
 
 from group_wsss.datasets import (GroupedDataset, ImageLevelDataset,
                                  group_collate)
 from group_wsss.datasets.grouped import id_key
-from group_wsss.registry import DATASETS, FUNCTIONS, TRANSFORMS
+from group_wsss.registry import FUNCTIONS, TRANSFORMS
 from group_wsss.utils.errors import InputError
 
 PIPELINE = [
@@ -73,8 +74,7 @@ def test_order_of_the_list_changes_nothing(root):
     assert table(GroupedDataset(plain(root, IDS), 3, seed=5)) != expected
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('match', ['exact', 'any', 'each', 'none'])
+@pytest.mark.parametrize('match', ['exact', 'each'])
 def test_subset_of_anchors_with_a_fixed_reference(root, match):
     reference = plain(root, IDS)
     args = dict(group_size=4, match=match, reference=reference)
@@ -98,8 +98,7 @@ def test_keys_do_not_change():
     assert id_key('2007_000032') == 10485736023121862437
 
 
-@pytest.mark.parametrize('size', [1, 2, 4])
-@pytest.mark.parametrize('batch_size', [1, 3])
+@pytest.mark.parametrize('size, batch_size', [(1, 3), (4, 1), (2, 3)])
 def test_collate(root, size, batch_size):
     data = GroupedDataset(plain(root, IDS), group_size=size)
     loader = DataLoader(
@@ -115,25 +114,13 @@ def test_collate(root, size, batch_size):
     assert anchors == IDS[:batch_size]
 
 
-def test_collate_inner():
-    assert group_collate([[1, 2], [3, 4]], inner=sum) == 10
-
-
-def test_built_from_config(root):
-    inner = plain(root, IDS)
-    cfg = dict(
-        type='group_wsss.GroupedDataset',
-        group_size=2,
-        lazy_init=True,
-        dataset=dict(
-            type='group_wsss.ImageLevelDataset',
-            ann_file=inner.ann_file,
-            data_root=str(root),
-            classes=['a', 'b', 'c'],
-            test_mode=True,
-            pipeline=PIPELINE))
-    data = DATASETS.build(cfg)
-    assert len(data) == 20 and len(data[0]) == 2
+def test_collate_items_of_a_sampler():
+    batch = [dict(data_samples=BaseDataElement()) for _ in range(6)]
+    flat = group_collate(batch, 3, inner=list)
+    assert flat == batch
+    assert [x['data_samples'].group_slot for x in flat] == [0, 1, 2, 0, 1, 2]
+    with pytest.raises(InputError, match='a batch of 6 images is no whole'):
+        group_collate(batch, 4)
 
 
 def test_errors(root):
@@ -144,6 +131,10 @@ def test_errors(root):
         GroupedDataset(plain(root, IDS), group_size=0)
     with pytest.raises(InputError, match='match='):
         GroupedDataset(plain(root, IDS), match='all')
+    twice = plain(root, IDS[:3])
+    twice.get_data_info = lambda i: dict(img_id='x')
+    with pytest.raises(InputError, match="duplicate image id 'x' in ImageL"):
+        GroupedDataset(twice, group_size=2)
     unpacked = plain(root, IDS)
     unpacked.pipeline.transforms.pop()
     with pytest.raises(InputError, match='PackInputs'):
@@ -164,8 +155,7 @@ def augmented(root, names, sizes):
     return data
 
 
-@pytest.mark.parametrize('size', [1, 3])
-@pytest.mark.parametrize('batch_size', [1, 2])
+@pytest.mark.parametrize('size, batch_size', [(1, 2), (3, 2)])
 def test_test_time_augmentation(root, size, batch_size):
     data = GroupedDataset(
         augmented(root, IDS, [(4, 4), (6, 8)]), group_size=size)

@@ -125,9 +125,3 @@ def test_a_label_that_an_older_dump_left(root):
     (root / 'dump/ids.txt').write_text('a b\n')
     with pytest.raises(InputError, match='dump/ids.txt: 1 of 2 .*\'x/c\''):
         build(root)
-
-
-def test_a_damaged_manifest(root):
-    (root / 'dump/manifest.json').write_text('{}')
-    with pytest.raises(InputError, match="dump/manifest.json: 'classes'"):
-        build(root)

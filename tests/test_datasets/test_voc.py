@@ -68,12 +68,12 @@ HOSTILE = {
     'utf-16': (BOMB.encode('utf-16'), 'document type'),
     'truncated': (annotation(('dog', ''))[:-9], 'malformed XML'),
     'empty': ('', 'malformed XML'),
-    'no xml': ('\x89PNG', 'malformed XML'),
     'encoding':
     ('<?xml version="1.0" encoding="no"?><annotation/>', 'malformed XML'),
     'root': ('<annotations/>', 'no VOC annotation'),
     'class': (annotation(('unicorn', '')), "unknown class 'unicorn'"),
-    'no name': ('<annotation><object/></annotation>', "unknown class ''"),
+    'no name':
+    ('<annotation><object/></annotation>', r'object\[0\]: has no name'),
     'difficult': (annotation(
         ('dog', '<difficult>yes</difficult>')), 'difficult'),
 }

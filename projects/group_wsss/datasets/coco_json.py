@@ -26,7 +26,6 @@ class CocoIndex(NamedTuple):
     Attributes:
         path (str): The JSON, for messages.
         classes (tuple[str, ...]): Names by ascending category id.
-        category_ids (np.ndarray): int64 ``(C, )``, ascending.
         img_ids (list[str]): File names without suffix, in their order.
         file_names (list[str]): Relative to the folder of the images.
         ann_ids (np.ndarray): int64 ``(A, )``.
@@ -39,7 +38,6 @@ class CocoIndex(NamedTuple):
     """
     path: str
     classes: Tuple[str, ...]
-    category_ids: np.ndarray
     img_ids: List[str]
     file_names: List[str]
     ann_ids: np.ndarray
@@ -116,6 +114,19 @@ def read_instances(path: str, masks: bool = False) -> dict:
     return parse_json(text, path, None if masks else drop)
 
 
+def instance_tables(content: Any, path: str) -> List[JsonTable]:
+    """Categories, images and annotations; their entries are not checked."""
+    if not isinstance(content, dict):
+        raise InputError(f'{path}: expected an object with images, '
+                         'annotations and categories')
+    tables = []
+    for key in ('categories', 'images', 'annotations'):
+        if not isinstance(content.get(key), list):
+            raise InputError(f'{path}: no list {key!r}: not an instances JSON')
+        tables.append(JsonTable(path, key, content[key]))
+    return tables
+
+
 def index_instances(content: Any, path: str, masks: bool = False) -> CocoIndex:
     """Check the content of an instances JSON and turn it into arrays.
 
@@ -131,19 +142,12 @@ def index_instances(content: Any, path: str, masks: bool = False) -> CocoIndex:
     Raises:
         InputError: One line naming the file and the entry at fault.
     """
-    if not isinstance(content, dict):
-        raise InputError(f'{path}: expected an object with images, '
-                         'annotations and categories')
-    tables = {}
-    for key in ('categories', 'images', 'annotations'):
-        if not isinstance(content.get(key), list):
-            raise InputError(f'{path}: no list {key!r}: not an instances JSON')
-        tables[key] = JsonTable(path, key, content[key])
-        if not content[key] and key != 'annotations':
-            raise InputError(f'{path}: {key!r} is empty')
-    classes, category_ids = _categories(tables['categories'])
-    images = tables['images']
-    image_ids = images.unique_ids()
+    categories, images, table = instance_tables(content, path)
+    for needed in (categories, images):
+        if not needed.entries:
+            raise InputError(f'{path}: {needed.key!r} is empty')
+    classes, category_places = _categories(categories)
+    image_places = images.unique(images.integers('id').tolist())
     file_names = images.strings('file_name')
     sizes = None
     if masks:
@@ -151,15 +155,19 @@ def index_instances(content: Any, path: str, masks: bool = False) -> CocoIndex:
         wrong = (sizes < 1) | (sizes > _MAX_SIDE)
         images.refuse(wrong[:, 0] | wrong[:, 1],
                       f'height and width must be 1 to {_MAX_SIDE}')
-    table = tables['annotations']
-    ann_ids = table.unique_ids()
-    owners = table.positions('image_id', image_ids, 'images')
-    labels = table.positions('category_id', category_ids, 'categories')
+    ann_ids = table.integers('id')
+    table.unique(ann_ids.tolist())
+    owners = table.positions('image_id',
+                             table.integers('image_id').tolist(), image_places,
+                             'images')
+    labels = table.positions('category_id',
+                             table.integers('category_id').tolist(),
+                             category_places, 'categories')
     crowds = table.integers('iscrowd', 0)
     table.refuse((crowds != 0) & (crowds != 1), "'iscrowd' is not 0 or 1")
     return CocoIndex(
-        path, classes, category_ids, _image_names(images, file_names),
-        file_names, ann_ids, owners, labels, crowds == 1, table.areas(), sizes,
+        path, classes, _image_names(images, file_names), file_names, ann_ids,
+        owners, labels, crowds == 1, table.areas(), sizes,
         table.column('segmentation', (), '', None) if masks else None)
 
 
@@ -194,16 +202,17 @@ def find_images(index: CocoIndex,
         f'{first}, and are left out')
 
 
-def _categories(table: JsonTable) -> Tuple[Tuple[str, ...], np.ndarray]:
-    """Names and ids by ascending id."""
-    ids = table.unique_ids()
+def _categories(table: JsonTable) -> Tuple[Tuple[str, ...], Dict[int, int]]:
+    """Names by ascending id, and the place of each id."""
+    ids = table.integers('id').tolist()
+    table.unique(ids)
     names = table.strings('name')
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f'{table.path}: two categories are called '
                          f'{twice[:80]!r}')
-    order = np.argsort(ids)
-    return tuple(names[i] for i in order), ids[order]
+    known = dict(sorted(zip(ids, names)))
+    return tuple(known.values()), {key: i for i, key in enumerate(known)}
 
 
 def _image_names(images: JsonTable, file_names: List[str]) -> List[str]:

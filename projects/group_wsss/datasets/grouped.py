@@ -9,7 +9,7 @@ from ..registry import DATASETS
 from ..structures.image_list import image_id_of
 from ..utils.classes import require_same_classes
 from ..utils.errors import CorruptImageError, InputError
-from .label_index import MATCHES, LabelIndex
+from .label_index import LabelIndex, check_group
 from .samplers import labels_of_dataset
 from .stand_ins import id_key
 
@@ -50,11 +50,7 @@ class GroupedDataset:
                  seed: int = 0,
                  reference: Union[BaseDataset, dict, None] = None,
                  lazy_init: bool = False) -> None:
-        if not isinstance(group_size, int) or group_size < 1:
-            raise InputError(f'group_size={group_size!r} must be an integer '
-                             'of at least 1')
-        if match not in MATCHES:
-            raise InputError(f'match={match!r} is not one of {MATCHES}')
+        check_group(group_size, match)
         self.dataset = _build(dataset)
         self.reference = (
             self.dataset if reference is None else _build(reference))

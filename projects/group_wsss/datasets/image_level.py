@@ -1,7 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Images with image-level labels, from the one list format."""
 import logging
-from typing import Any, Dict, FrozenSet, List, Optional, Union
+from functools import cached_property
+from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Union
 
 import numpy as np
 from mmengine.dist import all_gather_object, get_rank, get_world_size
@@ -18,6 +19,15 @@ from .transforms import LoadImage
 
 UNLABELED = ('keep', 'drop', 'error')
 ON_CORRUPT = ('error', 'skip')
+
+
+def require_listed(paths: Sequence[str], what: str, ann_file: str) -> None:
+    """Refuse a list of which files are missing; say how many."""
+    missing = missing_files(paths)
+    if missing:
+        raise InputError(f'{paths[missing[0]]}: no such {what} '
+                         f'({len(missing)} of {len(paths)} in {ann_file} are '
+                         'missing)')
 
 
 @DATASETS.register_module()
@@ -67,12 +77,10 @@ class ImageLevelDataset(MultiLabelDataset):
                  **kwargs: Any) -> None:
         if unlabeled is None:
             unlabeled = 'keep' if test_mode else 'drop'
-        if unlabeled not in UNLABELED:
-            raise InputError(f'unlabeled={unlabeled!r} is not one of '
-                             f'{UNLABELED}')
-        if on_corrupt not in ON_CORRUPT:
-            raise InputError(f'on_corrupt={on_corrupt!r} is not one of '
-                             f'{ON_CORRUPT}')
+        for name, value, known in (('unlabeled', unlabeled, UNLABELED),
+                                   ('on_corrupt', on_corrupt, ON_CORRUPT)):
+            if value not in known:
+                raise InputError(f'{name}={value!r} is not one of {known}')
         if not ann_file:
             raise InputError('ann_file is empty: give an image list')
         self.img_suffix = img_suffix
@@ -80,7 +88,6 @@ class ImageLevelDataset(MultiLabelDataset):
         self.check_files = check_files
         self.on_corrupt = on_corrupt
         self._stand_ins: Dict[int, List[int]] = {}
-        self._places: Dict[FrozenSet[int], List[int]] = {}
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
@@ -100,12 +107,8 @@ class ImageLevelDataset(MultiLabelDataset):
             for record in self.load_records()
         ]
         if self.check_files:
-            missing = missing_files(info['img_path'] for info in data_list)
-            if missing:
-                raise InputError(
-                    f'{data_list[missing[0]]["img_path"]}: no such image '
-                    f'({len(missing)} of {len(data_list)} in '
-                    f'{self.ann_file} are missing)')
+            require_listed([info['img_path'] for info in data_list], 'image',
+                           self.ann_file)
         return data_list
 
     def load_records(self) -> List[ImageRecord]:
@@ -193,18 +196,14 @@ class ImageLevelDataset(MultiLabelDataset):
             self._stand_ins[idx] = stand_ins(self, idx)
         return self._stand_ins[idx]
 
+    @cached_property
     def places_by_labels(self) -> Dict[FrozenSet[int], List[int]]:
-        """Look through the list, the first time.
-
-        Returns:
-            dict[frozenset[int], list[int]]: Positions of the images that
-            have a set of class ids, ascending.
-        """
-        if not self._places:
-            for place in range(len(self)):
-                labels = frozenset(self.get_cat_ids(place))
-                self._places.setdefault(labels, []).append(place)
-        return self._places
+        """Positions of the images with a set of class ids, ascending."""
+        places: Dict[FrozenSet[int], List[int]] = {}
+        for place in range(len(self)):
+            labels = frozenset(self.get_cat_ids(place))
+            places.setdefault(labels, []).append(place)
+        return places
 
     def corrupt_images(self) -> Dict[int, str]:
         """Read every image once; the processes share the work.

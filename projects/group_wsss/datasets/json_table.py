@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Checked columns of a list of JSON objects."""
-from typing import Any, List, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 import numpy as np
 
@@ -58,23 +58,23 @@ class JsonTable:
             raise InputError(f'{self.where(place)}: {name!r} is no integer of '
                              '64 bits') from None
 
-    def unique_ids(self) -> np.ndarray:
-        """The column 'id'."""
-        ids = self.integers('id')
-        again = np.ones(len(ids), bool)
-        again[np.unique(ids, return_index=True)[1]] = False
-        self.refuse(again, 'another entry before it has the same id')
-        return ids
+    def unique(self, ids: Iterable[Any]) -> Dict[Any, int]:
+        """Place of each id; none may be there twice."""
+        places: Dict[Any, int] = {}
+        for place, number in enumerate(ids):
+            if places.setdefault(number, place) != place:
+                raise InputError(f'{self.where(place)}: another entry before '
+                                 'it has the same id')
+        return places
 
-    def positions(self, name: str, ids: np.ndarray, what: str) -> np.ndarray:
-        """Places of the ids of a column in ``ids``."""
-        place = {number: i for i, number in enumerate(ids.tolist())}
-        values = self.integers(name).tolist()
-        found = np.array([place.get(value, -1) for value in values], np.int64)
-        wrong = found < 0
-        if wrong.any():
-            value = values[int(wrong.argmax())]
-            self.refuse(wrong, f'{name} {value} is not among the {what}')
+    def positions(self, name: str, ids: Iterable[Any],
+                  places: Mapping[Any, int], what: str) -> np.ndarray:
+        """Places of the ids of a column, int64."""
+        found = np.array([places.get(number, -1) for number in ids], np.int64)
+        if (found < 0).any():
+            value = self.entries[int((found < 0).argmax())][name]
+            self.refuse(found < 0,
+                        f'{name} {str(value)[:80]} is not among the {what}')
         return found
 
     def areas(self) -> np.ndarray:

@@ -30,9 +30,8 @@ class Rows(NamedTuple):
     def of(cls, rows: Sequence[Sequence[int]]) -> 'Rows':
         """Rows from lists."""
         starts = np.cumsum([0, *map(len, rows)])
-        values = np.fromiter((value for row in rows for value in row),
-                             np.int64, int(starts[-1]))
-        return cls(starts, values)
+        values = (value for row in rows for value in row)
+        return cls(starts, np.fromiter(values, np.int64, starts[-1]))
 
     @property
     def sizes(self) -> np.ndarray:
@@ -69,33 +68,26 @@ class LabelIndex:
         InputError: A class id outside ``[0, C)``, or no image at all.
     """
 
-    num_images: int
-    num_classes: int
-    set_of: np.ndarray
-    set_classes: Rows
-    set_images: Rows
-    class_images: Rows
-
     def __init__(self,
                  labels: Sequence[Sequence[int]],
                  num_classes: Optional[int] = None) -> None:
         if not len(labels):
             raise InputError('the image list is empty: no groups to draw')
-        sets = label_sets(labels, num_classes)
+        sets = _label_sets(labels, num_classes)
         if num_classes is None:
             num_classes = 1 + max((ids[-1] for ids in sets if ids), default=-1)
         known = sorted(set(sets), key=lambda ids: (len(ids), ids))
         number = {ids: i for i, ids in enumerate(known)}
-        set_images: List[List[int]] = [[] for _ in known]
         class_images: List[List[int]] = [[] for _ in range(num_classes)]
         for image, ids in enumerate(sets):
-            set_images[number[ids]].append(image)
             for class_id in ids:
                 class_images[class_id].append(image)
         self.num_images, self.num_classes = len(sets), num_classes
         self.set_of = np.array([number[ids] for ids in sets])
         self.set_classes = Rows.of(known)
-        self.set_images = Rows.of(set_images)
+        self.set_images = Rows(
+            np.cumsum([0, *np.bincount(self.set_of)]),
+            np.argsort(self.set_of, kind='stable'))
         self.class_images = Rows.of(class_images)
 
     @property
@@ -175,7 +167,7 @@ class LabelIndex:
                 does not know.
         """
         assert len(labels) == len(keys) == len(exclude), 'lengths differ'
-        own = label_sets(labels, self.num_classes)
+        own = _label_sets(labels, self.num_classes)
         set_ids = [self._set_numbers.get(ids, -1) for ids in own]
         return self._draw(own, set_ids, keys, np.asarray(exclude, np.int64),
                           size, match, seed, epoch)
@@ -188,9 +180,8 @@ class LabelIndex:
     def _draw(self, own: Sequence[Sequence[int]], set_ids: Sequence[int],
               keys: np.ndarray, exclude: np.ndarray, size: int, match: str,
               seed: int, epoch: Union[int, np.ndarray]) -> np.ndarray:
-        if match not in MATCHES:
-            raise InputError(f'match={match!r} is not one of {MATCHES}')
-        drawn = np.zeros((len(own), max(size, 0)), np.int64)
+        check_group(1, match)
+        drawn = np.zeros((len(own), size), np.int64)
         if drawn.size and self.num_images == 1 and (exclude >= 0).any():
             raise InputError('a group needs at least 2 images, the list '
                              'has 1: use group_size=1')
@@ -221,20 +212,18 @@ class LabelIndex:
         return [range(self.num_images)]
 
 
-def label_sets(labels: Sequence[Sequence[int]],
-               num_classes: Optional[int]) -> List[Tuple[int, ...]]:
-    """Ascending class ids of every image, none twice.
+def check_group(group_size: int, match: str) -> None:
+    """Refuse a group size or a rule of partners that makes no groups."""
+    if not isinstance(group_size, int) or group_size < 1:
+        raise InputError(f'group_size={group_size!r} must be an integer of at '
+                         'least 1')
+    if match not in MATCHES:
+        raise InputError(f'match={match!r} is not one of {MATCHES}')
 
-    Args:
-        labels (Sequence[Sequence[int]]): Class ids of every image.
-        num_classes (int, optional): Number of classes ``C``, any if None.
 
-    Returns:
-        list[tuple[int, ...]]: One tuple an image.
-
-    Raises:
-        InputError: A class id outside ``[0, C)``.
-    """
+def _label_sets(labels: Sequence[Sequence[int]],
+                num_classes: Optional[int]) -> List[Tuple[int, ...]]:
+    """Ascending class ids of every image, none twice, each in [0, C)."""
     sets = [tuple(sorted({int(c) for c in ids})) for ids in labels]
     for image, ids in enumerate(sets):
         if ids and (ids[0] < 0
@@ -248,15 +237,10 @@ def label_sets(labels: Sequence[Sequence[int]],
 
 def _draw_group(pools: Sequence[Pool], anchor: int, bits: List[int],
                 again: bool) -> List[int]:
-    """Draw one image for each number; the pools take turns.
+    """Draw one image for each 32-bit number; the pools take turns.
 
-    Args:
-        pools (Sequence[Pool]): Ascending images; each has one besides
-            the anchor.
-        anchor (int): Image that is never drawn, -1 for none.
-        bits (list[int]): A random 32-bit number for each slot.
-        again (bool): Draw again from a pool that is used up, instead of
-            repeating the images in their order.
+    Every pool has an image besides the anchor (-1 for none), which is never
+    drawn. What is used up is drawn from ``again``, or repeats its order.
     """
     drawn: List[int] = []
     taken: List[List[int]] = [[] for _ in pools]  # places, ascending
@@ -264,8 +248,8 @@ def _draw_group(pools: Sequence[Pool], anchor: int, bits: List[int],
     def take(image: int) -> None:
         for pool, places in zip(pools, taken):
             place = bisect_left(pool, image)
-            if place < len(pool) and pool[place] == image and (place
-                                                               not in places):
+            there = place < len(pool) and pool[place] == image
+            if there and place not in places:
                 insort(places, place)
 
     take(anchor)
@@ -287,15 +271,8 @@ def _draw_group(pools: Sequence[Pool], anchor: int, bits: List[int],
     return drawn
 
 
-def splitmix64(state: np.ndarray) -> np.ndarray:
-    """Finaliser of SplitMix64 (Steele et al., OOPSLA 2014).
-
-    Args:
-        state (np.ndarray): Any shape, uint64.
-
-    Returns:
-        np.ndarray: Well mixed uint64 of the same shape.
-    """
+def _splitmix64(state: np.ndarray) -> np.ndarray:
+    """Finaliser of SplitMix64 (Steele et al., OOPSLA 2014), uint64."""
     # arrays wrap around silently, scalars would warn
     z = np.atleast_1d(state) + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -305,14 +282,10 @@ def splitmix64(state: np.ndarray) -> np.ndarray:
 
 def _random_bits(keys: np.ndarray, size: int, seed: int,
                  epoch: Union[int, np.ndarray]) -> np.ndarray:
-    """32 random bits for each slot and, last, for the choice of a class.
-
-    Returns:
-        np.ndarray: uint64 ``(n, size + 1)``.
-    """
-    state = splitmix64(np.asarray(epoch, np.int64).astype(np.uint64))
+    """32 random bits for each slot and, last, for the choice of a class."""
+    state = _splitmix64(np.asarray(epoch, np.int64).astype(np.uint64))
     seed_bits = np.array([seed % (1 << 64)], np.uint64)
-    state = splitmix64(state ^ splitmix64(seed_bits))
-    state = splitmix64(state ^ splitmix64(np.asarray(keys).astype(np.uint64)))
+    for part in (seed_bits, np.asarray(keys).astype(np.uint64)):
+        state = _splitmix64(state ^ _splitmix64(part))
     slots = np.array([*range(size), _CLASS_SLOT], np.uint64)
-    return splitmix64(state[:, None] ^ splitmix64(slots)) >> np.uint64(32)
+    return _splitmix64(state[:, None] ^ _splitmix64(slots)) >> np.uint64(32)

@@ -7,11 +7,10 @@ from mmengine.fileio import join_path
 
 from ..registry import DATASETS
 from ..structures.dump import label_ids
-from ..structures.folders import missing_files
 from ..structures.image_list import read_image_list
 from ..structures.manifest import MANIFEST, Manifest
 from ..utils.classes import require_same_classes
-from ..utils.errors import InputError
+from .image_level import require_listed
 
 
 @DATASETS.register_module()
@@ -104,10 +103,6 @@ class PseudoLabelDataset(BaseDataset):
         if self.check_files:
             for key, what in (('img_path', 'image'), ('seg_map_path',
                                                       'label image')):
-                paths = [info[key] for info in data_list]
-                missing = missing_files(paths)
-                if missing:
-                    raise InputError(
-                        f'{paths[missing[0]]}: no such {what} ({len(missing)} '
-                        f'of {len(paths)} in {self.ann_file} are missing)')
+                require_listed([info[key] for info in data_list], what,
+                               self.ann_file)
         return data_list

@@ -16,7 +16,7 @@ def id_key(img_id: str) -> int:
         hashlib.blake2b(data, digest_size=8).digest(), 'little')
 
 
-def stand_ins(dataset: Any, idx: int, count: int = MOST) -> List[int]:
+def stand_ins(dataset: Any, idx: int) -> List[int]:
     """Images that may take the place of another one, best first.
 
     Those with the same classes come first, then those with all of its
@@ -28,11 +28,10 @@ def stand_ins(dataset: Any, idx: int, count: int = MOST) -> List[int]:
     Args:
         dataset (ImageLevelDataset): Where they come from.
         idx (int): Position of the image.
-        count (int): Most candidates. Defaults to 64.
 
     Returns:
-        list[int]: Positions; images without a class in common are left
-        out, unless the image has none.
+        list[int]: At most ``MOST`` positions; images without a class in
+        common are left out, unless the image has none.
     """
     info = dataset.get_data_info(idx)
     wanted = frozenset(info['gt_label'].tolist())
@@ -44,12 +43,12 @@ def stand_ins(dataset: Any, idx: int, count: int = MOST) -> List[int]:
         img_id = dataset.get_data_info(other)['img_id']
         return id_key(f'{info["img_id"]}\n{img_id}'), other
 
-    places = dataset.places_by_labels()
+    places = dataset.places_by_labels
     best: List[int] = []
     # all images of a rank are asked for their ids, and no others
     for (shared, _), sets in groupby(sorted(places, key=rank), rank):
-        if len(best) >= count or not shared and wanted:
+        if len(best) >= MOST or not shared and wanted:
             break
         equals = (i for labels in sets for i in places[labels] if i != idx)
-        best += heapq.nsmallest(count - len(best), equals, order)
+        best += heapq.nsmallest(MOST - len(best), equals, order)
     return best

@@ -50,20 +50,9 @@ def _mix(first: np.ndarray, second: np.ndarray,
     return first + (second - first) * share[..., None]
 
 
-def render_background(rng: np.random.Generator, size: int, family: int,
-                      x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Dull, textured ground of one of six families.
-
-    Args:
-        rng (np.random.Generator): Source of all variation.
-        size (int): Side ``S`` in pixels.
-        family (int): 0 clouds, 1 bricks, 2 grass, 3 water, 4 pebbles,
-            5 weave.
-        x, y (np.ndarray): Pixel coordinates ``(S, S)``.
-
-    Returns:
-        np.ndarray: RGB in [0, 1], ``(S, S, 3)``.
-    """
+def _render_background(rng: np.random.Generator, size: int, family: int,
+                       x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Dull ground: clouds, bricks, grass, water, pebbles or weave."""
     unit = size / 96.0
     phase = rng.random(4)
     if family == 0:
@@ -153,9 +142,9 @@ def _head_pattern(class_id: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return mark.astype(np.float64)
 
 
-def paint_creature(rng: np.random.Generator, image: np.ndarray,
-                   thing: Creature, hue_shift: float, x: np.ndarray,
-                   y: np.ndarray) -> np.ndarray:
+def _paint_creature(rng: np.random.Generator, image: np.ndarray,
+                    thing: Creature, hue_shift: float, x: np.ndarray,
+                    y: np.ndarray) -> np.ndarray:
     """Lay a creature over the image.
 
     The body's hue and the direction of its texture tell the class only
@@ -228,7 +217,7 @@ def render(rng: np.random.Generator, size: int,
     y, x = np.mgrid[:size, :size].astype(np.float64) + 0.5
     # the ground hints at the first class, which invites co-occurrence
     family = first if rng.random() < 0.45 else int(rng.integers(NUM_CLASSES))
-    image = render_background(rng, size, family, x, y)
+    image = _render_background(rng, size, family, x, y)
     mask = np.zeros((size, size), np.uint8)
     hue_shift = rng.normal(0, _IMAGE_HUE_JITTER)
     classes = _classes_of_image(rng, first)
@@ -239,7 +228,7 @@ def render(rng: np.random.Generator, size: int,
         if thing is None:
             continue
         placed.append(thing)
-        image = paint_creature(rng, image, thing, hue_shift, x, y)
+        image = _paint_creature(rng, image, thing, hue_shift, x, y)
         mask[thing.mask] = class_id + 1
     gain = rng.uniform(0.85, 1.12)
     image = image * gain + rng.normal(0, 0.018, image.shape)

@@ -2,7 +2,7 @@
 """PASCAL VOC 2012 with image-level labels."""
 import re
 import xml.etree.ElementTree as ElementTree
-from typing import Any, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 from mmengine.fileio import get as read_bytes
 from mmengine.fileio import join_path
@@ -28,6 +28,51 @@ class _PlainTree(ElementTree.TreeBuilder):
         raise InputError('declares a document type or entities')
 
 
+def parse_xml(data: bytes,
+              encoding: Optional[str] = None) -> ElementTree.Element:
+    """Parse XML without a document type, so that nothing in it expands.
+
+    Args:
+        data (bytes): The XML, in UTF-8 or another superset of ASCII.
+        encoding (str, optional): Its encoding. Defaults to what it declares.
+
+    Returns:
+        Element: Its root.
+
+    Raises:
+        InputError: Malformed, or with a document type or entities; the
+            message names no file.
+    """
+    # before any parsing: entities may expand without bound
+    if b'\0' in data or _DOCTYPE.search(data):
+        raise InputError('declares a document type or entities')
+    parser = ElementTree.XMLParser(  # nosec B314
+        target=_PlainTree(), encoding=encoding)
+    try:
+        parser.feed(data)
+        return parser.close()
+    except InputError:
+        raise
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise InputError(f'malformed XML: {error}') from None
+
+
+def voc_objects(root: ElementTree.Element) -> Iterator[Tuple[str, bool]]:
+    """Name of each object, and whether it is marked as difficult."""
+    if root.tag != 'annotation':
+        raise InputError(
+            f'is no VOC annotation: the root is {root.tag[:80]!r}')
+    for number, item in enumerate(root.findall('object')):
+        difficult = (item.findtext('difficult') or '0').strip()
+        if difficult not in ('0', '1'):
+            raise InputError(f"object[{number}]: 'difficult' is "
+                             f'{difficult[:80]!r}, not 0 or 1')
+        name = item.findtext('name')
+        if name is None:
+            raise InputError(f'object[{number}]: has no name')
+        yield name.strip(), difficult == '1'
+
+
 def read_voc_xml(data: bytes, class_to_idx: dict,
                  ignore_difficult: bool) -> Tuple[int, ...]:
     """Class ids of a VOC annotation.
@@ -45,29 +90,11 @@ def read_voc_xml(data: bytes, class_to_idx: dict,
     """
     if len(data) > _MAX_XML_BYTES:
         raise InputError(f'is larger than {_MAX_XML_BYTES} bytes')
-    # before any parsing: entities may expand without bound
-    if b'\0' in data or _DOCTYPE.search(data):
-        raise InputError('declares a document type or entities')
-    parser = ElementTree.XMLParser(target=_PlainTree())  # nosec B314
-    try:
-        parser.feed(data)
-        root = parser.close()
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f'malformed XML: {error}') from None
-    if root is None or root.tag != 'annotation':
-        raise InputError('is no VOC annotation: the root is not '
-                         "'annotation'")
     labels = set()
-    for obj in root.findall('object'):
-        name = (obj.findtext('name') or '').strip()
+    for name, difficult in voc_objects(parse_xml(data)):
         if name not in class_to_idx:
             raise InputError(f'unknown class {name[:80]!r}')
-        difficult = (obj.findtext('difficult') or '0').strip()
-        if difficult not in ('0', '1'):
-            raise InputError(f"'difficult' is {difficult[:80]!r}, not 0 or 1")
-        if not (ignore_difficult and difficult == '1'):
+        if not (ignore_difficult and difficult):
             labels.add(class_to_idx[name])
     return tuple(sorted(labels))
 

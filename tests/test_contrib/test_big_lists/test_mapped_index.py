@@ -1,4 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import io
 import json
 import pickle
 import time
@@ -58,7 +59,7 @@ def test_wrong_arrays():
         mapped([])
 
 
-@pytest.mark.parametrize('count', [1, 2, 5])
+@pytest.mark.parametrize('count', [1, 5])
 def test_big_list_is_small_and_quick(count):
     rng = np.random.default_rng(0)
     classes = rng.integers(0, 300, 200_000) * rng.integers(0, 2, 200_000)
@@ -72,24 +73,23 @@ def test_big_list_is_small_and_quick(count):
     assert time.process_time() - start < 1, 'must not read the whole list'
 
 
-@pytest.mark.parametrize('mmap', [True, False])
-def test_saved_and_loaded(tmp_path, mmap):
+def test_saved_and_loaded(tmp_path):
     folder = str(tmp_path / 'new' / 'index')
     index = mapped(LABELS)
     fingerprint = index.save(folder)
-    again = MappedLabelIndex.load(folder, mmap, fingerprint)
+    again = MappedLabelIndex.load(folder, fingerprint)
     assert again.fingerprint == fingerprint == index.fingerprint
     assert fingerprint != mapped(LABELS, 4).fingerprint
     assert fingerprint != mapped(LABELS[::-1]).fingerprint
     for copy in (again, pickle.loads(pickle.dumps(again))):
         images = copy.set_images.values
-        assert isinstance(images.base, np.memmap) == mmap
-        assert not images.flags.writeable or not mmap
+        assert isinstance(images.base, np.memmap)
+        assert not images.flags.writeable
         assert_same(copy, index)
-    if mmap:  # a worker gets a name, not the arrays
-        assert len(pickle.dumps(again)) < 300 + len(folder)
+    # a worker gets a name, not the arrays
+    assert len(pickle.dumps(again)) < 300 + len(folder)
     mapped([[], []], 0).save(folder)
-    empty = MappedLabelIndex.load(folder, mmap)
+    empty = MappedLabelIndex.load(folder)
     assert empty.partners([0], 1).tolist() == [[1]]
     with pytest.raises(InputError, match='of other labels'):
         MappedLabelIndex.load(folder, fingerprint='0' * 32)
@@ -124,34 +124,30 @@ def spoil_header(**changes):
 
     def spoil(folder):
         path = folder / 'label_index.json'
-        header = json.loads(path.read_text())
-        header.update(changes)
-        path.write_text(json.dumps(header))
+        path.write_text(
+            json.dumps(dict(json.loads(path.read_text()), **changes)))
 
     return spoil
 
 
 def spoil_array(change):
+    """Change one of the arrays, given its bytes."""
 
     def spoil(folder):
         path = next(folder.glob('set_images-*.npy'))
-        change(path)
+        path.write_bytes(change(path.read_bytes()))
 
     return spoil
 
 
-def flip(path):
-    data = bytearray(path.read_bytes())
-    data[-4] ^= 1
-    path.write_bytes(data)
-
-
-def save_objects(path):
-    np.save(path, np.array([{}] * 10, dtype=object), allow_pickle=True)
+def saved(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize('spoil, message', [
-    (lambda folder: (folder / 'label_index.json').unlink(), 'no label index'),
+    (lambda folder: (folder / 'label_index.json').unlink(), 'no such label i'),
     (lambda folder: (folder / 'label_index.json').write_text('{'), 'not JSON'),
     (lambda folder:
      (folder / 'label_index.json').write_text('[]'), 'not the header'),
@@ -162,45 +158,40 @@ def save_objects(path):
     (spoil_header(arrays={}), 'damaged header'),
     (spoil_header(fingerprint='../../' + 26 * '0'), 'damaged header'),
     (spoil_header(num_classes=6), 'do not fit'),
-    (spoil_array(lambda path: path.unlink()), 'set_images-.*no such file'),
-    (spoil_array(lambda path: path.write_bytes(b'')),
+    (lambda folder: next(folder.glob('set_images-*.npy')).unlink(),
+     'set_images-.*no such file'),
+    (spoil_array(lambda data: b''), 'set_images-.*cannot be read'),
+    (spoil_array(lambda data: data[:-1]), 'set_images-.*cannot be read'),
+    (spoil_array(lambda data: saved(np.array([{}] * 10, object))),
      'set_images-.*cannot be read'),
-    (spoil_array(lambda path: path.write_bytes(path.read_bytes()[:-1])),
-     'set_images-.*cannot be read'),
-    (spoil_array(save_objects), 'set_images-.*cannot be read'),
-    (spoil_array(lambda path: np.save(path, np.zeros(9, np.int32))),
+    (spoil_array(lambda data: saved(np.zeros(9, np.int32))),
      'set_images-.*not the array'),
-    (spoil_array(lambda path: np.save(path, np.zeros(10, np.int64))),
+    (spoil_array(lambda data: saved(np.zeros(10, np.int64))),
      'set_images-.*not the array'),
-    (spoil_array(flip), 'damaged: its content'),
+    (spoil_array(lambda data: data[:-4] + b'\7' + data[-3:]),
+     'damaged: its content'),
 ])
-@pytest.mark.parametrize('mmap', [True, False])
-def test_damaged_files(tmp_path, spoil, message, mmap):
+def test_damaged_files(tmp_path, spoil, message):
     mapped(LABELS).save(str(tmp_path))
     spoil(tmp_path)
     with pytest.raises(InputError, match=message) as caught:
-        MappedLabelIndex.load(str(tmp_path), mmap)
+        MappedLabelIndex.load(str(tmp_path))
     assert '\n' not in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
 class Data:
-    """The least that a dataset must be."""
+    """The least that a dataset must be; mmseg's know no tags."""
 
-    def __init__(self, labels):
-        self.labels = labels
+    def __init__(self, labels, bare=False):
+        self.labels, self.bare = labels, bare
 
     def __len__(self):
         return len(self.labels)
 
     def get_cat_ids(self, idx):
+        if self.bare:
+            raise NotImplementedError
         return self.labels[idx]
-
-
-class Bare(Data):
-    """As mmseg's data sets: images, but no image-level labels."""
-
-    def get_cat_ids(self, idx):
-        raise NotImplementedError
 
 
 def test_sampler(tmp_path):
@@ -216,7 +207,7 @@ def test_sampler(tmp_path):
 
     plain = list(build(Data(labels), None))
     # built, mapped, and mapped without asking for labels again
-    for dataset in (Data(labels), Data(labels), Bare(labels)):
+    for dataset in (Data(labels), Data(labels), Data(labels, bare=True)):
         sampler = build(dataset)
         assert list(sampler) == plain
         assert isinstance(sampler.index.set_of.base, np.memmap)
@@ -225,6 +216,6 @@ def test_sampler(tmp_path):
         with pytest.raises(InputError, match=message):
             build(Data(wrong))
     with pytest.raises(InputError, match='image 0 has other labels'):
-        build(Bare(labels), labels=[[1]] * 48)
+        build(Data(labels, bare=True), labels=[[1]] * 48)
     with pytest.raises(InputError, match='largest class'):
         build(Data(labels), size=17)

@@ -5,7 +5,8 @@ TEXT = '''<?xml version="1.0" encoding="utf-8"?>
 <annotations><version>1.1</version>
 <meta><task><labels><label><name>unused</name></label></labels></task></meta>
 <image id="1" name="sub/b.png"><tag label="wet" source="manual"></tag>
-<box label="cat" xtl="1"/><mask label="dog" rle="1, 2"/></image>
+<box label="cat" xtl="1"/><mask label="dog" rle="1, 2"/><other/>
+</image>
 <image id="0" name="a.jpg"><skeleton label="man"><points label="hand"/>
 </skeleton></image>
 </annotations>'''

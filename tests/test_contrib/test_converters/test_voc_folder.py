@@ -8,11 +8,13 @@ OBJECT = '<object><name> cat </name></object>'
 HARD = ('<object><name>dog</name><difficult>1</difficult><part><name>head'
         '</name></part></object>')
 
+TYPE = '<!DOCTYPE x [<!ENTITY a "aa">]>'
 
-def put(folder, name, inner, head=''):
+
+def put(folder, name, inner):
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'{head}<annotation>{inner}</annotation>')
+    path.write_text(f'<annotation>{inner}</annotation>')
     return str(folder)
 
 
@@ -29,30 +31,14 @@ def test_difficult_and_filename(tmp_path):
                                               ('sub/b', (), 'sub/b.bmp')]
 
 
-LAUGHS = ('<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' +
-          ''.join(f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 10}">'
-                  for i in range(9)) + ']>')
-
-
-@pytest.mark.parametrize('head', [
-    LAUGHS, '<!doctype x>',
-    '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
-])
-def test_nothing_expands(head, tmp_path):
-    root = put(tmp_path, 'a.xml', '<object><name>&j;</name></object>', head)
-    with pytest.raises(InputError, match='a.xml: declares a document type'):
-        read_voc_folder(root)
-
-
 @pytest.mark.parametrize('encoding', ['utf-16', 'cp037'])
 def test_no_way_around_by_an_encoding(encoding, tmp_path):
     text = f'<?xml version="1.0" encoding="{encoding}"?>'
-    data = text.encode() + (LAUGHS + '<annotation/>').encode(encoding)
+    data = text.encode() + f'{TYPE}<annotation/>'.encode(encoding)
     (tmp_path / 'a.xml').write_bytes(data)
     with pytest.raises(InputError, match='a.xml: encoding'):
         read_voc_folder(str(tmp_path))
-    (tmp_path / 'a.xml').write_bytes(
-        (LAUGHS + '<annotation/>').encode('utf-16'))
+    (tmp_path / 'a.xml').write_text(f'{TYPE}<annotation/>', 'utf-16')
     with pytest.raises(InputError, match='a.xml:1: not UTF-8'):
         read_voc_folder(str(tmp_path))
 

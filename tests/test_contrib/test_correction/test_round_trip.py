@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from group_wsss.contrib.exporters import export_cvat_masks
-from group_wsss.contrib.foreign.cvat_source import CvatSource
+from group_wsss.contrib.foreign import CvatSource, LabelStudioSource
 from group_wsss.structures import Dump
 from group_wsss.structures.brush_rle import decode_brush, encode_brush
 from group_wsss.structures.dump_writer import DumpWriter
@@ -83,14 +83,13 @@ def test_cvat(dump, tmp_path, call_tool, capsys):
                           ('a:1,2,3::\nb:1,2,3::\n', "line 2: the colour of "
                            "'a' again"), ('# x\n', 'names no class')])
 def test_bad_label_map(tmp_path, text, words):
-    from group_wsss.contrib.foreign import CvatSource
     (tmp_path / 'labelmap.txt').write_text(text)
     with pytest.raises(InputError, match='labelmap.txt: ') as caught:
         CvatSource(str(tmp_path))
     assert words in str(caught.value)
 
 
-def test_label_studio(dump, tmp_path, call_tool, capsys):
+def test_label_studio(dump, tmp_path, call_tool):
     out = tmp_path / 'tasks.json'
     call_tool('export_labels', dump, out, '--format', 'label-studio',
               '--prefix', '/data/local-files/?d=x/')
@@ -122,40 +121,70 @@ def test_label_studio(dump, tmp_path, call_tool, capsys):
     labels['b c'] = found['b c']
     same(found, labels)
 
-    def refused(words):
-        out.write_text(json.dumps(tasks))
-        with pytest.raises(SystemExit):
-            bring_in(call_tool, tmp_path, out, 'label-studio')
-        assert words in capsys.readouterr().err
 
-    result = tasks[0]['annotations'][1]['result']
-    result[0]['type'], result[0]['value'] = 'rectanglelabels', dict(x=1)
-    refused("task[0]: result[0]: a region of type 'rectanglelabels' is no "
-            'mask')
-    tasks[0]['annotations'].append(dict(result=[]))
-    refused("image 'a' has 2 annotations that are not cancelled")
-    tasks.append(tasks[0])
-    refused("2 tasks of image 'a'")
+def region(mask, name, **changes):
+    """A region of the brush, as Label Studio writes it."""
+    value = dict(format='rle', rle=encode_brush(mask), brushlabels=[name])
+    return dict(
+        dict(
+            original_height=mask.shape[0],
+            original_width=mask.shape[1],
+            value=value), **changes)
+
+
+ONES = np.ones((2, 3), bool)
+POLYGON = dict(points=[[0, 0], [1]], polygonlabels=['cat'])
+
+
+@pytest.mark.parametrize('results, words', [
+    ([3], 'result[0]: expected an object'),
+    ([dict(type='choices', value=3)], "'a' has no region, so its size"),
+    ([region(ONES, 'cat'), region(ONES.T, 'cat')], 'result[1]: the image is'),
+    ([region(ONES, 'cat', original_height=0)], "wants 'original_height'"),
+    ([region(ONES, 'cat', image_rotation=90)], 'of an image that was turned'),
+    ([region(ONES, 'cat', type='rectanglelabels', value=dict(x=1))
+      ], "result[0]: a region of type 'rectanglelabels' is no mask"),
+    ([region(ONES, 'cat', value=dict(POLYGON, points=[3]))], 'are no pairs'),
+    ([region(ONES, 3)], 'result[0]: has no name'),
+    (None, "image 'a' has 0 annotations that are not cancelled"),
+])
+def test_bad_task(results, words, tmp_path):
+    path = tmp_path / 'e.json'
+    task = dict(
+        data=dict(img_id='a'),
+        annotations=[dict(was_cancelled=results is None, result=results)])
+    path.write_text(json.dumps([task]))
+    with pytest.raises(InputError) as caught:
+        LabelStudioSource(str(path)).read('a')
+    assert str(caught.value).startswith(f'{path}: task[0]: ')
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize('tasks, words', [
+    ({}, 'expected a list of tasks'),
+    ([3], "task[0]: expected an object with 'data'"),
+    ([dict(data={})], "task[0]: has no image under 'image'"),
+    ([dict(data=dict(img_id='a'))] * 2, "2 tasks of image 'a'"),
+])
+def test_bad_tasks(tasks, words, tmp_path):
+    path = tmp_path / 'e.json'
+    path.write_text(json.dumps(tasks))
+    with pytest.raises(InputError) as caught:
+        LabelStudioSource(str(path)).read('a')
+    assert str(caught.value) == f'{path}: {words}'
 
 
 def test_tasks_without_an_id(tmp_path):
     """The whole id tells whose a task is; what is painted later counts."""
-    from group_wsss.contrib.foreign import LabelStudioSource
     mask = np.zeros((2, 3), bool)
     mask[0] = True
-
-    def region(mask, name):
-        return dict(
-            original_height=2,
-            original_width=3,
-            value=dict(
-                format='rle', rle=encode_brush(mask), brushlabels=[name]))
-
-    full = region(np.ones((2, 3), bool), 'cat')
     tasks = [
         dict(
             data=dict(image='/data/upload/x/a.jpg'),
-            annotations=[dict(result=[full, region(mask, 'dog')])])
+            annotations=[
+                dict(result=[region(ONES, 'cat'),
+                             region(mask, 'dog')])
+            ])
     ]
     (tmp_path / 'e.json').write_text(json.dumps(tasks))
     source = LabelStudioSource(str(tmp_path / 'e.json'))
@@ -170,10 +199,9 @@ def test_tasks_without_an_id(tmp_path):
 @pytest.mark.parametrize('shape', [(1, 1), (3, 5), (200, 301)])
 def test_brush(shape):
     rng = np.random.default_rng(1)
-    masks = [rng.random(shape) < .5, np.ones(shape, bool)]
     smooth = np.zeros(shape, bool)
     smooth[shape[0] // 3:, :shape[1] // 2 + 1] = True
-    for mask in (*masks, smooth, ~smooth):
+    for mask in (rng.random(shape) < .5, np.ones(shape, bool), smooth):
         packed = encode_brush(mask)
         assert all(type(x) is int and 0 <= x < 256 for x in packed)
         np.testing.assert_array_equal(decode_brush(packed, shape), mask)

@@ -36,8 +36,7 @@ def test_round_trip(source, tmp_path, connectivity, flood_fill):
         canvas = np.zeros_like(label)
         for (value, mask), (true, pixels) in zip(found, wanted):
             assert value == true - 1
-            assert set(
-                zip(*map(np.ndarray.tolist, np.nonzero(mask)))) == pixels
+            assert set(map(tuple, np.argwhere(mask).tolist())) == pixels
             canvas[mask] = value + 1
         np.testing.assert_array_equal(canvas, np.where(label == 255, 0, label))
         polygons += len(found)
@@ -50,8 +49,7 @@ def test_round_trip(source, tmp_path, connectivity, flood_fill):
 def test_files(source, tmp_path):
     out, images = tmp_path / 'out', tmp_path / 'images'
     source = source._replace(
-        known_paths={},
-        names=('background', 'yes', "it's: a #", 'Bär "x"'))
+        known_paths={}, names=('background', 'yes', "it's: a #", 'Bär "x"'))
     for img_id in source.ids:
         path = images / f'{img_id}.png'
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -126,70 +126,41 @@ def test_what_is_cut_out_or_turned_in_is_unknown(dump):
     assert (sample.gt_sem_seg.data[0][corner] == 255).all()
 
 
-def test_colours_may_change(dump):
-    np.random.seed(0)
-    plain = run(dump)['data_samples']
-    packed = run(dump, dict(type='PhotoMetricDistortion'))
-    assert torch.equal(packed['data_samples'].gt_scores.data,
-                       plain.gt_scores.data)
-
-
-def test_coarse_scores_are_enlarged(dump):
-    folder, _ = dump
-    maps = np.array([[[0., 1.], [1., 0.]]])
-    score_map = ScoreMap('sub/x.1', (48, 64), [2], maps)
-    score_map.save(str(folder / 'scores/sub/x.1.npz'))
-    sample = run(dump)['data_samples']
+@pytest.mark.parametrize('maps, ids', [
+    (np.array([[[0., 1.], [1., 0.]]]), [2]),
+    (np.zeros((0, 3, 4)), []),
+])
+def test_coarse_scores_are_enlarged(dump, maps, ids):
+    score_map = ScoreMap('sub/x.1', (48, 64), ids, maps)
+    score_map.save(str(dump[0] / 'scores/sub/x.1.npz'))
+    pack = dict(type='group_wsss.PackScores', meta_keys=('ori_shape', ))
+    sample = run(dump, pack=pack)['data_samples']
     np.testing.assert_allclose(
         sample.gt_scores.data, score_map.resize().maps, atol=0.5 / 254 + 1e-6)
-    assert sample.score_labels == [3]
+    assert sample.score_labels == [i + 1 for i in ids]
+    assert set(
+        sample.metainfo) == {'ori_shape', 'score_labels', 'score_threshold'}
 
 
-def test_no_class(dump):
+def test_threshold_and_folder_of_its_own(dump):
     folder, _ = dump
-    ScoreMap('sub/x.1', (48, 64), [], np.zeros(
-        (0, 3, 4))).save(str(folder / 'scores/sub/x.1.npz'))
-    sample = run(dump)['data_samples']
-    assert sample.gt_scores.data.shape == (0, 48, 64)
-    assert sample.score_labels == []
-
-
-def test_folder_of_its_own(dump):
-    folder, _ = dump
+    assert run(dump)['data_samples'].score_threshold is None
+    manifest = dict(
+        classes=['background', 'x'],
+        labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu'),
+        chosen_thresholds=[0.1, 0.375])
+    (folder / 'manifest.json').write_text(json.dumps(manifest))
+    assert run(dump)['data_samples'].score_threshold == 0.375
     (folder / 'scores').rename(folder / 'elsewhere')
     with pytest.raises(InputError, match='keep_scores=True'):
         run(dump)
     load = dict(
-        type='group_wsss.LoadScores', scores_dir=str(folder / 'elsewhere'))
-    aligned(run(dump, load=load))
-    assert 'elsewhere' in repr(TRANSFORMS.build(load))
-
-
-def test_threshold_of_the_manifest(dump):
-    folder, _ = dump
-    assert run(dump)['data_samples'].score_threshold is None
-    labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold='otsu')
-    text = json.dumps(
-        dict(
-            classes=['background', 'x'],
-            labeler=labeler,
-            chosen_thresholds=[0.1, 0.375]))
-    (folder / 'manifest.json').write_text(text)
-    assert run(dump)['data_samples'].score_threshold == 0.375
-    (folder / 'scores').rename(folder / 'elsewhere')
-    load = dict(
         type='group_wsss.LoadScores', scores_dir=f'{folder}/elsewhere/')
-    assert run(dump, load=load)['data_samples'].score_threshold == 0.375
+    assert 'elsewhere' in repr(TRANSFORMS.build(load))
+    assert aligned(run(dump, load=load)).score_threshold == 0.375
     (folder / 'manifest.json').write_text('{"labeler"')
     with pytest.raises(InputError, match='manifest.json: not JSON'):
         run(dump, load=load)
-
-
-def test_pack_arguments(dump):
-    pack = dict(type='group_wsss.PackScores', meta_keys=('ori_shape', ))
-    sample = run(dump, pack=pack)['data_samples']
-    assert set(
-        sample.metainfo) == {'ori_shape', 'score_labels', 'score_threshold'}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from ...utils.errors import InputError
+from ...structures.text_files import parse_json, read_text
+from ...utils.errors import InputError, one_line
 from ...utils.files import atomic_write
 
 HEADER = 'label_index.json'
@@ -87,18 +88,17 @@ def write_index(folder: str, num_classes: int,
     return fingerprint
 
 
-def read_index(folder: str, mmap: bool, fingerprint: Optional[str],
+def read_index(folder: str, fingerprint: Optional[str],
                verify: bool) -> Tuple[Dict[str, Any], Dict[str, np.ndarray]]:
     """Read what :func:`write_index` wrote.
 
     Args:
         folder (str): Where it is.
-        mmap (bool): Map the arrays instead of reading them.
         fingerprint (str, optional): What it must be.
         verify (bool): Compare the content with the fingerprint.
 
     Returns:
-        tuple[dict, dict[str, np.ndarray]]: Header and read-only arrays.
+        tuple[dict, dict[str, np.ndarray]]: Header and mapped arrays.
 
     Raises:
         InputError: One line naming the file and what is wrong with it.
@@ -113,15 +113,15 @@ def read_index(folder: str, mmap: bool, fingerprint: Optional[str],
         path = _path(folder, name, own)
         shape = tuple(kind['shape'])
         # an empty file part cannot be mapped
-        mode: Any = 'r' if mmap and 0 not in shape else None
+        mode: Any = None if 0 in shape else 'r'
         try:
             array = np.load(path, mmap_mode=mode, allow_pickle=False)
         except FileNotFoundError:
             raise InputError(f'{path}: no such file') from None
         except Exception as error:
             # numpy raises anything on a damaged file
-            reason = str(error).splitlines() or [type(error).__name__]
-            raise InputError(f'{path}: cannot be read: {reason[0]}') from None
+            raise InputError(f'{path}: cannot be read: '
+                             f'{one_line(error)}') from None
         if (not isinstance(array, np.ndarray) or array.shape != shape
                 or array.dtype.str != kind['dtype']):
             raise InputError(f'{path}: not the array that {HEADER} describes')
@@ -153,16 +153,7 @@ def _remove_others(folder: str, fingerprint: str) -> None:
 
 
 def _read_header(path: str) -> Dict[str, Any]:
-    try:
-        with open(path, encoding='utf-8') as file:
-            header = json.load(file)
-    except FileNotFoundError:
-        raise InputError(f'{path}: no label index here') from None
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read: '
-                         f'{error.strerror or error}') from None
-    except (ValueError, RecursionError):
-        raise InputError(f'{path}: not JSON') from None
+    header = parse_json(read_text(path, 'label index'), path)
     if not isinstance(header, dict) or header.get('format') != _FORMAT:
         raise InputError(f'{path}: not the header of a label index')
     if header.get('version') != _VERSION:

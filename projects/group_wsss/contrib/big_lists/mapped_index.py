@@ -98,15 +98,14 @@ class MappedLabelIndex(LabelIndex):
     @classmethod
     def load(cls,
              folder: str,
-             mmap: bool = True,
              fingerprint: Optional[str] = None,
              verify: bool = True) -> 'MappedLabelIndex':
-        """Open an index that :meth:`save` wrote.
+        """Map an index that :meth:`save` wrote, read-only.
+
+        Processes of a machine share the pages.
 
         Args:
             folder (str): Where it is.
-            mmap (bool): Map the files read-only instead of reading them:
-                processes of a machine share the pages. Defaults to True.
             fingerprint (str, optional): What :attr:`fingerprint` must be.
             verify (bool): Read everything once and compare it with the
                 fingerprint. Defaults to True.
@@ -118,9 +117,9 @@ class MappedLabelIndex(LabelIndex):
             InputError: Files missing, damaged, of another version, or of
                 other labels than ``fingerprint``.
         """
-        header, arrays = read_index(folder, mmap, fingerprint, verify)
-        source = (folder, header['fingerprint']) if mmap else None
-        return cls(arrays, header['num_classes'], source)
+        header, arrays = read_index(folder, fingerprint, verify)
+        return cls(arrays, header['num_classes'],
+                   (folder, header['fingerprint']))
 
     def save(self, folder: str) -> str:
         """Write the index, whole or not at all, for :meth:`load`.
@@ -142,7 +141,7 @@ class MappedLabelIndex(LabelIndex):
         if self._source is None:
             return type(self), (self.arrays, self.num_classes)
         folder, fingerprint = self._source
-        return type(self).load, (folder, True, fingerprint, False)
+        return type(self).load, (folder, fingerprint, False)
 
     @property
     def nbytes(self) -> int:

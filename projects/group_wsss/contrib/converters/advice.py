@@ -64,7 +64,7 @@ def advise(content: ImageList) -> List[str]:
     ]
     lines = [f'note: {note}' for note in content.notes]
     lines += [
-        f'warning: {text}{shorten(items)}' for text, items in doubts if items
+        f'warning: {text}{_shorten(items)}' for text, items in doubts if items
     ]
     return lines + [
         'images of each class, rarest first: ' + ', '.join(shown[name]
@@ -72,7 +72,7 @@ def advise(content: ImageList) -> List[str]:
     ]
 
 
-def shorten(items: Sequence[str]) -> str:
+def _shorten(items: Sequence[str]) -> str:
     """Some entries of a list, and how many more there are."""
     more = len(items) - _SHOWN
     return ', '.join(items[:_SHOWN]) + (f' and {more} more' * (more > 0))

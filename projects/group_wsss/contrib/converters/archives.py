@@ -2,16 +2,17 @@
 """Archives of data sets: downloaded, compared, extracted."""
 import http.client
 import os
+import os.path as osp
 import tarfile
 import time
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Iterator, Sequence, cast
 from urllib.error import HTTPError
 
-from ...utils.download import check_scheme, open_url, verify
+from ...utils.download import open_url, verify
 from ...utils.errors import InputError
-from ...utils.files import atomic_write
+from ...utils.files import atomic_write, why_unsafe
 from ...utils.progress import Progress
 
 _CHUNK = 1 << 20
@@ -36,7 +37,6 @@ def download(url: str,
     Raises:
         InputError: Not https, no connection, a wrong checksum.
     """
-    check_scheme(url)
     if path.exists():
         verify(path, sha256)
         return
@@ -84,17 +84,12 @@ def _fetch(url: str, part: Path, start: int) -> bool:
             start = 0  # the server sends the whole file
         length = answer.headers.get('Content-Length')
         total = None if length is None else start + int(length)
-        done, shown = start, -1
+        done, tell = start, Progress(f'{part.stem}: MB')
         with open(part, 'ab' if start else 'wb') as file:
             for piece in iter(lambda: answer.read(_CHUNK), b''):
                 file.write(piece)
                 done += len(piece)
-                percent = 100 * done // total if total else 0
-                if percent >= shown + 5:
-                    shown = percent
-                    print(
-                        f'{part.stem}: {done >> 20} MB, {percent} %',
-                        flush=True)
+                tell(done >> 20, (total or done) >> 20)
     return total is None or done >= total
 
 
@@ -103,13 +98,11 @@ def _members(archive: tarfile.TarFile,
     """Members to extract, each one checked."""
     for member in archive:
         name = member.name[2:] if member.name.startswith('./') else member.name
-        parts = PurePosixPath(name).parts
-        if (name.startswith('/') or '..' in parts or '\\' in name
-                or '\0' in name or (parts and ':' in parts[0])):
-            raise InputError(f'unsafe member {member.name[:80]!r}')
-        if not name.startswith(tuple(wanted)) or parts[-1].startswith('._'):
-            continue
-        if member.isdir():
+        reason = None if name == '.' else why_unsafe(name)
+        if reason:
+            raise InputError(f'unsafe member {name[:80]!r}: {reason}')
+        if (not name.startswith(tuple(wanted)) or member.isdir()
+                or osp.basename(name).startswith('._')):
             continue
         if not member.isfile():
             raise InputError(f'member {member.name[:80]!r} is a link or a '

@@ -15,11 +15,7 @@ _NOTHING = ('', 'nan', 'none', 'null', 'n/a', '<na>', '#n/a')
 
 
 def is_nothing(value: Any) -> bool:
-    """Tell whether a cell or tag is one of the words for nothing.
-
-    Args:
-        value (Any): For example None, ``''``, ``'None'`` or NaN.
-    """
+    """Tell whether a cell or tag is a word for nothing, as None or NaN."""
     return value is None or value != value or (isinstance(
         value, str) and value.strip().casefold() in _NOTHING)
 
@@ -31,20 +27,12 @@ class _Entry(NamedTuple):
     where: str
 
 
-def tag_name(where: str, tag: Any) -> str:
+def _tag_name(where: str, tag: Any) -> str:
     """A class name in the form in which equal names are equal.
 
-    Args:
-        where (str): File and place, for messages.
-        tag (Any): What the file has there.
-
-    Returns:
-        str: Without blanks around it, in Unicode's composed form (NFC): file
-        systems hand out both forms.
-
-    Raises:
-        InputError: No text, empty, not printable, or ``background``, which
-            is the name of label 0.
+    Without blanks around it and in Unicode's composed form (NFC), since file
+    systems hand out both; refused if it is no text, empty, not printable, or
+    ``background``, which is the name of label 0.
     """
     if not isinstance(tag, str):
         raise InputError(f'{where}: the tag {str(tag)[:80]!r} is no text')
@@ -92,7 +80,7 @@ class ListBuilder:
         self.left_out: Dict[str, Counter] = defaultdict(Counter)
         self.classes = None
         if classes is not None:
-            self.classes = [tag_name('classes', name) for name in classes]
+            self.classes = [_tag_name('classes', name) for name in classes]
             if len(set(self.classes)) < len(self.classes):
                 raise InputError('classes: a name is there twice')
 
@@ -160,7 +148,7 @@ class ListBuilder:
             if is_nothing(tag) and tag not in (self.classes or ()):
                 self.leave_out(repr(tag), 'no tags')
             else:
-                names.add(tag_name(where, tag))
+                names.add(_tag_name(where, tag))
         for name in sorted(names.difference(self.classes or names)):
             raise InputError(f'{where}: {name[:80]!r} is not among the '
                              'classes')

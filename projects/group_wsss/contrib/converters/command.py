@@ -27,22 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'line, or "voc"; default: the tags that occur, sorted')
 
 
-def find_images(content: ImageList, folder: str) -> ImageList:
-    """Look every image of a list up in a folder.
-
-    Args:
-        content (ImageList): The list.
-        folder (str): Where the images are.
-
-    Returns:
-        ImageList: The same with paths relative to ``folder``.
-
-    Raises:
-        InputError: As :func:`~group_wsss.structures.image_files.find_files`.
-    """
-    return content._replace(records=find_files(content.records, folder, True))
-
-
 def save(content: ImageList, args: argparse.Namespace) -> str:
     """Write the list.
 
@@ -58,7 +42,8 @@ def save(content: ImageList, args: argparse.Namespace) -> str:
             written.
     """
     if args.images is not None:
-        content = find_images(content, args.images)
+        records = find_files(content.records, args.images, True)
+        content = content._replace(records=records)
     write_image_list(args.out, content.records, content.classes)
     bare = sum(not record.labels for record in content.records)
     note = f', {bare} of them without a tag' if bare else ''

@@ -3,12 +3,12 @@ import csv
 import io
 import os.path as osp
 import re
-from typing import Container, Dict, List, Optional, Sequence
+from typing import Container, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ...structures.image_list import ImageList
+from ...structures.text_files import read_text
 from ...utils.errors import InputError
 from .builder import ListBuilder, is_nothing
-from .files import read_text
 
 DELIMITERS = {'.csv': ',', '.tsv': '\t', '.tab': '\t'}
 SEPARATORS = (';', ',', ' ', '|')
@@ -55,6 +55,9 @@ def read_table(path: str,
         InputError: One line with the file and the line at fault.
     """
     text = read_text(path)
+    if '\0' in text:
+        line = text.count('\n', 0, text.index('\0')) + 1
+        raise InputError(f'{path}:{line}: contains a NUL character')
     said = SAID.match(text)
     if said:  # by Excel; an empty line in its place
         text = text[said.end():]
@@ -72,34 +75,19 @@ def read_table(path: str,
         separator = ',' if delimiter == ';' else ';'
     assert separator in SEPARATORS, f'separator is one of {SEPARATORS}'
     builder = ListBuilder(path, classes, suffix)
-    reader = csv.reader(
-        io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
-    columns: Optional[Dict[str, int]] = None
-    width = tagged = parted = 0
+    rows = _rows(path, text, delimiter)
+    where, header = next(rows, (path, []))
+    columns = _columns(where, header, id_column, tags_column,
+                       path_column) if header else {}
+    tagged = parted = 0
     blanks: List[str] = []
     places: Dict[str, List[str]] = {}
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            raise InputError(f'{path}:{reader.line_num}: {error}') from None
-        where = f'{path}:{reader.line_num}'
-        if not any(cell.strip() for cell in row):
-            continue
-        if columns is None:
-            width = len(row)
-            columns = _columns(where, row, id_column, tags_column, path_column)
-            continue
-        if len(row) != width:
+    for where, row in rows:
+        if len(row) != len(header):
             raise InputError(f'{where}: {len(row)} columns, the header has '
-                             f'{width}')
-        name = row[columns['id']].strip()
-        file = None
-        if 'path' in columns:
-            file = row[columns['path']].strip()
-            file = None if is_nothing(file) else file
+                             f'{len(header)}')
+        file = row[columns['path']].strip() if 'path' in columns else None
+        file = None if is_nothing(file) else file
         cell = row[columns['tags']]
         tags = cell.split(None if separator == ' ' else separator)
         tags = [tag for tag in map(str.strip, tags) if tag]
@@ -108,7 +96,7 @@ def read_table(path: str,
         for tag in tags:
             places.setdefault(tag, []).append(where)
         tagged += bool(tags)
-        builder.add_file(where, name, tags, file, merge=merge)
+        builder.add_file(where, row[columns['id']].strip(), tags, file, merge)
     if 2 * len(blanks) > tagged and not parted:
         builder.notes.append(
             f'{len(blanks)} of {tagged} rows have a tag with a blank, such as '
@@ -119,21 +107,22 @@ def read_table(path: str,
     return builder.build()
 
 
+def _rows(path: str, text: str,
+          delimiter: str) -> Iterator[Tuple[str, List[str]]]:
+    """File and line of each row that is not blank, and its cells."""
+    reader = csv.reader(
+        io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            if any(map(str.strip, row)):
+                yield f'{path}:{reader.line_num}', row
+    except csv.Error as error:
+        raise InputError(f'{path}:{reader.line_num}: {error}') from None
+
+
 def _other_marks(places: Dict[str, List[str]], separator: str,
                  tagged: int) -> List[str]:
-    """Doubt tags that hold another mark; refuse those of two known tags.
-
-    Args:
-        places (dict): File and line of each tag.
-        separator (str): Between tags.
-        tagged (int): Rows with a tag.
-
-    Returns:
-        list[str]: Notes.
-
-    Raises:
-        InputError: One row is parted otherwise than the others.
-    """
+    """Doubt tags that hold another mark; refuse those of two known tags."""
     notes = []
     for mark in SEPARATORS + ('/', ):
         if mark == separator:

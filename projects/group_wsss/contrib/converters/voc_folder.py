@@ -2,6 +2,7 @@
 import os.path as osp
 from typing import Optional, Sequence
 
+from ...datasets.voc import voc_objects
 from ...structures.image_files import walk_files
 from ...structures.image_list import ImageList, id_of_file
 from ...utils.errors import InputError
@@ -37,20 +38,13 @@ def read_voc_folder(folder: str,
     for name in Progress('annotations').over(names, len(names)):
         where = osp.join(folder, name)
         root = read_xml(where)
-        if root.tag != 'annotation':
-            raise InputError(f'{where}: is no VOC annotation: the root is '
-                             f'{root.tag[:80]!r}')
-        tags = []
-        for number, item in enumerate(root.findall('object')):
-            difficult = (item.findtext('difficult') or '0').strip()
-            if difficult not in ('0', '1'):
-                raise InputError(f"{where}: object[{number}]: 'difficult' is "
-                                 f'{difficult[:80]!r}, not 0 or 1')
-            tag = item.findtext('name')
-            if tag is None:
-                raise InputError(f'{where}: object[{number}]: has no name')
-            if not (ignore_difficult and difficult == '1'):
-                tags.append(tag)
+        try:
+            tags = [
+                tag for tag, difficult in voc_objects(root)
+                if not (ignore_difficult and difficult)
+            ]
+        except InputError as error:
+            raise InputError(f'{where}: {error}') from None
         img_id = osp.splitext(name)[0]
         file = (root.findtext('filename') or '').strip()
         path = None

@@ -40,10 +40,7 @@ def export_coco_instances(dump: Dump,
         connectivity=connectivity,
         min_area=min_area)
     info = dict(
-        format='coco-instances',
-        connectivity=connectivity,
-        min_area=min_area,
-        unknown=options.get('unknown', 'exclude'))
+        format='coco-instances', connectivity=connectivity, min_area=min_area)
     return write_coco(dump, out, work, info, **options)
 
 

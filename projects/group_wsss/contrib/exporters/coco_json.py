@@ -30,19 +30,8 @@ class ImageParts(NamedTuple):
     dropped: int = 0  # regions below the smallest area
 
 
-def encode_region(pixels: np.ndarray, crowd: bool) -> str:
-    """Encode a region as the fields of an annotation.
-
-    Args:
-        pixels (np.ndarray): bool ``(H, W)``.
-        crowd (bool): Whether it is an ignore region.
-
-    Returns:
-        str: RLE, area, box and crowd flag as JSON, without braces.
-
-    Raises:
-        InputError: pycocotools is not installed.
-    """
+def _encode_region(pixels: np.ndarray, crowd: bool) -> str:
+    """RLE, area, box and crowd flag of a region as JSON, without braces."""
     try:
         from pycocotools import mask
     except ImportError:
@@ -83,11 +72,11 @@ def image_parts(img_id: str,
             dropped += 1
             continue
         parts.append(
-            (labels[number - 1], encode_region(index == number, False)))
+            (labels[number - 1], _encode_region(index == number, False)))
     unknown, pixels = None, label == IGNORE_INDEX
     count = int(pixels.sum())
     if count:
-        unknown = encode_region(pixels, True)
+        unknown = _encode_region(pixels, True)
     return ImageParts(img_id, label.shape, parts, unknown, count, dropped)
 
 
@@ -144,7 +133,8 @@ def write_coco(
     done = dict(
         images=0, annotations=0, ignore_regions=0, dropped=0, unknown_pixels=0)
     head = dict(
-        info=dict(description='label images of group_wsss', **info),
+        info=dict(
+            description='label images of group_wsss', **info, unknown=unknown),
         licenses=[],
         categories=[
             dict(id=label, name=name, supercategory='none')

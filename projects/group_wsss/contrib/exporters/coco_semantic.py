@@ -28,9 +28,7 @@ def export_coco_semantic(dump: Dump, out: str,
         InputError: As :func:`write_coco`.
     """
     work = partial(_classes, dump=dump.bare)
-    info = dict(
-        format='coco-semantic', unknown=options.get('unknown', 'exclude'))
-    return write_coco(dump, out, work, info, **options)
+    return write_coco(dump, out, work, dict(format='coco-semantic'), **options)
 
 
 def _classes(img_id: str, dump: Dump) -> ImageParts:

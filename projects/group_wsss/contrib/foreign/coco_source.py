@@ -38,18 +38,7 @@ class CocoSource:
             self.rows.setdefault(owner, []).append(row)
 
     def read(self, img_id: str) -> ForeignImage:
-        """The masks of an image.
-
-        Args:
-            img_id (str): Its id.
-
-        Returns:
-            ForeignImage: In the order of the annotations.
-
-        Raises:
-            InputError: No such image, or a segmentation that cannot be
-                decoded.
-        """
+        """The masks of an image; see ``Source.read``."""
         index = self.index
         if img_id not in self.places:
             raise InputError(f'{self.path}: has no image {img_id!r} (file '

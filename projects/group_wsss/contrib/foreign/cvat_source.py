@@ -3,10 +3,10 @@ import os.path as osp
 from typing import Dict, Optional, Tuple
 
 import numpy as np
-from PIL import Image
 
+from ...structures.label_image import open_image
 from ...structures.text_files import read_text
-from ...utils.errors import InputError, one_line
+from ...utils.errors import InputError
 from ...utils.files import output_path
 from .source import ForeignImage, ForeignMask
 
@@ -51,28 +51,10 @@ class CvatSource:
             raise InputError(f'{place}: names no class')
 
     def read(self, img_id: str) -> ForeignImage:
-        """The masks of an image.
-
-        Args:
-            img_id (str): Its id.
-
-        Returns:
-            ForeignImage: One mask a class, of score 1.
-
-        Raises:
-            InputError: The file is missing, no image, or has a colour that
-                is not in the label map.
-        """
+        """One mask a class; see ``Source.read``."""
         path = output_path(
             osp.join(self.path, 'SegmentationClass'), img_id, '.png')
-        try:
-            with Image.open(path) as image:
-                codes = _codes(np.asarray(image.convert('RGB')))
-        except FileNotFoundError:
-            raise InputError(f'{path}: no such file') from None
-        except Exception as error:  # PIL raises anything
-            raise InputError(f'{path}: no image: '
-                             f'{one_line(error)}') from None
+        codes = _codes(np.asarray(open_image(path).convert('RGB')))
         masks = []
         for code in np.unique(codes).tolist():
             name = self.colours.get(code, _BACKGROUND if not code else None)

@@ -5,8 +5,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from ...structures.brush_rle import decode_brush
 from ...structures.segmentation import decode_segmentation
+from ...structures.text_files import parse_json, read_text
 from ...utils.errors import InputError
-from ...utils.files import read_json
 from .source import ForeignImage, ForeignMask
 
 # results that say nothing of where something is
@@ -30,10 +30,7 @@ class LabelStudioSource:
     """
 
     def __init__(self, path: str) -> None:
-        try:
-            tasks = read_json(path)
-        except FileNotFoundError:
-            raise InputError(f'{path}: no such file') from None
+        tasks = parse_json(read_text(path), path)
         if not isinstance(tasks, list):
             raise InputError(f'{path}: expected a list of tasks')
         self.path = path
@@ -58,18 +55,7 @@ class LabelStudioSource:
                 raise InputError(f"{where}: has no image under 'image'")
 
     def read(self, img_id: str) -> ForeignImage:
-        """The masks of an image.
-
-        Args:
-            img_id (str): Its id.
-
-        Returns:
-            ForeignImage: In the order of the regions, of score 1.
-
-        Raises:
-            InputError: No task or several of this image, no annotation or
-                several, or a region that is no mask.
-        """
+        """The masks of the one annotation; see ``Source.read``."""
         tasks = self._by_id.get(img_id) or [
             (where, task) for stem, where, task in self._by_name.get(
                 posixpath.basename(img_id), ()) if stem.endswith(f'/{img_id}')

@@ -36,18 +36,7 @@ class PngSource:
         self.names: Optional[Tuple[str, ...]] = tuple(classes)
 
     def read(self, img_id: str) -> ForeignImage:
-        """The masks of an image.
-
-        Args:
-            img_id (str): Its id.
-
-        Returns:
-            ForeignImage: One mask a label, of score 1.
-
-        Raises:
-            InputError: The file is missing, no index PNG, or has a value
-                that is no label.
-        """
+        """One mask a label; see ``Source.read``."""
         assert self.names is not None
         path = output_path(self.path, img_id, '.png')
         label = read_index_png(path)

@@ -3,8 +3,9 @@ import os.path as osp
 from typing import Optional, Tuple
 
 from ...structures.segmentation import decode_segmentation
+from ...structures.text_files import parse_json, read_text
 from ...utils.errors import InputError
-from ...utils.files import output_path, read_json
+from ...utils.files import output_path
 from .source import ForeignImage, ForeignMask, check_score
 
 
@@ -29,22 +30,9 @@ class ResultsSource:
         self.names: Optional[Tuple[str, ...]] = None
 
     def read(self, img_id: str) -> ForeignImage:
-        """The masks of an image.
-
-        Args:
-            img_id (str): Its id.
-
-        Returns:
-            ForeignImage: In the order of the file.
-
-        Raises:
-            InputError: The file is missing, or an entry of it is bad.
-        """
+        """The masks of an image; see ``Source.read``."""
         path = output_path(self.path, img_id, '.json')
-        try:
-            content = read_json(path)
-        except FileNotFoundError:
-            raise InputError(f'{path}: no such file') from None
+        content = parse_json(read_text(path), path)
         content = content if isinstance(content, dict) else {}
         size, entries = content.get('size'), content.get('masks')
         if not (isinstance(size, list) and len(size) == 2

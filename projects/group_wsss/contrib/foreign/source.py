@@ -46,7 +46,19 @@ class Source(Protocol):
     names: Optional[Tuple[str, ...]]
 
     def read(self, img_id: str) -> ForeignImage:
-        """The masks of an image; InputError names the file at fault."""
+        """The masks of an image.
+
+        Args:
+            img_id (str): Its id.
+
+        Returns:
+            ForeignImage: In the order of the source; with score 1 where it
+            has none.
+
+        Raises:
+            InputError: No such image, or something in it that is no mask;
+                the file and the entry at fault are named.
+        """
 
 
 def check_score(value: Any, where: str) -> float:

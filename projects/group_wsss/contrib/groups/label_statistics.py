@@ -8,8 +8,11 @@ from ...datasets.label_index import LabelIndex
 from ...utils.errors import InputError
 
 RULES = ('exact', 'any', 'each')
+# label sets that are listed, the largest
+_MAX_SETS = 1000
 # how an image fares under a rule
 ALONE, FEW, FULL = 0, 1, 2
+_FATES = ('alone', 'few', 'full')
 
 
 def set_levels(index: LabelIndex, group_size: int, match: str) -> np.ndarray:
@@ -50,10 +53,11 @@ def set_levels(index: LabelIndex, group_size: int, match: str) -> np.ndarray:
     return np.where(pool < 2, ALONE, np.where(pool < group_size, FEW, FULL))
 
 
-def label_statistics(index: LabelIndex,
-                     group_size: int,
-                     classes: Sequence[str] = (),
-                     max_sets: int = 1000) -> Dict[str, Any]:
+def label_statistics(
+        index: LabelIndex,
+        group_size: int,
+        classes: Sequence[str] = (),
+) -> Dict[str, Any]:
     """Statistics of the labels of a list, for people.
 
     Args:
@@ -61,7 +65,6 @@ def label_statistics(index: LabelIndex,
         group_size (int): Images in a group ``K``, at least 2.
         classes (Sequence[str]): Class names; missing ones become their
             numbers. Defaults to none.
-        max_sets (int): Largest label sets that are listed. Defaults to 1000.
 
     Returns:
         dict: ``images``, ``unlabelled``, ``pairs``, ``sets`` and
@@ -81,7 +84,7 @@ def label_statistics(index: LabelIndex,
     rules = {
         rule: {
             word: int(sizes[labelled & (level == number)].sum())
-            for number, word in enumerate(('alone', 'few', 'full'))
+            for number, word in enumerate(_FATES)
         }
         for rule, level in levels.items()
     }
@@ -94,7 +97,7 @@ def label_statistics(index: LabelIndex,
         rules=rules,
         many_classes=int(sizes[lengths > group_size - 1].sum()),
         per_class=_per_class(index, names, levels['exact']),
-        per_set=_per_set(index, names, levels, max_sets),
+        per_set=_per_set(index, names, levels),
         set_sizes=_size_ranges(sizes[labelled]))
 
 
@@ -115,38 +118,33 @@ def _per_class(index: LabelIndex, names: List[str],
         images=count(everything, sizes),
         sets=count(everything, np.ones_like(sizes)),
         only_class=count(lengths[owner] == 1, sizes),
-        set_alone=count(exact[owner] == ALONE, sizes),
-        set_few=count(exact[owner] == FEW, sizes),
-        set_full=count(exact[owner] == FULL, sizes))
+        **{
+            f'set_{word}': count(exact[owner] == number, sizes)
+            for number, word in enumerate(_FATES)
+        })
+    rows = zip(*(column.tolist() for column in columns.values()))
     return [
-        dict(
-            class_id=i,
-            class_name=name,
-            **{
-                key: int(value[i])
-                for key, value in columns.items()
-            }) for i, name in enumerate(names)
+        dict(class_id=i, class_name=name, **dict(zip(columns, row)))
+        for i, (name, row) in enumerate(zip(names, rows))
     ]
 
 
-def _per_set(index: LabelIndex, names: List[str], levels: Dict[str,
-                                                               np.ndarray],
-             max_sets: int) -> List[Dict[str, Any]]:
+def _per_set(index: LabelIndex, names: List[str],
+             levels: Dict[str, np.ndarray]) -> List[Dict[str, Any]]:
     """A row for each of the largest label sets, without the empty one."""
     sizes = index.set_images.sizes
     order = np.argsort(-sizes, kind='stable')
-    order = order[index.set_classes.sizes[order] > 0][:max_sets]
-    words = ('alone', 'few', 'full')
+    order = order[index.set_classes.sizes[order] > 0][:_MAX_SETS]
     rows = []
     for number in order.tolist():
         ids = index.set_classes.row(number).tolist()
+        fates = {rule: _FATES[level[number]] for rule, level in levels.items()}
         rows.append(
             dict(
                 classes=[names[i] for i in ids],
                 class_ids=ids,
                 images=int(sizes[number]),
-                **{rule: words[levels[rule][number]]
-                   for rule in RULES}))
+                **fates))
     return rows
 
 

@@ -11,7 +11,7 @@ from torch.utils.data import BatchSampler
 from ...registry import DATA_SAMPLERS, TASK_UTILS
 from ...structures.image_list import image_id_of, read_image_list
 from ...utils.errors import InputError
-from ..label_index import MATCHES, LabelIndex
+from ..label_index import LabelIndex, check_group
 
 # groups drawn at a time
 _CHUNK = 256
@@ -115,14 +115,10 @@ class GroupBatchSampler(BatchSampler):
                  ann_file: Optional[str] = None,
                  num_classes: Optional[int] = None,
                  index: Optional[dict] = None) -> None:
-        if not isinstance(group_size, int) or group_size < 1:
-            raise InputError(f'group_size={group_size!r} must be an integer '
-                             'of at least 1')
+        check_group(group_size, match)
         if batch_size % group_size:
             raise InputError(f'batch_size={batch_size} is not a multiple of '
                              f'group_size={group_size}')
-        if match not in MATCHES:
-            raise InputError(f'match={match!r} is not one of {MATCHES}')
         if labels is not None and ann_file is not None:
             raise InputError('give batch_sampler.labels or '
                              'batch_sampler.ann_file, not both')

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -14,18 +14,8 @@ from ...utils.errors import InputError
 STEPS = 254
 UNKNOWN_SCORE = 255
 LABEL_COPY = 'gt_score_witness'
-
-
-def score_field(label: int) -> str:
-    """Key of a class's scores in ``results``.
-
-    Args:
-        label (int): Class id + 1, as in the label image.
-
-    Returns:
-        str: The key.
-    """
-    return f'gt_score_{label}'
+# key of a class's scores in `results`, given its label
+SCORE_FIELD = 'gt_score_{}'
 
 
 @TRANSFORMS.register_module()
@@ -62,51 +52,23 @@ class LoadScores(BaseTransform):
     """
 
     def __init__(self, scores_dir: Optional[str] = None) -> None:
-        # without a slash at its end
-        self.scores_dir = None if scores_dir is None else str(Path(scores_dir))
+        self.scores_dir = scores_dir
         self._thresholds: Dict[Path, Optional[float]] = {}
 
-    def find(self, seg_map_path: str) -> Path:
-        """File of scores that belongs to a label image.
-
-        Args:
-            seg_map_path (str): ``<folder>/<img_id>.png``; an id may hold
-                folders.
-
-        Returns:
-            Path: ``<folder>/scores/<img_id>.npz``.
-
-        Raises:
-            InputError: If there is none.
-        """
+    def _find(self, seg_map_path: str) -> Tuple[Path, Path]:
+        """File of scores of a label image, and the folder of all scores."""
         label = Path(seg_map_path).with_suffix('.npz')
         places = []
         for folder in label.parents:
             scores = Path(self.scores_dir or folder / SCORES)
             places.append(scores / label.relative_to(folder))
             if places[-1].is_file():
-                return places[-1]
+                return places[-1], scores
         raise InputError(f'{places[0]}: no scores of {seg_map_path}; dump '
                          'them by keep_scores=True of PseudoLabelHook')
 
-    def threshold(self, scores: Path) -> Optional[float]:
-        """Background threshold of the dump that scores belong to.
-
-        Args:
-            scores (Path): File of scores, ``<dump>/scores/<img_id>.npz``.
-
-        Returns:
-            float, optional: None if no manifest names one.
-
-        Raises:
-            InputError: A manifest that is damaged.
-        """
-        for folder in scores.parents:
-            if str(folder) == self.scores_dir or (self.scores_dir is None
-                                                  and folder.name == SCORES):
-                break
-        else:
-            return None
+    def _threshold(self, folder: Path) -> Optional[float]:
+        """Background threshold of the dump with this folder of scores."""
         if folder not in self._thresholds:
             manifest = Manifest.find(str(folder.parent))
             self._thresholds[folder] = (None if manifest is None else
@@ -128,7 +90,7 @@ class LoadScores(BaseTransform):
             raise InputError(f'{path}: the dataset renumbers its labels '
                              '(label_map or reduce_zero_label), the scores '
                              'would not fit')
-        file = self.find(path)
+        file, folder = self._find(path)
         scores = ScoreMap.load(str(file))
         shapes = (results['img'].shape[:2], results['gt_seg_map'].shape)
         if any(tuple(shape) != scores.ori_shape for shape in shapes):
@@ -138,12 +100,12 @@ class LoadScores(BaseTransform):
                 'LoadScores right after LoadAnnotations')
         maps = np.rint(scores.resize().maps * STEPS).astype(np.uint8)
         labels = [int(class_id) + 1 for class_id in scores.class_ids]
-        fields = dict(zip(map(score_field, labels), maps))
+        fields = dict(zip(map(SCORE_FIELD.format, labels), maps))
         fields[LABEL_COPY] = results['gt_seg_map'].copy()
         results.update(fields)
         results['seg_fields'].extend(fields)
         results['score_labels'] = labels
-        results['score_threshold'] = self.threshold(file)
+        results['score_threshold'] = self._threshold(folder)
         return results
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from mmengine.structures import PixelData
 
 from ...registry import TRANSFORMS
 from ...utils.errors import InputError
-from .load_scores import LABEL_COPY, STEPS, UNKNOWN_SCORE, score_field
+from .load_scores import LABEL_COPY, SCORE_FIELD, STEPS, UNKNOWN_SCORE
 
 
 @TRANSFORMS.register_module()
@@ -55,8 +55,8 @@ class PackScores(BaseTransform):
                 'not fit')
         maps = np.zeros((0, *label.shape), np.uint8)
         if results['score_labels']:
-            maps = np.stack(
-                [results[score_field(n)] for n in results['score_labels']])
+            fields = map(SCORE_FIELD.format, results['score_labels'])
+            maps = np.stack([results[field] for field in fields])
         scores = torch.from_numpy(maps).float() / STEPS
         scores[torch.from_numpy(maps == UNKNOWN_SCORE)] = -1
         packed = self.pack(results)
