@@ -6,8 +6,8 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from ...models.segmentors.weak_encoder_decoder import WeakEncoderDecoder
-from ...models.utils import (GroupMaps, exchange, group_size_of, multi_hot,
-                             record_sizes, valid_positions)
+from ...models.utils import (GroupMaps, exchange, group_size_of, losses_of,
+                             multi_hot, record_sizes, valid_positions)
 from ...registry import MODELS
 from ...utils.errors import InputError
 
@@ -90,7 +90,7 @@ class OnlineWeakEncoderDecoder(WeakEncoderDecoder):
                     'LoadAnnotations out of the train pipeline')
         feats = self.extract_feat(inputs)
         maps = self.class_maps(feats, inputs, data_samples)
-        losses = self.cam_loss(maps, data_samples)
+        losses = losses_of(self.cam_neck, self.cam_head, maps, data_samples)
         losses = {f'cam.{name}': value for name, value in losses.items()}
         warm = int(self.seen_batches) >= self.warmup
         self.seen_batches += 1
@@ -127,26 +127,6 @@ class OnlineWeakEncoderDecoder(WeakEncoderDecoder):
         return exchange(self.cam_neck, self.cam_head, before,
                         group_size_of(data_samples) or 1,
                         valid_positions(data_samples, before))
-
-    def cam_loss(self, maps: GroupMaps,
-                 data_samples: List) -> Dict[str, Tensor]:
-        """Losses of the classifier, as those of ``GroupCAM``.
-
-        Args:
-            maps (GroupMaps): Of :meth:`class_maps`.
-            data_samples (list[SegDataSample]): With ``gt_label``.
-
-        Returns:
-            dict[str, Tensor]: Loss by name.
-        """
-        losses = self.cam_head.loss(maps, data_samples)
-        grouped = maps.after is not maps.before
-        if grouped and self.cam_neck.contrast is not None:
-            losses.update(
-                self.cam_neck.loss(maps.before,
-                                   self.cam_head.tag_maps(maps, data_samples),
-                                   valid_positions(data_samples, maps.before)))
-        return losses
 
     @torch.no_grad()
     def label(self, maps: GroupMaps, inputs: Tensor,
