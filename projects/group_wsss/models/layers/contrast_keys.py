@@ -1,12 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Optional, Sequence, Union
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
 from ...registry import MODELS
-from .pca_whitening import PCAWhitening, no_autocast
+from .pca_whitening import PCAWhitening
 
 
 @MODELS.register_module()
@@ -67,20 +67,6 @@ class ContrastKeys(PCAWhitening):
         if not self.learns():
             super().update(x, valid)
 
-    def forward(self,
-                x: Union[Tensor, Sequence[Tensor]],
-                valid: Optional[Tensor] = None) -> Any:
-        """Project; no gradient reaches the weight.
-
-        Args:
-            x (Tensor | Sequence[Tensor]): See ``PCAWhitening.forward``.
-            valid (Tensor, optional): ``(B, H, W)``, False on padding.
-
-        Returns:
-            Tensor | tuple[Tensor]: ``(B, D, H, W)``.
-        """
-        return super().forward(x, valid)
-
     def embed(self, x: Tensor) -> Tensor:
         """Project, with a gradient for the weight alone.
 
@@ -99,10 +85,7 @@ class ContrastKeys(PCAWhitening):
         self._done += 1
         if not learns and self.learns() and self.fitted != self.count:
             self.fit()  # the last of the statistics
-        with no_autocast(x):
-            full = torch.promote_types(x.dtype, torch.float32)
-            centred = x.detach().to(full) - self.mean.to(full)[:, None, None]
-            weight = self.weight.to(full)
-            if not learns:
-                weight = weight.detach() + 0 * weight
-            return torch.einsum('dc,bchw->bdhw', weight, centred)
+        weight = self.weight
+        if not learns:
+            weight = weight.detach() + 0 * weight
+        return self._project(x.detach(), weight)

@@ -11,14 +11,7 @@ from ...utils.errors import InputError
 
 
 def no_autocast(x: Tensor) -> torch.autocast:
-    """Full precision on the device of a tensor.
-
-    Args:
-        x (Tensor): Any tensor.
-
-    Returns:
-        torch.autocast: A context.
-    """
+    """Full precision on the device of a tensor."""
     return torch.autocast(x.device.type, enabled=False)
 
 
@@ -51,7 +44,6 @@ class PCAWhitening(BaseModule):
             ``torch.nn.BatchNorm2d``. Defaults to None.
         eps (float): Added to the eigenvalues, relative to the largest one.
             Defaults to 1e-5.
-        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
         InputError: If ``out_channels`` is not within ``1..in_channels``.
@@ -61,9 +53,8 @@ class PCAWhitening(BaseModule):
                  in_channels: int,
                  out_channels: int = 64,
                  momentum: Optional[float] = None,
-                 eps: float = 1e-5,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
+                 eps: float = 1e-5) -> None:
+        super().__init__()
         if not 1 <= out_channels <= in_channels:
             raise InputError(f'out_channels of PCAWhitening is {out_channels},'
                              f' must be within 1..{in_channels} (in_channels)')
@@ -176,12 +167,16 @@ class PCAWhitening(BaseModule):
                 self.fit()
         else:
             self.settle()
-        # subtract first and in full precision: directions of little variance
-        # are stretched, and with them any rounding
+        # a copy: rounds of one step may fit anew before gradients
+        return self._project(x, self.weight.detach().clone()).to(x.dtype)
+
+    def _project(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Subtract first and in full precision.
+
+        Directions of little variance are stretched, and with them any
+        rounding.
+        """
         with no_autocast(x):
             full = torch.promote_types(x.dtype, torch.float32)
             centred = x.to(full) - self.mean.to(full)[:, None, None]
-            # a copy: rounds of one step may fit anew before gradients
-            weight = self.weight.detach().to(full, copy=True)
-            out = torch.einsum('dc,bchw->bdhw', weight, centred)
-        return out.to(x.dtype)
+            return torch.einsum('dc,bchw->bdhw', weight.to(full), centred)

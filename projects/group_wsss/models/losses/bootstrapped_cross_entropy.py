@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
+from ..utils import check_choice
 from .pixel_loss import PixelLoss
 
 
@@ -44,9 +45,8 @@ class BootstrappedCrossEntropy(PixelLoss):
                  beta: Optional[float] = None,
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if mode not in ('hard', 'soft'):
-            raise InputError(f"mode of BootstrappedCrossEntropy is '{mode}', "
-                             "must be 'hard' or 'soft'")
+        check_choice('BootstrappedCrossEntropy', 'mode', mode,
+                     ('hard', 'soft'))
         if beta is None:
             beta = 0.8 if mode == 'hard' else 0.95
         if not 0 <= beta <= 1:
