@@ -116,9 +116,9 @@ class OnlineWeakEncoderDecoder(WeakEncoderDecoder):
         """
         last = feats[-1]
         size = tuple(inputs.shape[2:])
-        if any(s.get('img_shape', size)[:2] != size for s in data_samples):
-            for sample in data_samples:
-                shape = sample.get('img_shape', size)[:2]
+        shapes = [s.get('img_shape', size)[:2] for s in data_samples]
+        if any(tuple(shape) != size for shape in shapes):
+            for sample, shape in zip(data_samples, shapes):
                 sample.set_metainfo(dict(valid_shape=shape))
             record_sizes(inputs, [last], data_samples)
         if self.cam_neck is None:
@@ -141,13 +141,11 @@ class OnlineWeakEncoderDecoder(WeakEncoderDecoder):
         Returns:
             Tensor: int64 ``(B, H, W)``, see ``OnlineLabeler``.
         """
-        size = tuple(inputs.shape[2:])
         valid = None
-        shapes = [s.get('img_shape', size)[:2] for s in data_samples]
-        if any(tuple(shape) != size for shape in shapes):
-            valid = torch.zeros(
-                len(shapes), *size, dtype=torch.bool, device=inputs.device)
-            for mask, (height, width) in zip(valid, shapes):
+        if 'valid_shape' in data_samples[0]:
+            valid = torch.zeros_like(inputs[:, 0], dtype=torch.bool)
+            for mask, sample in zip(valid, data_samples):
+                height, width = sample.valid_shape
                 mask[:height, :width] = True
         tags = multi_hot(data_samples, self.num_classes - 1, inputs.device)
         return self.labeler(

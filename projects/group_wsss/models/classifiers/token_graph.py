@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ...structures import TokenBank
 from ...utils.errors import InputError
-from ..heads.group_cam_head import Branch, GroupCAMHead
+from ..heads import GroupCAMHead
 from ..necks import CoAttentionGNN
-from ..utils import Inputs, join_maps, own_part, record_sizes
+from ..utils import Branch, Inputs, join_maps, own_part, record_sizes
 
 
 class TokenGraph:

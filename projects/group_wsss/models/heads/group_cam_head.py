@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -9,28 +9,11 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
-from ..utils import (GroupMaps, check_choice, multi_hot, own_part, pool_maps,
-                     valid_positions)
+from ..utils import (Branch, GroupMaps, check_choice, multi_hot, own_part,
+                     pool_maps, valid_positions)
 
 Feats = Union[GroupMaps, Tuple[Tensor, ...]]
 Samples = Optional[List[DataSample]]
-
-
-class Branch(NamedTuple):
-    """One of the two classifications of a batch.
-
-    Attributes:
-        name (str): Of its loss, whose weight is ``weight`` (float).
-        feat (Tensor): What the classifier reads, ``(B, in_channels, h, w)``;
-            the logits if the graph exchanged these.
-        classifier (nn.Module): 1x1 convolution.
-        logits (Tensor): Class maps, ``(B, C, h, w)``.
-    """
-    name: str
-    weight: float
-    feat: Tensor
-    classifier: nn.Module
-    logits: Tensor
 
 
 @MODELS.register_module()
@@ -54,20 +37,17 @@ class GroupCAMHead(MultiLabelClsHead):
         pooling (str): ``'avg'``, ``'max'`` or ``'topk'`` (mean of the highest
             ``pool_ratio`` of the positions). Defaults to ``'avg'``.
         pool_ratio (float): In (0, 1]. Defaults to 0.2.
-        cam_weight (float): Weight of the loss before the graph. Defaults to
-            0.4.
-        graph_weight (float): Weight of the loss after it. Defaults to 1.0.
+        cam_weight (float): Of the loss before the graph. Defaults to 0.4.
+        graph_weight (float): Of the loss after the graph. Defaults to 1.0.
         loss (dict): Config of a multi-label loss. Defaults to
             ``dict(type='mmpretrain.CrossEntropyLoss', use_sigmoid=True)``.
         thr (float, optional): Score from which a class is predicted.
             Defaults to None, which means 0.5 unless ``topk`` is set.
         topk (int, optional): Predict so many classes. Defaults to None.
-        map_source (str): Class maps of predictions are those after the graph
-            (``'graph'``), before (``'cam'``) or their mean (``'mean'``).
-            Defaults to ``'graph'``.
-        init_cfg (dict | list[dict], optional): Defaults to None: normal with
-            standard deviation 0.01 for the 1x1 convolutions, Kaiming for
-            those of a subclass.
+        map_source (str): Predictions show maps after the graph (``'graph'``),
+            before it (``'cam'``) or their ``'mean'``. Defaults to ``'graph'``.
+        init_cfg (dict, optional): Defaults to None: normal with standard
+            deviation 0.01; Kaiming for convolutions of a subclass.
 
     Raises:
         InputError: An option has a value that it cannot have.
@@ -89,7 +69,9 @@ class GroupCAMHead(MultiLabelClsHead):
                  map_source: str = 'graph',
                  init_cfg: Optional[dict] = None) -> None:
         if init_cfg is None and in_channels is not None:
-            names = ['classifier', 'graph_classifier'][:2 - share_classifier]
+            names = ['classifier']
+            if not share_classifier:
+                names.append('graph_classifier')
             init_cfg = dict(
                 type='Kaiming',
                 layer='Conv2d',
@@ -181,7 +163,6 @@ class GroupCAMHead(MultiLabelClsHead):
         Args:
             maps (Tensor): ``(B, C, H, W)``.
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
-                Defaults to None.
 
         Returns:
             Tensor: ``(B, C)``.
@@ -262,8 +243,6 @@ class GroupCAMHead(MultiLabelClsHead):
                 map_source: Optional[str] = None) -> List[DataSample]:
         """Write scores and class maps into the samples.
 
-        :meth:`predict_branches` does so for what :meth:`branches` gave.
-
         Args:
             feats (GroupMaps | tuple[Tensor]): See :meth:`branches`.
             data_samples (list[DataSample], optional): Changed in place.
@@ -283,17 +262,15 @@ class GroupCAMHead(MultiLabelClsHead):
                          found: List[Branch],
                          data_samples: Samples = None,
                          map_source: Optional[str] = None) -> List[DataSample]:
-        """As :meth:`predict`, of classifications."""
+        """As :meth:`predict`, of what :meth:`branches` gave."""
         logits = found[-1].logits
         samples = data_samples or [DataSample() for _ in logits]
         score = self.pool(logits, valid_positions(samples, logits)).float()
         self._get_predictions(score, samples)
         source = map_source or self.map_source
+        shown = self.shown_maps(found[0 if source == 'cam' else -1])
         if source == 'mean' and len(found) > 1:
-            before, after = map(self.shown_maps, found)
-            shown = (before + after) / 2
-        else:
-            shown = self.shown_maps(found[0 if source == 'cam' else -1])
+            shown = (self.shown_maps(found[0]) + shown) / 2
         shown = shown.float().relu()
         for i, sample in enumerate(samples):
             given = 'gt_label' in sample

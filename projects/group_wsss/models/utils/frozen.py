@@ -3,12 +3,12 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from mmengine.model import BaseModule
 
 T = TypeVar('T', bound='FrozenBackbone')
 
 
-class FrozenBackbone(nn.Module):
+class FrozenBackbone(BaseModule):
     """Model that may keep its ``backbone`` as it is.
 
     In front of the other bases, and without parameters of its own.

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
 import torch
 import torch.nn.functional as F
 from mmpretrain.structures import DataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...utils.errors import InputError
 
@@ -27,6 +27,23 @@ class GroupMaps(NamedTuple):
     before: Tensor
     after: Tensor
     class_maps: Optional[Tensor] = None
+
+
+class Branch(NamedTuple):
+    """One of the two classifications of a batch.
+
+    Attributes:
+        name (str): Of its loss, whose weight is ``weight`` (float).
+        feat (Tensor): What the classifier reads, ``(B, in_channels, h, w)``;
+            the logits if the graph exchanged these.
+        classifier (nn.Module): 1x1 convolution.
+        logits (Tensor): Class maps, ``(B, C, h, w)``.
+    """
+    name: str
+    weight: float
+    feat: Tensor
+    classifier: nn.Module
+    logits: Tensor
 
 
 def group_size_of(data_samples: Optional[List[DataSample]]) -> Optional[int]:
