@@ -21,6 +21,8 @@ NECK = dict(
     gamma_init=0.3,
     dropout=None)
 
+DROPOUT = dict(type='group_wsss.GraphDropout')
+
 
 class FloatBank(TokenBank):
     dtype = np.float32
@@ -28,26 +30,30 @@ class FloatBank(TokenBank):
 
 def build(neck=(), coattention=(), head=()):
     torch.manual_seed(0)
-    neck = {
-        **NECK, 'coattention': {
-            **COATTENTION,
-            **dict(coattention)
-        },
-        **dict(neck)
-    }
-    model = MODELS.build(
+    return MODELS.build(
         dict(
             type='group_wsss.GroupCAM',
             backbone=nn.Sequential(
                 nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(),
                 nn.Conv2d(8, 8, 3, padding=1)),
-            neck=neck,
+            neck={
+                **NECK, 'coattention': {
+                    **COATTENTION,
+                    **dict(coattention)
+                },
+                **dict(neck)
+            },
             head={
                 'type': 'group_wsss.GroupCAMHead',
                 'in_channels': 8,
                 'num_classes': 5,
                 **dict(head)
             }))
+
+
+def seen(**options):
+    """A model whose keys have seen images."""
+    model = build(**options)
     if model.head.in_channels:
         nn.init.normal_(model.head.classifier.weight)
         nn.init.normal_(model.head.classifier.bias)
@@ -58,20 +64,17 @@ def build(neck=(), coattention=(), head=()):
 
 def group(k=4, sizes=((12, 16), )):
     images = [
-        torch.rand(3, *sizes[i % len(sizes)], generator=seeded(i))
-        for i in range(k)
+        torch.rand(
+            3,
+            *sizes[i % len(sizes)],
+            generator=torch.Generator().manual_seed(i)) for i in range(k)
     ]
     if len(sizes) == 1:
         images = torch.stack(images)
-    samples = [
+    return images, [
         DataSample(metainfo=dict(group_slot=i)).set_gt_label([1, 3])
         for i in range(k)
     ]
-    return images, samples
-
-
-def seeded(i):
-    return torch.Generator().manual_seed(i)
 
 
 def through_bank(model, images, pool_size, folder, cls, use_maps=True):
@@ -110,7 +113,7 @@ def through_bank(model, images, pool_size, folder, cls, use_maps=True):
 ])
 @pytest.mark.parametrize('sizes', [((12, 16), ), ((12, 16), (16, 10))])
 def test_whole_maps_give_what_partners_give(case, sizes, tmp_path):
-    model = build(**case)
+    model = seen(**case)
     images, samples = group(sizes=sizes)
     want, = model.predict(images, samples)
     for use_maps in (True, False):
@@ -120,13 +123,16 @@ def test_whole_maps_give_what_partners_give(case, sizes, tmp_path):
             torch.testing.assert_close(
                 got.get(name), want.get(name), atol=1e-5, rtol=1e-5)
     got = through_bank(model, images, 9, tmp_path / 'half', TokenBank)
+    # rounded alike, whether the bank has the maps or not
+    again = through_bank(model, images, 9, tmp_path / 'own', TokenBank, False)
+    assert torch.equal(got.class_maps, again.class_maps)
     torch.testing.assert_close(
         got.class_maps, want.class_maps, atol=0.03, rtol=0.03)
     assert not torch.equal(got.class_maps, want.class_maps)
 
 
 def test_cells_are_averages_by_a_plain_loop(tmp_path):
-    model = build(coattention=dict(softmax='group'))
+    model = seen(coattention=dict(softmax='group'))
     images, _ = group(k=3)
     got = through_bank(model, images, 3, tmp_path, FloatBank)
     with torch.no_grad():
@@ -154,15 +160,6 @@ def test_cells_are_averages_by_a_plain_loop(tmp_path):
     torch.testing.assert_close(got.class_maps, want, atol=1e-5, rtol=1e-5)
 
 
-def test_a_bank_needs_no_backbone_where_it_has_the_maps(tmp_path):
-    model = build()
-    images, _ = group()
-    stored = through_bank(model, images, 3, tmp_path / 'a', TokenBank)
-    again = through_bank(model, images, 3, tmp_path / 'b', TokenBank, False)
-    assert torch.equal(stored.class_maps, again.class_maps)
-    assert torch.equal(stored.pred_score, again.pred_score)
-
-
 @pytest.mark.parametrize('case, key', [
     (dict(neck=dict(num_steps=2)), 'neck.num_steps'),
     (dict(neck=dict(num_steps=0, coattention=None)), 'neck.num_steps'),
@@ -170,38 +167,20 @@ def test_a_bank_needs_no_backbone_where_it_has_the_maps(tmp_path):
     (dict(neck=dict(channels=7)), 'neck.channels'),
     (dict(neck=dict(self_edge=True)), 'neck.self_edge'),
     (dict(neck=dict(aggregation='concat', group_size=3)), 'neck.aggregation'),
-    (dict(
-        neck=dict(
-            dropout=dict(type='group_wsss.GraphDropout',
-                         active_in_eval=True))), 'neck.dropout'),
+    (dict(neck=dict(dropout=dict(DROPOUT, active_in_eval=True))),
+     'neck.dropout'),
     (dict(coattention=dict(key='learned')), 'neck.coattention.key'),
     (dict(coattention=dict(gate=True)), 'neck.coattention.gate'),
     (dict(head=dict(type='group_wsss.ReCAMHead')), 'head'),
     (dict(head=dict(share_classifier=False)), 'head.share_classifier'),
 ])
 def test_what_is_not_linear_is_refused(case, key):
-    neck = {
-        **NECK,
-        **case.get('neck', {}), 'coattention': {
-            **COATTENTION,
-            **case.get('coattention', {})
-        }
-    }
-    model = MODELS.build(
-        dict(
-            type='group_wsss.GroupCAM',
-            backbone=nn.Conv2d(3, 8, 1),
-            neck=neck,
-            head={
-                'type': 'group_wsss.GroupCAMHead',
-                'in_channels': 8,
-                'num_classes': 5,
-                **case.get('head', {})
-            }))
+    model = build(**case)
     with pytest.raises(InputError, match=rf'^model\.{key}.*token_bank=None$'):
         TokenGraph.check(model)
-
-
-def test_training_dropout_is_no_obstacle():
-    TokenGraph.check(
-        build(neck=dict(dropout=dict(type='group_wsss.GraphDropout'))))
+    for kind in (nn.Module, type('Own', (type(model.neck), ), {})):
+        model.neck.__class__ = kind
+        with pytest.raises(InputError, match=r'^model\.neck'):
+            TokenGraph.check(model)
+    # dropout of the training alone is no obstacle
+    TokenGraph.check(build(neck=dict(dropout=DROPOUT)))
