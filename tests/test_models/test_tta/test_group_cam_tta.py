@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn as nn
-from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from group_wsss.models import GroupCAMTTA
@@ -15,23 +14,15 @@ LABELS = [[1, 3], [4], [0, 2], [0, 1, 4]]
 DIMS = dict(horizontal=[2], vertical=[1], diagonal=[1, 2])
 
 
-def build(**kwargs):
+def build(make, **head):
     torch.manual_seed(0)
-    model = MODELS.build(
-        dict(
-            type='group_wsss.GroupCAM',
-            data_preprocessor=dict(
-                mean=[127.] * 3, std=[64.] * 3, to_rgb=True),
-            backbone=nn.Sequential(
-                nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2),
-                nn.Conv2d(6, 8, 3, padding=1)),
-            neck=dict(type='group_wsss.CoAttentionGNN', in_channels=8),
-            head=dict(
-                type='group_wsss.GroupCAMHead',
-                in_channels=8,
-                num_classes=5,
-                **kwargs)))
-    model.head.classifier.weight.data.normal_()
+    model = make.cam(
+        head=head,
+        backbone=nn.Sequential(
+            nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2),
+            nn.Conv2d(6, 8, 3, padding=1)),
+        data_preprocessor=dict(mean=[127.] * 3, std=[64.] * 3, to_rgb=True))
+    model.head.classifier.weight.data.normal_(std=3)
     return model.eval()
 
 
@@ -112,8 +103,9 @@ AUGS = [(1, None), (1, 'horizontal'), (1.5, None), (1.5, 'diagonal'),
     (1, 1, ((24, 20), ), dict(out_stride=7), 'mean'),
     (2, 2, ((24, 20), ), dict(batch_augs=False), 'mean'),
 ])
-def test_equals_a_loop_over_augmentations(k, groups, shapes, kwargs, rule):
-    model = build()
+def test_equals_a_loop_over_augmentations(make, k, groups, shapes, kwargs,
+                                          rule):
+    model = build(make)
     data = batch(AUGS, k, groups, shapes=shapes)
     size = {4: (6, 5), 7: (4, 3)}.get(kwargs.get('out_stride'))
     maps, scores = by_hand(model, data, kwargs.get('out_size', size), rule,
@@ -135,8 +127,8 @@ def test_equals_a_loop_over_augmentations(k, groups, shapes, kwargs, rule):
 
 
 @pytest.mark.parametrize('k, labels', [(1, None), (2, LABELS)])
-def test_one_augmentation_is_the_plain_prediction(k, labels):
-    model = build()
+def test_one_augmentation_is_the_plain_prediction(make, k, labels):
+    model = build(make)
     data = batch([(1, None)], k, 2, labels)
     plain = model.test_step(
         copy.deepcopy({
@@ -149,8 +141,8 @@ def test_one_augmentation_is_the_plain_prediction(k, labels):
             assert torch.equal(a.get(key), value), key
 
 
-def test_a_flip_pair_is_one_batch():
-    model, calls = build(), []
+def test_a_flip_pair_is_one_batch(make):
+    model, calls = build(make), []
     run = model.test_step
 
     def watch(data):
@@ -177,10 +169,10 @@ def test_a_flip_pair_is_one_batch():
 
 
 @pytest.mark.parametrize('rule', [dict(topk=2), dict(thr=.55)])
-def test_labels_of_the_mean_score(rule):
+def test_labels_of_the_mean_score(make, rule):
     """Without labels, maps are of what the mean score predicts."""
-    model = build(**rule)
-    data = batch(AUGS[::-1], groups=12, labels=None)
+    model = build(make, **rule)
+    data = batch(AUGS[::-1], groups=12, labels=None, shapes=((6, 8), ))
     own = [
         model.test_step(dict(inputs=x, data_samples=copy.deepcopy(s)))
         for x, s in zip(data['inputs'], data['data_samples'])
@@ -212,8 +204,8 @@ def test_labels_of_the_mean_score(rule):
     assert differ
 
 
-def test_no_class_and_no_activation():
-    model = build()
+def test_no_class_and_no_activation(make):
+    model = build(make)
     sample, = GroupCAMTTA(model).test_step(batch(AUGS, labels=[[]]))
     assert sample.class_maps.shape == (0, 18, 15)
     model.head.classifier.weight.data.zero_()
@@ -230,13 +222,13 @@ def test_no_class_and_no_activation():
     (dict(out_size=(4, 4), out_stride=2), 'out_stride'),
     (dict(out_stride=0), 'out_stride'),
 ])
-def test_wrong_options(kwargs, words):
+def test_wrong_options(make, kwargs, words):
     with pytest.raises(InputError, match=words):
-        GroupCAMTTA(build(), **kwargs)
+        GroupCAMTTA(build(make), **kwargs)
 
 
-def test_wrong_batches():
-    tta = GroupCAMTTA(build(), out_stride=2)
+def test_wrong_batches(make):
+    tta = GroupCAMTTA(build(make), out_stride=2)
     data = batch(AUGS[:2])
     plain = {key: value[0] for key, value in copy.deepcopy(data).items()}
     with pytest.raises(InputError, match='must end with TestTimeAug'):
