@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -85,8 +86,68 @@ def targets(labels=LABELS[:4]):
     return out
 
 
+def plain_pool(image, size, valid):
+    """Means over the cells of a grid, cell by cell; image ``(C, H, W)``."""
+    c, h, w = image.shape
+    rows, columns = min(size, h), min(size, w)
+    out = image.new_zeros(c, rows, columns)
+    seen = torch.zeros(rows, columns, dtype=torch.bool)
+    for y in range(rows):
+        for x in range(columns):
+            cell = (slice(y * h // rows, -(-(y + 1) * h // rows)),
+                    slice(x * w // columns, -(-(x + 1) * w // columns)))
+            seen[y, x] = valid[cell].any()
+            if seen[y, x]:
+                inside = image[(slice(None), *cell)][:, valid[cell]]
+                out[:, y, x] = inside.mean(1)
+    return out, seen
+
+
+def plain_messages(layer, nodes, receiver, mask=None):
+    """Messages ``(S, C, h, w)`` of co-attention to one image, pair by pair.
+
+    Nodes are ``(C, h, w)`` each, of any size, masks ``(h, w)``.
+    """
+    if layer.whiten is None:
+        queries, keys = ([conv(h[None])[0] for h in nodes]
+                         for conv in (layer.query, layer.key))
+    else:
+        queries = keys = [layer.whiten(h[None])[0] for h in nodes]
+    unit = F.normalize if layer.normalize else lambda x, dim: x
+    scores, values = [], []
+    for j in range(len(nodes)):
+        if j == receiver and not layer.self_edge:
+            continue
+        seen = mask[j] if mask is not None else torch.ones_like(
+            nodes[j][0], dtype=torch.bool)
+        key, value = keys[j], nodes[j]
+        if layer.pool_size is not None:
+            value = plain_pool(value, layer.pool_size, seen)[0]
+            key, seen = plain_pool(key, layer.pool_size, seen)
+        score = layer.scale * torch.einsum(
+            'dn,dm->nm', unit(queries[receiver].flatten(1), dim=0),
+            unit(key.flatten(1), dim=0))
+        scores.append(score.masked_fill(~seen.flatten(), -torch.inf))
+        values.append(value.flatten(1))
+    if layer.softmax == 'group':
+        scores, values = [torch.cat(scores, 1)], [torch.cat(values, 1)]
+    found = []
+    for score, value in zip(scores, values):
+        weight = score.exp() / score.exp().sum(1, keepdim=True)
+        message = torch.einsum('nm,cm->cn', weight, value)
+        message = message.view_as(nodes[receiver])
+        if layer.gate is not None:
+            message = message / (1 + torch.exp(-layer.gate(message[None])[0]))
+        found.append(message)
+    return torch.stack(found)
+
+
 @pytest.fixture
 def make():
     """What stands above."""
     return SimpleNamespace(
-        cam=cam, mixed=mixed, samples=samples, targets=targets, LABELS=LABELS)
+        cam=cam,
+        mixed=mixed,
+        samples=samples,
+        targets=targets,
+        messages=plain_messages)

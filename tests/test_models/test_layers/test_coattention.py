@@ -9,57 +9,6 @@ from group_wsss.utils.errors import InputError
 CALL = 'scaled_dot_product_attention'
 
 
-def plain_pool(image, size, valid):
-    """Means over the cells of a grid, cell by cell; image ``(C, H, W)``."""
-    c, h, w = image.shape
-    rows, columns = min(size, h), min(size, w)
-    out = image.new_zeros(c, rows, columns)
-    seen = torch.zeros(rows, columns, dtype=torch.bool)
-    for y in range(rows):
-        for x in range(columns):
-            cell = (slice(y * h // rows, -(-(y + 1) * h // rows)),
-                    slice(x * w // columns, -(-(x + 1) * w // columns)))
-            seen[y, x] = valid[cell].any()
-            if seen[y, x]:
-                inside = image[(slice(None), *cell)][:, valid[cell]]
-                out[:, y, x] = inside.mean(1)
-    return out, seen
-
-
-def plain_messages(layer, nodes, receiver, mask=None):
-    """Pair by pair; nodes ``(K, C, H, W)``, mask ``(K, H, W)``."""
-    if layer.whiten is None:
-        queries, keys = layer.query(nodes), layer.key(nodes)
-    else:
-        queries = keys = layer.whiten(nodes)
-    unit = F.normalize if layer.normalize else lambda x, dim: x
-    scores, values = [], []
-    for j in range(len(nodes)):
-        if j == receiver and not layer.self_edge:
-            continue
-        seen = mask[j] if mask is not None else torch.ones_like(
-            nodes[j, 0], dtype=torch.bool)
-        key, value = keys[j], nodes[j]
-        if layer.pool_size is not None:
-            value = plain_pool(value, layer.pool_size, seen)[0]
-            key, seen = plain_pool(key, layer.pool_size, seen)
-        score = layer.scale * torch.einsum(
-            'dn,dm->nm', unit(queries[receiver].flatten(1), dim=0),
-            unit(key.flatten(1), dim=0))
-        scores.append(score.masked_fill(~seen.flatten(), -torch.inf))
-        values.append(value.flatten(1))
-    if layer.softmax == 'group':
-        scores, values = [torch.cat(scores, 1)], [torch.cat(values, 1)]
-    found = []
-    for score, value in zip(scores, values):
-        weight = score.exp() / score.exp().sum(1, keepdim=True)
-        message = torch.einsum('nm,cm->cn', weight, value).view_as(nodes[0])
-        if layer.gate is not None:
-            message = message / (1 + torch.exp(-layer.gate(message[None])[0]))
-        found.append(message)
-    return torch.stack(found)
-
-
 @pytest.mark.parametrize('options', [
     dict(),
     dict(gate=False, normalize=True, scale=7.0),
@@ -73,7 +22,7 @@ def plain_messages(layer, nodes, receiver, mask=None):
 ])
 @pytest.mark.parametrize('softmax', ['sender', 'group'])
 @pytest.mark.parametrize('masked', [False, True])
-def test_against_loop(options, softmax, masked):
+def test_against_loop(make, options, softmax, masked):
     torch.manual_seed(0)
     layer = CoAttention(6, softmax=softmax, **options).double()
     nodes = torch.randn(2, 4, 6, 5, 7, dtype=torch.double)
@@ -88,8 +37,8 @@ def test_against_loop(options, softmax, masked):
     out = layer(nodes, mask)
     for g in range(2):
         for i in range(4):
-            want = plain_messages(layer, nodes[g], i,
-                                  mask[g] if masked else None)
+            want = make.messages(layer, nodes[g], i,
+                                 mask[g] if masked else None)
             torch.testing.assert_close(out[g, i], want)
 
 
@@ -131,7 +80,8 @@ def test_one_attention_call(queries, options, shape):
 
 @pytest.mark.parametrize('masked', [False, True])
 @pytest.mark.parametrize('side, width', [(3, 2), (5, 16)])
-def test_narrow_keys_of_small_maps_stay_narrow(queries, side, width, masked):
+def test_narrow_keys_of_small_maps_stay_narrow(make, queries, side, width,
+                                               masked):
     torch.manual_seed(0)
     layer = CoAttention(16, key='whitened', key_channels=2, softmax='group')
     nodes = torch.randn(1, 3, 16, side, side)
@@ -140,7 +90,7 @@ def test_narrow_keys_of_small_maps_stay_narrow(queries, side, width, masked):
     out = layer.eval()(nodes, mask)
     assert queries[-1][-1] == width + (masked and width == 2)
     for i in range(3):
-        want = plain_messages(layer, nodes[0], i, mask[0] if masked else None)
+        want = make.messages(layer, nodes[0], i, mask[0] if masked else None)
         torch.testing.assert_close(out[0, i], want, atol=1e-4, rtol=1e-4)
 
 
