@@ -34,11 +34,11 @@ def plain(maps, features, weight, target, valid=None):
     return total / len(maps)
 
 
-def draw(dtype=torch.float32):
+def draw():
     torch.manual_seed(0)
-    maps = torch.randn(3, 4, 5, 6, dtype=dtype)
-    features = torch.randn(3, 7, 5, 6, dtype=dtype) * 3
-    weight = torch.randn(4, 7, dtype=dtype)
+    maps = torch.randn(3, 4, 5, 6)
+    features = torch.randn(3, 7, 5, 6) * 3
+    weight = torch.randn(4, 7)
     scores = torch.einsum('kd,bdhw->bkhw', weight, features)
     return maps, features, weight, scores
 
@@ -59,22 +59,13 @@ def test_against_loop(masked):
     torch.testing.assert_close(half, got / 2)
 
 
-def test_absent_classes_do_not_matter():
+def test_no_class_and_soft_labels():
     maps, _, _, scores = draw()
     loss = ReCAMLoss()
-    want = loss(maps, scores, TARGET)
-    absent = (TARGET == 0)[:, :, None, None]
-    changed = torch.where(absent, torch.randn_like(maps) * 9, maps)
-    assert torch.equal(loss(changed, scores, TARGET), want)
     # an image without classes counts nothing, and is no error
     nothing = loss(maps.requires_grad_(), scores, torch.zeros(3, 4))
     nothing.backward()
     assert nothing == 0 and not maps.grad.any()
-
-
-def test_soft_labels_weigh_the_classes():
-    maps, _, _, scores = draw()
-    loss = ReCAMLoss()
     maps, scores = maps[:1], scores[:1]
     one, other = (loss(maps, scores, torch.eye(4)[c:c + 1]) for c in (0, 2))
     both = loss(maps, scores, torch.tensor([[0.75, 0, 0.25, 0]]))
@@ -82,19 +73,12 @@ def test_soft_labels_weigh_the_classes():
 
 
 @pytest.mark.parametrize('detach', [False, True])
-def test_gradcheck(detach):
-    maps, _, _, scores = draw(torch.double)
-    loss = ReCAMLoss(detach=detach)
-    scores.requires_grad_()
-    assert torch.autograd.gradcheck(lambda s: loss(maps, s, TARGET.double()),
-                                    scores)
-    maps.requires_grad_()
-    out = loss(maps, scores, TARGET.double())
-    grad, = torch.autograd.grad(out, maps, allow_unused=True)
-    assert (grad is None) == detach
-    if not detach:
-        assert torch.autograd.gradcheck(
-            lambda m: loss(m, scores, TARGET.double()), maps)
+def test_who_learns(detach):
+    maps, _, _, scores = draw()
+    maps.requires_grad_(), scores.requires_grad_()
+    loss = ReCAMLoss(detach=detach)(maps, scores, TARGET)
+    grads = torch.autograd.grad(loss, (maps, scores), allow_unused=True)
+    assert (grads[0] is None) == detach and grads[1].any()
 
 
 def test_all_zero_maps_are_finite():

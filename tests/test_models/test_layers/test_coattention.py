@@ -42,18 +42,6 @@ def test_against_loop(make, options, softmax, masked):
             torch.testing.assert_close(out[g, i], want)
 
 
-@pytest.mark.parametrize('options', [
-    dict(),
-    dict(softmax='group', self_edge=True, normalize=True),
-    dict(pool_size=2),
-])
-def test_gradcheck(options):
-    torch.manual_seed(0)
-    layer = CoAttention(4, **options).double()
-    nodes = torch.randn(1, 3, 4, 3, 2, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(layer, nodes)
-
-
 @pytest.fixture
 def queries(monkeypatch):
     """Shapes of the queries of all attention calls; masks are refused."""
