@@ -44,18 +44,10 @@ class ContrastKeys(PCAWhitening):
         self.weight: Tensor = nn.Parameter(
             torch.eye(out_channels, in_channels))
         self.register_buffer('steps', torch.zeros((), dtype=torch.int64))
-        # the same, where asking for it does not wait for a GPU
-        self._done: Optional[int] = None
-
-    def _load_from_state_dict(self, *args, **kwargs) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._done = None
 
     def learns(self) -> bool:
         """Tell whether the weight has begun to learn."""
-        if self._done is None:
-            self._done = int(self.steps)
-        return self._done >= self.begin
+        return self._number('steps') >= self.begin
 
     def update(self, x: Tensor, valid: Optional[Tensor] = None) -> None:
         """Take positions into the statistics, until the weight learns.
@@ -81,8 +73,7 @@ class ContrastKeys(PCAWhitening):
         """
         learns = self.learns()
         self.steps += 1
-        assert self._done is not None
-        self._done += 1
+        self._known['steps'] += 1
         if not learns and self.learns() and self.fitted != self.count:
             self.fit()  # the last of the statistics
         weight = self.weight

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, Dict, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
@@ -65,17 +65,17 @@ class PCAWhitening(BaseModule):
         self.register_buffer('mean', torch.zeros(in_channels))
         self.register_buffer('covariance', torch.eye(in_channels))
         self.register_buffer('weight', torch.eye(out_channels, in_channels))
-        # count and fitted, where asking for them does not wait for a GPU
-        self._known: Optional[List[float]] = None
+        self._known: Dict[str, float] = {}
 
     def _load_from_state_dict(self, *args, **kwargs) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        self._known = None
+        self._known.clear()
 
-    def _counts(self) -> List[float]:
-        if self._known is None:
-            self._known = [float(self.count), float(self.fitted)]
-        return self._known
+    def _number(self, name: str) -> float:
+        """A counter, kept where asking for it does not wait for a GPU."""
+        if name not in self._known:
+            self._known[name] = float(getattr(self, name))
+        return self._known[name]
 
     @torch.no_grad()
     def update(self, x: Tensor, valid: Optional[Tensor] = None) -> None:
@@ -86,7 +86,7 @@ class PCAWhitening(BaseModule):
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
                 Defaults to None.
         """
-        counts = self._counts()
+        seen = self._number('count')
         rows = x.detach().to(self.mean.dtype).permute(0, 2, 3, 1)
         rows = rows.flatten(0, 2) if valid is None else rows[valid.bool()]
         total = torch.full_like(self.count, len(rows))
@@ -112,9 +112,9 @@ class PCAWhitening(BaseModule):
         self.covariance.lerp_(spread / number, share)
         self.covariance += both * torch.outer(shift, shift)
         self.mean += share * shift
-        counts[0] += len(rows) * get_world_size()
+        self._known['count'] = seen + len(rows) * get_world_size()
         if valid is not None:  # ranks may have seen more or less
-            self._known = None
+            del self._known['count']
 
     @torch.no_grad()
     def fit(self) -> None:
@@ -126,8 +126,7 @@ class PCAWhitening(BaseModule):
         scaled = vectors[:, -keep:] / values.sqrt()
         self.weight.copy_(scaled.T)
         self.fitted.copy_(self.count)
-        counts = self._counts()
-        counts[1] = counts[0]
+        self._known['fitted'] = self._number('count')
 
     def settle(self) -> None:
         """Compute the directions unless they are those of the statistics.
@@ -162,8 +161,7 @@ class PCAWhitening(BaseModule):
             return (*x[:-1], self.forward(x[-1], valid))
         if self.training:
             self.update(x, valid)
-            seen, fitted = self._counts()
-            if seen >= 2 * fitted:
+            if self._number('count') >= 2 * self._number('fitted'):
                 self.fit()
         else:
             self.settle()
