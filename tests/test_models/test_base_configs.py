@@ -41,10 +41,6 @@ def load(path):
     return cfg
 
 
-def test_all_are_here():
-    assert set(STRIDES) <= {short(p) for p in CONFIGS}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=short)
 def test_builds_and_gives_maps(path):
@@ -60,18 +56,16 @@ def test_builds_and_gives_maps(path):
         maps, group_maps = model(torch.rand(2, 3, side, side + 2 * stride))
     assert maps.shape == (2, 20, side // stride, side // stride + 2)
     assert group_maps is maps  # groups of one
-    module = type(model.head.loss_module).__module__
-    assert module == 'mmpretrain.models.losses.cross_entropy_loss'
 
 
 @pytest.mark.parametrize('scope', ['mmpretrain', 'mmseg', 'group_wsss'])
 def test_every_scope(scope):
-    path, = (p for p in CONFIGS if short(p) == 'vgg16-os8')
     with DefaultScope.overwrite_default_scope(scope):
-        model = MODELS.build(load(path))
+        model = MODELS.build(load(CONFIGS[-2]))
     assert type(model.backbone).__name__ == 'VGGOS8'
     assert type(model.data_preprocessor).__name__ == 'GroupDataPreprocessor'
-    assert type(model.head.loss_module).__module__.startswith('mmpretrain.')
+    assert type(model.head.loss_module).__module__ == (
+        'mmpretrain.models.losses.cross_entropy_loss')
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=short)
@@ -89,20 +83,18 @@ def test_weights_are_named(path):
         assert backbone.weights == 'package'
 
 
-@pytest.mark.parametrize('parts', [['neck'], ['head'], ['neck', 'head']])
-def test_wrong_width(parts):
+@pytest.mark.parametrize('parts, words', [
+    (['neck'], '100.*384|384.*100'),
+    (['head'], '100.*384|384.*100'),
+    (['neck', 'head'], '100.*384|384.*100'),
+    ([], 'VisionTransformer .*featmap'),
+])
+def test_wrong_width(parts, words):
     path, = (p for p in CONFIGS if short(p) == 'deit-s')
     cfg = load(path)
     for part in parts:
         cfg[part].in_channels = 100
-    with pytest.raises(InputError, match='in_channels') as error:
-        MODELS.build(cfg)(torch.rand(4, 3, 64, 64))
-    assert '100' in str(error.value) and '384' in str(error.value)
-
-
-def test_no_map():
-    path, = (p for p in CONFIGS if short(p) == 'deit-s')
-    cfg = load(path)
-    cfg.backbone.out_type = 'cls_token'
-    with pytest.raises(InputError, match='VisionTransformer .*featmap'):
+    if not parts:
+        cfg.backbone.out_type = 'cls_token'
+    with pytest.raises(InputError, match=words):
         MODELS.build(cfg)(torch.rand(4, 3, 64, 64))

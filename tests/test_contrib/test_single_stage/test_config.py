@@ -83,21 +83,3 @@ def test_trains_from_tags_alone(tiny_voc, tmp_path, call_tool, capsys,
     assert net.decode_head.num_classes == len(net.dataset_meta['palette'])
     assert int(net.seen_batches) == 6
     assert not any(p.requires_grad for p in net.backbone.parameters())
-
-
-@pytest.mark.slow
-def test_a_mask_in_the_pipeline_is_refused(tiny_voc, tmp_path, call_tool,
-                                           capsys, monkeypatch):
-    monkeypatch.setenv('DATA_ROOT', str(tiny_voc))
-    path = config(tmp_path)
-    with pytest.raises(SystemExit):
-        call_tool('train', path, '--work-dir', tmp_path / 'work',
-                  '--cfg-options', 'group_size=1',
-                  'train_dataloader.dataset.pipeline.0.type=LoadAnnotations')
-    error = capsys.readouterr().err
-    assert error.count('\n') == 1 and 'LoadAnnotations' in error
-
-
-def test_documented():
-    for name in ('configs/single_stage/README.md', 'docs/single_stage.md'):
-        assert CONFIG.name in (ROOT / name).read_text()

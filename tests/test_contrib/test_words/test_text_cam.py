@@ -104,6 +104,8 @@ def test_labels(place, tiny_voc, tmp_path, call_tool, capsys):
     assert set(rows) == set(NAMES)
     assert all(row.split() == ['2', '100.00', '25.00']
                for row in rows.values())
+    known = json.loads((tmp_path / 'work/prompts.json').read_text())
+    assert known == {name: dict(AP=100., chance=25.) for name in NAMES}
     folder = tmp_path / 'work' / 'pseudo_labels'
     dump = Dump.open(str(folder))
     assert dump.names == ('background', *NAMES) and len(dump.ids) == 8

@@ -5,7 +5,7 @@ import pytest
 from group_wsss.utils.pairs import pair_offsets, pair_windows
 
 
-@pytest.mark.parametrize('radius', [1, 1.5, 2, 2.5, 3, 5])
+@pytest.mark.parametrize('radius', [1, 1.5, 2, 5])
 def test_offsets_are_half_of_the_disc(radius):
     offsets = pair_offsets(radius)
     disc = {(dy, dx)
@@ -15,10 +15,6 @@ def test_offsets_are_half_of_the_disc(radius):
     opposite = {(-dy, -dx) for dy, dx in offsets}
     assert not opposite & set(offsets)
     assert opposite | set(offsets) == disc
-
-
-def test_number_of_pairs_of_the_paper():
-    assert len(pair_offsets(5)) == 34
 
 
 @pytest.mark.parametrize('size', [(1, 1), (1, 4), (3, 2), (6, 7)])

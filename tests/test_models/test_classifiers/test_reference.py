@@ -163,11 +163,3 @@ def test_maps_loss_and_gradients(monkeypatch, coins):
         # relative to the largest of its tensor: some are tiny
         assert (a - b).abs().max() < 1e-5 * b.abs().max().clamp(min=1), name
         assert (a - b).abs().max() < 1e-3 * b.abs().max(), name
-
-
-def test_weights_are_shared_over_steps():
-    model = build_model()
-    count = len(list(model.neck.parameters()))
-    # query and key with biases, gate; merge; three convolutions of the GRU;
-    # the projection and its classifier
-    assert count == 5 + 2 + 6 + 8

@@ -4,74 +4,29 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from group_wsss.models.classifiers.token_graph import TokenGraph
 from group_wsss.structures import TokenBank
 from group_wsss.utils.errors import InputError
 
-COATTENTION = dict(
-    key='whitened', key_channels=6, normalize=True, scale=9.0, gate=False)
-NECK = dict(
-    type='group_wsss.CoAttentionGNN',
-    in_channels=8,
-    num_steps=1,
-    update='mix',
-    gamma_init=0.3,
-    dropout=None)
+DROPOUT = dict(type='group_wsss.GraphDropout')
+KEYS = dict(softmax='sender', scale=9.0)
 
 
 class FloatBank(TokenBank):
     dtype = np.float32
 
 
-def build(neck=(), coattention=(), head=()):
-    torch.manual_seed(0)
-    neck = {
-        **NECK, 'coattention': {
-            **COATTENTION,
-            **dict(coattention)
-        },
-        **dict(neck)
-    }
-    model = MODELS.build(
-        dict(
-            type='group_wsss.GroupCAM',
-            backbone=nn.Sequential(
-                nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(),
-                nn.Conv2d(8, 8, 3, padding=1)),
-            neck=neck,
-            head={
-                'type': 'group_wsss.GroupCAMHead',
-                'in_channels': 8,
-                'num_classes': 5,
-                **dict(head)
-            }))
-    if model.head.in_channels:
-        nn.init.normal_(model.head.classifier.weight)
-        nn.init.normal_(model.head.classifier.bias)
+def seen(make, neck=(), coattention=(), **kwargs):
+    """A model whose keys have seen images."""
+    neck = make.mixed({**KEYS, **dict(coattention)}, **dict(neck))
+    model = make.cam(neck, **kwargs)
+    for weight in (*model.neck.parameters(), *model.head.parameters()):
+        nn.init.normal_(weight)
     nodes = model.neck.project(model.backbone(torch.rand(4, 3, 16, 16)))
     model.neck.coattention.whiten.update(nodes)
     return model.eval()
-
-
-def group(k=4, sizes=((12, 16), )):
-    images = [
-        torch.rand(3, *sizes[i % len(sizes)], generator=seeded(i))
-        for i in range(k)
-    ]
-    if len(sizes) == 1:
-        images = torch.stack(images)
-    samples = [
-        DataSample(metainfo=dict(group_slot=i)).set_gt_label([1, 3])
-        for i in range(k)
-    ]
-    return images, samples
-
-
-def seeded(i):
-    return torch.Generator().manual_seed(i)
 
 
 def through_bank(model, images, pool_size, folder, cls, use_maps=True):
@@ -97,37 +52,39 @@ def through_bank(model, images, pool_size, folder, cls, use_maps=True):
 
 @pytest.mark.parametrize('case', [
     dict(coattention=dict(softmax='group')),
-    dict(),
     dict(neck=dict(aggregation='sum')),
     dict(coattention=dict(normalize=False, scale=0.3, softmax='group')),
     dict(coattention=dict(key='contrast', softmax='group')),
     dict(head=dict(map_source='mean', pooling='topk')),
-    dict(head=dict(bias=True, map_source='cam')),
-    dict(
-        neck=dict(projection=dict(num_convs=0, num_classes=5)),
-        head=dict(in_channels=None),
-        coattention=dict(key_channels=4))
+    dict(head=dict(bias=False, map_source='cam')),
+    dict(logit=True),
 ])
-@pytest.mark.parametrize('sizes', [((12, 16), ), ((12, 16), (16, 10))])
-def test_whole_maps_give_what_partners_give(case, sizes, tmp_path):
-    model = build(**case)
-    images, samples = group(sizes=sizes)
-    want, = model.predict(images, samples)
+@pytest.mark.parametrize('sizes', [[(12, 16)], [(12, 16), (16, 10)]])
+def test_whole_maps_give_what_partners_give(make, case, sizes, tmp_path):
+    model = seen(make, **case)
+    images = [torch.rand(3, *sizes[i % len(sizes)]) for i in range(4)]
+    if len(sizes) == 1:
+        images = torch.stack(images)
+    want, = model.predict(images, make.samples(4, [[1, 3]] * 4))
     for use_maps in (True, False):
         got = through_bank(model, images, 9, tmp_path / str(use_maps),
                            FloatBank, use_maps)
         for name in ('class_maps', 'pred_score', 'class_ids'):
             torch.testing.assert_close(
                 got.get(name), want.get(name), atol=1e-5, rtol=1e-5)
-    got = through_bank(model, images, 9, tmp_path / 'half', TokenBank)
+    # rounded alike, whether the bank has the maps or not
+    half, again = (
+        through_bank(model, images, 9, tmp_path / f'half{use_maps}', TokenBank,
+                     use_maps) for use_maps in (True, False))
+    assert torch.equal(half.class_maps, again.class_maps)
     torch.testing.assert_close(
-        got.class_maps, want.class_maps, atol=0.03, rtol=0.03)
-    assert not torch.equal(got.class_maps, want.class_maps)
+        half.class_maps, want.class_maps, atol=0.03, rtol=0.03)
+    assert not torch.equal(half.class_maps, want.class_maps)
 
 
-def test_cells_are_averages_by_a_plain_loop(tmp_path):
-    model = build(coattention=dict(softmax='group'))
-    images, _ = group(k=3)
+def test_cells_are_averages_by_a_plain_loop(make, tmp_path):
+    model = seen(make, coattention=dict(softmax='group'))
+    images = torch.rand(3, 3, 12, 16)
     got = through_bank(model, images, 3, tmp_path, FloatBank)
     with torch.no_grad():
         nodes = model.backbone(images)  # (3, 8, 6, 8)
@@ -148,60 +105,37 @@ def test_cells_are_averages_by_a_plain_loop(tmp_path):
                 query = F.normalize(keys[0, :, row, column], dim=0)
                 share = torch.stack([9.0 * query @ k for k in key]).softmax(0)
                 message = sum(s * v for s, v in zip(share, value))
-                after[:, row, column] = (0.7 * nodes[0, :, row, column] +
-                                         0.3 * message)
+                after[:, row, column] = (0.3 * nodes[0, :, row, column] +
+                                         0.7 * message)
         want = model.head.classifier(after[None])[0, [1, 3]].relu()
     torch.testing.assert_close(got.class_maps, want, atol=1e-5, rtol=1e-5)
 
 
-def test_a_bank_needs_no_backbone_where_it_has_the_maps(tmp_path):
-    model = build()
-    images, _ = group()
-    stored = through_bank(model, images, 3, tmp_path / 'a', TokenBank)
-    again = through_bank(model, images, 3, tmp_path / 'b', TokenBank, False)
-    assert torch.equal(stored.class_maps, again.class_maps)
-    assert torch.equal(stored.pred_score, again.pred_score)
-
-
 @pytest.mark.parametrize('case, key', [
-    (dict(neck=dict(num_steps=2)), 'neck.num_steps'),
-    (dict(neck=dict(num_steps=0, coattention=None)), 'neck.num_steps'),
-    (dict(neck=dict(update='gru')), 'neck.update'),
-    (dict(neck=dict(channels=7)), 'neck.channels'),
-    (dict(neck=dict(self_edge=True)), 'neck.self_edge'),
-    (dict(neck=dict(aggregation='concat', group_size=3)), 'neck.aggregation'),
+    (dict(num_steps=2), 'neck.num_steps'),
+    (dict(num_steps=0), 'neck.num_steps'),
+    (dict(update='gru'), 'neck.update'),
+    (dict(channels=7), 'neck.channels'),
+    (dict(self_edge=True), 'neck.self_edge'),
     (dict(
-        neck=dict(
-            dropout=dict(type='group_wsss.GraphDropout',
-                         active_in_eval=True))), 'neck.dropout'),
+        aggregation='concat', group_size=3,
+        coattention=dict(softmax='sender')), 'neck.aggregation'),
+    (dict(dropout=dict(DROPOUT, active_in_eval=True)), 'neck.dropout'),
     (dict(coattention=dict(key='learned')), 'neck.coattention.key'),
     (dict(coattention=dict(gate=True)), 'neck.coattention.gate'),
-    (dict(head=dict(type='group_wsss.ReCAMHead')), 'head'),
-    (dict(head=dict(share_classifier=False)), 'head.share_classifier'),
+    (dict(recam=dict()), 'head'),
+    (dict(share_classifier=False), 'head.share_classifier'),
 ])
-def test_what_is_not_linear_is_refused(case, key):
-    neck = {
-        **NECK,
-        **case.get('neck', {}), 'coattention': {
-            **COATTENTION,
-            **case.get('coattention', {})
-        }
-    }
-    model = MODELS.build(
-        dict(
-            type='group_wsss.GroupCAM',
-            backbone=nn.Conv2d(3, 8, 1),
-            neck=neck,
-            head={
-                'type': 'group_wsss.GroupCAMHead',
-                'in_channels': 8,
-                'num_classes': 5,
-                **case.get('head', {})
-            }))
+def test_what_is_not_linear_is_refused(make, case, key):
+    if key.startswith('head'):
+        model = make.cam(make.mixed(), head=case)
+    else:
+        model = make.cam(make.mixed(**case))
     with pytest.raises(InputError, match=rf'^model\.{key}.*token_bank=None$'):
         TokenGraph.check(model)
-
-
-def test_training_dropout_is_no_obstacle():
-    TokenGraph.check(
-        build(neck=dict(dropout=dict(type='group_wsss.GraphDropout'))))
+    for kind in (nn.Module, type('Own', (type(model.neck), ), {})):
+        model.neck.__class__ = kind
+        with pytest.raises(InputError, match=r'^model\.neck'):
+            TokenGraph.check(model)
+    # dropout of the training alone is no obstacle
+    TokenGraph.check(make.cam(make.mixed(dropout=DROPOUT)))

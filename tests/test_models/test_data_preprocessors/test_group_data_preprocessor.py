@@ -32,14 +32,21 @@ def test_one_size_as_in_mmpretrain(training):
     assert 'valid_shape' not in out['data_samples'][0]
 
 
-def test_sizes_kept_apart_in_eval():
+@pytest.mark.parametrize('divisor, sizes', [(1, [(4, 6), (5, 3)]),
+                                            (4, [(4, 8), (8, 4)])])
+def test_sizes_kept_apart_in_eval(divisor, sizes):
     data = batch([(4, 6), (5, 3)])
-    out = GroupDataPreprocessor(**NORM)(data)
-    assert [x.shape for x in out['inputs']] == [(3, 4, 6), (3, 5, 3)]
+    options = dict(NORM, pad_size_divisor=divisor)
+    out = GroupDataPreprocessor(**options)(data)
+    assert [x.shape[1:] for x in out['inputs']] == sizes
     for image, raw in zip(out['inputs'], data['inputs']):
-        want = ClsDataPreprocessor(**NORM)(dict(inputs=[raw]))['inputs'][0]
+        want = ClsDataPreprocessor(**options)(dict(inputs=[raw]))['inputs'][0]
         assert torch.equal(image, want)
     assert [s.gt_label.tolist() for s in out['data_samples']] == [[0], [1]]
+    padded = [s.get('valid_shape') for s in out['data_samples']]
+    assert padded == ([None] * 2 if divisor == 1 else [(4, 6), (5, 3)])
+    del data['data_samples']
+    assert GroupDataPreprocessor(**options)(data)['data_samples'] is None
 
 
 def test_padding_is_recorded_while_training():
@@ -49,12 +56,3 @@ def test_padding_is_recorded_while_training():
     apart = GroupDataPreprocessor(
         pad_train=False, **NORM)(batch([(4, 6), (5, 3)]), True)
     assert isinstance(apart['inputs'], list)
-
-
-def test_divisor_and_no_samples():
-    layer = GroupDataPreprocessor(pad_size_divisor=4, **NORM)
-    out = layer(batch([(4, 6), (5, 3)]))
-    assert [x.shape for x in out['inputs']] == [(3, 4, 8), (3, 8, 4)]
-    assert [s.valid_shape for s in out['data_samples']] == [(4, 6), (5, 3)]
-    data = dict(inputs=[torch.zeros(3, 4, 4), torch.zeros(3, 8, 4)])
-    assert layer(data)['data_samples'] is None

@@ -50,16 +50,6 @@ def test_strongest_is_the_label_of_the_labeler():
     assert len(np.unique(label)) == 4
 
 
-def test_without_scores():
-    assert stack_soft_labels([SegDataSample()], (4, 4), 3, 0.4, 0.1) is None
-
-
-def test_a_label_without_channel():
-    with pytest.raises(InputError, match='a.jpg: .* label 5'):
-        stack_soft_labels([sample(torch.rand(1, 4, 4), [5])], (4, 4), 5, 0.4,
-                          0.1)
-
-
 def test_threshold_of_each_sample():
     scores = torch.rand(2, 4, 5)
     samples = [sample(scores, [1, 2]) for _ in range(2)]
@@ -85,3 +75,6 @@ def test_absent_classes():
     assert absent_classes(samples, 4).tolist() == want
     with pytest.raises(InputError, match='restrict_to_tags'):
         absent_classes([SegDataSample()], 4)
+    assert stack_soft_labels([SegDataSample()], (4, 4), 3, 0.4, 0.1) is None
+    with pytest.raises(InputError, match='a.jpg: .* label 3'):
+        stack_soft_labels(samples, (4, 4), 3, 0.4, 0.1)

@@ -160,82 +160,86 @@ def train_cfg(root, scores, **model):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', [
-    'BootstrappedCrossEntropy', 'GatedCRFLoss', 'SoftCrossEntropy',
-    'CollisionCrossEntropy', 'ScoreWeightedCrossEntropy'
+    'BootstrappedCrossEntropy', 'GatedCRFLoss', *NEEDS_SCORES, 'stock',
+    'coattention', 'graph-dropout'
 ])
 def test_trains(name, toy):
+    """Three steps and a validation, with one of our parts."""
     scores = name in NEEDS_SCORES
-    changes = dict(regularizers=[dict(type=f'group_wsss.{name}')])
-    if scores:
-        changes['head_loss'] = False
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        runner = Runner.from_cfg(train_cfg(toy, scores, **changes))
-        runner.train()
-    scalars = runner.message_hub.log_scalars
-    loss = runner.model.regularizers[0]
-    assert type(loss).__name__ == name
-    for key in ('loss', f'decode.{loss.loss_name}', 'aux.loss_ce',
-                'decode.acc_seg'):
-        history = scalars[f'train/{key}'].data[0]
-        assert len(history) == 3 and np.isfinite(history).all(), key
-    assert ('train/decode.loss_ce' in scalars) is not scores
-    assert (scalars[f'train/decode.{loss.loss_name}'].data[0] > 0).all()
-    assert 'val/mIoU' in scalars
-
-
-def test_in_a_stock_head(toy):
-    """A loss for hard labels needs no segmentor of ours."""
-    cfg = train_cfg(toy, False)
-    cfg['model'].update(type='EncoderDecoder')
-    cfg['model'].decode_head.loss_decode = [
-        dict(type='group_wsss.BootstrappedCrossEntropy'),
-        dict(type='CrossEntropyLoss', loss_weight=0.5, avg_non_ignore=True)
-    ]
+    loss = dict(type=f'group_wsss.{name}')
+    cfg = train_cfg(toy, scores)
+    if name in ('stock', 'coattention', 'graph-dropout'):
+        cfg['model'].type = 'EncoderDecoder'
+        loss['type'] = 'group_wsss.BootstrappedCrossEntropy'
+        cfg['model'].decode_head.loss_decode = [loss, CE]
+    else:
+        cfg['model'].update(regularizers=[loss], head_loss=not scores)
+    if name in ('coattention', 'graph-dropout'):
+        neck = mixin(name)[0].model.neck
+        cfg['model'].neck = neck
+        if name == 'coattention':
+            neck.update(in_channels=16, channels=8)
     with DefaultScope.overwrite_default_scope('mmseg'):
         runner = Runner.from_cfg(cfg)
-        runner.train()
+        model = runner.train()
     scalars = runner.message_hub.log_scalars
-    for key in ('decode.loss_bootstrapped_ce', 'decode.loss_ce'):
-        assert np.isfinite(scalars[f'train/{key}'].data[0]).all()
+    key = f'train/decode.{MODELS.build(loss).loss_name}'
+    for one in ('train/loss', key, 'train/aux.loss_ce',
+                'train/decode.acc_seg'):
+        history = scalars[one].data[0]
+        assert len(history) == 3 and np.isfinite(history).all(), one
+    assert ('train/decode.loss_ce' in scalars) is not scores
+    assert (scalars[key].data[0] > 0).all()
+    assert 'val/mIoU' in scalars
+    if name == 'coattention':
+        # it has learnt: zero at the start
+        assert model.neck.expand.weight.abs().sum() > 0
+        x = torch.rand(2, 3, 48, 64)
+        together, alone = (
+            model.eval().extract_feat(y)[-1] for y in (x, x[:1]))
+        # at inference what shares the batch is no group
+        torch.testing.assert_close(together[:1], alone)
 
 
-def first_batch(toy, scores=True):
+@pytest.fixture
+def batch(toy):
+    """The first batch of the training, not preprocessed."""
     with DefaultScope.overwrite_default_scope('mmseg'):
-        runner = Runner.from_cfg(train_cfg(toy, scores))
-        return next(iter(runner.train_dataloader))
+        loader = train_cfg(toy, True)['train_dataloader']
+        return next(iter(Runner.build_dataloader(loader)))
 
 
 def prepared(model, batch):
     return model.data_preprocessor(deepcopy(batch), training=True)
 
 
-def test_without_regularizers_it_is_the_encoder_decoder(toy):
-    batch = first_batch(toy)
+def handed_over(model, data):
+    """Logits and targets that a regularizer is given."""
+    model.regularizers.append(Spy())
+    model.loss(**data)
+    return model.regularizers[-1].logits, model.regularizers[-1].targets
+
+
+def test_without_regularizers_it_is_the_encoder_decoder(batch):
     with DefaultScope.overwrite_default_scope('mmseg'):
         stock = MODELS.build(ConfigDict(deepcopy(MODEL)))
     ours = build(regularizers=[GATED])
     ours.load_state_dict(stock.state_dict())  # strict: the same names
     data = prepared(stock, batch)
-    losses = []
+    losses, predictions = [], []
     for model in (stock, ours):
         torch.manual_seed(1)
         losses.append(model.train().loss(**deepcopy(data)))
-    extra = losses[1].pop('decode.loss_gated_crf')
-    assert extra > 0
-    assert list(losses[0]) == list(losses[1])
-    for key, value in losses[0].items():
-        torch.testing.assert_close(losses[1][key], value)
-    predictions = [
-        model.eval()(data['inputs'][:1], mode='predict')[0].seg_logits.data
-        for model in (stock, ours)
-    ]
+        found = model.eval()(data['inputs'][:1], mode='predict')
+        predictions.append(found[0].seg_logits.data)
+    assert losses[1].pop('decode.loss_gated_crf') > 0
+    torch.testing.assert_close(*losses)
     assert torch.equal(*predictions)
-    assert type(ours).__mro__[1] is type(stock)
+    assert isinstance(ours, type(stock))
 
 
-def test_absent_classes_have_no_part(toy):
+def test_absent_classes_have_no_part(batch):
     """The loss is that of a network without their channels."""
-    batch = first_batch(toy)
     loss = dict(type='group_wsss.SoftCrossEntropy')
     model = build(
         head_loss=False, restrict_to_tags=True, regularizers=[loss, GATED])
@@ -262,33 +266,11 @@ def test_absent_classes_have_no_part(toy):
         torch.testing.assert_close(losses[name], want[name])
 
 
-def test_frozen_backbone(toy):
-    data = prepared(build(), first_batch(toy))
-    for freeze in (True, False):
-        model = build(freeze_backbone=freeze).train()
-        before = deepcopy(model.backbone.state_dict())
-        sum(value for name, value in model.loss(**data).items()
-            if 'loss' in name).backward()
-        grads = [p.grad is None for p in model.backbone.parameters()]
-        assert all(grads) if freeze else not any(grads)
-        assert model.decode_head.conv_seg.weight.grad is not None
-        same = [
-            torch.equal(value, before[name])
-            for name, value in model.backbone.state_dict().items()
-        ]
-        assert all(same) is freeze  # running means of batch norm
-        assert model.decode_head.training
-
-
-def test_what_a_regularizer_is_given(toy):
-    batch = first_batch(toy)
+def test_what_a_regularizer_is_given(batch):
     model = build(bg_threshold=0.4, temperature=0.2)
-    spy = Spy()
-    model.regularizers.append(spy)
     data = prepared(model, batch)
-    model.loss(data['inputs'], data['data_samples'])
-    given = spy.targets
-    assert spy.logits.shape == (4, 3, 48, 64)
+    logits, given = handed_over(model, data)
+    assert logits.shape == (4, 3, 48, 64)
     label = torch.stack([s.gt_sem_seg.data[0] for s in data['data_samples']])
     assert torch.equal(given['seg_label'], label)
     # crops are 60 pixels wide, the last picture 40 pixels high
@@ -325,12 +307,9 @@ def test_coarser_labels(toy):
         steps[3] = dict(type='Resize', scale=(64, 40), keep_ratio=False)
         padded = next(iter(Runner.build_dataloader(cfg['train_dataloader'])))
     model = build(bg_threshold=0.4, temperature=0.2)
-    spy = Spy()
-    model.regularizers.append(spy)
     data = prepared(model, batch)
-    model.loss(data['inputs'], data['data_samples'])
-    given = spy.targets
-    assert spy.logits.shape == (4, 3, 24, 32)
+    logits, given = handed_over(model, data)
+    assert logits.shape == (4, 3, 24, 32)
     assert given['soft_label'].shape == (4, 3, 24, 32)
     assert given['valid'].shape == (4, 24, 32) and given['valid'].all()
     label = given['seg_label']
@@ -345,21 +324,16 @@ def test_coarser_labels(toy):
         model.loss(data['inputs'], data['data_samples'])
 
 
-def test_unknown_pixels_can_be_used(toy):
-    batch = first_batch(toy)
-    spy = Spy()
+def test_unknown_pixels_can_be_used(batch):
     model = build(use_unknown=True)
-    model.regularizers.append(spy)
-    data = prepared(model, batch)
-    model.loss(data['inputs'], data['data_samples'])
-    valid = spy.targets['valid']
-    unknown = (spy.targets['seg_label'] == 255) & valid
-    assert unknown.any()
-    torch.testing.assert_close(spy.targets['soft_label'].sum(1), valid.float())
+    _, given = handed_over(model, prepared(model, batch))
+    assert ((given['seg_label'] == 255) & given['valid']).any()
+    torch.testing.assert_close(given['soft_label'].sum(1),
+                               given['valid'].float())
 
 
-def test_equal_names_add_up(toy):
-    data = prepared(build(), first_batch(toy))
+def test_equal_names_add_up(batch):
+    data = prepared(build(), batch)
     torch.manual_seed(0)
     model = build(regularizers=[GATED, dict(GATED, loss_weight=0.3)])
     torch.manual_seed(1)
@@ -370,13 +344,13 @@ def test_equal_names_add_up(toy):
     torch.testing.assert_close(both, 4 * one)
 
 
-def test_all_unknown_is_zero(toy):
+def test_all_unknown_is_zero(batch):
     """Finite, 0, and no NaN in any gradient, auxiliary head included."""
     model = build(
         regularizers=[GATED] +
         [dict(type=f'group_wsss.{name}') for name in NEEDS_SCORES],
         head_loss=False)
-    data = prepared(model, first_batch(toy))
+    data = prepared(model, batch)
     for sample in data['data_samples']:
         sample.gt_sem_seg.data.fill_(255)
     losses = model.loss(**data)
@@ -388,78 +362,68 @@ def test_all_unknown_is_zero(toy):
             assert not parameter.grad.any(), name
 
 
-def test_the_gradient_reaches_the_backbone(toy):
-    model = build(
-        regularizers=[dict(type='group_wsss.CollisionCrossEntropy')],
-        head_loss=False,
-        auxiliary_head=None)
-    data = prepared(model, first_batch(toy))
-    losses = model.loss(**data)
-    assert set(losses) == {'decode.loss_collision_ce', 'decode.acc_seg'}
-    losses['decode.loss_collision_ce'].backward()
-    assert all(p.grad is not None for p in model.backbone.parameters())
-    assert model.decode_head.conv_seg.weight.grad.abs().sum() > 0
+def test_options():
+    for changes, words in ((dict(head_loss=False), 'without a loss'),
+                           (dict(temperature=0.), 'temperature')):
+        with pytest.raises(InputError, match=words):
+            build(**changes)
+    for frozen in (True, False):
+        model = build(freeze_backbone=frozen).train()
+        assert model.backbone.training != frozen
+        assert all(p.requires_grad != frozen
+                   for p in model.backbone.parameters())
+        assert model.decode_head.training
 
 
-def test_without_scores_it_says_so(toy):
-    model = build(regularizers=[dict(type='group_wsss.SoftCrossEntropy')])
-    data = prepared(model, first_batch(toy, scores=False))
-    with pytest.raises(InputError, match='soft labels.*PackScores'):
-        model.loss(**data)
-
-
-@pytest.mark.parametrize('changes, words', [
-    (dict(head_loss=False), 'without a loss'),
-    (dict(temperature=0.), 'temperature'),
-])
-def test_wrong_options(changes, words):
-    with pytest.raises(InputError, match=words):
-        build(**changes)
-
-
-def test_heads_that_cannot_share_logits(toy):
+def test_heads_that_cannot_share_logits(batch):
     head = dict(HEAD, type='EncHead')
     del head['num_convs'], head['concat_input']
     model = build(
         decode_head=dict(
             head, in_channels=(8, 16), in_index=(0, 1), num_codes=4))
-    data = prepared(model, first_batch(toy))
+    data = prepared(model, batch)
     with pytest.raises(InputError, match='EncHead gives more than one'):
         model.loss(**data)
 
 
-def test_logits_are_resized_once_as_the_head_does(toy):
+def test_logits_are_resized_once_as_the_head_does(batch):
     """A regularizer of plain cross entropy is the head's own loss."""
     model = build(regularizers=[
         dict(type='group_wsss.BootstrappedCrossEntropy', beta=1.0)
     ])
-    losses = model.loss(**prepared(model, first_batch(toy)))
+    losses = model.loss(**prepared(model, batch))
     torch.testing.assert_close(losses['decode.loss_bootstrapped_ce'],
                                losses['decode.loss_ce'])
 
 
+def mixin(name):
+    """Config of a mixin, and the one that it changes."""
+    path, = CONFIGS.glob(f'mixins/deeplabv3_*_{name}_*.py')
+    base = CONFIGS / 'deeplabv3' / path.name.replace(f'_{name}_', '_')
+    return Config.fromfile(path), Config.fromfile(base)
+
+
 @pytest.mark.parametrize('name', [
     'bootstrapped-ce', 'gated-crf', 'collision-ce', 'soft-ce',
-    'score-weighted-ce'
+    'score-weighted-ce', 'coattention', 'graph-dropout'
 ])
 def test_mixin_configs_change_nothing_else(name):
-    path, = CONFIGS.glob(f'mixins/*_{name}_*.py')
-    cfg = Config.fromfile(path)
-    base = Config.fromfile(CONFIGS / 'deeplabv3' /
-                           path.name.replace(f'_{name}_', '_'))
-    if name == 'bootstrapped-ce':
-        loss = cfg.model.decode_head.loss_decode
+    cfg, base = mixin(name)
+    if name in ('coattention', 'graph-dropout'):
+        part = cfg.model.pop('neck')
+    elif name == 'bootstrapped-ce':
+        part = cfg.model.decode_head.loss_decode
         cfg.model.decode_head.loss_decode = base.model.decode_head.loss_decode
     else:
-        loss, = cfg.model.pop('regularizers')
+        part, = cfg.model.pop('regularizers')
         assert cfg.model.type == 'group_wsss.WeakEncoderDecoder'
         cfg.model.type = base.model.type
         assert cfg.model.pop('head_loss', True) is (name == 'gated-crf')
-    assert loss.type.startswith('group_wsss.')
+    assert part.type.startswith('group_wsss.')
     assert cfg.model == base.model
-    steps = [s.type for s in cfg.train_dataloader.dataset.pipeline]
-    stock = [s.type for s in base.train_dataloader.dataset.pipeline]
-    if loss.type.split('.')[1] in NEEDS_SCORES:
+    steps, stock = ([s.type for s in c.train_dataloader.dataset.pipeline]
+                    for c in (cfg, base))
+    if part.type.split('.')[1] in NEEDS_SCORES:
         assert steps[2] == 'group_wsss.LoadScores'
         assert steps[-1] == 'group_wsss.PackScores'
         steps = [*steps[:2], *steps[3:-1], 'PackSegInputs']

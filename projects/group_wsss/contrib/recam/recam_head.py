@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...models.heads import GroupCAMHead
-from ...models.heads.group_cam_head import Branch
+from ...models.utils import Branch
 from ...registry import MODELS
 from ...utils.errors import InputError
 

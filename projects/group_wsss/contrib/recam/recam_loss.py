@@ -6,8 +6,11 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ...models.layers.pca_whitening import no_autocast
+from ...models.utils import check_choice
 from ...registry import MODELS
-from ...utils.errors import InputError
+
+# added to the maximum of a map
+_EPS = 1e-5
 
 
 @MODELS.register_module()
@@ -36,8 +39,6 @@ class ReCAMLoss(BaseModule):
             published; ``'sum'``, ``W + W'``; ``'softmax'``, ``W'``;
             or ``'cam'``, the logits, bias and all. Defaults to
             ``'product'``.
-        eps (float): Added to the maximum of a map. Defaults to 1e-5.
-        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
         InputError: If ``map_source`` is none of these.
@@ -46,18 +47,13 @@ class ReCAMLoss(BaseModule):
     def __init__(self,
                  loss_weight: float = 1.0,
                  detach: bool = False,
-                 map_source: str = 'product',
-                 eps: float = 1e-5,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
-        if map_source not in ('product', 'sum', 'softmax', 'cam'):
-            raise InputError(
-                f"map_source of ReCAMLoss is '{map_source}', must be "
-                "'product', 'sum', 'softmax' or 'cam'")
+                 map_source: str = 'product') -> None:
+        super().__init__()
+        check_choice('ReCAMLoss', 'map_source', map_source,
+                     ('product', 'sum', 'softmax', 'cam'))
         self.loss_weight = loss_weight
         self.detach = detach
         self.map_source = map_source
-        self.eps = eps
 
     def weight(self, cam: Tensor, softmax: Tensor) -> Optional[Tensor]:
         """``W''``, which reads the maps that predictions show.
@@ -103,9 +99,9 @@ class ReCAMLoss(BaseModule):
             valid = valid.bool().flatten(1).unsqueeze(1)  # (B, 1, H * W)
             maps = maps.masked_fill(~valid, 0)
             count = valid.sum(2, keepdim=True)
-        maps = maps / (maps.amax(2, keepdim=True) + self.eps)
+        maps = maps / (maps.amax(2, keepdim=True) + _EPS)
         with no_autocast(maps):  # (B, classes pooled under, classes scored)
             logits = torch.einsum('bcn,bkn->bck', maps, scores) / count
         error = logits.logsumexp(2) - logits.diagonal(dim1=1, dim2=2)
-        share = target / target.sum(1, keepdim=True).clamp(min=self.eps)
+        share = target / target.sum(1, keepdim=True).clamp(min=_EPS)
         return self.loss_weight * (error * share).sum(1).mean()

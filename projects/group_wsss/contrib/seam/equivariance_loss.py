@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...models.utils import Inputs
+from ...models.utils import Inputs, check_choice
 from ...registry import MODELS
 from ...utils.errors import InputError
 from .pixel_correlation import PixelCorrelation
@@ -53,8 +53,6 @@ class EquivarianceLoss(BaseModule):
             graph. Defaults to ``'graph'``.
         refine (bool): Whether predictions show the averaged maps, as
             published. Defaults to False.
-        eps (float): Added to the maximum of a map. Defaults to 1e-5.
-        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
         InputError: If an option has a value that it cannot have.
@@ -68,26 +66,22 @@ class EquivarianceLoss(BaseModule):
                  in_channels: Optional[int] = None,
                  embed_channels: Optional[int] = None,
                  map_source: str = 'graph',
-                 refine: bool = False,
-                 eps: float = 1e-5,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
+                 refine: bool = False) -> None:
+        super().__init__()
         if not 0 < scale < 1 or not 0 < topk <= 1:
             raise InputError('EquivarianceLoss needs scale in (0, 1) and topk '
                              f'in (0, 1], got {scale} and {topk}')
         if embed_channels is not None and not ecr_weight:
             raise InputError('embed_channels of EquivarianceLoss has nothing '
                              'to learn from with ecr_weight=0')
-        if map_source not in ('graph', 'cam'):
-            raise InputError(f"map_source of EquivarianceLoss is '{map_source}"
-                             "', must be 'graph' or 'cam'")
+        check_choice('EquivarianceLoss', 'map_source', map_source,
+                     ('graph', 'cam'))
         self.scale = scale
         self.er_weight = er_weight
         self.ecr_weight = ecr_weight
         self.topk = topk
         self.map_source = map_source
         self.refine = refine
-        self.eps = eps
         self.correlation = PixelCorrelation(in_channels, embed_channels)
 
     def shrink(self, inputs: Inputs) -> Inputs:
@@ -176,9 +170,10 @@ class EquivarianceLoss(BaseModule):
         maps, feat = (x[i:i + 1, :, :h, :w] for x in view[:2])
         return maps, feat, None
 
-    def _unit(self, maps: Tensor) -> Tensor:
+    @staticmethod
+    def _unit(maps: Tensor) -> Tensor:
         maps = maps.relu()
-        return maps / (maps.amax((2, 3), keepdim=True) + self.eps)
+        return maps / (maps.amax((2, 3), keepdim=True) + 1e-5)
 
     @staticmethod
     def _strongest(maps: Tensor) -> Tensor:

@@ -11,6 +11,9 @@ from ...models.layers.pca_whitening import no_autocast
 from ...registry import MODELS
 from ...utils.errors import InputError
 
+# keeps lengths and sums above zero
+_EPS = 1e-5
+
 
 @MODELS.register_module()
 class PixelCorrelation(BaseModule):
@@ -27,8 +30,6 @@ class PixelCorrelation(BaseModule):
         embed_channels (int, optional): Width of the embedding, a learned 1x1
             convolution without bias. Defaults to None: the features
             themselves are compared, and nothing is learned.
-        eps (float): Keeps lengths and sums above zero. Defaults to 1e-5.
-        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
         InputError: If there is an embedding without ``in_channels``.
@@ -36,10 +37,8 @@ class PixelCorrelation(BaseModule):
 
     def __init__(self,
                  in_channels: Optional[int] = None,
-                 embed_channels: Optional[int] = None,
-                 eps: float = 1e-5,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
+                 embed_channels: Optional[int] = None) -> None:
+        super().__init__()
         self.embed = None
         if embed_channels is not None:
             if in_channels is None or min(in_channels, embed_channels) < 1:
@@ -47,7 +46,6 @@ class PixelCorrelation(BaseModule):
                     'PixelCorrelation with embed_channels needs in_channels, '
                     f'both >= 1, got {embed_channels} and {in_channels}')
             self.embed = nn.Conv2d(in_channels, embed_channels, 1, bias=False)
-        self.eps = eps
 
     def forward(self, maps: Tensor, feat: Tensor) -> Tensor:
         """Average, in full precision also under autocast.
@@ -64,8 +62,8 @@ class PixelCorrelation(BaseModule):
             embedded = feat.detach().to(full)
             if self.embed is not None:
                 embedded = self.embed(embedded)
-            embedded = F.normalize(embedded.flatten(2), dim=1, eps=self.eps)
+            embedded = F.normalize(embedded.flatten(2), dim=1, eps=_EPS)
             alike = torch.einsum('bdi,bdj->bij', embedded, embedded).relu()
-            alike = alike / (alike.sum(1, keepdim=True) + self.eps)
+            alike = alike / (alike.sum(1, keepdim=True) + _EPS)
             out = torch.einsum('bmi,bij->bmj', maps.to(full).flatten(2), alike)
         return out.view_as(maps)

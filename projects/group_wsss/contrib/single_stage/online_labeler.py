@@ -38,7 +38,6 @@ class OnlineLabeler(BaseModule):
         low (float): At most ``high``. Defaults to 0.5.
         downscale (int): Refine at the size of the input divided by this
             (rounded up). Defaults to 2.
-        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
         InputError: If an option has a value that it cannot have.
@@ -51,9 +50,8 @@ class OnlineLabeler(BaseModule):
                  bg_power: Optional[float] = None,
                  high: float = 0.5,
                  low: float = 0.5,
-                 downscale: int = 2,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
+                 downscale: int = 2) -> None:
+        super().__init__()
         good = (
             ('bg_threshold', bg_threshold, 0 < bg_threshold < 1),
             ('bg_power', bg_power, bg_power is None or bg_power > 0),

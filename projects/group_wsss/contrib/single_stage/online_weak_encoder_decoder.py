@@ -6,8 +6,8 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from ...models.segmentors.weak_encoder_decoder import WeakEncoderDecoder
-from ...models.utils import (GroupMaps, exchange, group_size_of, multi_hot,
-                             record_sizes, valid_positions)
+from ...models.utils import (GroupMaps, exchange, group_size_of, losses_of,
+                             multi_hot, record_sizes, valid_positions)
 from ...registry import MODELS
 from ...utils.errors import InputError
 
@@ -90,7 +90,7 @@ class OnlineWeakEncoderDecoder(WeakEncoderDecoder):
                     'LoadAnnotations out of the train pipeline')
         feats = self.extract_feat(inputs)
         maps = self.class_maps(feats, inputs, data_samples)
-        losses = self.cam_loss(maps, data_samples)
+        losses = losses_of(self.cam_neck, self.cam_head, maps, data_samples)
         losses = {f'cam.{name}': value for name, value in losses.items()}
         warm = int(self.seen_batches) >= self.warmup
         self.seen_batches += 1
@@ -116,9 +116,9 @@ class OnlineWeakEncoderDecoder(WeakEncoderDecoder):
         """
         last = feats[-1]
         size = tuple(inputs.shape[2:])
-        if any(s.get('img_shape', size)[:2] != size for s in data_samples):
-            for sample in data_samples:
-                shape = sample.get('img_shape', size)[:2]
+        shapes = [s.get('img_shape', size)[:2] for s in data_samples]
+        if any(tuple(shape) != size for shape in shapes):
+            for sample, shape in zip(data_samples, shapes):
                 sample.set_metainfo(dict(valid_shape=shape))
             record_sizes(inputs, [last], data_samples)
         if self.cam_neck is None:
@@ -127,26 +127,6 @@ class OnlineWeakEncoderDecoder(WeakEncoderDecoder):
         return exchange(self.cam_neck, self.cam_head, before,
                         group_size_of(data_samples) or 1,
                         valid_positions(data_samples, before))
-
-    def cam_loss(self, maps: GroupMaps,
-                 data_samples: List) -> Dict[str, Tensor]:
-        """Losses of the classifier, as those of ``GroupCAM``.
-
-        Args:
-            maps (GroupMaps): Of :meth:`class_maps`.
-            data_samples (list[SegDataSample]): With ``gt_label``.
-
-        Returns:
-            dict[str, Tensor]: Loss by name.
-        """
-        losses = self.cam_head.loss(maps, data_samples)
-        grouped = maps.after is not maps.before
-        if grouped and self.cam_neck.contrast is not None:
-            losses.update(
-                self.cam_neck.loss(maps.before,
-                                   self.cam_head.tag_maps(maps, data_samples),
-                                   valid_positions(data_samples, maps.before)))
-        return losses
 
     @torch.no_grad()
     def label(self, maps: GroupMaps, inputs: Tensor,
@@ -161,13 +141,11 @@ class OnlineWeakEncoderDecoder(WeakEncoderDecoder):
         Returns:
             Tensor: int64 ``(B, H, W)``, see ``OnlineLabeler``.
         """
-        size = tuple(inputs.shape[2:])
         valid = None
-        shapes = [s.get('img_shape', size)[:2] for s in data_samples]
-        if any(tuple(shape) != size for shape in shapes):
-            valid = torch.zeros(
-                len(shapes), *size, dtype=torch.bool, device=inputs.device)
-            for mask, (height, width) in zip(valid, shapes):
+        if 'valid_shape' in data_samples[0]:
+            valid = torch.zeros_like(inputs[:, 0], dtype=torch.bool)
+            for mask, sample in zip(valid, data_samples):
+                height, width = sample.valid_shape
                 mask[:height, :width] = True
         tags = multi_hot(data_samples, self.num_classes - 1, inputs.device)
         return self.labeler(

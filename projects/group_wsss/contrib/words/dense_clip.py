@@ -12,6 +12,12 @@ from ...utils.errors import InputError
 from .clip_weights import is_clip, translate
 
 
+def _heads(attn: Any, x: Tensor) -> Tensor:
+    """Query, key and value of every head, ``(3, B, heads, N, C)``."""
+    parts = attn.qkv(x).unflatten(2, (3, attn.num_heads, -1))
+    return parts.permute(2, 0, 3, 1, 4)
+
+
 @MODELS.register_module()
 class DenseCLIP(VisionTransformer):
     """Image tower of CLIP with a text-aligned feature at every position.
@@ -142,8 +148,7 @@ class DenseCLIP(VisionTransformer):
     @staticmethod
     def _attention(attn: Any, x: Tensor) -> Tensor:
         """Mean of the heads' attention, ``(B, N, N)``."""
-        parts = attn.qkv(x).unflatten(2, (3, attn.num_heads, -1))
-        query, key, _ = parts.permute(2, 0, 3, 1, 4)
+        query, key, _ = _heads(attn, x)
         score = query @ key.transpose(2, 3) * key.shape[-1]**-0.5
         return score.softmax(3).mean(1)
 
@@ -158,8 +163,7 @@ class DenseCLIP(VisionTransformer):
 
     def _attend(self, attn: Any, x: Tensor) -> Tensor:
         """Values by the attention of tokens to their like, ``(B, N, C)``."""
-        parts = attn.qkv(x).unflatten(2, (3, attn.num_heads, -1))
-        chosen = dict(zip('qkv', parts.permute(2, 0, 3, 1, 4)))
+        chosen = dict(zip('qkv', _heads(attn, x)))
         mixed = torch.stack([
             F.scaled_dot_product_attention(chosen[name], chosen[name],
                                            chosen['v'])

@@ -7,8 +7,8 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from ...models.heads import GroupCAMHead
-from ...models.heads.group_cam_head import Branch, Feats
-from ...models.utils import GroupMaps, own_part
+from ...models.heads.group_cam_head import Feats, Samples
+from ...models.utils import Branch, GroupMaps, own_part
 from ...registry import MODELS
 from ...utils.errors import InputError
 from .text_features import TextFeatures
@@ -120,8 +120,7 @@ class TextCAMHead(GroupCAMHead):
 
     def predict_branches(self,
                          found: List[Branch],
-                         data_samples: Optional[List[
-                             Optional[DataSample]]] = None,
+                         data_samples: Samples = None,
                          map_source: Optional[str] = None) -> List[DataSample]:
         """Write scores and class maps of the tags into the samples.
 

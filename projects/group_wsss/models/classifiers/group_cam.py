@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import copy
-from contextlib import nullcontext
 from typing import List, Optional
 
 import torch
@@ -11,15 +10,15 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
-from ..utils import (GroupMaps, Inputs, anchors_of, exchange, group_size_of,
-                     join_maps, record_sizes, to_channels_last,
-                     valid_positions)
+from ..utils import (FrozenBackbone, GroupMaps, Inputs, anchors_of, exchange,
+                     group_size_of, join_maps, losses_of, record_sizes,
+                     to_channels_last, valid_positions)
 from ..utils.stock_classifier import take_over
 from .token_graph import TokenGraph
 
 
 @MODELS.register_module()
-class GroupCAM(ImageClassifier):
+class GroupCAM(FrozenBackbone, ImageClassifier):
     """Class maps of images that are read as groups.
 
     backbone -> neck (projection, graph) -> head. A batch is flat; the
@@ -98,19 +97,9 @@ class GroupCAM(ImageClassifier):
                 self.head, 'num_classes', None)
         self.attach_class_maps = False
         self.token_graph: Optional[TokenGraph] = None
-        self.freeze_backbone = freeze_backbone
-        if freeze_backbone:
-            self.backbone.requires_grad_(False)
-            self.backbone.eval()
+        self.set_frozen(freeze_backbone)
         if channels_last:
             to_channels_last(self)
-
-    def train(self, mode: bool = True) -> 'GroupCAM':
-        """Set train mode; a frozen backbone stays in eval mode."""
-        super().train(mode)
-        if self.freeze_backbone:
-            self.backbone.eval()
-        return self
 
     def forward(self,
                 inputs: Inputs,
@@ -148,13 +137,7 @@ class GroupCAM(ImageClassifier):
             ``loss_contrast`` of ``CoAttentionGNN.loss``.
         """
         feats = self.extract_feat(inputs, data_samples)
-        losses = self.head.loss(feats, data_samples)
-        grouped = feats.after is not feats.before
-        if grouped and getattr(self.neck, 'contrast', None) is not None:
-            losses.update(
-                self.neck.loss(feats.before,
-                               self.head.tag_maps(feats, data_samples),
-                               valid_positions(data_samples, feats.before)))
+        losses = losses_of(self.neck, self.head, feats, data_samples)
         if self.attach_class_maps:
             with torch.no_grad():
                 self.head.predict(feats, data_samples, map_source='mean')
@@ -222,8 +205,7 @@ class GroupCAM(ImageClassifier):
         """
         if not isinstance(inputs, Tensor):
             return [self.backbone_maps(image[None])[0] for image in inputs]
-        with torch.no_grad() if self.freeze_backbone else nullcontext():
-            feats = self.backbone(inputs)
+        feats = self.run_backbone(inputs)
         last = feats if isinstance(feats, Tensor) else feats[-1]
         if not isinstance(last, Tensor) or last.dim() != 4:
             got = tuple(getattr(last, 'shape', ())) or type(last).__name__

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ...structures import TokenBank
 from ...utils.errors import InputError
-from ..heads.group_cam_head import Branch, GroupCAMHead
+from ..heads import GroupCAMHead
 from ..necks import CoAttentionGNN
-from ..utils import Inputs, join_maps, own_part, record_sizes
+from ..utils import Branch, Inputs, join_maps, own_part, record_sizes
 
 
 class TokenGraph:
@@ -48,15 +48,11 @@ class TokenGraph:
             InputError: The key at fault.
         """
         neck, head = model.neck, model.head
-        faults = dict(neck=type(neck) is not CoAttentionGNN)
-        if not any(faults.values()):
-            faults['neck.num_steps'] = neck.num_steps != 1
-        if not any(faults.values()):
-            faults.update({
-                'neck.update':
-                neck.update != 'mix',
-                'neck.channels':
-                neck.reduce is not None,
+        faults = ['neck']
+        if isinstance(neck, CoAttentionGNN):
+            faults = [f'neck.{key}' for key in neck.beyond_a_mix()]
+        if not faults:
+            wrong = {
                 'neck.self_edge':
                 neck.self_edge,
                 'neck.aggregation':
@@ -65,19 +61,17 @@ class TokenGraph:
                 getattr(neck.dropout, 'active_in_eval', False),
                 'neck.coattention.key':
                 neck.coattention.whiten is None,
-                'neck.coattention.gate':
-                neck.coattention.gate is not None
-            })
-        faults['head'] = type(head) is not GroupCAMHead
-        faults['head.share_classifier'] = getattr(head, 'graph_classifier',
-                                                  None) is not None
-        for key, wrong in faults.items():
-            if wrong:
-                raise InputError(
-                    f'model.{key} does not go with TokenBankHook, which '
-                    'knows one ungated round (num_steps=1) of whitened or '
-                    "contrast keys with update='mix': set "
-                    'default_hooks.token_bank=None')
+                'head':
+                type(head) is not GroupCAMHead,
+                'head.share_classifier':
+                getattr(head, 'graph_classifier', None) is not None
+            }
+            faults = [key for key in wrong if wrong[key]]
+        for key in faults:
+            raise InputError(
+                f'model.{key} does not go with TokenBankHook, which knows '
+                'one ungated round (num_steps=1) of whitened or contrast '
+                "keys with update='mix': set default_hooks.token_bank=None")
 
     @torch.no_grad()
     def own_maps(self, model: Any, inputs: Inputs,

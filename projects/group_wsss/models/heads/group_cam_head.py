@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -9,27 +9,11 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
-from ..utils import GroupMaps, multi_hot, own_part, pool_maps, valid_positions
+from ..utils import (Branch, GroupMaps, check_choice, multi_hot, own_part,
+                     pool_maps, valid_positions)
 
 Feats = Union[GroupMaps, Tuple[Tensor, ...]]
-
-
-class Branch(NamedTuple):
-    """One of the two classifications of a batch.
-
-    Attributes:
-        name (str): Of its loss.
-        weight (float): Of its loss.
-        feat (Tensor): What the classifier reads, ``(B, in_channels, h, w)``;
-            the logits if the graph exchanged these.
-        classifier (nn.Module): 1x1 convolution.
-        logits (Tensor): Class maps, ``(B, C, h, w)``.
-    """
-    name: str
-    weight: float
-    feat: Tensor
-    classifier: nn.Module
-    logits: Tensor
+Samples = Optional[List[DataSample]]
 
 
 @MODELS.register_module()
@@ -37,14 +21,10 @@ class GroupCAMHead(MultiLabelClsHead):
     """Class maps by a 1x1 convolution, and their losses around a graph.
 
     Both losses are the mean over images and classes of the binary cross
-    entropy of pooled maps (``torch.nn.MultiLabelSoftMarginLoss``). The
-    released code divides their sum by 6 for groups of three, which is
-    ``cam_weight=0.2, graph_weight=0.5`` here (docs/method.md). Without a
-    graph there is one term, of weight 1: plain CAM.
-
-    It also serves a stock ``ImageClassifier``, as a plain CAM head that
-    reads the last stage map, and loads the weights of mmpretrain's linear
-    heads (``fc``).
+    entropy of pooled maps (``torch.nn.MultiLabelSoftMarginLoss``);
+    ``cam_weight=0.2, graph_weight=0.5`` is the released sum (docs/method.md).
+    Without a graph there is one term, of weight 1: plain CAM, also in a stock
+    ``ImageClassifier``, where it loads the weights of linear heads (``fc``).
 
     Args:
         in_channels (int, optional): Channels of the maps; None if they are
@@ -52,26 +32,22 @@ class GroupCAMHead(MultiLabelClsHead):
         num_classes (int): Number of classes, ``C``.
         bias (bool): Bias of the 1x1 convolution; False is the classic CAM.
             Defaults to True.
-        share_classifier (bool): Read the maps after the graph with the
-            convolution that reads those before it; otherwise with one of
-            their own. Defaults to True.
+        share_classifier (bool): One convolution reads the maps before and
+            after the graph. Defaults to True.
         pooling (str): ``'avg'``, ``'max'`` or ``'topk'`` (mean of the highest
             ``pool_ratio`` of the positions). Defaults to ``'avg'``.
         pool_ratio (float): In (0, 1]. Defaults to 0.2.
-        cam_weight (float): Weight of the loss before the graph. Defaults to
-            0.4.
-        graph_weight (float): Weight of the loss after it. Defaults to 1.0.
+        cam_weight (float): Of the loss before the graph. Defaults to 0.4.
+        graph_weight (float): Of the loss after the graph. Defaults to 1.0.
         loss (dict): Config of a multi-label loss. Defaults to
             ``dict(type='mmpretrain.CrossEntropyLoss', use_sigmoid=True)``.
         thr (float, optional): Score from which a class is predicted.
             Defaults to None, which means 0.5 unless ``topk`` is set.
         topk (int, optional): Predict so many classes. Defaults to None.
-        map_source (str): Class maps of predictions are those after the graph
-            (``'graph'``), before (``'cam'``) or their mean (``'mean'``).
-            Defaults to ``'graph'``.
-        init_cfg (dict | list[dict], optional): Defaults to None: normal with
-            standard deviation 0.01 for the 1x1 convolutions, Kaiming for
-            those of a subclass.
+        map_source (str): Predictions show maps after the graph (``'graph'``),
+            before it (``'cam'``) or their ``'mean'``. Defaults to ``'graph'``.
+        init_cfg (dict, optional): Defaults to None: normal with standard
+            deviation 0.01; Kaiming for convolutions of a subclass.
 
     Raises:
         InputError: An option has a value that it cannot have.
@@ -93,8 +69,9 @@ class GroupCAMHead(MultiLabelClsHead):
                  map_source: str = 'graph',
                  init_cfg: Optional[dict] = None) -> None:
         if init_cfg is None and in_channels is not None:
-            names = ['classifier'
-                     ] + ['graph_classifier'] * (not share_classifier)
+            names = ['classifier']
+            if not share_classifier:
+                names.append('graph_classifier')
             init_cfg = dict(
                 type='Kaiming',
                 layer='Conv2d',
@@ -113,9 +90,8 @@ class GroupCAMHead(MultiLabelClsHead):
             raise InputError(
                 "GroupCAMHead needs pooling 'avg', 'max' or 'topk' and "
                 f"pool_ratio in (0, 1], got '{pooling}' and {pool_ratio}")
-        if map_source not in ('graph', 'cam', 'mean'):
-            raise InputError(f"map_source of GroupCAMHead is '{map_source}', "
-                             "must be 'graph', 'cam' or 'mean'")
+        check_choice('GroupCAMHead', 'map_source', map_source,
+                     ('graph', 'cam', 'mean'))
         if in_channels is None and not share_classifier:
             raise InputError('share_classifier=False of GroupCAMHead has no '
                              'use without in_channels')
@@ -148,11 +124,11 @@ class GroupCAMHead(MultiLabelClsHead):
         """Classify the maps before the graph and, if there is one, after it.
 
         Args:
-            feats (GroupMaps | tuple[Tensor]): Of ``GroupCAM.extract_feat``;
-                of the stage maps of a stock classifier the last is read.
+            feats (GroupMaps | tuple[Tensor]): Of ``GroupCAM.extract_feat``,
+                or stage maps, of which the last is read.
 
         Returns:
-            list[Branch]: One or two.
+            list[Branch]: Two, or one without a graph.
 
         Raises:
             InputError: Maps with another number of channels.
@@ -166,22 +142,16 @@ class GroupCAMHead(MultiLabelClsHead):
                 raise InputError(
                     f'in_channels of GroupCAMHead is {width}, but it is '
                     f'given a map of shape {tuple(feat.shape)}')
-        graph = after is not before
-        weight = self.cam_weight if graph else 1.0
-        own = self.graph_classifier or self.classifier
+        first, own = self.classifier, self.graph_classifier or self.classifier
+        if after is before:
+            return [Branch('loss_cam', 1.0, before, first, first(before))]
+        after_maps = after
         if class_maps is None:
-            class_maps = self.classifier(before)
-            after_maps = own(after) if graph else class_maps
-        else:
-            after_maps = after
-        found = [
-            Branch('loss_cam', weight, before, self.classifier, class_maps)
+            class_maps, after_maps = first(before), own(after)
+        return [
+            Branch('loss_cam', self.cam_weight, before, first, class_maps),
+            Branch('loss_graph', self.graph_weight, after, own, after_maps)
         ]
-        if graph:
-            found.append(
-                Branch('loss_graph', self.graph_weight, after, own,
-                       after_maps))
-        return found
 
     def forward(self, feats: Feats) -> Tensor:
         """Class logits ``(B, C)`` after the graph, padding included."""
@@ -193,7 +163,6 @@ class GroupCAMHead(MultiLabelClsHead):
         Args:
             maps (Tensor): ``(B, C, H, W)``.
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
-                Defaults to None.
 
         Returns:
             Tensor: ``(B, C)``.
@@ -257,8 +226,8 @@ class GroupCAMHead(MultiLabelClsHead):
         """
         logits = self.branches(feats)[-1].logits.detach().float()
         target = multi_hot(data_samples, self.num_classes, logits.device)
-        maps = logits.relu() * target[:, :, None, None]
         valid = valid_positions(data_samples, logits)
+        maps = logits.relu() * target[:, :, None, None]
         if valid is not None:
             maps = maps * valid.unsqueeze(1)
         peak = maps.amax((2, 3), keepdim=True)
@@ -270,7 +239,7 @@ class GroupCAMHead(MultiLabelClsHead):
 
     def predict(self,
                 feats: Feats,
-                data_samples: Optional[List[Optional[DataSample]]] = None,
+                data_samples: Samples = None,
                 map_source: Optional[str] = None) -> List[DataSample]:
         """Write scores and class maps into the samples.
 
@@ -291,32 +260,17 @@ class GroupCAMHead(MultiLabelClsHead):
 
     def predict_branches(self,
                          found: List[Branch],
-                         data_samples: Optional[List[
-                             Optional[DataSample]]] = None,
+                         data_samples: Samples = None,
                          map_source: Optional[str] = None) -> List[DataSample]:
-        """Write scores and class maps of classifications into the samples.
-
-        Args:
-            found (list[Branch]): Of :meth:`branches`.
-            data_samples (list[DataSample], optional): See :meth:`predict`.
-            map_source (str, optional): See :meth:`predict`.
-
-        Returns:
-            list[DataSample]: See :meth:`predict`.
-        """
+        """As :meth:`predict`, of what :meth:`branches` gave."""
         logits = found[-1].logits
-        samples = [
-            DataSample() if sample is None else sample
-            for sample in data_samples or [None] * len(logits)
-        ]
+        samples = data_samples or [DataSample() for _ in logits]
         score = self.pool(logits, valid_positions(samples, logits)).float()
         self._get_predictions(score, samples)
         source = map_source or self.map_source
+        shown = self.shown_maps(found[0 if source == 'cam' else -1])
         if source == 'mean' and len(found) > 1:
-            before, after = map(self.shown_maps, found)
-            shown = (before + after) / 2
-        else:
-            shown = self.shown_maps(found[0 if source == 'cam' else -1])
+            shown = (self.shown_maps(found[0]) + shown) / 2
         shown = shown.float().relu()
         for i, sample in enumerate(samples):
             given = 'gt_label' in sample

@@ -9,33 +9,19 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
+from ..utils import check_choice
 from .contrast_keys import ContrastKeys
 from .pca_whitening import PCAWhitening
 from .positional_debias import PositionalDebias
 
 
-def pair_index(group_size: int, self_edge: bool,
-               device: torch.device) -> Tuple[Tensor, Tensor]:
-    """Receiver and sender of every edge of the complete graph.
-
-    Args:
-        group_size (int): Images of one group, ``K``.
-        self_edge (bool): Whether an image also sends to itself.
-        device (torch.device): Where the indices live.
-
-    Returns:
-        tuple[Tensor, Tensor]: Receivers and senders, each ``(K * S, )`` with
-        ``S = K - 1`` (``K`` with self edges): receiver by receiver, senders
-        in the order of their index.
-    """
-    receivers = torch.arange(group_size, device=device)[:, None]
+def _senders(group_size: int, self_edge: bool, device: torch.device) -> Tensor:
+    """Who sends to each image, ``(K, S)``, in the order of their index."""
     if self_edge:
-        senders = torch.arange(group_size, device=device)[None]
-        senders = senders.expand(group_size, -1)
-    else:
-        senders = torch.arange(group_size - 1, device=device)[None]
-        senders = senders + (senders >= receivers).long()
-    return receivers.expand_as(senders).flatten(), senders.flatten()
+        return torch.arange(group_size, device=device).expand(group_size, -1)
+    senders = torch.arange(group_size - 1, device=device)
+    receivers = torch.arange(group_size, device=device)[:, None]
+    return senders + (senders >= receivers).long()
 
 
 @MODELS.register_module()
@@ -114,13 +100,9 @@ class CoAttention(BaseModule):
         if pool_size is not None and pool_size < 1:
             raise InputError(
                 f'pool_size of CoAttention is {pool_size}, must be >= 1')
-        for name, value, allowed in (('key', key, ('learned', 'whitened',
-                                                   'contrast')),
-                                     ('softmax', softmax, ('sender',
-                                                           'group'))):
-            if value not in allowed:
-                raise InputError(f"{name} of CoAttention is '{value}', must "
-                                 f'be one of {", ".join(allowed)}')
+        check_choice('CoAttention', 'key', key,
+                     ('learned', 'whitened', 'contrast'))
+        check_choice('CoAttention', 'softmax', softmax, ('sender', 'group'))
         self.in_channels = in_channels
         self.softmax = softmax
         self.pool_size = pool_size
@@ -174,17 +156,8 @@ class CoAttention(BaseModule):
         than products of channels that are 0.
 
         A channel that is 1 in queries holds the mask in keys: a boolean mask
-        would be expanded to every pair of positions.
-
-        Args:
-            query (Tensor): ``(..., D)``.
-            key (Tensor): ``(..., M, D)``.
-            value (Tensor): ``(..., M, C)``.
-            mask (Tensor, optional): ``(..., M)``, False on padding.
-            senders (int): How many share a softmax.
-
-        Returns:
-            tuple[Tensor]: The three, with channels appended.
+        would be expanded to every pair of positions. ``senders`` share a
+        softmax.
         """
         if mask is not None:
             lowest = torch.finfo(key.dtype).max / 8 / max(self.scale, 1.)
@@ -201,19 +174,10 @@ class CoAttention(BaseModule):
         return query, key, F.pad(value, (0, width - value.shape[-1]))
 
     def _pool(self, maps: Tensor, valid: Optional[Tensor] = None) -> Tensor:
-        """Averages over the cells of a grid, padding left out.
-
-        Args:
-            maps (Tensor): ``(B, D, H, W)``.
-            valid (Tensor, optional): ``(B, H, W)``, False on padding.
-
-        Returns:
-            Tensor: ``(B, D, h, w)``, at most ``pool_size`` high and wide; 0
-            in a cell of padding alone.
-        """
+        """Averages over the cells of a grid; 0 where all is padding."""
         assert self.pool_size is not None
-        size = (min(maps.shape[2],
-                    self.pool_size), min(maps.shape[3], self.pool_size))
+        height, width = maps.shape[2:]
+        size = min(height, self.pool_size), min(width, self.pool_size)
         if valid is None:
             return F.adaptive_avg_pool2d(maps, size)
         share = valid.unsqueeze(1).to(maps.dtype)
@@ -248,9 +212,7 @@ class CoAttention(BaseModule):
         sent = flat if values is None else values.flatten(0, 1)
         c = sent.shape[1]
         count = num_receivers or k
-        receivers, senders = pair_index(k, self.self_edge, nodes.device)
-        edges = len(senders) // k * count  # receiver by receiver
-        senders = senders[:edges]
+        senders = _senders(k, self.self_edge, nodes.device)[:count]
         valid = None if key_mask is None else key_mask.flatten(0, 1).bool()
         keyed = self.key_input(flat)
         if self.whiten is not None:
@@ -268,9 +230,10 @@ class CoAttention(BaseModule):
         value = value.to(query.dtype).unflatten(0, (-1, k))
         if mask is not None:
             mask = mask.flatten(1).unflatten(0, (-1, k))
-        joined = len(senders) // count if self.softmax == 'group' else 1
+        joined = senders.shape[1] if self.softmax == 'group' else 1
         query, key, value = self._widen(query[:, :count], key, value, mask,
                                         joined)
+        senders = senders.flatten()  # receiver by receiver
         key, value = key[:, senders], value[:, senders]
         if self.softmax == 'sender':
             # images are the batch, senders the heads: the query is a view

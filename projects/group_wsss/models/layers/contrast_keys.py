@@ -1,12 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Optional, Sequence, Union
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
 from ...registry import MODELS
-from .pca_whitening import PCAWhitening, no_autocast
+from .pca_whitening import PCAWhitening
 
 
 @MODELS.register_module()
@@ -44,18 +44,10 @@ class ContrastKeys(PCAWhitening):
         self.weight: Tensor = nn.Parameter(
             torch.eye(out_channels, in_channels))
         self.register_buffer('steps', torch.zeros((), dtype=torch.int64))
-        # the same, where asking for it does not wait for a GPU
-        self._done: Optional[int] = None
-
-    def _load_from_state_dict(self, *args, **kwargs) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._done = None
 
     def learns(self) -> bool:
         """Tell whether the weight has begun to learn."""
-        if self._done is None:
-            self._done = int(self.steps)
-        return self._done >= self.begin
+        return self._number('steps') >= self.begin
 
     def update(self, x: Tensor, valid: Optional[Tensor] = None) -> None:
         """Take positions into the statistics, until the weight learns.
@@ -66,20 +58,6 @@ class ContrastKeys(PCAWhitening):
         """
         if not self.learns():
             super().update(x, valid)
-
-    def forward(self,
-                x: Union[Tensor, Sequence[Tensor]],
-                valid: Optional[Tensor] = None) -> Any:
-        """Project; no gradient reaches the weight.
-
-        Args:
-            x (Tensor | Sequence[Tensor]): See ``PCAWhitening.forward``.
-            valid (Tensor, optional): ``(B, H, W)``, False on padding.
-
-        Returns:
-            Tensor | tuple[Tensor]: ``(B, D, H, W)``.
-        """
-        return super().forward(x, valid)
 
     def embed(self, x: Tensor) -> Tensor:
         """Project, with a gradient for the weight alone.
@@ -95,14 +73,10 @@ class ContrastKeys(PCAWhitening):
         """
         learns = self.learns()
         self.steps += 1
-        assert self._done is not None
-        self._done += 1
+        self._known['steps'] += 1
         if not learns and self.learns() and self.fitted != self.count:
             self.fit()  # the last of the statistics
-        with no_autocast(x):
-            full = torch.promote_types(x.dtype, torch.float32)
-            centred = x.detach().to(full) - self.mean.to(full)[:, None, None]
-            weight = self.weight.to(full)
-            if not learns:
-                weight = weight.detach() + 0 * weight
-            return torch.einsum('dc,bchw->bdhw', weight, centred)
+        weight = self.weight
+        if not learns:
+            weight = weight.detach() + 0 * weight
+        return self._project(x.detach(), weight)

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Sequence, Union
+from typing import Any, Optional
 
 import torch
 from mmengine.model import BaseModule
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
+from ..utils import check_choice
 
 
 @MODELS.register_module()
@@ -36,33 +37,26 @@ class GraphDropout(BaseModule):
             every node, as released. Defaults to ``'call'``.
         active_in_eval (bool): Act in eval mode too, as the released code
             does. The output is then random. Defaults to False.
-        init_cfg (dict, optional): Initialization config. Defaults to None.
     """
 
     def __init__(self,
                  drop_prob: float = 0.8,
                  drop_threshold: float = 0.7,
                  coin: str = 'call',
-                 active_in_eval: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
-        for name, value in (('drop_prob', drop_prob), ('drop_threshold',
-                                                       drop_threshold)):
+                 active_in_eval: bool = False) -> None:
+        super().__init__()
+        shares = dict(drop_prob=drop_prob, drop_threshold=drop_threshold)
+        for name, value in shares.items():
             if not 0 <= value <= 1:
                 raise InputError(
                     f'{name} of GraphDropout is {value}, must be in [0, 1]')
-        if coin not in ('call', 'sample'):
-            raise InputError(f"coin of GraphDropout is '{coin}', must be "
-                             "'call' or 'sample'")
+        check_choice('GraphDropout', 'coin', coin, ('call', 'sample'))
         self.drop_prob = drop_prob
         self.drop_threshold = drop_threshold
         self.coin = coin
         self.active_in_eval = active_in_eval
 
-    def forward(
-            self,
-            nodes: Union[Tensor, Sequence[Tensor]],
-            valid: Optional[Tensor] = None) -> Union[Tensor, Sequence[Tensor]]:
+    def forward(self, nodes: Any, valid: Optional[Tensor] = None) -> Any:
         """Identity in eval mode, unless ``active_in_eval``.
 
         Args:

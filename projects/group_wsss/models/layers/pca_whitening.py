@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, Dict, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
@@ -11,14 +11,7 @@ from ...utils.errors import InputError
 
 
 def no_autocast(x: Tensor) -> torch.autocast:
-    """Full precision on the device of a tensor.
-
-    Args:
-        x (Tensor): Any tensor.
-
-    Returns:
-        torch.autocast: A context.
-    """
+    """Full precision on the device of a tensor."""
     return torch.autocast(x.device.type, enabled=False)
 
 
@@ -51,7 +44,6 @@ class PCAWhitening(BaseModule):
             ``torch.nn.BatchNorm2d``. Defaults to None.
         eps (float): Added to the eigenvalues, relative to the largest one.
             Defaults to 1e-5.
-        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
         InputError: If ``out_channels`` is not within ``1..in_channels``.
@@ -61,9 +53,8 @@ class PCAWhitening(BaseModule):
                  in_channels: int,
                  out_channels: int = 64,
                  momentum: Optional[float] = None,
-                 eps: float = 1e-5,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
+                 eps: float = 1e-5) -> None:
+        super().__init__()
         if not 1 <= out_channels <= in_channels:
             raise InputError(f'out_channels of PCAWhitening is {out_channels},'
                              f' must be within 1..{in_channels} (in_channels)')
@@ -74,17 +65,17 @@ class PCAWhitening(BaseModule):
         self.register_buffer('mean', torch.zeros(in_channels))
         self.register_buffer('covariance', torch.eye(in_channels))
         self.register_buffer('weight', torch.eye(out_channels, in_channels))
-        # count and fitted, where asking for them does not wait for a GPU
-        self._known: Optional[List[float]] = None
+        self._known: Dict[str, float] = {}
 
     def _load_from_state_dict(self, *args, **kwargs) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        self._known = None
+        self._known.clear()
 
-    def _counts(self) -> List[float]:
-        if self._known is None:
-            self._known = [float(self.count), float(self.fitted)]
-        return self._known
+    def _number(self, name: str) -> float:
+        """A counter, kept where asking for it does not wait for a GPU."""
+        if name not in self._known:
+            self._known[name] = float(getattr(self, name))
+        return self._known[name]
 
     @torch.no_grad()
     def update(self, x: Tensor, valid: Optional[Tensor] = None) -> None:
@@ -95,7 +86,7 @@ class PCAWhitening(BaseModule):
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
                 Defaults to None.
         """
-        counts = self._counts()
+        seen = self._number('count')
         rows = x.detach().to(self.mean.dtype).permute(0, 2, 3, 1)
         rows = rows.flatten(0, 2) if valid is None else rows[valid.bool()]
         total = torch.full_like(self.count, len(rows))
@@ -121,9 +112,9 @@ class PCAWhitening(BaseModule):
         self.covariance.lerp_(spread / number, share)
         self.covariance += both * torch.outer(shift, shift)
         self.mean += share * shift
-        counts[0] += len(rows) * get_world_size()
+        self._known['count'] = seen + len(rows) * get_world_size()
         if valid is not None:  # ranks may have seen more or less
-            self._known = None
+            del self._known['count']
 
     @torch.no_grad()
     def fit(self) -> None:
@@ -135,8 +126,7 @@ class PCAWhitening(BaseModule):
         scaled = vectors[:, -keep:] / values.sqrt()
         self.weight.copy_(scaled.T)
         self.fitted.copy_(self.count)
-        counts = self._counts()
-        counts[1] = counts[0]
+        self._known['fitted'] = self._number('count')
 
     def settle(self) -> None:
         """Compute the directions unless they are those of the statistics.
@@ -171,17 +161,20 @@ class PCAWhitening(BaseModule):
             return (*x[:-1], self.forward(x[-1], valid))
         if self.training:
             self.update(x, valid)
-            seen, fitted = self._counts()
-            if seen >= 2 * fitted:
+            if self._number('count') >= 2 * self._number('fitted'):
                 self.fit()
         else:
             self.settle()
-        # subtract first and in full precision: directions of little variance
-        # are stretched, and with them any rounding
+        # a copy: rounds of one step may fit anew before gradients
+        return self._project(x, self.weight.detach().clone()).to(x.dtype)
+
+    def _project(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Subtract first and in full precision.
+
+        Directions of little variance are stretched, and with them any
+        rounding.
+        """
         with no_autocast(x):
             full = torch.promote_types(x.dtype, torch.float32)
             centred = x.to(full) - self.mean.to(full)[:, None, None]
-            # a copy: rounds of one step may fit anew before gradients
-            weight = self.weight.detach().to(full, copy=True)
-            out = torch.einsum('dc,bchw->bdhw', weight, centred)
-        return out.to(x.dtype)
+            return torch.einsum('dc,bchw->bdhw', weight.to(full), centred)

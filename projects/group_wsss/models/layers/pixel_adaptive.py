@@ -56,7 +56,6 @@ class PixelAdaptiveRefinement(BaseModule):
             ``'square'``.
         center (bool): Count the pixel itself, once for each dilation, in
             its standard deviation. Defaults to False.
-        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
         InputError: If an option has a value that it cannot have.
@@ -68,9 +67,8 @@ class PixelAdaptiveRefinement(BaseModule):
                  w1: float = 0.3,
                  w2: float = 0.01,
                  distance: str = 'square',
-                 center: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
+                 center: bool = False) -> None:
+        super().__init__()
         good = (
             ('dilations', dilations, len(dilations) and min(dilations) > 0),
             ('num_iters', num_iters, num_iters >= 0),

@@ -32,7 +32,6 @@ class PositionalDebias(BaseModule):
         rank (int, optional): The most directions that are taken out, the
             strongest; fewer where an image of one colour has fewer. Defaults
             to None, half of the channels.
-        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
         InputError: If ``rank`` is not within ``1..in_channels - 1``.
@@ -41,11 +40,8 @@ class PositionalDebias(BaseModule):
     fitted: Tensor
     basis: Tensor
 
-    def __init__(self,
-                 in_channels: int,
-                 rank: Optional[int] = None,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
+    def __init__(self, in_channels: int, rank: Optional[int] = None) -> None:
+        super().__init__()
         rank = in_channels // 2 if rank is None else rank
         if not 1 <= rank < in_channels:
             raise InputError(f'rank of PositionalDebias is {rank}, must be '

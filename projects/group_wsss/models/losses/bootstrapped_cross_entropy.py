@@ -1,10 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 
 from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
+from ..utils import check_choice
 from .pixel_loss import PixelLoss
 
 
@@ -31,25 +32,21 @@ class BootstrappedCrossEntropy(PixelLoss):
         beta (float, optional): Share of the label, in [0, 1]; 1 is plain
             cross entropy. Defaults to None, the paper's 0.8 (hard) or 0.95
             (soft).
-        loss_weight (float): Factor on the loss. Defaults to 1.0.
-        loss_name (str): Name in the log. Defaults to
-            ``'loss_bootstrapped_ce'``.
-        avg_non_ignore (bool): See ``PixelLoss``. Defaults to True.
+        **kwargs: Of ``PixelLoss``.
 
     Raises:
         InputError: If an option has a value that it cannot have.
     """
 
+    default_name = 'loss_bootstrapped_ce'
+
     def __init__(self,
                  mode: str = 'hard',
                  beta: Optional[float] = None,
-                 loss_weight: float = 1.0,
-                 loss_name: str = 'loss_bootstrapped_ce',
-                 avg_non_ignore: bool = True) -> None:
-        super().__init__(loss_weight, loss_name, avg_non_ignore)
-        if mode not in ('hard', 'soft'):
-            raise InputError(f"mode of BootstrappedCrossEntropy is '{mode}', "
-                             "must be 'hard' or 'soft'")
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_choice('BootstrappedCrossEntropy', 'mode', mode,
+                     ('hard', 'soft'))
         if beta is None:
             beta = 0.8 if mode == 'hard' else 0.95
         if not 0 <= beta <= 1:
@@ -58,31 +55,15 @@ class BootstrappedCrossEntropy(PixelLoss):
         self.mode = mode
         self.beta = beta
 
-    def forward(self,
-                seg_logits: Tensor,
-                seg_label: Tensor,
-                weight: Optional[Tensor] = None,
-                ignore_index: int = 255,
-                **kwargs: Any) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            seg_logits (Tensor): ``(B, C, H, W)``.
-            seg_label (Tensor): ``(B, H, W)``, int64.
-            weight (Tensor, optional): ``(B, H, W)``. Defaults to None.
-            ignore_index (int): Label of unknown pixels. Defaults to 255.
-            kwargs: Of heads of mmseg; without effect.
-
-        Returns:
-            Tensor: Scalar.
-        """
-        log_q = self.log_probs(seg_logits)
+    def pixel_losses(self, log_probs: Tensor, seg_label: Tensor,
+                     soft_label: Any,
+                     ignore_index: int) -> Tuple[Tensor, Tensor]:
+        """See ``PixelLoss``."""
         known = seg_label != ignore_index
         label = seg_label.masked_fill(~known, 0)
-        losses = -log_q.gather(1, label.unsqueeze(1)).squeeze(1)
+        losses = -log_probs.gather(1, label.unsqueeze(1)).squeeze(1)
         if self.mode == 'hard':
-            own = -log_q.amax(1)
+            own = -log_probs.amax(1)
         else:
-            own = -(log_q.exp() * log_q).sum(1)
-        losses = self.beta * losses + (1 - self.beta) * own
-        return self.average(losses, known, weight)
+            own = -(log_probs.exp() * log_probs).sum(1)
+        return self.beta * losses + (1 - self.beta) * own, known

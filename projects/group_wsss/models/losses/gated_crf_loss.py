@@ -44,11 +44,14 @@ class GatedCRFLoss(PixelLoss):
         known_only (bool): Close the gate of cells that hold an unknown
             pixel. Defaults to False.
         loss_weight (float): Factor on the loss. Defaults to 0.1.
-        loss_name (str): Name in the log. Defaults to ``'loss_gated_crf'``.
+        loss_name (str, optional): Name in the log. Defaults to None,
+            ``'loss_gated_crf'``.
 
     Raises:
         InputError: If an option has a value that it cannot have.
     """
+
+    default_name = 'loss_gated_crf'
 
     def __init__(self,
                  radius: int = 5,
@@ -57,12 +60,14 @@ class GatedCRFLoss(PixelLoss):
                  downscale: int = 4,
                  known_only: bool = False,
                  loss_weight: float = 0.1,
-                 loss_name: str = 'loss_gated_crf') -> None:
+                 loss_name: Optional[str] = None) -> None:
         super().__init__(loss_weight, loss_name)
-        for name, value, low in (('radius', radius,
-                                  1), ('downscale', downscale,
-                                       1), ('sigma_xy', sigma_xy, 1e-3),
-                                 ('sigma_rgb', sigma_rgb, 1e-3)):
+        limits = dict(
+            radius=(radius, 1),
+            downscale=(downscale, 1),
+            sigma_xy=(sigma_xy, 1e-3),
+            sigma_rgb=(sigma_rgb, 1e-3))
+        for name, (value, low) in limits.items():
             if not value >= low:
                 raise InputError(
                     f'{name} of GatedCRFLoss is {value}, must be >= {low}')
@@ -76,9 +81,10 @@ class GatedCRFLoss(PixelLoss):
 
     def forward(self,
                 seg_logits: Tensor,
-                seg_label: Tensor,
+                seg_label: Any = None,
                 weight: Optional[Tensor] = None,
                 ignore_index: int = 255,
+                soft_label: Optional[Tensor] = None,
                 image: Optional[Tensor] = None,
                 valid: Optional[Tensor] = None,
                 **kwargs: Any) -> Tensor:
@@ -88,8 +94,9 @@ class GatedCRFLoss(PixelLoss):
             seg_logits (Tensor): ``(B, C, H, W)``.
             seg_label (Tensor): ``(B, H, W)``, int64; only where it is
                 unknown matters.
-            weight (Tensor, optional): Of heads of mmseg; without effect.
+            weight (Tensor, optional): Without effect.
             ignore_index (int): Label of unknown pixels. Defaults to 255.
+            soft_label (Tensor, optional): Without effect.
             image (Tensor): ``(B, 3, H, W)``, colours in [0, 1].
             valid (Tensor, optional): ``(B, H, W)``, False on padding.
                 Defaults to None, which means no padding.
@@ -126,16 +133,7 @@ class GatedCRFLoss(PixelLoss):
 
     def _messages(self, probs: Tensor, image: Tensor,
                   gate: Tensor) -> Tuple[Tensor, Tensor]:
-        """Kernel times probabilities, and the sum of the kernel.
-
-        Args:
-            probs (Tensor): ``(B, C, h, w)``.
-            image (Tensor): ``(B, 3, h, w)``.
-            gate (Tensor): ``(B, 1, h, w)``, 0 or 1.
-
-        Returns:
-            tuple[Tensor, Tensor]: ``(B, C, h, w)`` and a scalar.
-        """
+        """Kernel times probabilities, and the sum of the kernel."""
         message, total = torch.zeros_like(probs), probs.new_zeros(())
         for dy, dx in self.shifts:
             begin, end = pair_windows(probs.shape[2:], (dy, dx))

@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Optional
+from typing import Any, Tuple
 
 from torch import Tensor
 
@@ -21,57 +21,30 @@ class ScoreWeightedCrossEntropy(PixelLoss):
     Args:
         power (float): Exponent of the weight; 0 is plain cross entropy.
             Defaults to 1.0.
-        loss_weight (float): Factor on the loss. Defaults to 1.0.
-        loss_name (str): Name in the log. Defaults to
-            ``'loss_score_weighted_ce'``.
-        avg_non_ignore (bool): See ``PixelLoss``. Defaults to True.
+        **kwargs: Of ``PixelLoss``.
 
     Raises:
         InputError: If ``power`` is negative.
     """
 
-    def __init__(self,
-                 power: float = 1.0,
-                 loss_weight: float = 1.0,
-                 loss_name: str = 'loss_score_weighted_ce',
-                 avg_non_ignore: bool = True) -> None:
-        super().__init__(loss_weight, loss_name, avg_non_ignore)
+    default_name = 'loss_score_weighted_ce'
+    needs_scores = True
+
+    def __init__(self, power: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         if power < 0:
             raise InputError('power of ScoreWeightedCrossEntropy is '
                              f'{power}, must be >= 0')
         self.power = power
 
-    def forward(self,
-                seg_logits: Tensor,
-                seg_label: Tensor,
-                weight: Optional[Tensor] = None,
-                ignore_index: int = 255,
-                soft_label: Optional[Tensor] = None,
-                **kwargs: Any) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            seg_logits (Tensor): ``(B, C, H, W)``.
-            seg_label (Tensor): ``(B, H, W)``, int64.
-            weight (Tensor, optional): ``(B, H, W)``. Defaults to None.
-            ignore_index (int): Label of unknown pixels. Defaults to 255.
-            soft_label (Tensor): ``(B, C, H, W)``, sums to 1 over the
-                classes; all 0 where a pixel is ignored.
-            kwargs: Of heads of mmseg; without effect.
-
-        Returns:
-            Tensor: Scalar.
-
-        Raises:
-            InputError: If there is no soft label.
-        """
-        soft_label = self.wanted(soft_label, 'soft labels')
-        log_p = self.log_probs(seg_logits)
+    def pixel_losses(self, log_probs: Tensor, seg_label: Tensor,
+                     soft_label: Tensor,
+                     ignore_index: int) -> Tuple[Tensor, Tensor]:
+        """See ``PixelLoss``."""
         known = (seg_label != ignore_index) & (soft_label.sum(1) > 0)
         label = seg_label.masked_fill(~known, 0).unsqueeze(1)
-        sure = soft_label.to(log_p.dtype).gather(1, label).squeeze(1)
+        sure = soft_label.to(log_probs.dtype).gather(1, label).squeeze(1)
         sure = (sure**self.power).masked_fill(~known, 0)
         # the mean weight of a known pixel becomes 1
         sure = sure * known.sum() / sure.sum().clamp(min=1e-6)
-        losses = -log_p.gather(1, label).squeeze(1) * sure
-        return self.average(losses, known, weight)
+        return -log_probs.gather(1, label).squeeze(1) * sure, known

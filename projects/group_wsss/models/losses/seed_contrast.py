@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Optional, Tuple
+from typing import Optional
 
 import torch
 import torch.nn as nn
@@ -146,18 +146,12 @@ class SeedContrast(nn.Module):
             partner.
         """
         score = self.scale * keys @ keys.T
-        others, positive = self._pairs(label, image)
+        used = label != UNUSED
+        others = (image[:, None] != image) & used & used[:, None]
+        positive = others & (label[:, None] == label) & (label >= 0)
         score = score.masked_fill(~others, torch.finfo(score.dtype).min)
         log_share = score - score.logsumexp(1, keepdim=True)
         count = positive.sum(1)
         mean = (log_share * positive).sum(1) / count.clamp(min=1)
         learns = count > 0
         return -(mean * learns).sum() / learns.sum().clamp(min=1)
-
-    @staticmethod
-    def _pairs(label: Tensor, image: Tensor) -> Tuple[Tensor, Tensor]:
-        """Tell which seeds meet, and which of them attract."""
-        used = label != UNUSED
-        others = (image[:, None] != image) & used & used[:, None]
-        same = (label[:, None] == label) & (label >= 0)
-        return others, others & same

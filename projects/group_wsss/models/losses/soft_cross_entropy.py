@@ -1,5 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Optional
+from typing import Any, Tuple
 
 from torch import Tensor
 
@@ -13,46 +13,15 @@ class SoftCrossEntropy(PixelLoss):
 
     ``-sum_c y_c log p_c``; with a one-hot label the ordinary cross entropy.
     An uncertain label asks for an equally uncertain prediction, where
-    ``CollisionCrossEntropy`` lets go.
-
-    Args:
-        loss_weight (float): Factor on the loss. Defaults to 1.0.
-        loss_name (str): Name in the log. Defaults to ``'loss_soft_ce'``.
-        avg_non_ignore (bool): See ``PixelLoss``. Defaults to True.
+    ``CollisionCrossEntropy`` lets go. Arguments are those of ``PixelLoss``.
     """
 
-    def __init__(self,
-                 loss_weight: float = 1.0,
-                 loss_name: str = 'loss_soft_ce',
-                 avg_non_ignore: bool = True) -> None:
-        super().__init__(loss_weight, loss_name, avg_non_ignore)
+    default_name = 'loss_soft_ce'
+    needs_scores = True
 
-    def forward(self,
-                seg_logits: Tensor,
-                seg_label: Optional[Tensor] = None,
-                weight: Optional[Tensor] = None,
-                ignore_index: int = 255,
-                soft_label: Optional[Tensor] = None,
-                **kwargs: Any) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            seg_logits (Tensor): ``(B, C, H, W)``.
-            seg_label (Tensor, optional): Not used; where the label is
-                unknown, ``soft_label`` is 0.
-            weight (Tensor, optional): ``(B, H, W)``. Defaults to None.
-            ignore_index (int): Of heads of mmseg; without effect.
-            soft_label (Tensor): ``(B, C, H, W)``, sums to 1 over the
-                classes; all 0 where a pixel is ignored.
-            kwargs: Of heads of mmseg; without effect.
-
-        Returns:
-            Tensor: Scalar.
-
-        Raises:
-            InputError: If there is no soft label.
-        """
-        soft_label = self.wanted(soft_label, 'soft labels')
-        log_p = self.log_probs(seg_logits)
-        losses = -(soft_label.to(log_p.dtype) * log_p).sum(1)
-        return self.average(losses, soft_label.sum(1) > 0, weight)
+    def pixel_losses(self, log_probs: Tensor, seg_label: Any,
+                     soft_label: Tensor,
+                     ignore_index: int) -> Tuple[Tensor, Tensor]:
+        """See ``PixelLoss``."""
+        losses = -(soft_label.to(log_probs.dtype) * log_probs).sum(1)
+        return losses, soft_label.sum(1) > 0

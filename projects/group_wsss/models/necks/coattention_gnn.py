@@ -1,26 +1,28 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 import torch
 import torch.nn as nn
-from mmengine.model import BaseModule
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from ...registry import MODELS
 from ...utils.errors import InputError
-from ..layers import CoAttention, ContrastKeys
+from ..layers import ContrastKeys
 from ..losses import SeedContrast
+from ..utils import check_choice
+from .graph_rounds import GraphRounds
 
 
-def _choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise InputError(f"{name} of CoAttentionGNN is '{value}', must be one "
-                         f'of {", ".join(allowed)}')
+def _build(kind: str, options: Optional[dict], **given: Any) -> Any:
+    return MODELS.build({
+        'type': f'group_wsss.{kind}',
+        **given,
+        **(options or {})
+    })
 
 
 @MODELS.register_module()
-class CoAttentionGNN(BaseModule):
+class CoAttentionGNN(GraphRounds):
     """Graph of co-attention over the images of a group.
 
     T times: messages between all images (``CoAttention``), aggregation,
@@ -32,22 +34,19 @@ class CoAttentionGNN(BaseModule):
     of another model it changes one map of the tuple.
 
     Where nothing can be exchanged (``num_steps=0``, or groups of one without
-    self edges) the input object itself is returned. In a model that does not
-    say who stands together, groups are ``group_size`` neighbours of a
-    training batch, and single images in eval mode: what shares a batch at
-    inference is an accident, each crop of mmseg's slide inference included.
-    A segmentor that was trained in groups thus needs ``self_edge=True``: its
-    one image is then passed through the graph.
-
-    Under DDP a model that trains in groups of one without self edges has
-    unused parameters: set ``find_unused_parameters=True``.
+    self edges) the input object itself is returned; under DDP such a model
+    has unused parameters: set ``find_unused_parameters=True``. In a model
+    that does not say who stands together, groups are ``group_size``
+    neighbours of a training batch, and single images in eval mode: what
+    shares a batch at inference, such as the crops of slide inference, is an
+    accident. A segmentor trained in groups thus needs ``self_edge=True``.
 
     Args:
         in_channels (int): Channels of the map that is changed.
         num_steps (int): Rounds T. Defaults to 3.
         group_size (int, optional): Neighbours in the batch that form a group
-            while training, K, in a model other than ``GroupCAM`` (which
-            reads K off the samples). Defaults to None, groups of one.
+            while training, K, where samples do not tell. Defaults to None,
+            groups of one.
         projection (dict, optional): Options of ``group_wsss.Projection``:
             convolutions between backbone and graph. Defaults to None, none.
         channels (int, optional): Node width. If given, a 1x1 convolution
@@ -57,12 +56,10 @@ class CoAttentionGNN(BaseModule):
             starts as the identity. Only with ``channels``. Defaults to True.
         aggregation (str): ``'mean'`` or ``'sum'`` over the senders, for any
             K; or ``'concat'``, as released: the messages in the order of
-            their index through a 3x3 convolution with bias, which fixes K
-            to ``group_size`` and depends on the order. Defaults to
-            ``'mean'``, so that K may change after training.
+            their index through a 3x3 convolution, which fixes K to
+            ``group_size``. Defaults to ``'mean'``.
         self_edge (bool): An image also sends to itself; a group of one is
-            then no identity, which suits a segmentor trained in groups and
-            tested alone. Defaults to False.
+            then no identity. Defaults to False.
         coattention (dict, optional): Changes to
             ``dict(type='group_wsss.CoAttention')``. Defaults to None.
         update (str): ``'gru'``; ``'residual'`` for ``h + gamma * message``
@@ -78,8 +75,7 @@ class CoAttentionGNN(BaseModule):
         with_cp (bool): Gradient checkpointing of each step. Defaults to
             False.
         in_index (int): Place of the map that is changed, as a decode head of
-            mmseg counts them. All positions of a group are compared, so
-            high-resolution maps are expensive. Defaults to -1, the last one.
+            mmseg counts them. Defaults to -1, the last one.
         init_cfg (dict, optional): Initialization config. Defaults to None.
     """
 
@@ -103,8 +99,10 @@ class CoAttentionGNN(BaseModule):
                  in_index: int = -1,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
-        _choice('aggregation', aggregation, ('mean', 'sum', 'concat'))
-        _choice('update', update, ('gru', 'residual', 'mix'))
+        check_choice('CoAttentionGNN', 'aggregation', aggregation,
+                     ('mean', 'sum', 'concat'))
+        check_choice('CoAttentionGNN', 'update', update,
+                     ('gru', 'residual', 'mix'))
         if (group_size is not None and group_size < 1) or num_steps < 0:
             raise InputError(
                 'CoAttentionGNN needs group_size >= 1 and num_steps >= 0, got '
@@ -112,11 +110,8 @@ class CoAttentionGNN(BaseModule):
         self.in_channels = in_channels
         self.projection = None
         if projection is not None:
-            self.projection = MODELS.build({
-                'type': 'group_wsss.Projection',
-                'in_channels': in_channels,
-                **projection
-            })
+            self.projection = _build(
+                'Projection', projection, in_channels=in_channels)
             in_channels = self.projection.out_channels
         self.out_channels = in_channels
         self.num_steps = num_steps
@@ -137,84 +132,37 @@ class CoAttentionGNN(BaseModule):
             self.expand = nn.Conv2d(width, in_channels, 1, bias=False)
             if zero_init:
                 nn.init.zeros_(self.expand.weight)
-        self.coattention = MODELS.build({
-            'type': 'group_wsss.CoAttention',
-            'in_channels': width,
-            'self_edge': self_edge,
-            **(coattention or {})
-        })
-        if with_cp and getattr(self.coattention, 'whiten', None) is not None:
+        self.coattention = _build(
+            'CoAttention', coattention, in_channels=width, self_edge=self_edge)
+        whiten = getattr(self.coattention, 'whiten', None)
+        if with_cp and whiten is not None:
             raise InputError('with_cp of CoAttentionGNN does not go with '
                              "key='whitened': statistics would count twice")
-        own = not channels and projection is None
-        if getattr(self.coattention, 'debias', None) is not None and not own:
+        if (getattr(self.coattention, 'debias', None) is not None
+                and (channels or projection is not None)):
             raise InputError('coattention.debias of CoAttentionGNN reads the '
                              'map of the backbone: leave projection and '
                              'channels out')
         if aggregation == 'concat':
-            _choice('coattention.softmax',
-                    getattr(self.coattention, 'softmax', 'sender'),
-                    ('sender', ))
-            size = group_size or 1
-            senders = size if self_edge else size - 1
+            check_choice('CoAttentionGNN', 'coattention.softmax',
+                         getattr(self.coattention, 'softmax', 'sender'),
+                         ('sender', ))
+            senders = (group_size or 1) - (not self_edge)
             if senders > 0:
                 self.merge = nn.Conv2d(senders * width, width, 3, padding=1)
         if update == 'gru':
-            self.gru = MODELS.build({
-                'type': 'group_wsss.ConvGRU',
-                'channels': width,
-                **(gru or {})
-            })
+            self.gru = _build('ConvGRU', gru, channels=width)
         elif update == 'residual':
             self.gamma = nn.Parameter(torch.tensor(float(gamma_init)))
         else:
             self.gamma = float(gamma_init)
         if dropout is not None:
             self.dropout = MODELS.build(dropout)
-        if isinstance(getattr(self.coattention, 'whiten', None), ContrastKeys):
+        if isinstance(whiten, ContrastKeys):
             self.contrast = SeedContrast(**(contrast or {}))
         elif contrast is not None:
             raise InputError('contrast of CoAttentionGNN needs '
                              "coattention.key='contrast'")
-
-    def loss(self,
-             x: Tensor,
-             maps: Tensor,
-             valid: Optional[Tensor] = None) -> Dict[str, Tensor]:
-        """Calculate the loss of keys that learn by contrast.
-
-        Args:
-            x (Tensor): Of :meth:`project`, ``(B, out_channels, H, W)``.
-            maps (Tensor): Of ``GroupCAMHead.tag_maps``, ``(B, C, H, W)``.
-            valid (Tensor, optional): ``(B, H, W)``, False on padding.
-                Defaults to None.
-
-        Returns:
-            dict[str, Tensor]: ``loss_contrast``; empty for other keys.
-        """
-        if self.contrast is None:
-            return {}
-        nodes = x if self.reduce is None else self.reduce(x)
-        coattention = self.coattention
-        keys = coattention.whiten.embed(coattention.key_input(nodes))
-        return dict(loss_contrast=self.contrast(keys, maps, valid))
-
-    @property
-    def is_average(self) -> bool:
-        """Whether a map after the graph is an average of those before it.
-
-        One ungated round of ``update='mix'`` is. A classifier of positions
-        may then come before the graph: it gives the same class maps, and a
-        tenth of the channels are sent. A class derived from this one may do
-        more to features.
-        """
-        if (type(self) is not CoAttentionGNN or self.num_steps != 1
-                or self.update != 'mix'):
-            return False
-        attention = self.coattention
-        return (type(attention) is CoAttention and attention.gate is None
-                and self.reduce is None and self.dropout is None and
-                (self.aggregation == 'mean' or attention.softmax == 'group'))
 
     def has_graph(self, group_size: int) -> bool:
         """Tell if groups of this size exchange anything.
@@ -234,8 +182,7 @@ class CoAttentionGNN(BaseModule):
 
         Args:
             feats (Sequence[Tensor]): Stage maps; the one at ``in_index`` is
-                ``(B, C, H, W)`` with ``B = G * K``, group members side by
-                side. The others may have any shape.
+                ``(B, C, H, W)``, group members side by side.
             group_size (int, optional): K of this batch. Defaults to None:
                 that of the neck while training, 1 in eval mode.
 
@@ -287,15 +234,14 @@ class CoAttentionGNN(BaseModule):
         """Exchange messages inside each group of K neighbours.
 
         Args:
-            x (Tensor): Of :meth:`project`, ``(B, out_channels, H, W)`` with
-                ``B = G * K``, group members side by side.
+            x (Tensor): Of :meth:`project`, ``(B, out_channels, H, W)``,
+                group members side by side.
             group_size (int): K of this batch.
-            key_mask (Tensor, optional): ``(B, H, W)``, False on the padding
-                of an image, which neither sends nor receives. Defaults to
-                None.
-            anchors_only (bool): Only the first image of each group needs its
-                final state: in the last round the others do not receive,
-                which costs K times less. Defaults to False.
+            key_mask (Tensor, optional): ``(B, H, W)``, False on padding,
+                which neither sends nor receives. Defaults to None.
+            anchors_only (bool): Only the first image of each group receives
+                in the last round, which costs K times less. Defaults to
+                False.
             values (Tensor, optional): What is exchanged, ``(B, D, H, W)``,
                 ``x`` only telling who hears whom; only if
                 :attr:`is_average`. Defaults to None, ``x``.
@@ -318,89 +264,21 @@ class CoAttentionGNN(BaseModule):
             raise InputError("aggregation='concat' of CoAttentionGNN has "
                              f'group_size {self.group_size}, got {k}')
         rest = x.shape[0] % k
-        if rest and self.training:
+        if not rest:
+            return self.rounds(x, k, key_mask, anchors_only, values)
+        if self.training:
             raise InputError(
                 f'a batch of {x.shape[0]} images cannot be split into groups '
                 f'of group_size {k}: set the batch size, drop_last=True, or '
                 'batch_sampler.type=group_wsss.GroupBatchSampler')
-        run = self._with_leftover if rest else self._propagate
-        return run(x, k, key_mask, anchors_only, values)
-
-    def _with_leftover(self, x: Tensor, k: int, key_mask: Optional[Tensor],
-                       anchors_only: bool, values: Optional[Tensor]) -> Tensor:
-        """Run whole groups, and each image beyond them alone."""
         parts = []
-        whole = x.shape[0] - x.shape[0] % k
-        for start, stop, size in ((0, whole, k), (whole, None, 1)):
-            mask = None if key_mask is None else key_mask[start:stop]
-            part = None if values is None else values[start:stop]
-            nodes = x[start:stop]
-            fits = self.merge is None or size == k
-            if nodes.shape[0] and fits and self.has_graph(size):
-                part = self._propagate(nodes, size, mask, anchors_only, part)
-            parts.append(nodes if part is None else part)
+        whole = x.shape[0] - rest
+        for part, size in ((slice(whole), k), (slice(whole, None), 1)):
+            nodes = x[part]
+            sent = None if values is None else values[part]
+            if (len(nodes) and self.has_graph(size)
+                    and (self.merge is None or size == k)):
+                mask = None if key_mask is None else key_mask[part]
+                sent = self.rounds(nodes, size, mask, anchors_only, sent)
+            parts.append(nodes if sent is None else sent)
         return torch.cat(parts)
-
-    def _propagate(self, x: Tensor, k: int, key_mask: Optional[Tensor],
-                   anchors_only: bool, values: Optional[Tensor]) -> Tensor:
-        state = x if self.reduce is None else self.reduce(x)
-        if key_mask is not None:
-            state = state * key_mask.unsqueeze(1).to(state.dtype)
-        if values is not None:
-            return self._step(state, k, key_mask, 1 if anchors_only else k,
-                              values)
-        for step in range(self.num_steps):
-            last = step + 1 == self.num_steps
-            count = 1 if anchors_only and last else k
-            if self.with_cp and torch.is_grad_enabled():
-                state = checkpoint(
-                    self._step, state, k, key_mask, count, use_reentrant=False)
-            else:
-                state = self._step(state, k, key_mask, count)
-        return state if self.expand is None else x + self.expand(state)
-
-    def _step(self,
-              state: Tensor,
-              k: int,
-              key_mask: Optional[Tensor],
-              count: int,
-              values: Optional[Tensor] = None) -> Tensor:
-        """One round; the first ``count`` images of each group receive."""
-        nodes = state.unflatten(0, (-1, k))
-        masks = None if key_mask is None else key_mask.unflatten(0, (-1, k))
-        # (G * count, S, C, H, W)
-        if values is None:
-            messages = self.coattention(nodes, masks, count).flatten(0, 1)
-        else:
-            keyed, nodes = nodes, values.unflatten(0, (-1, k))
-            messages = self.coattention(keyed, masks, count,
-                                        nodes).flatten(0, 1)
-        state = nodes[:, :count].flatten(0, 1)
-        if masks is not None:
-            # kernels wider than 1 would carry them into the image
-            masks = masks[:, :count].flatten(0, 1)
-            valid = masks.unsqueeze(1).to(state.dtype)
-            messages = messages * valid.unsqueeze(1)
-        if self.merge is not None:
-            message = self.merge(messages.flatten(1, 2))
-        elif self.aggregation == 'mean':
-            message = messages.mean(1)
-        else:
-            message = messages.sum(1)
-        if masks is not None:
-            message = message * valid  # the bias of merge
-        if self.gru is not None:
-            state = self.gru(message, state)
-        elif self.update == 'residual':
-            state = state + self.gamma * message
-        else:
-            state = torch.lerp(state, message.to(state.dtype), self.gamma)
-        if masks is not None:
-            state = state * valid
-        if self.dropout is not None:
-            state = self.dropout(*((state, ) if masks is None else (state,
-                                                                    masks)))
-        if count == k:
-            return state
-        state = state.unflatten(0, (-1, count))
-        return torch.cat([state, nodes[:, count:]], 1).flatten(0, 1)

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ...utils.errors import InputError
 from ..backbones import FeatureCache
+from ..utils import FrozenBackbone
 from .soft_labels import absent_classes, stack_soft_labels
 
 # a logit whose softmax is 0, and which stays finite where a label is soft
 ABSENT = -1e4
 
 
-class WeakEncoderDecoder(EncoderDecoder):
+class WeakEncoderDecoder(FrozenBackbone, EncoderDecoder):
     """mmseg's ``EncoderDecoder`` with losses that see more than the label.
 
     Any config of an ``EncoderDecoder`` takes them by one changed line, and
@@ -91,18 +92,12 @@ class WeakEncoderDecoder(EncoderDecoder):
         self.temperature = temperature
         self.use_unknown = use_unknown
         self.restrict_to_tags = restrict_to_tags
-        self.freeze_backbone = freeze_backbone
-        if freeze_backbone:
-            self.backbone.requires_grad_(False)
-            self.backbone.eval()
+        self.set_frozen(freeze_backbone)
 
     def train(self, mode: bool = True) -> 'WeakEncoderDecoder':
-        """Train mode; a frozen backbone stays in eval mode."""
+        """Set train mode; maps of images that are segmented are not kept."""
         super().train(mode)
-        if self.freeze_backbone:
-            self.backbone.eval()
         if isinstance(self.backbone, FeatureCache):
-            # images that are segmented are seen once
             self.backbone.keeping = mode
         return self
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ...utils.errors import InputError
+from ..utils import check_choice
 
 _FLIPS = dict(horizontal=(2, ), vertical=(1, ), diagonal=(1, 2))
 
@@ -60,9 +61,7 @@ class GroupCAMTTA(BaseTTAModel):
                  out_size: Optional[Sequence[int]] = None,
                  out_stride: Optional[int] = None,
                  batch_augs: bool = True) -> None:
-        if merge not in ('mean', 'max'):
-            raise InputError(
-                f"merge of GroupCAMTTA is {merge!r}, must be 'mean' or 'max'")
+        check_choice('GroupCAMTTA', 'merge', merge, ('mean', 'max'))
         if out_size is not None and (out_stride is not None or len(out_size)
                                      != 2 or min(out_size) < 1):
             raise InputError(

@@ -1,12 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Maps of groups, and what of them is padding."""
 import math
-from typing import Any, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
 from mmpretrain.structures import DataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...utils.errors import InputError
 
@@ -27,6 +27,23 @@ class GroupMaps(NamedTuple):
     before: Tensor
     after: Tensor
     class_maps: Optional[Tensor] = None
+
+
+class Branch(NamedTuple):
+    """One of the two classifications of a batch.
+
+    Attributes:
+        name (str): Of its loss, whose weight is ``weight`` (float).
+        feat (Tensor): What the classifier reads, ``(B, in_channels, h, w)``;
+            the logits if the graph exchanged these.
+        classifier (nn.Module): 1x1 convolution.
+        logits (Tensor): Class maps, ``(B, C, h, w)``.
+    """
+    name: str
+    weight: float
+    feat: Tensor
+    classifier: nn.Module
+    logits: Tensor
 
 
 def group_size_of(data_samples: Optional[List[DataSample]]) -> Optional[int]:
@@ -150,6 +167,28 @@ def exchange(neck: Any,
         return GroupMaps(before, neck.propagate(*graph, class_maps),
                          class_maps)
     return GroupMaps(before, neck.propagate(*graph))
+
+
+def losses_of(neck: Any, head: Any, maps: GroupMaps,
+              data_samples: List[DataSample]) -> Dict[str, Tensor]:
+    """Losses of a head and, where keys learn by contrast, of its graph.
+
+    Args:
+        neck (nn.Module, optional): See :func:`exchange`.
+        head (nn.Module): See :func:`exchange`.
+        maps (GroupMaps): Of :func:`exchange`.
+        data_samples (list[DataSample]): With ``gt_label``.
+
+    Returns:
+        dict[str, Tensor]: By name.
+    """
+    losses = head.loss(maps, data_samples)
+    if (maps.after is not maps.before
+            and getattr(neck, 'contrast', None) is not None):
+        losses.update(
+            neck.loss(maps.before, head.tag_maps(maps, data_samples),
+                      valid_positions(data_samples, maps.before)))
+    return losses
 
 
 def own_part(maps: Tensor, sample: DataSample) -> Tensor:
