@@ -151,6 +151,31 @@ def is_resumed(runner: Runner) -> bool:
     return bool(runner.cfg.get('resume', False))
 
 
+def saved_checkpoint(runner: Runner,
+                     epoch: int,
+                     iteration: int,
+                     newest: Optional[str] = None) -> Optional[str]:
+    """The checkpoint that a ``CheckpointHook`` has saved at a step.
+
+    Args:
+        runner (Runner): The runner.
+        epoch (int): Epochs done, for hooks that count them.
+        iteration (int): Iterations done, for the others.
+        newest (str, optional): Taken for the last one of a hook that has
+            saved none. Defaults to None.
+
+    Returns:
+        str or None: The file; one of another step does not count.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, CheckpointHook):
+            step = epoch if hook.by_epoch else iteration
+            path = getattr(hook, 'last_ckpt', None) or newest
+            if path and osp.basename(path) == hook.filename_tmpl.format(step):
+                return path
+    return None
+
+
 def trained_checkpoint(runner: Runner) -> Optional[str]:
     """The checkpoint that holds the weights after training, if any does.
 
@@ -161,16 +186,10 @@ def trained_checkpoint(runner: Runner) -> Optional[str]:
         str or None: The file of this very epoch or iteration; an older one,
         or one that another run left in the work dir, does not count.
     """
-    for hook in runner.hooks:
-        if not isinstance(hook, CheckpointHook):
-            continue
-        step = runner.epoch if hook.by_epoch else runner.iter
-        path = getattr(hook, 'last_ckpt', None)
-        if path is None and is_resumed(runner):  # nothing was left to train
-            path = find_latest_checkpoint(runner.work_dir)
-        if path and osp.basename(path) == hook.filename_tmpl.format(step):
-            return path
-    return None
+    newest = None
+    if is_resumed(runner):  # maybe nothing was left to train
+        newest = find_latest_checkpoint(runner.work_dir)
+    return saved_checkpoint(runner, runner.epoch, runner.iter, newest)
 
 
 def describe_checkpoint(path: Optional[str]) -> Dict[str, Optional[str]]:

@@ -111,6 +111,7 @@ class AttentionAccumulationHook(Hook):
         self.labeler = (None if labeler is None else TASK_UTILS.build(
             copy.deepcopy(labeler)))
         self.label_dir = label_dir
+        self.writer: Optional[DumpWriter] = None
         self._handle: Any = None
         self._samples: Sequence = ()
 
@@ -127,6 +128,7 @@ class AttentionAccumulationHook(Hook):
                 'maps of a mixture cannot be accumulated')
         self._folder = osp.abspath(
             self.out_dir or osp.join(runner.work_dir, 'attention'))
+        self.merged_dir = osp.join(self._folder, 'merged')
         self._own = osp.join(self._folder, f'rank{get_rank()}')
         make_folder(self._own)
         remove_leftovers(self._folder)
@@ -134,14 +136,13 @@ class AttentionAccumulationHook(Hook):
             if is_main_process():
                 removed = remove_score_maps(
                     rank_folders(self._folder) +
-                    rank_folders(self._folder, last=True) +
-                    [osp.join(self._folder, 'merged')])
+                    rank_folders(self._folder, last=True) + [self.merged_dir])
                 if removed:
                     runner.logger.info(f'removed {removed} score maps of an '
                                        f'earlier run from {self._folder}')
             barrier()
         if self.labeler is not None:
-            self._label_writer(runner)  # fails now if it has to
+            self._make_writer(runner)  # fails now if it has to
         self._maps = ScoreAccumulator(self._own)
         self._last = ScoreAccumulator(self._own + '_last')
         # the model prepares them for whoever asks
@@ -149,11 +150,12 @@ class AttentionAccumulationHook(Hook):
         self._handle = model.register_forward_hook(
             self._remember, with_kwargs=True)
 
-    def _label_writer(self, runner: Runner) -> DumpWriter:
+    def _make_writer(self, runner: Runner) -> DumpWriter:
         out_dir = self.label_dir or osp.join(runner.work_dir,
                                              'pseudo_labels_accumulated')
         dataset = runner.train_loop.dataloader.dataset
-        return DumpWriter(out_dir, dataset_classes(dataset))
+        self.writer = DumpWriter(out_dir, dataset_classes(dataset))
+        return self.writer
 
     def _remember(self, module: Any, args: tuple, kwargs: Dict[str, Any],
                   output: Any) -> None:
@@ -264,24 +266,24 @@ class AttentionAccumulationHook(Hook):
                              'machines; accumulation needs a shared one')
         dump = None
         if self.labeler is not None:
-            dump = LabelDump(self._label_writer(runner), self.labeler)
+            dump = LabelDump(self._make_writer(runner), self.labeler)
             if is_main_process():
                 dump.writer.begin()
             barrier()
-        merged_dir = osp.join(self._folder, 'merged')
         own_ids = ids[get_rank()::get_world_size()]
         found = merged_maps(self._folder, own_ids)
         if is_main_process():
             found = Progress('accumulated maps').over(found, len(own_ids))
         for score_map in found:
-            score_map.save(output_path(merged_dir, score_map.img_id, '.npz'))
+            score_map.save(
+                output_path(self.merged_dir, score_map.img_id, '.npz'))
             if dump is not None:
                 dump.take(score_map)
         barrier()
         dataset = runner.train_loop.dataloader.dataset
         if is_main_process():
             runner.logger.info(f'accumulated maps of {len(ids)} of '
-                               f'{len(dataset)} images in {merged_dir}')
+                               f'{len(dataset)} images in {self.merged_dir}')
         if dump is not None:
             finish_dump(
                 runner,
