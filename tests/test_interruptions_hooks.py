@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
@@ -113,33 +114,22 @@ def train_once(root,
                every=1,
                loop=None,
                sampler='InfiniteSampler',
+               cfg=None,
                **options):
     """Train in ``root/name``; the network, the runner and its status."""
     use_safe_loading()
     net = Net(at, mode)
-    given = [
-        hook['type'].split('.')[-1]
-        if isinstance(hook, dict) else type(hook).__name__
-        for hook in options.get('custom_hooks', [])
-    ]
     loader = dict(
         batch_size=2,
         num_workers=workers,
         collate_fn=pseudo_collate,
         persistent_workers=persistent and workers > 0)
-    unit = 'max_epochs' if by_epoch else 'max_iters'
+    train_cfg = dict(type=loop) if loop else dict(by_epoch=by_epoch)
+    train_cfg['max_epochs' if by_epoch else 'max_iters'] = length
     runner = Runner(
         model=net,
         work_dir=str(root / name),
-        train_cfg={
-            unit: length,
-            'val_interval': interval,
-            **({
-                'type': loop
-            } if loop else {
-                   'by_epoch': by_epoch
-               })
-        },
+        train_cfg=dict(train_cfg, val_interval=interval),
         train_dataloader=dict(
             loader,
             dataset=Photos(),
@@ -160,15 +150,13 @@ def train_once(root,
                 by_epoch=by_epoch,
                 interval=1 if by_epoch else 5,
                 max_keep_ckpts=1),
-            **{
-                name: dict(type=f'group_wsss.{name}')
-                for name in RESUME if name not in given
-            }),
+            **{hook: dict(type=f'group_wsss.{hook}')
+               for hook in RESUME}),
         experiment_name=f'interruptions-{next(NAMES)}',
         randomness=dict(seed=3),
         log_level='WARNING',
         default_scope='mmengine',
-        cfg=dict(options.pop('cfg', {}), resume=options.get('resume', False)),
+        cfg=dict(cfg or {}, resume=options.get('resume', False)),
         **options)
     status = 0
     numbers = (SIGTERM, signal.SIGINT)
@@ -178,8 +166,7 @@ def train_once(root,
     except SystemExit as leaving:
         status = leaving.code
     for number, old in zip(numbers, handlers):
-        if not status:
-            assert signal.getsignal(number) == old
+        assert status or signal.getsignal(number) == old
         signal.signal(number, old)
     loop = runner.train_loop
     for node in (loop.dataloader, getattr(loop, 'dataloader_iterator', None)):
@@ -221,13 +208,17 @@ def flat(node):
 
 
 def test_states_round_trip(tmp_path):
+
+    def numbers():
+        return [draw(), random.gauss(0, 1), np.random.randn(3).tolist()]
+
     random.gauss(0, 1), np.random.randn()  # a second number waits
     torch.save(to_tensors(get_state()), tmp_path / 'state.pth')
     state = from_tensors(load_from_file(tmp_path / 'state.pth'))
-    first = [draw(), random.gauss(0, 1), np.random.randn(3).tolist()]
-    assert first != [draw(), random.gauss(0, 1), np.random.randn(3).tolist()]
+    first = numbers()
+    assert first != numbers()
     set_state(state)
-    assert first == [draw(), random.gauss(0, 1), np.random.randn(3).tolist()]
+    assert first == numbers()
     # and without one that waits
     random.seed(4)
     state = get_state()
@@ -236,40 +227,43 @@ def test_states_round_trip(tmp_path):
     assert first == (random.gauss(0, 1), random.gauss(0, 1))
 
 
+@pytest.fixture
+def preempt(train, tmp_path):
+    """Train in one go, and with a signal; both runs with it are returned."""
+
+    def do(*loop, at, mode='loss', **options):
+        whole, _, status = train('whole', *loop, **options)
+        assert status == 0
+        first, _, status = train('broken', *loop, at=at, mode=mode, **options)
+        assert status == PREEMPTED
+        found = (tmp_path / 'broken' / 'preempted.pth').exists()
+        second, _, status = train('broken', *loop, resume=True, **options)
+        assert status == 0
+        # the next image, with the numbers that an unbroken run draws
+        assert first.seen + second.seen == whole.seen
+        assert equal(last(tmp_path / 'whole'), last(tmp_path / 'broken'))
+        return first, second, found
+
+    return do
+
+
 # 10 images in batches of 2: an epoch has 5 iterations
-CASES = [(True, 3, 0, False, 7), (True, 3, 0, False, 10),
-         (False, 15, 0, False, 7),
-         (True, 3, 2, False, 7), (True, 3, 2, True, 8), (True, 3, 2, True, 10),
-         (False, 15, 2, True, 10)]
+CASES = [(True, 3, 0, False, None, 7), (True, 3, 0, False, None, 10),
+         (False, 15, 0, False, None, 7), (True, 3, 2, False, None, 7),
+         (True, 3, 2, True, None, 8), (True, 3, 2, True, None, 10),
+         (False, 15, 2, True, None, 10), (False, 15, 2, True, EagerLoop, 10)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('by_epoch, length, workers, persistent, at', CASES)
-def test_preempted_run_goes_on(train, tmp_path, by_epoch, length, workers,
-                               persistent, at):
-    run_with_one_preemption(train, tmp_path, at,
-                            (length, by_epoch, workers, persistent))
-
-
-@pytest.mark.slow
-def test_preempted_run_of_such_a_loop_goes_on(train, tmp_path):
-    run_with_one_preemption(
-        partial(train, loop=EagerLoop), tmp_path, 10, (15, False, 2, True))
-
-
-def run_with_one_preemption(train, tmp_path, at, loop):
-    by_epoch = loop[1]
-    whole, _, status = train('whole', *loop)
-    assert status == 0 and len(whole.seen) == 15
-    first, _, status = train('broken', *loop, at=at)
-    assert status == PREEMPTED and len(first.seen) == at
-    middle = by_epoch or at % 5
-    assert (tmp_path / 'broken' / 'preempted.pth').exists() == bool(middle)
-    second, _, status = train('broken', *loop, resume=True)
-    assert status == 0
-    # the next image, with the numbers that an unbroken run draws
-    assert first.seen + second.seen == whole.seen
-    assert equal(last(tmp_path / 'whole'), last(tmp_path / 'broken'))
+@pytest.mark.parametrize('by_epoch, length, workers, persistent, loop, at',
+                         CASES)
+def test_preempted_run_goes_on(preempt, tmp_path, by_epoch, length, workers,
+                               persistent, loop, at):
+    first, second, found = preempt(
+        length, by_epoch, workers, persistent, loop=loop, at=at)
+    assert len(first.seen) == at and len(second.seen) == 15 - at
+    # unless a regular one was just saved
+    assert found == bool(by_epoch or at % 5)
     # nothing is left of it
     names = [
         sorted(path.name for path in (tmp_path / folder).glob('*.pth'))
@@ -320,17 +314,6 @@ def test_preempted_again_and_again(train, tmp_path, by_epoch, length, workers):
     assert equal(last(tmp_path / 'whole'), last(tmp_path / 'broken'))
 
 
-@pytest.mark.parametrize('by_epoch, length', [(True, 2), (False, 10)])
-def test_killed_after_a_checkpoint(train, tmp_path, by_epoch, length):
-    whole, _, _ = train('whole', length, by_epoch)
-    train('short', 1 if by_epoch else 5, by_epoch)
-    path = next((tmp_path / 'short').glob('*.pth'))
-    rest, _, _ = train(
-        'rest', length, by_epoch, load_from=str(path), resume=True)
-    assert rest.seen == whole.seen[5:]
-    assert equal(last(tmp_path / 'whole'), last(tmp_path / 'rest'))
-
-
 def test_validation_draws_nothing_and_is_made_up_for(train, tmp_path):
     # signalled in the second validation; the checkpoint is that before it
     often, _, _ = train('often', 2, True)
@@ -345,27 +328,16 @@ def test_validation_draws_nothing_and_is_made_up_for(train, tmp_path):
     assert never.seen == often.seen and never.validated == 3
 
 
-def test_validation_between_checkpoints(train, tmp_path):
+def test_validation_between_checkpoints(preempt):
     # the validation of iteration 3 follows no checkpoint: it is saved
-    whole, _, _ = train('whole', 9, False, interval=3)
-    first, _, status = train('broken', 9, False, interval=3, at=2,
-                             mode='predict')  # yapf: disable
-    assert status == PREEMPTED and len(first.seen) == 3
-    assert (tmp_path / 'broken' / 'preempted.pth').exists()
-    second, _, _ = train('broken', 9, False, interval=3, resume=True)
-    assert first.seen + second.seen == whole.seen
+    first, second, found = preempt(9, False, interval=3, at=2, mode='predict')
+    assert len(first.seen) == 3 and found
     assert second.validated == 9
-    assert equal(last(tmp_path / 'whole'), last(tmp_path / 'broken'))
 
 
-def test_waits_for_the_end_of_an_accumulated_step(train, tmp_path):
-    options = dict(every=3, interval=99)
-    whole, _, _ = train('whole', 12, False, **options)
-    first, _, status = train('broken', 12, False, at=4, **options)
-    assert status == PREEMPTED and len(first.seen) == 6
-    second, _, _ = train('broken', 12, False, resume=True, **options)
-    assert first.seen + second.seen == whole.seen
-    assert equal(last(tmp_path / 'whole'), last(tmp_path / 'broken'))
+def test_waits_for_the_end_of_an_accumulated_step(preempt):
+    first, _, _ = preempt(12, False, every=3, interval=99, at=4)
+    assert len(first.seen) == 6
 
 
 def test_line_and_late_signal(train, monkeypatch):
@@ -467,46 +439,44 @@ def test_checkpoint_is_there_before_the_old_one_goes(train, tmp_path,
                                                      monkeypatch):
     # cut off at every step of writing the second checkpoint
     for step in range(6):
-        name, done = f'cut{step}', []
+        folder, done = tmp_path / f'cut{step}', []
 
-        def cut(owner, method, label):
-            plain = getattr(owner, method)
+        def cut(method):
+            plain = getattr(os, method)
 
             def call(*args, **kwargs):
-                if 'epoch_1.pth' in ''.join(os.listdir(
-                        tmp_path / name)) and len(done) >= step:
+                if (folder / 'epoch_1.pth').exists() and len(done) >= step:
                     raise KeyboardInterrupt
-                if any('epoch_2' in str(x) or 'epoch_1' in str(x)
-                       or 'last' in str(x) for x in args):
-                    done.append(label)
+                if any(
+                        word in str(args)
+                        for word in ('epoch_1', 'epoch_2', 'last')):
+                    done.append(method)
                 return plain(*args, **kwargs)
 
-            monkeypatch.setattr(owner, method, call)
+            monkeypatch.setattr(os, method, call)
 
-        cut(os, 'replace', 'replace')
-        cut(os, 'remove', 'remove')
-        try:
-            train(name, 2, True)
-        except KeyboardInterrupt:
-            pass
+        cut('replace')
+        cut('remove')
+        with suppress(KeyboardInterrupt):
+            train(folder.name, 2, True)
         monkeypatch.undo()
-        named = (tmp_path / name / 'last_checkpoint')
-        if named.exists():
-            load_from_file(named.read_text())
+        if (folder / 'last_checkpoint').exists():
+            last(folder)
     assert {'replace', 'remove'} == set(done)
 
 
 def test_checkpoints_that_are_kept(train, tmp_path):
+
+    def kept():
+        return [path.name for path in (tmp_path / 'one').glob('*.pth')]
+
     _, runner, _ = train('one', 3, True)
     hook = next(h for h in runner.hooks if isinstance(h, AtomicCheckpointHook))
-    assert list(hook.keep_ckpt_ids) == [3]
-    assert [p.name
-            for p in (tmp_path / 'one').glob('*.pth')] == ['epoch_3.pth']
+    assert list(hook.keep_ckpt_ids) == [3] and kept() == ['epoch_3.pth']
     # killed before the old one was removed: the next run does it
     (tmp_path / 'one' / 'epoch_2.pth').touch()
     train('one', 4, True, resume=True)
-    assert [p.name
-            for p in (tmp_path / 'one').glob('*.pth')] == ['epoch_4.pth']
+    assert kept() == ['epoch_4.pth']
 
 
 @pytest.mark.slow

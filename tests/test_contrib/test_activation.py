@@ -4,7 +4,7 @@ import pytest
 
 from group_wsss.contrib.analysis import (activation_counts, activation_shares,
                                          total_shares)
-from group_wsss.evaluation import class_scores, confusion_matrix
+from group_wsss.evaluation import confusion_matrix
 
 
 @pytest.fixture
@@ -64,21 +64,3 @@ def test_total_against_a_loop(images):
     _, expected = _loop(*images, {1, 2, 3, 4, 5})
     assert total == pytest.approx(expected)
     assert all(value == value for value in total.values())
-
-
-def test_shares_complete_recall_and_precision(images):
-    confusion = confusion_matrix(*images, 6)
-    shares = activation_shares(activation_counts(confusion))
-    scores = class_scores(confusion)
-    np.testing.assert_allclose(shares['missed'][1:],
-                               100 * (1 - scores['recall'][1:]))
-    np.testing.assert_allclose(
-        shares['missed'], shares['missed_to_background'] +
-        shares['missed_to_unknown'] + shares['taken'])
-    np.testing.assert_allclose((shares['leak'] + shares['confused'])[1:],
-                               100 * (1 - scores['precision'][1:]))
-
-
-def test_nothing_labelled_nothing_leaks():
-    total = total_shares(np.zeros((3, 4), np.int64))
-    assert all(np.isnan(value) for value in total.values())

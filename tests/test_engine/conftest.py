@@ -14,6 +14,8 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
 
+from group_wsss.structures import ScoreMap
+
 CLASSES = ('a', 'b', 'c')
 NAMES = itertools.count()
 
@@ -28,13 +30,10 @@ class ToyDataset(Dataset):
         self.flips = flips
         self.rng = np.random.default_rng(7)
         self.images = [
-            torch.rand(3, 8 + 2 * i, 12, generator=self._seeded(i))
+            torch.rand(
+                3, 8 + 2 * i, 12, generator=torch.Generator().manual_seed(i))
             for i in range(n)
         ]
-
-    @staticmethod
-    def _seeded(seed):
-        return torch.Generator().manual_seed(seed)
 
     def __len__(self):
         return len(self.images)
@@ -122,7 +121,6 @@ def build_runner(root,
                  test_dataset=None,
                  model=None,
                  checkpoint=None,
-                 metric=None,
                  kind=Runner,
                  workers=0,
                  **kwargs):
@@ -145,7 +143,7 @@ def build_runner(root,
     if test:
         kwargs.update(
             test_cfg=dict(),
-            test_evaluator=[metric or ToyMetric()],
+            test_evaluator=[ToyMetric()],
             test_dataloader=dict(
                 loader,
                 dataset=test_dataset or ToyDataset(flips=(None, )),
@@ -168,6 +166,41 @@ def build_runner(root,
         **kwargs)
 
 
+def offline_maximum(seen, group_size=1, last=()):
+    """Maximum by plain loops; ``last`` holds the steps of the last pass."""
+    strong, weak = {}, {}
+    for step, slot, sample in seen:
+        if slot % group_size:
+            continue
+        for class_id, values in zip(sample.class_ids, sample.class_maps):
+            values = values.numpy() / values.numpy().max()
+            if sample.flip_direction in ('vertical', 'diagonal'):
+                values = values[::-1]
+            if sample.flip_direction in ('horizontal', 'diagonal'):
+                values = values[:, ::-1]
+            found = sample.pred_score[class_id] >= .1
+            if found or step in last:
+                table = strong if found else weak
+                key = sample.img_id, int(class_id)
+                table[key] = np.maximum(table.get(key, 0), values)
+    return {**weak, **strong}
+
+
+def assert_maximum(folder, expected):
+    """The files of a folder hold these maps, and no others."""
+    found = {}
+    for path in folder.rglob('*.npz'):
+        score_map = ScoreMap.load(str(path))
+        name = path.relative_to(folder).with_suffix('').as_posix()
+        assert score_map.img_id == name
+        for class_id, values in zip(score_map.class_ids, score_map.maps):
+            found[name, int(class_id)] = values
+    assert found.keys() == expected.keys()
+    for key, values in expected.items():
+        np.testing.assert_array_equal(found[key], values.astype(np.float16),
+                                      str(key))
+
+
 @pytest.fixture
 def toy(tmp_path):
     """The factory above in ``tmp_path``, with the toy classes."""
@@ -176,5 +209,6 @@ def toy(tmp_path):
         return build_runner(tmp_path, *args, **kwargs)
 
     build.model, build.dataset, build.root = ToyModel, ToyDataset, tmp_path
-    build.classes = CLASSES
+    build.classes, build.work = CLASSES, tmp_path / 'work'
+    build.offline, build.assert_maximum = offline_maximum, assert_maximum
     return build

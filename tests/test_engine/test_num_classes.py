@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import json
+from contextlib import nullcontext
 
 import pytest
 from mmengine.config import Config
@@ -51,71 +52,66 @@ def stage2(root, first='from_data', second='from_data'):
                     data_prefix=dict(seg_map_path=str(root))))))
 
 
-def test_stage1(root):
-    cfg = stage1(root)
-    settle_num_classes(cfg, ['val_dataloader', 'train_dataloader'])
-    assert cfg.model.head.num_classes == 3
+def settle(cfg, *loaders):
+    settle_num_classes(cfg, loaders or ['train_dataloader'])
+    return cfg.model
 
 
-def test_stage2(root):
-    cfg = stage2(root)
-    settle_num_classes(cfg, ['train_dataloader', 'val_dataloader'])
-    assert cfg.model.decode_head.num_classes == 3
-    assert [h.num_classes for h in cfg.model.auxiliary_head] == [3, None]
+def test_both_stages(root):
+    model = settle(stage1(root), 'val_dataloader', 'train_dataloader')
+    assert model.head.num_classes == 3
+    model = settle(stage2(root), 'train_dataloader', 'val_dataloader')
+    assert model.decode_head.num_classes == 3
+    assert [h.num_classes for h in model.auxiliary_head] == [3, None]
 
 
 def test_disagreement(root):
-    cfg = stage1(root, 7)
     with pytest.raises(
             InputError,
             match='model.head.num_classes is 7, but the data .* 3 classes'):
-        settle_num_classes(cfg, ['train_dataloader'])
-    cfg = stage2(root, second=4)
+        settle(stage1(root, 7))
     with pytest.raises(InputError, match=r'auxiliary_head.0.num_classes is 4'):
-        settle_num_classes(cfg, ['val_dataloader'])
-    settle_num_classes(stage1(root, 3), ['train_dataloader'])
+        settle(stage2(root, second=4), 'val_dataloader')
+    settle(stage1(root, 3))
 
 
 def test_others_stay_as_they_are(root):
-    cfg = stage1(root, 7, type='group_wsss.VOCImageLevel')
-    settle_num_classes(cfg, ['train_dataloader'])
-    assert cfg.model.head.num_classes == 7
-    settle_num_classes(Config(dict(model=None)), ['train_dataloader'])
-    settle_num_classes(Config(dict(a=1)), ['train_dataloader'])
+    model = settle(stage1(root, 7, type='group_wsss.VOCImageLevel'))
+    assert model.head.num_classes == 7
+    for cfg in (dict(model=None), dict(a=1)):
+        settle_num_classes(Config(cfg), ['train_dataloader'])
 
 
-def test_class_attribute(root):
+@pytest.mark.parametrize('changes, count', [
+    (dict(type='group_wsss.VOCImageLevel'), 20),
+    (dict(type='CityscapesDataset', data_prefix={}), 19),
+])
+def test_class_attribute(root, changes, count):
     """Names that are known without any file."""
-    cfg = stage1(root, type='group_wsss.VOCImageLevel')
-    settle_num_classes(cfg, ['train_dataloader'])
-    assert cfg.model.head.num_classes == 20
-    cfg = stage1(root, type='CityscapesDataset', data_prefix={})
+    cfg = stage1(root, **changes)
     cfg.default_scope = 'mmseg'
-    settle_num_classes(cfg, ['train_dataloader'])
-    assert cfg.model.head.num_classes == 19
+    assert settle(cfg).head.num_classes == count
 
 
 def test_nothing_to_count(root):
     with pytest.raises(InputError, match='there is no val_dataloader'):
-        settle_num_classes(stage1(root), ['val_dataloader'])
+        settle(stage1(root), 'val_dataloader')
     (root / 'labels.txt').write_text('a 1\n')
-    cfg = stage1(root, ann_file='labels.txt')
     with pytest.raises(InputError, match='labels.txt carries no class names'):
-        settle_num_classes(cfg, ['train_dataloader'])
+        settle(stage1(root, ann_file='labels.txt'))
     cfg = stage1(root, type='BaseSegDataset', data_prefix={})
     cfg.default_scope = 'mmseg'
     with pytest.raises(InputError, match='BaseSegDataset knows no class'):
-        settle_num_classes(cfg, ['train_dataloader'])
+        settle(cfg)
 
 
-def test_more_than_a_label_image_holds(root):
-    images = [dict(id='a', labels=[1])]
-    for count in (254, 255):
-        names = [str(i) for i in range(count)]
-        (root / 'labels.json').write_text(
-            json.dumps(dict(classes=names, images=images)))
-        if count == 254:
-            settle_num_classes(stage1(root), ['train_dataloader'])
-        else:
-            with pytest.raises(InputError, match='names 255 classes: label'):
-                settle_num_classes(stage1(root), ['train_dataloader'])
+@pytest.mark.parametrize('count, error', [
+    (254, nullcontext()),
+    (255, pytest.raises(InputError, match='names 255 classes: label')),
+])
+def test_more_than_a_label_image_holds(root, count, error):
+    names = [str(i) for i in range(count)]
+    (root / 'labels.json').write_text(
+        json.dumps(dict(classes=names, images=[dict(id='a', labels=[1])])))
+    with error:
+        settle(stage1(root))

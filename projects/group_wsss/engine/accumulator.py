@@ -3,6 +3,7 @@
 import os
 import os.path as osp
 import re
+from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
@@ -11,8 +12,6 @@ from ..evaluation import find_ids
 from ..structures import ScoreMap
 from ..utils.errors import InputError
 from ..utils.files import check_inside, output_path
-
-_RANK_FOLDER = re.compile(r'^rank\d+(_last)?$')
 
 
 class ScoreAccumulator:
@@ -28,8 +27,8 @@ class ScoreAccumulator:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        # image id -> image's size and class id -> float16 map
-        self._maps: Dict[str, Tuple[tuple, Dict[int, np.ndarray]]] = {}
+        # image id -> image's size, class ids and float16 maps
+        self._maps: Dict[str, Tuple[tuple, np.ndarray, np.ndarray]] = {}
 
     def __len__(self) -> int:
         return len(self._maps)
@@ -44,28 +43,17 @@ class ScoreAccumulator:
         """
         if not len(score_map.class_ids):
             return
-        held = self._get(score_map.img_id)
-        if held is not None:
+        img_id = score_map.img_id
+        if img_id in self._maps:
+            held = ScoreMap(img_id, *self._maps[img_id])
             score_map = held.merge_max(score_map)
-        self._maps[score_map.img_id] = (score_map.ori_shape,
-                                        dict(
-                                            zip(
-                                                score_map.class_ids.tolist(),
-                                                score_map.maps.astype(
-                                                    np.float16))))
-
-    def _get(self, img_id: str) -> Optional[ScoreMap]:
-        if img_id not in self._maps:
-            return None
-        ori_shape, maps = self._maps[img_id]
-        return ScoreMap(img_id, ori_shape, list(maps),
-                        np.stack(list(maps.values())))
+        self._maps[img_id] = (score_map.ori_shape, score_map.class_ids,
+                              score_map.maps.astype(np.float16))
 
     def flush(self) -> None:
         """Merge what is in memory into the files and forget it."""
         for img_id in list(self._maps):
-            score_map = self._get(img_id)
-            assert score_map is not None
+            score_map = ScoreMap(img_id, *self._maps[img_id])
             path = output_path(self.folder, img_id, '.npz')
             check_inside(osp.dirname(path), osp.dirname(self.folder))
             if osp.exists(path):
@@ -82,11 +70,10 @@ def rank_folders(out_dir: str, last: bool = False) -> List[str]:
         last (bool): Those with the last epoch's weak maps instead. Defaults
             to False.
     """
-    if not osp.isdir(out_dir):
-        return []
+    name = re.compile(r'rank\d+' + '_last' * last)
     return sorted(
-        osp.join(out_dir, name) for name in os.listdir(out_dir)
-        if _RANK_FOLDER.match(name) and name.endswith('_last') == last)
+        str(path) for path in Path(out_dir).glob('rank*')
+        if name.fullmatch(path.name))
 
 
 def remove_score_maps(folders: List[str]) -> int:

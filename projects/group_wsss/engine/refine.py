@@ -1,10 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Refine and label score maps that were saved before, without a runner."""
-import multiprocessing
 import os.path as osp
 import time
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from functools import partial
 from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Sequence,
                     Tuple)
@@ -21,9 +18,7 @@ from ..structures import DumpWriter, ScoreMap
 from ..structures.image_files import image_paths
 from ..utils.errors import InputError
 from ..utils.files import output_path
-
-# images that a process takes at a time
-CHUNK = 8
+from ..utils.pool import Pool
 
 
 class RefineJob(NamedTuple):
@@ -55,50 +50,49 @@ class RefineJob(NamedTuple):
     on_non_finite: str = 'error'
 
 
+class _Image(NamedTuple):
+    """An image, and the file that a step may read."""
+    img_id: str
+    file: Optional[str]
+
+
 # this process's dump: building a refiner may mean loading a network
 _own: List[LabelDump] = []
 
 
-def _start(job: RefineJob, ranks: Any) -> None:
-    """Make a process of the pool ready."""
-    torch.set_num_threads(1)  # the last bits may depend on it
-    _own[:] = [job_dump(job, ranks.get())]
-
-
-def job_dump(job: RefineJob, rank: int) -> LabelDump:
-    """A dump with all its parts built.
-
-    Args:
-        job (RefineJob): The job.
-        rank (int): Number of the process.
-    """
-    writer = DumpWriter(job.out_dir, job.classes, job.palette, rank)
+def _dump(job: RefineJob) -> LabelDump:
+    """A dump with all its parts built."""
+    writer = DumpWriter(job.out_dir, job.classes, job.palette)
     return LabelDump(writer, TASK_UTILS.build(dict(job.labeler)),
                      Refiners([dict(step) for step in job.refiners]),
                      job.keep_scores, job.on_non_finite)
 
 
-def _advance(images: Dict[str, Optional[str]], job: RefineJob,
-             thresholds: Sequence[float]) -> Tuple[np.ndarray, dict, dict]:
-    """Bring some images, whose files come with their ids, to the next stop.
+def _advance(
+    images: Sequence[_Image], job: RefineJob, thresholds: Sequence[float]
+) -> Tuple[List[str], np.ndarray, Dict[str, np.ndarray], Dict[str, str]]:
+    """Bring some images to the next stop.
 
     Returns:
-        tuple: Their histogram there, or the label counts by image id; image
-        id and reason of those that were left out.
+        tuple: Their ids; their histogram there, or the label counts by image
+        id; image id and reason of those that were left out.
     """
+    if not _own:
+        _own.append(_dump(job))
     dump = _own[0]
     dump.resume(thresholds)
     dump.waiting.clear()
     dump.writer.counts.clear()
     dump.left_out.clear()
-    for img_id, file in images.items():
+    for img_id, file in images:
         image = None if file is None else partial(load_image, file)
         if thresholds:
             dump.take_waiting(img_id, image)
         else:
             path = output_path(job.scores_dir, img_id, '.npz')
             dump.take(ScoreMap.load_of(path, img_id), image)
-    return dump.histogram, dict(dump.writer.counts), dict(dump.left_out)
+    return ([img_id for img_id, _ in images], dump.histogram,
+            dict(dump.writer.counts), dict(dump.left_out))
 
 
 def refine_dump(job: RefineJob,
@@ -136,65 +130,46 @@ def refine_dump(job: RefineJob,
     if not ids:
         raise InputError(f'{job.scores_dir}: no score map (.npz) found')
     start = time.perf_counter()
-    dump = job_dump(job, 0)  # whatever is wrong with the steps shows now
+    dump = _dump(job)  # whatever is wrong with the steps shows now
     dump.writer.begin()
     score_size = ScoreSize(dump, len(ids))
-    files: Dict[str, Optional[str]] = dict.fromkeys(ids)
+    images = [_Image(img_id, None) for img_id in ids]
     if job.image_dir is not None:
         paths = image_paths(ids, job.image_paths, job.scores_dir)
-        files.update((i, osp.join(job.image_dir, paths[i])) for i in ids)
-    chunks = [{
-        i: files[i]
-        for i in ids[start:start + CHUNK]
-    } for start in range(0, len(ids), CHUNK)]
+        images = [_Image(i, osp.join(job.image_dir, paths[i])) for i in ids]
     thresholds: List[float] = []
     counts: Dict[str, np.ndarray] = {}
     left_out: Dict[str, str] = {}
-    with ExitStack() as stack:
-        run: Callable = map
-        if nproc > 1:
-            # forking after torch has started threads can hang
-            context = multiprocessing.get_context('spawn')
-            ranks = context.Queue()
-            for rank in range(nproc):
-                ranks.put(rank)
-            pool = stack.enter_context(
-                ProcessPoolExecutor(nproc, context, _start, (job, ranks)))
-            # no image is begun that nobody waits for
-            stack.callback(pool.shutdown, cancel_futures=True)
-            run = pool.map
-        else:
-            stack.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(1)
-            _own[:] = [dump]
-        total = len(ids) * len(dump.parts)
-        done = 0
-        for part in range(len(dump.parts)):
-            histogram = np.zeros_like(dump.histogram)
-            advance = partial(
-                _advance,
-                job=job._replace(image_paths={}),
-                thresholds=tuple(thresholds))
-            for chunk, (own, labelled, bad) in zip(chunks,
-                                                   run(advance, chunks)):
-                histogram += own
-                counts.update(labelled)
-                left_out.update(bad)
-                for line in map(score_size.measure, chunk):
-                    if line is not None:
-                        say(line)
-                done += len(chunk)
-                progress(done, total)
-            if part + 1 < len(dump.parts):
-                dump.resume(thresholds)
-                dump.fit(histogram)
-                thresholds = dump.thresholds
-                chunks = [{
-                    i: chunk[i]
-                    for i in chunk if i not in left_out
-                } for chunk in chunks]
-                total = done + sum(map(len, chunks)) * (
-                    len(dump.parts) - part - 1)
+    done, total = 0, len(ids) * len(dump.parts)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the last bits may depend on it
+    _own[:] = [dump]
+    try:
+        with Pool(nproc) as pool:
+            for left in reversed(range(len(dump.parts))):
+                histogram = np.zeros_like(dump.histogram)
+                advance = partial(
+                    _advance,
+                    job=job._replace(image_paths={}),
+                    thresholds=thresholds)
+                for some, own, labelled, bad in pool.map_chunks(
+                        advance, images,
+                        lambda n, _: progress(done + n, total)):
+                    histogram += own
+                    counts.update(labelled)
+                    left_out.update(bad)
+                    for line in map(score_size.measure, some):
+                        if line is not None:
+                            say(line)
+                if left:
+                    dump.resume(thresholds)
+                    dump.fit(histogram)
+                    thresholds = dump.thresholds
+                    done += len(images)
+                    images = [x for x in images if x.img_id not in left_out]
+                    total = done + len(images) * left
+    finally:
+        torch.set_num_threads(threads)
     dump.check_any(counts, left_out)
     dump.clean_up()
     return dump.writer.finish(

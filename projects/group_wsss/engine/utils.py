@@ -1,16 +1,14 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Helpers shared by the hooks."""
 import os.path as osp
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
-import numpy as np
 import torch.nn as nn
-from mmengine.dist import all_gather_object, get_rank
+from mmengine.dist import all_gather_object
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 
-from ..pseudo_labels import LabelDump
 from ..structures.image_list import image_id_of
 from ..utils.errors import InputError
 from ..utils.versions import sha256_of
@@ -30,15 +28,15 @@ def walk_datasets(dataset: Any) -> Iterator[Any]:
     Args:
         dataset (Any): With ``dataset``, ``datasets`` or neither.
     """
-    todo, seen = [dataset], set()
-    while todo:
-        item = todo.pop()
-        if item is None or id(item) in seen:
-            continue
-        seen.add(id(item))
-        yield item
-        todo += [getattr(item, 'dataset', None)]
-        todo += list(getattr(item, 'datasets', None) or [])
+    yield dataset
+    inner = [
+        getattr(dataset, 'dataset', None),
+        *(getattr(dataset, 'datasets', None) or [])
+    ]
+    # the first one last: it speaks for all
+    for item in reversed(inner):
+        if item is not None:
+            yield from walk_datasets(item)
 
 
 def walk_transforms(dataset: Any) -> Iterator[Any]:
@@ -48,25 +46,43 @@ def walk_transforms(dataset: Any) -> Iterator[Any]:
         dataset (Any): Wrapped or not; pipelines are found under
             ``pipeline``, inner transforms under ``transforms``.
     """
-    todo = [getattr(item, 'pipeline', None) for item in walk_datasets(dataset)]
-    while todo:
-        item = todo.pop(0)
-        if item is None:
-            continue
-        if isinstance(item, (list, tuple)):
-            todo = list(item) + todo
-            continue
-        inner = getattr(item, 'transforms', None)
-        if not callable(inner) and inner is not None:
-            todo = list(inner) + todo
+    for item in walk_datasets(dataset):
+        yield from _inside(getattr(item, 'pipeline', None))
+
+
+def _inside(item: Any) -> Iterator[Any]:
+    """A transform, or those of a list, and all inside."""
+    if isinstance(item, (list, tuple)):
+        for one in item:
+            yield from _inside(one)
+    elif item is not None:
         if type(item).__name__ != 'Compose':
             yield item
+        inner = getattr(item, 'transforms', None)
+        if inner is not None and not callable(inner):
+            yield from _inside(list(inner))
 
 
 def transform_name(transform: Any) -> str:
     """Class name of a transform, through mmpretrain's torchvision wrapper."""
     inner = getattr(transform, 't', None)
     return type(transform if inner is None else inner).__name__
+
+
+def loss_samples(args: tuple, kwargs: Dict[str, Any]) -> Optional[Sequence]:
+    """Samples of a forward pass that computes losses.
+
+    Args:
+        args (tuple): As a torch forward hook gets them.
+        kwargs (dict): Likewise.
+
+    Returns:
+        Sequence[DataSample], optional: None for a pass in another mode.
+    """
+    given = dict(zip(('inputs', 'data_samples', 'mode'), args), **kwargs)
+    if given.get('mode') != 'loss':
+        return None
+    return given.get('data_samples') or ()
 
 
 def dataset_classes(dataset: Any) -> Tuple[str, ...]:
@@ -135,6 +151,31 @@ def is_resumed(runner: Runner) -> bool:
     return bool(runner.cfg.get('resume', False))
 
 
+def saved_checkpoint(runner: Runner,
+                     epoch: int,
+                     iteration: int,
+                     newest: Optional[str] = None) -> Optional[str]:
+    """The checkpoint that a ``CheckpointHook`` has saved at a step.
+
+    Args:
+        runner (Runner): The runner.
+        epoch (int): Epochs done, for hooks that count them.
+        iteration (int): Iterations done, for the others.
+        newest (str, optional): Taken for the last one of a hook that has
+            saved none. Defaults to None.
+
+    Returns:
+        str or None: The file; one of another step does not count.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, CheckpointHook):
+            step = epoch if hook.by_epoch else iteration
+            path = getattr(hook, 'last_ckpt', None) or newest
+            if path and osp.basename(path) == hook.filename_tmpl.format(step):
+                return path
+    return None
+
+
 def trained_checkpoint(runner: Runner) -> Optional[str]:
     """The checkpoint that holds the weights after training, if any does.
 
@@ -145,16 +186,10 @@ def trained_checkpoint(runner: Runner) -> Optional[str]:
         str or None: The file of this very epoch or iteration; an older one,
         or one that another run left in the work dir, does not count.
     """
-    for hook in runner.hooks:
-        if not isinstance(hook, CheckpointHook):
-            continue
-        step = runner.epoch if hook.by_epoch else runner.iter
-        path = getattr(hook, 'last_ckpt', None)
-        if path is None and is_resumed(runner):  # nothing was left to train
-            path = find_latest_checkpoint(runner.work_dir)
-        if path and osp.basename(path) == hook.filename_tmpl.format(step):
-            return path
-    return None
+    newest = None
+    if is_resumed(runner):  # maybe nothing was left to train
+        newest = find_latest_checkpoint(runner.work_dir)
+    return saved_checkpoint(runner, runner.epoch, runner.iter, newest)
 
 
 def describe_checkpoint(path: Optional[str]) -> Dict[str, Optional[str]]:
@@ -186,25 +221,7 @@ def gather_dicts(own: Dict[Any, Any]) -> Dict[Any, Any]:
     Returns:
         dict: Sorted by key.
     """
-    parts: List[Dict[Any, Any]] = all_gather_object(own)
     merged: Dict[Any, Any] = {}
-    for part in parts:
+    for part in all_gather_object(own):
         merged.update(part)
     return dict(sorted(merged.items()))
-
-
-def total_histogram(dump: LabelDump) -> np.ndarray:
-    """Histogram of the scores of all ranks.
-
-    An image that several ranks have (see :func:`gather_dicts`) counts
-    once, so that thresholds do not depend on the number of ranks.
-
-    Args:
-        dump (LabelDump): This rank's.
-
-    Returns:
-        np.ndarray: int64 ``(NUM_BINS, )``, the same on all ranks.
-    """
-    ids = all_gather_object(list(dump.waiting))
-    dump.leave_out(set().union(*ids[:get_rank()]))
-    return sum(all_gather_object(dump.histogram))

@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import json
 import shutil
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -8,119 +9,82 @@ import torch
 from mmengine.hooks import Hook
 
 from group_wsss.engine import AttentionAccumulationHook
+from group_wsss.engine.geometry import check_shape
 from group_wsss.pseudo_labels import ThresholdLabeler
 from group_wsss.structures import ScoreMap, read_index_png
 from group_wsss.utils.errors import InputError
 
 
-def _offline(seen, group_size=1, min_score=.1, last=()):
-    """Maximum by plain loops; ``last`` holds the steps of the last pass."""
-    strong, weak = {}, {}
-    for step, slot, sample in seen:
-        if slot % group_size:
-            continue
-        for class_id, values in zip(sample.class_ids, sample.class_maps):
-            values = values.numpy()
-            values = values / values.max()
-            direction = sample.flip_direction if sample.flip else ''
-            if direction in ('vertical', 'diagonal'):
-                values = values[::-1]
-            if direction in ('horizontal', 'diagonal'):
-                values = values[:, ::-1]
-            key = sample.img_id, int(class_id)
-            found = sample.pred_score[class_id] >= min_score
-            if not found and step not in last:
-                continue
-            table = strong if found else weak
-            table[key] = np.maximum(table.get(key, 0), values)
-    return {
-        key: values.astype(np.float16).astype(np.float32)
-        for key, values in {
-            **weak,
-            **strong
-        }.items()
-    }
+@pytest.fixture
+def train(toy):
+    """Train with the hook; the samples that the model has seen."""
+
+    def do(*args, others=(), model=None, **options):
+        names = ('out_dir', 'begin_epoch', 'begin_iter', 'anchors_only',
+                 'keep_last', 'stride', 'flush_interval', 'labeler')
+        own = {key: options.pop(key) for key in names if key in options}
+        model = model or toy.model()
+        hooks = [AttentionAccumulationHook(**own), *others]
+        toy(hooks, *args, model=model, **options).train()
+        assert not model._forward_hooks
+        return model.seen
+
+    return do
 
 
-def _stored(folder):
-    out = {}
-    for path in folder.rglob('*.npz'):
-        score_map = ScoreMap.load(str(path))
-        name = path.relative_to(folder).with_suffix('').as_posix()
-        assert score_map.img_id == name
-        for class_id, values in zip(score_map.class_ids, score_map.maps):
-            out[name, int(class_id)] = values
-    return out
-
-
-def _assert_equal(got, expected):
-    assert got.keys() == expected.keys()
-    for key in got:
-        np.testing.assert_array_equal(got[key], expected[key], str(key))
+@pytest.fixture
+def merged(toy):
+    return toy.work / 'attention' / 'merged'
 
 
 @pytest.mark.parametrize('anchors_only', (True, False))
 @pytest.mark.parametrize('begin_epoch', (0, 1, 2))
-def test_equals_the_offline_maximum(toy, begin_epoch, anchors_only):
-    model = toy.model(group_size=2)
-    hook = AttentionAccumulationHook(
-        begin_epoch=begin_epoch, anchors_only=anchors_only)
-    toy([hook], model=model, batch_size=4).train()
+def test_equals_the_offline_maximum(toy, train, merged, begin_epoch,
+                                    anchors_only):
+    seen = train(
+        model=toy.model(group_size=2),
+        batch_size=4,
+        begin_epoch=begin_epoch,
+        anchors_only=anchors_only)
     # 6 images: 2 iterations an epoch, 4 epochs
-    seen = [item for item in model.seen if item[0] >= 2 * begin_epoch]
-    expected = _offline(seen, 2 if anchors_only else 1, last=(6, 7))
+    seen = [item for item in seen if item[0] >= 2 * begin_epoch]
+    expected = toy.offline(seen, 2 if anchors_only else 1, last=(6, 7))
     assert len({img_id for img_id, _ in expected}) > 3
-    _assert_equal(_stored(toy.root / 'work/attention/merged'), expected)
-    assert not model._forward_hooks
+    toy.assert_maximum(merged, expected)
 
 
-def test_last_epoch_fills_gaps_only_if_wanted(toy):
-    models, stored = [], []
-    for keep_last in (True, False):
-        model = toy.model()
-        hook = AttentionAccumulationHook(
-            out_dir=str(toy.root / str(keep_last)), keep_last=keep_last)
-        toy([hook], model=model, batch_size=3).train()
-        models.append(model)
-        stored.append(_stored(toy.root / str(keep_last) / 'merged'))
-    # the second class of sub/1 never reaches min_score
-    assert ('sub/1', 2) in stored[0] and ('sub/1', 2) not in stored[1]
-    seen = [item for item in models[1].seen if item[0] >= 2]
-    _assert_equal(stored[1], _offline(seen))
+def test_last_epoch_fills_gaps_only_if_wanted(toy, train):
+    for keep_last, last in ((True, (6, 7)), (False, ())):
+        out = toy.root / str(keep_last)
+        seen = train(out_dir=str(out), keep_last=keep_last, batch_size=3)
+        seen = [item for item in seen if item[0] >= 2]
+        expected = toy.offline(seen, last=last)
+        toy.assert_maximum(out / 'merged', expected)
+        # the second class of sub/1 never reaches min_score
+        assert (('sub/1', 2) in expected) == keep_last
 
 
-@pytest.mark.parametrize('by_epoch, flush',
-                         ((True, None), (True, 1), (False, None), (False, 2)))
-def test_killed_and_resumed(toy, by_epoch, flush):
-
-    def hook():
-        options = {} if by_epoch else dict(begin_iter=3)
-        return AttentionAccumulationHook(flush_interval=flush, **options)
-
+@pytest.mark.parametrize('by_epoch, flush, kept',
+                         ((True, None, 6), (True, 1, 7), (False, None, 4),
+                          (False, 2, 6)))
+def test_killed_and_resumed(toy, train, merged, by_epoch, flush, kept):
     # 3 iterations an epoch; killed in the middle of the third epoch
-    length = 4 if by_epoch else 12
-    checkpoint = None if by_epoch else dict(interval=4, by_epoch=False)
-    first = toy.model()
+    options = dict(
+        by_epoch=by_epoch, length=4 if by_epoch else 12, flush_interval=flush)
+    if not by_epoch:
+        options.update(
+            begin_iter=3, checkpoint=dict(interval=4, by_epoch=False))
+    first, second = toy.model(), toy.model()
     first.stop_after = 7
     with pytest.raises(KeyboardInterrupt):
-        toy([hook()], by_epoch, length, model=first,
-            checkpoint=checkpoint).train()
-    second = toy.model()
+        train(model=first, **options)
     second.step = 6 if by_epoch else 4
-    toy([hook()],
-        by_epoch,
-        length,
-        model=second,
-        checkpoint=checkpoint,
-        resume=True).train()
+    train(model=second, resume=True, **options)
     assert second.step == 12
     # what was neither flushed nor in a checkpoint is lost with the process
-    kept = 7 if flush == 1 else 6
-    if not by_epoch:
-        kept = 6 if flush == 2 else 4
     seen = [item for item in first.seen if 3 <= item[0] < kept]
-    expected = _offline(seen + second.seen, last=(9, 10, 11))
-    _assert_equal(_stored(toy.root / 'work/attention/merged'), expected)
+    toy.assert_maximum(merged,
+                       toy.offline(seen + second.seen, last=(9, 10, 11)))
 
 
 @pytest.mark.parametrize('by_epoch', (True, False))
@@ -142,69 +106,58 @@ def test_files_know_all_before_a_checkpoint_is_saved(toy, by_epoch):
     assert pending == [0] * (2 if by_epoch else 3)
 
 
-def test_another_world_size_on_resume(toy):
+def test_another_world_size_on_resume(toy, train, merged):
     """Files of a rank that no longer exists are merged as well."""
-    model = toy.model()
-    toy([AttentionAccumulationHook(keep_last=False)], model=model).train()
-    attention = toy.root / 'work' / 'attention'
+    seen = train(keep_last=False)
     extra = ScoreMap('sub/3', (14, 12), [0, 1], np.full((2, 7, 6), .5))
-    extra.save(str(attention / 'rank5' / 'sub' / '3.npz'))
-    shutil.rmtree(attention / 'merged')
+    extra.save(str(merged.parent / 'rank5' / 'sub' / '3.npz'))
+    shutil.rmtree(merged)
     # nothing is left to train: only the merge runs
-    toy([AttentionAccumulationHook(keep_last=False)], resume=True).train()
-    expected = _offline([item for item in model.seen if item[0] >= 3])
-    for class_id in (0, 1):
-        key = 'sub/3', class_id
+    train(keep_last=False, resume=True)
+    expected = toy.offline([item for item in seen if item[0] >= 3])
+    for key in (('sub/3', 0), ('sub/3', 1)):
         expected[key] = np.maximum(expected.get(key, 0), np.float32(.5))
         assert expected[key].shape == (7, 6)
-    _assert_equal(_stored(attention / 'merged'), expected)
+    toy.assert_maximum(merged, expected)
 
 
-def test_a_fresh_run_forgets_the_run_before(toy):
-    toy([AttentionAccumulationHook()]).train()
-    attention = toy.root / 'work' / 'attention'
+def test_a_fresh_run_forgets_the_run_before(toy, train, merged):
+    train()
     stale = ScoreMap('stale', (4, 4), [0], np.ones((1, 2, 2)))
-    stale.save(str(attention / 'rank3' / 'stale.npz'))
-    (attention / 'notes.txt').write_text('mine')
-    model = toy.model()
-    toy([AttentionAccumulationHook(keep_last=False)], model=model).train()
-    expected = _offline([item for item in model.seen if item[0] >= 3])
-    _assert_equal(_stored(attention / 'merged'), expected)
-    assert (attention / 'notes.txt').read_text() == 'mine'
+    for name in ('rank3', 'rank3_last'):
+        stale.save(str(merged.parent / name / 'stale.npz'))
+    (merged.parent / 'notes.txt').write_text('mine')
+    seen = train(keep_last=False)
+    toy.assert_maximum(merged,
+                       toy.offline([item for item in seen if item[0] >= 3]))
+    assert (merged.parent / 'notes.txt').read_text() == 'mine'
 
 
-def test_iterations_count_passes_over_the_images(toy):
-    model = toy.model()
-    hook = AttentionAccumulationHook(begin_epoch=1)
-    toy([hook], by_epoch=False, length=8, model=model).train()
+def test_iterations_count_passes_over_the_images(toy, train, merged):
+    seen = train(by_epoch=False, length=8)
     # 6 images by 2: a pass has 3 iterations
-    seen = [item for item in model.seen if item[0] >= 3]
-    expected = _offline(seen, last=(5, 6, 7))
-    _assert_equal(_stored(toy.root / 'work/attention/merged'), expected)
+    seen = [item for item in seen if item[0] >= 3]
+    toy.assert_maximum(merged, toy.offline(seen, last=(5, 6, 7)))
 
 
-def test_fixed_stride(toy):
-    toy([AttentionAccumulationHook(stride=5, begin_epoch=0)], length=1).train()
-    merged = toy.root / 'work/attention/merged'
+def test_fixed_stride(train, merged):
+    train(stride=5, begin_epoch=0, length=1)
     for i in range(6):
         score_map = ScoreMap.load(str(merged / f'sub/{i}.npz'))
         assert score_map.maps.shape[1:] == (-(-(8 + 2 * i) // 5), 3)
 
 
-def test_labels_of_the_merged_maps(toy, monkeypatch):
+def test_labels_of_the_merged_maps(toy, train, merged, monkeypatch):
     monkeypatch.setattr(ThresholdLabeler, 'supervision', 'A', raising=False)
-    labeler = dict(type='group_wsss.ThresholdLabeler', bg_threshold=.5)
-    toy([AttentionAccumulationHook(labeler=labeler)]).train()
-    work = toy.root / 'work'
-    merged = sorted((work / 'attention/merged').rglob('*.npz'))
-    out = work / 'pseudo_labels_accumulated'
-    for path in merged:
-        score_map = ScoreMap.load(str(path))
+    train(labeler=dict(type='group_wsss.ThresholdLabeler', bg_threshold=.5))
+    out = toy.work / 'pseudo_labels_accumulated'
+    paths = list(merged.rglob('*.npz'))
+    for score_map in (ScoreMap.load(str(path)) for path in paths):
         np.testing.assert_array_equal(
             read_index_png(str(out / f'{score_map.img_id}.png')),
             ThresholdLabeler(.5)(score_map))
     manifest = json.loads((out / 'manifest.json').read_text())
-    assert manifest['images'] == len(merged) == len(list(out.rglob('*.png')))
+    assert manifest['images'] == len(paths) == len(list(out.rglob('*.png')))
     assert manifest['checkpoint']['name'] == 'epoch_4.pth'
     assert manifest['supervision'] == ['I', 'A']
 
@@ -227,26 +180,20 @@ class Nested:
         self.transforms = list(transforms)
 
 
-@pytest.mark.parametrize('pipeline, match', (
-    ([RandomResizedCrop()], 'RandomResizedCrop'),
-    ([Nested(Nested(RandomResizedCrop()))], 'RandomResizedCrop'),
-    ([RandomFlip(), PackInputs()], "PackInputs.*'flip_direction'"),
+@pytest.mark.parametrize('pipeline, augments, match', (
+    ([RandomResizedCrop()], None, 'RandomResizedCrop'),
+    ([Nested(Nested(RandomResizedCrop()))], None, 'RandomResizedCrop'),
+    ([RandomFlip(), PackInputs()], None, "PackInputs.*'flip_direction'"),
+    ([], object(), 'batch_augments'),
 ))
-def test_pipelines_that_cannot_be_undone(toy, pipeline, match):
-    dataset = toy.dataset()
+def test_what_cannot_be_undone(toy, pipeline, augments, match):
+    dataset, model = toy.dataset(), toy.model()
     dataset.pipeline = Nested(*pipeline)
-    model = toy.model()
+    model.data_preprocessor.batch_augments = augments
     with pytest.raises(InputError, match=match):
         toy([AttentionAccumulationHook()], dataset=dataset,
             model=model).train()
     assert model.step == 0
-
-
-def test_batch_augments_are_refused(toy):
-    model = toy.model()
-    model.data_preprocessor.batch_augments = object()
-    with pytest.raises(InputError, match='batch_augments'):
-        toy([AttentionAccumulationHook()], model=model).train()
 
 
 @pytest.mark.parametrize('ori, img, scale, good', (
@@ -259,30 +206,26 @@ def test_batch_augments_are_refused(toy):
     ((100, 100, 3), (64, 64, 3), .64, True),
 ))
 def test_shapes_that_are_no_resize(ori, img, scale, good):
-    from group_wsss.engine.geometry import check_shape
     sample = dict(img_id='photo', ori_shape=ori, img_shape=img)
     if scale is not None:
         sample['scale_factor'] = scale
-    if good:
+    with nullcontext() if good else pytest.raises(
+            InputError, match='photo.*crop'):
         check_shape(sample)
-    else:
-        with pytest.raises(InputError, match='photo.*crop'):
-            check_shape(sample)
 
 
-def test_samples_without_maps_are_refused(toy):
+def test_samples_without_maps_are_refused(toy, train):
 
     class Plain(toy.model):
 
         def forward(self, inputs, data_samples=None, mode='tensor'):
             return dict(loss=(self.weight**2).sum())
 
-    hook = AttentionAccumulationHook(begin_epoch=0)
     with pytest.raises(InputError, match='class_maps'):
-        toy([hook], model=Plain()).train()
+        train(model=Plain(), begin_epoch=0)
 
 
-def test_a_score_of_a_tenth_is_enough(toy):
+def test_a_score_of_a_tenth_is_enough(toy, train, merged):
     """The default of ``min_score``, which the published code has."""
 
     class Scores(toy.model):
@@ -294,11 +237,6 @@ def test_a_score_of_a_tenth_is_enough(toy):
                 sample.pred_score = torch.full((3, ), 0.1) - 0.001 * low
             return losses
 
-    hook = AttentionAccumulationHook(
-        out_dir=str(toy.root / 'maps'),
-        begin_epoch=0,
-        anchors_only=False,
-        keep_last=False)
-    toy([hook], model=Scores(), length=1).train()
-    found = {name for name, _ in _stored(toy.root / 'maps' / 'merged')}
-    assert found == {f'sub/{i}' for i in (0, 2, 3, 4, 5)}
+    train(model=Scores(), begin_epoch=0, keep_last=False, length=1)
+    found = {path.stem for path in merged.rglob('*.npz')}
+    assert found == set('02345')

@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import os
 import re
+from contextlib import nullcontext
 
 import pytest
 from mmengine.config import Config
@@ -17,7 +18,12 @@ def run(toy, monkeypatch, tmp_path):
     """Train, give the runner and what is said at the end."""
     monkeypatch.chdir(tmp_path)
 
-    def do(hook=None, others=(), fails=None, cfg=None, **kwargs):
+    def do(hook=None,
+           others=(),
+           fails=None,
+           cfg=None,
+           command='train',
+           **kwargs):
         lines = []
         path = tmp_path / 'the config.py'
         path.write_text('next_step = None\n')
@@ -29,11 +35,8 @@ def run(toy, monkeypatch, tmp_path):
                      **kwargs)
         monkeypatch.setattr(runner.logger, 'info',
                             lambda text, *a, **k: lines.append(str(text)))
-        if fails:
-            with pytest.raises(fails):
-                runner.train()
-        else:
-            runner.train()
+        with pytest.raises(fails) if fails else nullcontext():
+            getattr(runner, command)()
         text = [line for line in lines if line.startswith('Written to')]
         assert len(text) <= 1
         return runner, text[0] if text else None
@@ -103,18 +106,10 @@ def test_next_command(run):
     assert 'Next:' not in text and 'pseudo labels' not in text
 
 
-@pytest.mark.parametrize('error', (KeyboardInterrupt, ValueError))
-def test_nothing_false_after_an_interruption(run, toy, error):
+def test_nothing_false_after_an_interruption(run, toy):
     model = toy.model()
-    forward = model.forward
-
-    def fail(*args, **kwargs):
-        if model.step == 4:
-            raise error
-        return forward(*args, **kwargs)
-
-    model.forward = fail
-    assert run(fails=error, model=model)[1] is None
+    model.stop_after = 4
+    assert run(fails=KeyboardInterrupt, model=model)[1] is None
 
 
 def test_files_of_an_earlier_run_are_not_named(run, tmp_path):
@@ -140,13 +135,8 @@ def test_files_of_an_earlier_run_are_not_named(run, tmp_path):
     assert 'pseudo labels' not in text and 'checkpoint' not in text
 
 
-def test_test_alone_is_no_training(toy, monkeypatch):
-    lines = []
-    runner = toy([RunSummaryHook()], test=True)
-    monkeypatch.setattr(runner.logger, 'info',
-                        lambda text, *a, **k: lines.append(str(text)))
-    runner.test()
-    assert not any('Written to' in line for line in lines)
+def test_test_alone_is_no_training(run):
+    assert run(test=True, command='test')[1] is None
 
 
 def test_paths_and_sizes(tmp_path, monkeypatch):

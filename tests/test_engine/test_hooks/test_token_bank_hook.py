@@ -42,12 +42,12 @@ def data(monkeypatch, tiny_voc):
 @pytest.fixture(scope='module')
 def checkpoints(tmp_path_factory):
     """Weights of two seeds."""
-    paths = []
-    for seed in (0, 1):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv('DATA_ROOT', 'nowhere')
-            patch.setenv('TRAIN_LIST', 'nothing.txt')
-            cfg = config('', '')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('DATA_ROOT', 'nowhere')
+        patch.setenv('TRAIN_LIST', 'nothing.txt')
+        cfg = config('', '')
+    paths = [tmp_path_factory.mktemp('weights') / f'{i}.pth' for i in (0, 1)]
+    for seed, path in enumerate(paths):
         torch.manual_seed(seed)
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             model = MODELS.build(cfg.model)
@@ -56,31 +56,30 @@ def checkpoints(tmp_path_factory):
         torch.nn.init.normal_(model.head.classifier.weight)
         nodes = model.backbone(torch.randn(8, 3, 64, 64))[-1]
         model.neck.coattention.whiten.update(nodes.detach())
-        path = tmp_path_factory.mktemp('weights') / f'{seed}.pth'
         torch.save(dict(state_dict=model.state_dict(), meta=dict()), path)
-        paths.append(path)
     return paths
 
 
-def test(work_dir, checkpoint, name='tiny_group_cam', **options):
-    """Run a test loop and give its runner."""
+def run(work_dir, checkpoint, name='tiny_group_cam', **options):
+    """Run a test loop."""
+    experiment = f'token-bank-{next(NUMBER)}'
     cfg = config(
-        work_dir,
-        checkpoint,
-        name,
-        experiment_name=f'token-bank-{next(NUMBER)}',
-        **options)
-    runner = DataRunner.from_cfg(cfg)
-    runner.test()
-    return runner
-
-
-test.__test__ = False
+        work_dir, checkpoint, name, experiment_name=experiment, **options)
+    DataRunner.from_cfg(cfg).test()
 
 
 def scores(work_dir):
     dump = Dump.open(str(work_dir / 'pseudo_labels'))
     return {name: dump.read_scores(name).maps for name in dump.ids}
+
+
+def assert_close(one, two, tolerance):
+    """Score maps of two dumps."""
+    one, two = scores(one), scores(two)
+    assert one.keys() == two.keys()
+    for key, maps in one.items():
+        np.testing.assert_allclose(two[key], maps, atol=tolerance)
+    return len(one)
 
 
 def files(work_dir):
@@ -92,6 +91,14 @@ def files(work_dir):
     }
     assert len(found) == 17, sorted(found)
     return found
+
+
+def assert_made_anew(root, checkpoint, **options):
+    """A bank of something else is not used: as in an empty folder."""
+    shutil.rmtree(root / 'fresh', ignore_errors=True)
+    for name in ('work', 'fresh'):
+        run(root / name, checkpoint, **options)
+    assert files(root / 'work') == files(root / 'fresh')
 
 
 @pytest.fixture
@@ -125,8 +132,8 @@ ONE_VIEW = [
 
 @pytest.mark.parametrize('name', ['tiny_group_cam', 'tiny_group_cam_tta'])
 def test_labels_are_those_of_partners(tmp_path, checkpoints, name, passes):
-    tta = name.endswith('tta')
     bank = 'default_hooks.token_bank'
+    tta = name.endswith('tta')
     runs = [
         ('old', 8 * 4, {bank: None}),
         # maps have 8 x 8 positions
@@ -136,116 +143,98 @@ def test_labels_are_those_of_partners(tmp_path, checkpoints, name, passes):
     for folder, images, options in runs:
         passes.clear()
         options['tta_pipeline'] = ONE_VIEW
-        test(tmp_path / folder, checkpoints[0], name, **options)
+        run(tmp_path / folder, checkpoints[0], name, **options)
         assert sum(passes) == images
-    old, new, alone = (
-        scores(tmp_path / folder) for folder in ('old', 'new', 'alone'))
-    assert old.keys() == new.keys()
-    for key, maps in old.items():
-        np.testing.assert_allclose(new[key], maps, atol=0.005)
+    assert_close(tmp_path / 'old', tmp_path / 'new', 0.005)
+    old, alone = scores(tmp_path / 'old'), scores(tmp_path / 'alone')
     assert max(abs(alone[key] - old[key]).max() for key in old) > 0.1
     assert not (tmp_path / 'new/token_bank/maps').exists()
+    # a plain classifier has no partners
+    assert not (tmp_path / 'alone/token_bank').exists()
 
 
 def test_scales_and_flips_ask_the_plain_tokens(tmp_path, checkpoints, passes):
-    test(tmp_path / 'tta', checkpoints[0], 'tiny_group_cam_tta')
+    run(tmp_path / 'tta', checkpoints[0], 'tiny_group_cam_tta')
     # the bank; then two scales and flips of the anchors
     assert sum(passes) == 8 + 8 * 4
     passes.clear()
-    test(tmp_path / 'tta', checkpoints[0])
+    run(tmp_path / 'tta', checkpoints[0])
     assert sum(passes) == 8, 'tokens are those of the plain pipeline'
-    tokens = tmp_path / 'tta/token_bank/tokens.bin'
-    test(tmp_path / 'plain', checkpoints[0])
-    assert tokens.read_bytes() == (tmp_path /
-                                   'plain/token_bank/tokens.bin').read_bytes()
+    run(tmp_path / 'plain', checkpoints[0])
     assert files(tmp_path / 'tta') == files(tmp_path / 'plain')
-
-
-def test_a_plain_classifier_is_left_alone(tmp_path, checkpoints, passes):
-    test(tmp_path, checkpoints[0], test_group_size=1)
-    assert sum(passes) == 8
-    assert not (tmp_path / 'token_bank').exists()
 
 
 def test_tokens_serve_another_k_and_no_other_weights(tmp_path, checkpoints,
                                                      passes):
-    test(tmp_path, checkpoints[0])
+    run(tmp_path / 'work', checkpoints[0])
     assert sum(passes) == 8
-    tokens = tmp_path / 'token_bank/tokens.bin'
+    tokens = tmp_path / 'work/token_bank/tokens.bin'
     first = tokens.read_bytes()
     passes.clear()
-    test(tmp_path, checkpoints[0], test_group_size=7)
+    run(tmp_path / 'work', checkpoints[0], test_group_size=7)
     assert sum(passes) == 8 and tokens.read_bytes() == first  # anchors alone
-    for i, options in enumerate((dict(), {
-            'test_dataloader.dataset.dataset.pipeline.1.scale': (64, 48)
+    prefix = 'test_dataloader.dataset.dataset.pipeline.1'
+    for options in (dict(), {
+            f'{prefix}.scale': (64, 48)
     }, {
             'default_hooks.token_bank.pool_size': 3
-    })):
-        test(tmp_path, checkpoints[1], **options)
-        own = tmp_path / str(i)
-        test(own, checkpoints[1], **options)
+    }):
+        assert_made_anew(tmp_path, checkpoints[1], **options)
         assert tokens.read_bytes() != first
         first = tokens.read_bytes()
-        assert first == (own / 'token_bank/tokens.bin').read_bytes()
 
 
 def test_another_list_is_another_bank(tmp_path, checkpoints, tiny_voc):
-    test(tmp_path / 'work', checkpoints[0])
+    run(tmp_path / 'work', checkpoints[0])
     rows = (tiny_voc / 'ImageSets/train_cls.txt').read_text().splitlines()
     other = tmp_path / 'other.txt'
     other.write_text('\n'.join(rows[::-1]) + '\n')
     key = 'test_dataloader.dataset.dataset.ann_file'
-    for name in ('work', 'fresh'):
-        test(tmp_path / name, checkpoints[0], **{key: str(other)})
-    work, fresh = files(tmp_path / 'work'), files(tmp_path / 'fresh')
-    assert work == fresh
+    assert_made_anew(tmp_path, checkpoints[0], **{key: str(other)})
 
 
 def test_an_edited_image_has_other_tokens(tmp_path, checkpoints, tiny_voc):
-    root = tmp_path / 'voc'
-    shutil.copytree(tiny_voc, root)
-    key = 'test_dataloader.dataset.dataset.data_root'
-    test(tmp_path / 'work', checkpoints[0], **{key: str(root)})
+    root = shutil.copytree(tiny_voc, tmp_path / 'voc')
+    options = {'test_dataloader.dataset.dataset.data_root': str(root)}
+    run(tmp_path / 'work', checkpoints[0], **options)
     path = next((root / 'JPEGImages').glob('tiny_3.*'))
     image = Image.open(path)
     image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(path)
-    for name in ('work', 'fresh'):
-        test(tmp_path / name, checkpoints[0], **{key: str(root)})
-    assert files(tmp_path / 'work') == files(tmp_path / 'fresh')
+    assert_made_anew(tmp_path, checkpoints[0], **options)
 
 
 def test_a_small_disk_costs_a_second_pass_and_no_byte(tmp_path, checkpoints,
                                                       passes, monkeypatch):
-    test(tmp_path / 'a', checkpoints[0])
+    run(tmp_path / 'a', checkpoints[0])
     passes.clear()
     monkeypatch.setattr(TokenBank, 'free_bytes', lambda self: 9999)
-    test(tmp_path / 'b', checkpoints[0])
+    run(tmp_path / 'b', checkpoints[0])
     assert sum(passes) == 16
     assert files(tmp_path / 'a') == files(tmp_path / 'b')
 
 
-def test_an_image_that_cannot_be_read(tmp_path, checkpoints, tiny_voc):
-    root = tmp_path / 'voc'
-    (root / 'JPEGImages').mkdir(parents=True)
-    for path in (tiny_voc / 'JPEGImages').iterdir():
-        data = path.read_bytes()
-        if path.stem == 'tiny_3':
-            data = data[:100]
-        (root / 'JPEGImages' / path.name).write_bytes(data)
+@pytest.mark.parametrize('workers', [0, 1])
+def test_an_image_that_cannot_be_read(tmp_path, checkpoints, tiny_voc,
+                                      workers):
+    root = shutil.copytree(tiny_voc, tmp_path / 'voc')
+    path = root / 'JPEGImages/tiny_3.jpg'
+    path.write_bytes(path.read_bytes()[:100])
     prefix = 'test_dataloader.dataset.dataset'
     options = {
         f'{prefix}.data_root': str(root),
-        f'{prefix}.ann_file': str(tiny_voc / 'ImageSets/train_cls.txt'),
-        f'{prefix}.on_corrupt': 'skip'
+        'test_dataloader.num_workers': workers
     }
-    test(tmp_path / 'old', checkpoints[0], **options,
-         **{'default_hooks.token_bank': None})
-    test(tmp_path / 'new', checkpoints[0], **options,
-         **{'default_hooks.token_bank.pool_size': 8})
-    old, new = (scores(tmp_path / name) for name in ('old', 'new'))
-    assert len(old) == 7 and old.keys() == new.keys()
-    for key, maps in old.items():
-        np.testing.assert_allclose(new[key], maps, atol=0.02)
+    with pytest.raises(InputError, match='tiny_3.jpg'):
+        run(tmp_path / 'error', checkpoints[0], **options)
+    options[f'{prefix}.on_corrupt'] = 'skip'
+    bank = 'default_hooks.token_bank'
+    for name, more in (('old', {
+            bank: None
+    }), ('new', {
+            f'{bank}.pool_size': 8
+    })):
+        run(tmp_path / name, checkpoints[0], **options, **more)
+    assert assert_close(tmp_path / 'old', tmp_path / 'new', 0.02) == 7
 
 
 def test_a_model_that_does_not_fit_is_refused_before_training(
@@ -274,13 +263,8 @@ def test_processes_and_kills_change_no_byte(tmp_path, checkpoints, tiny_voc):
     jobs = [(str(tmp_path / name), *rest) for name, *rest in names]
     env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
     env['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p)
-    done = subprocess.run([
-        sys.executable,
-        str(WORKER),
-        str(tiny_voc),
-        str(checkpoints[0]),
-        json.dumps(jobs)
-    ],
+    words = tiny_voc, checkpoints[0], json.dumps(jobs)
+    done = subprocess.run([sys.executable, WORKER, *map(str, words)],
                           env=env,
                           capture_output=True,
                           text=True,

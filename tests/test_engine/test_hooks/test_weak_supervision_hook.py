@@ -1,4 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+from contextlib import nullcontext
+
 import pytest
 import torch
 from mmengine.hooks import EarlyStoppingHook
@@ -24,9 +26,8 @@ class Nested:
 
 
 def test_a_clean_training_is_left_alone(toy):
-    model, dataset = toy.model(), toy.dataset()
-    toy([WeakSupervisionHook()], length=1, model=model,
-        dataset=dataset).train()
+    model = toy.model()
+    toy([WeakSupervisionHook()], length=1, model=model).train()
     assert model.step == 3
 
 
@@ -40,13 +41,8 @@ def test_loading_masks(toy, name, wrapped):
     dataset = toy.dataset()
     dataset.pipeline = Nested(Nested(loader('LoadImage'), loader(name)))
     if wrapped:
-
-        class Wrapper(toy.dataset):
-            pass
-
-        outer = Wrapper()
-        outer.datasets = [dataset]
-        dataset = outer
+        inner, dataset = dataset, toy.dataset()
+        dataset.datasets = [inner]
     model = toy.model()
     with pytest.raises(InputError, match=name):
         toy([WeakSupervisionHook()], dataset=dataset, model=model).train()
@@ -65,18 +61,6 @@ def test_an_entry_that_knows_a_mask(toy, field):
     with pytest.raises(InputError, match=f'Knowing.*{field}.*x.png'):
         toy([WeakSupervisionHook()], dataset=Knowing()).train()
     toy([WeakSupervisionHook([field])], dataset=Knowing()).train()
-
-
-def carrying(toy, change, at):
-    """A dataset with one sample, or all, changed."""
-
-    class Carrying(toy.dataset):
-
-        def __getitem__(self, i):
-            item = super().__getitem__(i)
-            return change(item) if at in (i, None) else item
-
-    return Carrying()
 
 
 def field_of_sample(name, value, **kind):
@@ -103,11 +87,18 @@ CHANGES = {
 @pytest.mark.parametrize('workers', [0, 2])
 @pytest.mark.parametrize('name', CHANGES)
 def test_a_sample_that_carries_a_mask(toy, name, workers):
+
+    class Carrying(toy.dataset):
+
+        def __getitem__(self, i):
+            item = super().__getitem__(i)
+            # a collate function looks for the names that the first one has
+            return CHANGES[name](item) if i == 4 or name == 'mask' else item
+
     model = toy.model()
     runner = toy(
         [WeakSupervisionHook(), RandomStateHook()],
-        # a collate function looks for the names that the first one has
-        dataset=carrying(toy, CHANGES[name], None if name == 'mask' else 4),
+        dataset=Carrying(),
         batch_size=6,
         model=model,
         workers=workers)
@@ -170,39 +161,34 @@ def test_metrics_of_tags(name, metrics, good):
     assert follows_tags(name, metrics) is good
 
 
-@pytest.mark.parametrize('name, good',
-                         (('mFscore', False), (['toy/x', 'dice'], False),
-                          ('multi-label/mAP', True), ('loss', True)))
-def test_choosing_a_checkpoint_by_masks(toy, name, good):
-    checkpoint = dict(interval=1, save_best=name, rule='greater')
-    model = toy.model()
-    runner = toy([WeakSupervisionHook()],
-                 length=1,
-                 model=model,
-                 checkpoint=checkpoint)
-    if good:
-        runner.train()
-        assert model.step == 3
-        return
-    with pytest.raises(InputError, match='CheckpointHook.save_best'):
-        runner.train()
-    assert model.step == 0
+def best(name):
+    return dict(checkpoint=dict(interval=1, save_best=name, rule='greater'))
 
 
-@pytest.mark.parametrize('metric, good', [('cam/mIoU', False), ('loss', True)])
-def test_a_plateau_of_masks(toy, metric, good):
-    plateau = dict(type='ReduceOnPlateauLR', monitor=metric)
+def plateau(name):
+    schedule = dict(type='ReduceOnPlateauLR', monitor=name)
+    return dict(param_scheduler=[schedule])
+
+
+@pytest.mark.parametrize('options, key', [
+    (best('mFscore'), 'CheckpointHook.save_best'),
+    (best(['toy/x', 'dice']), 'CheckpointHook.save_best'),
+    (best('multi-label/mAP'), None),
+    (best('loss'), None),
+    (plateau('cam/mIoU'), 'ReduceOnPlateauLR.monitor'),
+    (plateau('loss'), None),
+    (dict(stop='cam/best_mIoU'), 'EarlyStoppingHook.monitor'),
+])
+def test_choosing_by_masks(toy, options, key):
+    hooks, options = [WeakSupervisionHook()], dict(options)
+    if 'stop' in options:
+        hooks.append(
+            EarlyStoppingHook(monitor=options.pop('stop'), rule='greater'))
     model = toy.model()
-    runner = toy([WeakSupervisionHook()],
-                 length=1,
-                 model=model,
-                 param_scheduler=[plateau])
-    if good:
+    runner = toy(hooks, length=1, model=model, **options)
+    with pytest.raises(InputError, match=key) if key else nullcontext():
         runner.train()
-        return
-    with pytest.raises(InputError, match='ReduceOnPlateauLR.monitor'):
-        runner.train()
-    assert model.step == 0
+    assert model.step == (0 if key else 3)
 
 
 @pytest.mark.parametrize('first, good', [(CAMIoU, False),
@@ -227,9 +213,3 @@ def test_the_first_metric_of_a_validation(toy, first, good):
     runner._val_loop = runner.build_val_loop(runner._val_loop)
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     WeakSupervisionHook().before_train(runner)
-
-
-def test_stopping_by_masks(toy):
-    stopping = EarlyStoppingHook(monitor='cam/best_mIoU', rule='greater')
-    with pytest.raises(InputError, match='EarlyStoppingHook.monitor'):
-        toy([WeakSupervisionHook(), stopping]).train()

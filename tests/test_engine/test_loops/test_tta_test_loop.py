@@ -13,6 +13,7 @@ from group_wsss.registry import MODELS
 from group_wsss.utils.errors import InputError
 
 SEEN = []
+TTA = dict(type='group_wsss.LastTTA')
 
 
 # by name: stock mmengine cannot write a config with a class in it
@@ -29,58 +30,58 @@ class LastTTA(BaseTTAModel):
         return [views[-1] for views in data_samples_list]
 
 
-def augmented(toy, wrong=False):
-    """Images of the toy set with an augmentation that is all wrong."""
-    data = toy.dataset(flips=(None, ))
-
-    def take(i, get=data.__class__.__getitem__):
-        item = get(data, i)
-        other = copy.deepcopy(item)
-        other['inputs'] = 1 - other['inputs']
-        views = [item, other] if wrong else [other, item]
-        return {key: [view[key] for view in views] for key in item}
-
-    cls = type('Augmented', (type(data), ),
-               dict(__getitem__=lambda self, i: take(i)))
-    data.__class__ = cls
-    return data
-
-
-def make(toy, hooks=(), wrong=False, **kwargs):
+@pytest.fixture
+def make(toy):
     """A runner whose test loop is ours."""
-    SEEN.clear()
-    runner = toy(
-        hooks,
-        length=1,
-        test=True,
-        test_dataset=augmented(toy, wrong),
-        cfg=dict(
-            tta_model=dict(type='group_wsss.LastTTA'), tta_pipeline=[dict()]),
-        **kwargs)
-    runner._test_loop = TTATestLoop(runner, runner._test_dataloader,
-                                    runner._test_evaluator)
-    return runner
+
+    class Augmented(toy.dataset):
+        """Each image with an augmentation that is all wrong."""
+
+        right_last = True
+
+        def __getitem__(self, i):
+            item = super().__getitem__(i)
+            other = copy.deepcopy(item)
+            other['inputs'] = 1 - other['inputs']
+            views = [other, item] if self.right_last else [item, other]
+            return {key: [view[key] for view in views] for key in item}
+
+    def do(hooks=(), right_last=True):
+        SEEN.clear()
+        data = Augmented(flips=(None, ))
+        data.right_last = right_last
+        runner = toy(
+            hooks,
+            length=1,
+            test=True,
+            test_dataset=data,
+            cfg=dict(tta_model=TTA, tta_pipeline=[dict()]))
+        runner._test_loop = TTATestLoop(runner, runner._test_dataloader,
+                                        runner._test_evaluator)
+        return runner
+
+    return do
 
 
 def labels(toy):
-    out = toy.root / 'work' / 'pseudo_labels'
+    out = toy.work / 'pseudo_labels'
     return {p.name: p.read_bytes() for p in out.rglob('*.png')}
 
 
-def test_training_ends_with_augmented_labels(toy):
+def test_training_ends_with_augmented_labels(toy, make):
     toy([PseudoLabelHook()], length=1, test=True).train()
     plain = labels(toy)
-    runner = make(toy, [PseudoLabelHook()])
+    runner = make([PseudoLabelHook()])
     model = runner.model
     runner.train()
     assert SEEN and all(tta.module is model for tta in SEEN)
     assert labels(toy) == plain and len(plain) == 6
-    make(toy, [PseudoLabelHook()], wrong=True).train()
+    make([PseudoLabelHook()], right_last=False).train()
     assert all(labels(toy)[name] != plain[name] for name in plain)
 
 
-def test_the_model_is_wrapped_while_the_loop_runs(toy):
-    runner = make(toy)
+def test_the_model_is_wrapped_while_the_loop_runs(make):
+    runner = make()
     model = runner.model
     for _ in range(2):
         assert runner.test() == {'toy/images': 6}
@@ -96,28 +97,25 @@ def test_the_model_is_wrapped_while_the_loop_runs(toy):
     assert runner.model is model
 
 
-def test_distributed_wrappers_are_left_out(toy):
+@MODEL_WRAPPERS.register_module()
+class WrapperOfTheTests(nn.Module):
 
-    class Wrapper(nn.Module):
-
-        def __init__(self, module):
-            super().__init__()
-            self.module = module
-
-    MODEL_WRAPPERS.register_module(name='ToyWrapper', module=Wrapper)
-    try:
-        runner = make(toy)
-        model = runner.model
-        runner.model = wrapped = Wrapper(model)
-        runner.test()
-        assert runner.model is wrapped
-        assert SEEN and all(tta.module is model for tta in SEEN)
-    finally:
-        MODEL_WRAPPERS._module_dict.pop('ToyWrapper')
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
 
 
-def test_a_wrapped_model_is_not_wrapped_again(toy):
-    runner = make(toy)
+def test_distributed_wrappers_are_left_out(make):
+    runner = make()
+    model = runner.model
+    runner.model = wrapped = WrapperOfTheTests(model)
+    runner.test()
+    assert runner.model is wrapped
+    assert SEEN and all(tta.module is model for tta in SEEN)
+
+
+def test_a_wrapped_model_is_not_wrapped_again(make):
+    runner = make()
     runner.model = tta = LastTTA(runner.model)
     runner.test()
     assert runner.model is tta and all(seen is tta for seen in SEEN)
@@ -125,7 +123,7 @@ def test_a_wrapped_model_is_not_wrapped_again(toy):
 
 @pytest.mark.parametrize('cfg', [
     dict(),
-    dict(tta_model=dict(type='group_wsss.LastTTA')),
+    dict(tta_model=TTA),
     dict(tta_pipeline=[dict()]),
 ])
 def test_missing_settings(toy, cfg):
@@ -133,11 +131,8 @@ def test_missing_settings(toy, cfg):
     args = (runner, runner._test_dataloader, runner._test_evaluator)
     with pytest.raises(InputError, match='tta_model and tta_pipeline'):
         TTATestLoop(*args)
-    loop = TTATestLoop(
-        *args,
-        tta_model=dict(type='group_wsss.LastTTA'),
-        tta_pipeline=[dict()])
-    assert loop.tta_model == dict(type='group_wsss.LastTTA')
+    loop = TTATestLoop(*args, tta_model=TTA, tta_pipeline=[dict()])
+    assert loop.tta_model == TTA
 
 
 @pytest.mark.parametrize('scope', ['mmpretrain', 'mmseg', 'group_wsss'])

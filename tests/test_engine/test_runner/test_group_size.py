@@ -125,14 +125,6 @@ def test_collate_numbers_the_members():
         group_collate(items(5), group_size=2)
 
 
-def test_collate_keeps_whole_groups():
-    groups = [items(3), items(3)]
-    for group in groups:
-        for slot, item in enumerate(group):
-            item['data_samples'].set_metainfo(dict(group_slot=slot))
-    assert slots(group_collate(groups)) == [0, 1, 2, 0, 1, 2]
-
-
 @pytest.mark.parametrize('mode', ['loss', 'predict'])
 def test_size_one_is_a_plain_classifier(mode):
     """``--cfg-options group_size=1`` alone, on a shipped config."""

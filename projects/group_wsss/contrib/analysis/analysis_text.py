@@ -4,6 +4,8 @@ from typing import Any, Dict, List
 
 from ...evaluation.table import format_table
 
+# members of each "worst" list
+_SHOWN = 5
 # kind of error -> its name, and the share that tells its size
 _KINDS = dict(
     missed_to_background=('objects labelled background',
@@ -17,19 +19,18 @@ def _images(count: int) -> str:
     return f'{count} image' + ('' if count == 1 else 's')
 
 
-def describe(report: Dict[str, Any], shown: int = 5) -> str:
+def describe(report: Dict[str, Any]) -> str:
     """Summary of a report for a terminal.
 
     Args:
         report (dict): Of :func:`analyze_dump`.
-        shown (int): Members of each "worst" list. Defaults to 5.
 
     Returns:
         str: Lines without a trailing newline.
     """
-    lines = _describe_labels(report, shown)
+    lines = _describe_labels(report)
     if report['errors'] is not None:
-        lines += ['', *_describe_errors(report, shown)]
+        lines += ['', *_describe_errors(report)]
     if report['scores'] is not None:
         lines += ['', *_describe_thresholds(report)]
     if report['dump']['notes']:
@@ -37,7 +38,7 @@ def describe(report: Dict[str, Any], shown: int = 5) -> str:
     return '\n'.join(lines)
 
 
-def _describe_labels(report: Dict[str, Any], shown: int) -> List[str]:
+def _describe_labels(report: Dict[str, Any]) -> List[str]:
     """Lines on the labels, without masks."""
     labels, tags, dump = report['labels'], report['tags'], report['dump']
     lines = [
@@ -55,10 +56,10 @@ def _describe_labels(report: Dict[str, Any], shown: int) -> List[str]:
     if labels['most_unknown']:
         lines.append('Most unknown: ' +
                      ', '.join(f'{row["id"]} ({row["unknown_share"]:.0f} %)'
-                               for row in labels['most_unknown'][:shown]) +
+                               for row in labels['most_unknown'][:_SHOWN]) +
                      '.')
     if tags is not None:
-        lines += _describe_tags(report, shown)
+        lines += _describe_tags(report)
     if report['scores'] is not None and report['scores']['agreement'] < 95:
         lines.append(f'Only {report["scores"]["agreement"]:.1f} % of the '
                      'known pixels have the label that the saved scores give '
@@ -67,7 +68,7 @@ def _describe_labels(report: Dict[str, Any], shown: int) -> List[str]:
     return lines
 
 
-def _describe_tags(report: Dict[str, Any], shown: int) -> List[str]:
+def _describe_tags(report: Dict[str, Any]) -> List[str]:
     """Tags against labels."""
     tags, lines = report['tags'], []
     what = ('classes of the masks'
@@ -79,7 +80,7 @@ def _describe_tags(report: Dict[str, Any], shown: int) -> List[str]:
             f'{tags["missed"]} of {tags["tags"]} {what} have no pixel '
             'in their label, most often ' +
             ', '.join(f'{row["class_name"]} ({row["tag_missed"]} of '
-                      f'{row["tagged"]})' for row in rows[:shown]) + '.')
+                      f'{row["tagged"]})' for row in rows[:_SHOWN]) + '.')
     else:
         lines.append(f'All {tags["tags"]} {what} have pixels in their label.')
     if tags['untagged']:
@@ -88,7 +89,7 @@ def _describe_tags(report: Dict[str, Any], shown: int) -> List[str]:
     return lines
 
 
-def _describe_errors(report: Dict[str, Any], shown: int) -> List[str]:
+def _describe_errors(report: Dict[str, Any]) -> List[str]:
     """Lines on the errors against the masks."""
     errors = report['errors']
     wrong = dict(errors['wrong_pixels'])
@@ -113,7 +114,7 @@ def _describe_errors(report: Dict[str, Any], shown: int) -> List[str]:
     if errors['unknown_background']:
         lines.append(f'{100 * errors["unknown_background"] / total:.0f} % of '
                      'the wrong pixels are background left unknown.')
-    pairs = [row for row in errors['pairs'] if row['taken']][:shown]
+    pairs = [row for row in errors['pairs'] if row['taken']][:_SHOWN]
     if pairs:
         lines.append('Classes of one image that are taken for each other: ' +
                      '; '.join(f'{row["mask_class"]} labelled '
@@ -123,14 +124,14 @@ def _describe_errors(report: Dict[str, Any], shown: int) -> List[str]:
     rows = [row for row in report['per_class'] if row['mask_images']]
     rows.sort(key=lambda row: row['iou'])
     lines += [
-        '', f'The {min(shown, len(rows))} weakest classes, in percent:',
+        '', f'The {min(_SHOWN, len(rows))} weakest classes, in percent:',
         format_table(('class', 'IoU', 'boundary', 'missed', 'leak', 'images'),
                      [(row['class_name'], row['iou'], row['boundary_iou'],
                        row['missed'], row['leak'], row['mask_images'])
-                      for row in rows[:shown]]), ''
+                      for row in rows[:_SHOWN]]), ''
     ]
     by_id = {row['id']: row for row in report['images']}
-    worst = [by_id[img_id] for img_id in errors['worst'][:shown]]
+    worst = [by_id[img_id] for img_id in errors['worst'][:_SHOWN]]
     lines.append(f'The {len(worst)} worst images (of {len(errors["worst"])} '
                  'in the files):')
     lines += [f'  {row["id"]}: {image_reason(row)}' for row in worst]

@@ -1,11 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """A card from runs: rows of figures, and what they were made of."""
-from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ...utils.errors import InputError
 from ...utils.pool import no_progress
-from .dump_metrics import DumpMetrics
+from .dump_metrics import judge_dumps
 from .figures import FIGURES, figures_of
 from .runs import Run, read_evaluation
 
@@ -56,31 +55,34 @@ def make_card(runs: Sequence[Run],
     _check_seeds(runs)
     rows: Dict[Tuple[str, str, str], Dict[str, Any]] = {}
 
-    def add(run: str, step: str, kind: str, size: Optional[int],
-            seed: Optional[int], figures: Dict[str, Any]) -> None:
-        row = rows.setdefault(
-            (run, step, kind),
-            dict(run=run, step=step, kind=kind, group_size=size, results=[]))
-        row['results'].append(dict(seed=seed, **figures))
+    def add(run: str, step: str, kind: str, facts: Dict[str, Any],
+            figures: Dict[str, Any]) -> None:
+        row = rows.setdefault((run, step, kind),
+                              dict(
+                                  run=run,
+                                  step=step,
+                                  kind=kind,
+                                  group_size=facts.get('test_group_size'),
+                                  results=[]))
+        row['results'].append(dict(seed=facts.get('seed'), **figures))
 
-    metrics = DumpMetrics(masks, image_list, classes, nproc)
     dumps = [(run, step) for run in runs for step in run.dumps]
-    for number, (run, step) in enumerate(dumps):
-        figures = metrics(run.dumps[step],
-                          partial(_count, progress, number, len(dumps)))
-        add(run.name, step, 'labels', run.facts['test_group_size'],
-            run.facts['seed'], figures)
+    found, judged = judge_dumps([run.dumps[step] for run, step in dumps],
+                                masks, image_list, classes, nproc, progress)
+    for (run, step), figures in zip(dumps, found):
+        add(run.name, step, 'labels', run.facts, figures)
     for run in runs:
         for step, value in run.networks.items():
-            add(run.name, step, 'segmentation', run.facts['test_group_size'],
-                run.facts['seed'], dict(dict.fromkeys(FIGURES), mIoU=value))
+            add(run.name, step, 'segmentation', run.facts,
+                dict(dict.fromkeys(FIGURES), mIoU=value))
     sizes = {run.name: run.facts['test_group_size'] for run in runs}
     for name, path in evaluations:
-        add(name, 'evaluation', 'segmentation', sizes.get(name), None,
+        add(name, 'evaluation', 'segmentation',
+            dict(test_group_size=sizes.get(name)),
             figures_of(*read_evaluation(path)))
     return dict(
         format='group_wsss result card 1',
-        judged=metrics.facts,
+        judged=judged,
         rows=_finish(list(rows.values())),
         runs=[dict(name=run.name, **run.facts) for run in runs],
         written_by=written_by)
@@ -100,33 +102,21 @@ def _check_seeds(runs: Sequence[Run]) -> None:
         seen[key] = run.folder
 
 
-def _count(progress: Callable[[int, int], None], number: int, dumps: int,
-           done: int, images: int) -> None:
-    """Tell images of one of several dumps as images of all."""
-    progress(number * images + done, dumps * images)
-
-
 def _finish(rows: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """Means over seeds, and what K = 1 gives beside them."""
+    rules: Dict[str, Callable] = dict(
+        mean=lambda values: sum(values) / len(values), lowest=min, highest=max)
     for row in rows:
-        for word, rule in (('mean', _mean), ('lowest', min), ('highest', max)):
+        for word, rule in rules.items():
             row[word] = {}
             for key in FIGURES:
                 values = [result[key] for result in row['results']]
                 row[word][key] = None if None in values else rule(values)
-    plain = [row for row in rows if row['group_size'] == 1]
     for row in rows:
-        row['times_plain'] = None
-        beside = [
-            other for other in plain if other['kind'] == row['kind'] and (
-                row['kind'] == 'labels' or other['step'] == row['step'])
-        ]
-        if beside and row['mean']['mIoU'] is not None and (
-                beside[0]['mean']['mIoU']):
-            row['times_plain'] = (
-                row['mean']['mIoU'] / beside[0]['mean']['mIoU'])
+        own = row['mean']['mIoU']
+        plain = next(
+            (other['mean']['mIoU'] for other in rows
+             if other['group_size'] == 1 and other['kind'] == row['kind'] and
+             (row['kind'] == 'labels' or other['step'] == row['step'])), None)
+        row['times_plain'] = own / plain if plain and own is not None else None
     return rows
-
-
-def _mean(values: List[float]) -> float:
-    return sum(values) / len(values)

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from ...structures.manifest import SUPERVISION
 from ...utils.progress import human_seconds
 from ..report.html_page import STATIC as REPORT
+from ..report.html_page import templates
 from .figures import FIGURES
 
 STATIC = Path(__file__).parent / 'static'
@@ -23,13 +22,7 @@ def card_page(card: Mapping[str, Any]) -> bytes:
     Returns:
         bytes: UTF-8; it loads nothing else, so it can be sent.
     """
-    pages = Environment(
-        loader=FileSystemLoader([STATIC, REPORT]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True)
-    text = pages.get_template('card.html').render(
+    text = templates(STATIC, REPORT).get_template('card.html').render(
         card=card,
         figures=FIGURES,
         cell=cell,

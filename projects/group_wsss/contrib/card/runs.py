@@ -66,19 +66,20 @@ def find_run(folder: str, name: Optional[str] = None) -> Run:
                 dumps[step] = place
                 break
         else:
-            value = _last(path, 'mIoU')
-            if value is not None:
-                networks[step] = value
+            logged = _logged(path, 'mIoU')
+            if logged:
+                networks[step] = logged[-1]
     if not dumps:
         raise InputError(f'{folder}: holds no finished dump: neither '
                          f'{MANIFEST} nor {_INSIDE}/{MANIFEST}, nor stages of '
                          'a recipe that have one')
     manifests = [Manifest.read(path) for path in dumps.values()]
     return Run(
-        name or osp.basename(osp.abspath(folder)), folder, dumps, networks, {
+        name or osp.basename(osp.abspath(folder)), folder, dumps, networks,
+        dict(
             **_of_manifests(manifests),
-            **_of_markers(markers), 'gpu_memory_mb': _most(folder, 'memory')
-        })
+            **_of_markers(markers),
+            gpu_memory_mb=max(_logged(folder, 'memory'), default=None)))
 
 
 def read_evaluation(path: str) -> Tuple[List[List[int]], Optional[float]]:
@@ -124,11 +125,8 @@ def _markers(folder: str) -> Dict[str, dict]:
             number = record.get('number')
             found.append(
                 (number if isinstance(number, int) else 0, path.stem, record))
-    return {name: record for _, name, record in sorted(found, key=_place)}
-
-
-def _place(item: Tuple[int, str, dict]) -> Tuple[int, str]:
-    return item[:2]
+    found.sort(key=lambda item: item[:2])
+    return {name: record for _, name, record in found}
 
 
 def _of_manifests(manifests: List[Manifest]) -> Dict[str, Any]:
@@ -157,26 +155,25 @@ def _only(values: set) -> Any:
 
 def _of_markers(markers: Dict[str, dict]) -> Dict[str, Any]:
     """Facts that the stages of a recipe have left."""
-    seconds: Dict[str, float] = {}
-    commits: List[str] = []
+    records = markers.values()
+    seconds = {
+        stage: record['seconds']
+        for stage, record in markers.items()
+        if isinstance(record.get('seconds'), (int, float))
+    }
+    commits = dict.fromkeys(
+        commit for record in records for commit in record.get('commits') or ())
     lists: Dict[str, str] = {}
-    memory = []
-    for stage, record in markers.items():
-        if isinstance(record.get('seconds'), (int, float)):
-            seconds[stage] = record['seconds']
-        for commit in record.get('commits') or ():
-            if commit not in commits:
-                commits.append(commit)
+    for record in records:
         if isinstance(record.get('lists'), dict):
             lists.update(record['lists'])
-        memory.append(record.get('peak_memory_mb'))
-    known = [value for value in memory if isinstance(value, int)]
+    memory: List[Any] = [record.get('peak_memory_mb') for record in records]
+    # a stage that does not know might have needed more
+    known = memory and all(isinstance(value, int) for value in memory)
     return dict(
         seconds=seconds or None,
-        # a stage that does not know might have needed more
-        peak_memory_mb=max(known)
-        if known and len(known) == len(memory) else None,
-        commits=commits or None,
+        peak_memory_mb=max(memory) if known else None,
+        commits=list(commits) or None,
         lists=lists or None)
 
 
@@ -193,12 +190,3 @@ def _logged(folder: str, key: str) -> List[float]:
             if isinstance(value, (int, float)) and value == value:
                 found.append(float(value))
     return found
-
-
-def _last(folder: str, key: str) -> Optional[float]:
-    values = _logged(folder, key)
-    return values[-1] if values else None
-
-
-def _most(folder: str, key: str) -> Optional[float]:
-    return max(_logged(folder, key), default=None)

@@ -4,14 +4,15 @@ import inspect
 import io
 import warnings
 from contextlib import contextmanager
-from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
-import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.utils import digit_version
 from mmpretrain.structures import DataSample
 from torch import Tensor
+from torch.onnx import (register_custom_op_symbolic, symbolic_helper,
+                        symbolic_opset14, unregister_custom_op_symbolic)
 
 from ...models import FeatureCache, GroupCAM
 from ...utils.errors import InputError
@@ -157,75 +158,59 @@ class LogitGraph(NetworkGraph):
 def _without_cache(net: nn.Module) -> Iterator[None]:
     """Put the backbone itself in the place of one that remembers maps."""
     backbone = getattr(net, 'backbone', None)
-    if not isinstance(backbone, FeatureCache):
-        yield
-        return
-    net.backbone = backbone.backbone
+    if isinstance(backbone, FeatureCache):
+        net.backbone = backbone.backbone
     try:
         yield
     finally:
-        net.backbone = backbone
+        if isinstance(backbone, FeatureCache):
+            net.backbone = backbone
 
 
-@contextmanager
-def _dynamic_unflatten(opset: int) -> Iterator[None]:
-    """Let ``Tensor.unflatten`` keep sizes open.
+def _unflatten(g: Any, x: Any, dim: Any, sizes: Any) -> Any:
+    """``Tensor.unflatten`` that keeps sizes open.
 
     torch's own translation falls back on the sizes of the example, because
     its shape inference cannot follow.
     """
-    from torch.onnx import (register_custom_op_symbolic, symbolic_helper,
-                            unregister_custom_op_symbolic)
+    rank: Any = symbolic_helper._get_tensor_rank(x)
+    dim = symbolic_helper._get_const(dim, 'i', 'dim') % rank
 
-    def unflatten(g: Any, x: Any, dim: Any, sizes: Any) -> Any:
-        rank: Any = symbolic_helper._get_tensor_rank(x)
-        dim = symbolic_helper._get_const(dim, 'i', 'dim') % rank
+    def part(start: int, end: int) -> Any:
+        bounds = (
+            g.op('Constant', value_t=torch.tensor([place]))
+            for place in (start, end))
+        return g.op('Slice', g.op('Shape', x), *bounds)
 
-        def part(start: int, end: int) -> Any:
-            bounds = (
-                g.op('Constant', value_t=torch.tensor([place]))
-                for place in (start, end))
-            return g.op('Slice', g.op('Shape', x), *bounds)
+    shape = g.op('Concat', part(0, dim), sizes, part(dim + 1, rank), axis_i=0)
+    out = g.op('Reshape', x, shape)
+    # no example's sizes: whatever inference finds is found by name
+    return out.setType(x.type().with_sizes([None] * (rank + 1)))
 
-        shape = g.op(
-            'Concat', part(0, dim), sizes, part(dim + 1, rank), axis_i=0)
-        out = g.op('Reshape', x, shape)
-        # no example's sizes: whatever inference finds is found by name
-        return out.setType(x.type().with_sizes([None] * (rank + 1)))
 
-    register_custom_op_symbolic('aten::unflatten', unflatten, opset)
-    try:
-        yield
-    finally:
-        unregister_custom_op_symbolic('aten::unflatten', opset)
+def _attention(g: Any, *args: Any) -> Any:
+    """Attention whose scale is a number, which torch 2.1 takes for a node."""
+    scale = symbolic_helper._maybe_get_const(args[-1], 'f')
+    if isinstance(scale, float):
+        node = g.op('Constant', value_t=torch.tensor(scale))
+        # not seen through, as a constant would be
+        args = (*args[:-1], g.op('Identity', node))
+    return symbolic_opset14.scaled_dot_product_attention(g, *args)
 
 
 @contextmanager
-def _attention_with_scale(opset: int) -> Iterator[None]:
-    """Let torch 2.1 translate an attention whose scale is a number.
-
-    It mistakes the number for a node of the graph; one is made of it here.
-    """
-    if digit_version(torch.__version__) >= digit_version('2.5'):
-        yield
-        return
-    from torch.onnx import (register_custom_op_symbolic, symbolic_helper,
-                            symbolic_opset14, unregister_custom_op_symbolic)
-    name = 'aten::scaled_dot_product_attention'
-
-    def attention(g: Any, *args: Any) -> Any:
-        scale = symbolic_helper._maybe_get_const(args[-1], 'f')
-        if isinstance(scale, float):
-            node = g.op('Constant', value_t=torch.tensor(scale))
-            # not seen through, as a constant would be
-            args = (*args[:-1], g.op('Identity', node))
-        return symbolic_opset14.scaled_dot_product_attention(g, *args)
-
-    register_custom_op_symbolic(name, attention, opset)
+def _translations(opset: int) -> Iterator[None]:
+    """Let torch translate by the functions above."""
+    functions: Dict[str, Any] = {'aten::unflatten': _unflatten}
+    if digit_version(torch.__version__) < digit_version('2.5'):
+        functions['aten::scaled_dot_product_attention'] = _attention
+    for name, function in functions.items():
+        register_custom_op_symbolic(name, function, opset)
     try:
         yield
     finally:
-        unregister_custom_op_symbolic(name, opset)
+        for name in functions:
+            unregister_custom_op_symbolic(name, opset)
 
 
 def export_onnx(graph: NetworkGraph,
@@ -257,12 +242,9 @@ def export_onnx(graph: NetworkGraph,
         raise InputError('onnx is not installed: pip install onnx') from None
     image = torch.rand(graph.group_size, 3, *size) * 255
     axes = {'image': {2: 'height', 3: 'width'}}
-    if dynamic:
-        small = graph.outputs[-1] == 'class_maps'
-        axes[graph.outputs[-1]] = {
-            2: 'map_height' if small else 'height',
-            3: 'map_width' if small else 'width'
-        }
+    last = graph.outputs[-1]
+    small = 'map_' if last == 'class_maps' else ''
+    axes[last] = {2: f'{small}height', 3: f'{small}width'}
     options: Dict[str, Any] = {}
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
         # the exporter that all torch versions have, and that needs no more
@@ -272,8 +254,7 @@ def export_onnx(graph: NetworkGraph,
     try:
         # tracing warns of every comparison of sizes
         with torch.no_grad(), warnings.catch_warnings(), _without_cache(
-                graph.net), _dynamic_unflatten(opset), _attention_with_scale(
-                    opset):
+                graph.net), _translations(opset):
             warnings.simplefilter('ignore')
             graph(image)  # whatever is wrong with it shows by its own message
             torch.onnx.export(
@@ -292,65 +273,3 @@ def export_onnx(graph: NetworkGraph,
     model = onnx.load_from_string(buffer.getvalue())
     onnx.helper.set_model_props(model, dict(metadata or {}))
     return model.SerializeToString()
-
-
-@torch.no_grad()
-def verify_onnx(data: bytes,
-                graph: NetworkGraph,
-                sizes: Iterable[Tuple[int, int]],
-                tolerance: float = 1e-4) -> float:
-    """Compare a file of ONNX with the network that it comes from.
-
-    ``graph.expected`` runs the network in the usual way, its own
-    preparation of pixels included.
-
-    Args:
-        data (bytes): Of :func:`export_onnx`.
-        graph (ClassMapGraph | LogitGraph): The network.
-        sizes (Iterable[tuple[int, int]]): Heights and widths to try.
-        tolerance (float): Largest difference, in units of the largest
-            value that torch gives, at least 1. Defaults to 1e-4.
-
-    Returns:
-        float: The largest difference that was found.
-
-    Raises:
-        InputError: onnxruntime is not installed, cannot run the file, or
-            gives something else.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise InputError('onnxruntime is not installed: pip install '
-                         'onnxruntime') from None
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # an error is told once, below
-    worst = 0.0
-    rng = np.random.default_rng(0)
-    try:
-        session = onnxruntime.InferenceSession(
-            data, options, providers=['CPUExecutionProvider'])
-        for size in sizes:
-            # whole numbers, as pixels are
-            shape = (graph.group_size, 3, *size)
-            image = rng.integers(0, 256, shape).astype(np.float32)
-            got = session.run(None, {'image': image})
-            wanted = graph.expected(torch.from_numpy(image))
-            for name, tensor, theirs in zip(graph.outputs, wanted, got):
-                ours = tensor.numpy()
-                if ours.shape != theirs.shape:
-                    raise InputError(f'{name} at {size}: onnxruntime gives '
-                                     f'{theirs.shape}, torch {ours.shape}')
-                gap = np.abs(ours - theirs).max()
-                gap = float(gap / max(1, np.abs(ours).max()))
-                if not gap <= tolerance:
-                    raise InputError(
-                        f'{name} at {size}: onnxruntime differs from torch '
-                        f'by {gap:.2g}, more than {tolerance:g}')
-                worst = max(worst, gap)
-    except InputError:
-        raise
-    except Exception as error:  # its own classes, not those of Python
-        first = str(error).strip().splitlines()[0]
-        raise InputError(f'onnxruntime cannot run the file: {first}') from None
-    return worst

@@ -26,18 +26,5 @@ class AtomicBackend(LocalBackend):
         """
         atomic_write(str(filepath), obj)
 
-    def put_text(self,
-                 obj: str,
-                 filepath: Union[str, Path],
-                 encoding: str = 'utf-8') -> None:
-        """Write text, as :meth:`put`.
-
-        Args:
-            obj (str): The content.
-            filepath (str | Path): Where; its folder is made.
-            encoding (str): Defaults to 'utf-8'.
-        """
-        self.put(obj.encode(encoding), filepath)
-
 
 register_backend(ATOMIC, AtomicBackend)

@@ -1,6 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from itertools import islice
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Iterator, List, Optional
 
 import torch
 from mmengine.dataset import InfiniteSampler
@@ -125,37 +125,24 @@ class GroupResumeHook(Hook):
             steps = 0  # a finite stream begins again, and the loop advances
         else:
             return
-        fresh = _start_again(loop, early)
+        kind = type(loop.dataloader_iterator)
+        state = torch.get_rng_state()
+        if early:
+            drop_workers(loop)
+        fresh = kind(loader)
+        if early:  # workers of its own: that drew a number
+            torch.set_rng_state(state)
         newer = hasattr(fresh, 'skip_iter')
         loop.dataloader_iterator = _Advanced(fresh, 0 if newer else steps)
 
 
-def _start_again(loop: IterBasedTrainLoop, early: bool) -> Iterator:
-    """An iterator with workers of its own, that draws no random number."""
-    kind, loader = type(loop.dataloader_iterator), loop.dataloader
-    if not early:
-        return kind(loader)
-    drop_workers(loop)
-    state = torch.get_rng_state()
-    fresh = kind(loader)
-    torch.set_rng_state(state)
-    return fresh
-
-
 def _rest_of_epoch(loader: DataLoader, done: int) -> DataLoader:
     """A DataLoader of what an epoch has left."""
-    options: Dict[str, Any] = {}
     batches: Any = loader.batch_sampler
-    if loader.num_workers:
-        options = dict(
-            prefetch_factor=loader.prefetch_factor,
-            multiprocessing_context=loader.multiprocessing_context)
+    kept = ('num_workers', 'collate_fn', 'pin_memory', 'timeout',
+            'worker_init_fn', 'prefetch_factor', 'multiprocessing_context')
     return DataLoader(
         loader.dataset,
         batch_sampler=_Rest(batches, done),
-        num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-        pin_memory=loader.pin_memory,
-        timeout=loader.timeout,
-        worker_init_fn=loader.worker_init_fn,
-        **options)
+        **{name: getattr(loader, name)
+           for name in kept})

@@ -8,7 +8,7 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ...engine.utils import unwrap_model
+from ...engine.utils import loss_samples, unwrap_model
 from ...registry import HOOKS
 from ...structures.image_list import image_id_of
 from ...utils.errors import InputError
@@ -74,7 +74,7 @@ class NonFiniteHook(Hook):
 
     def _keep(self, module: Any, args: tuple, kwargs: Dict[str, Any]) -> None:
         """Remember the buffers: the forward pass may already spoil them."""
-        if _mode(args, kwargs) == 'loss':
+        if loss_samples(args, kwargs) is not None:
             self._buffers = {
                 buffer: buffer.detach().clone()
                 for buffer in module.buffers()
@@ -83,10 +83,10 @@ class NonFiniteHook(Hook):
     def _look(self, module: Any, args: tuple, kwargs: Dict[str, Any],
               losses: Any) -> None:
         """Look at the losses; torch calls this after forward."""
-        if _mode(args, kwargs) != 'loss':
+        samples = loss_samples(args, kwargs)
+        if samples is None:
             return
-        self._samples = kwargs.get('data_samples',
-                                   args[1] if len(args) > 1 else None) or ()
+        self._samples = samples
         self._found = _first_non_finite(losses)
         if self._found is not None and self.action == 'error':
             raise InputError(self._message())
@@ -130,17 +130,11 @@ class NonFiniteHook(Hook):
                                'of a loss that was not finite')
 
 
-def _mode(args: tuple, kwargs: Dict[str, Any]) -> Optional[str]:
-    """Mode of a forward pass."""
-    return kwargs.get('mode', args[2] if len(args) > 2 else None)
-
-
 def _first_non_finite(losses: Dict[str, Any]) -> Optional[str]:
     """Name and value of the first loss that is not finite.
 
-    Args:
-        losses (dict): Tensors, or lists of tensors, as ``parse_losses``
-            takes them; only names with ``loss`` count.
+    Losses are as ``parse_losses`` takes them, tensors or lists of tensors;
+    only names with ``loss`` count.
     """
     means: Dict[str, Any] = {
         name:

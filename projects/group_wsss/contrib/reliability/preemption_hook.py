@@ -15,6 +15,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import distributed as dist
 
+from ...engine.utils import saved_checkpoint
 from ...registry import HOOKS
 from .atomic_backend import ATOMIC
 from .atomic_checkpoint_hook import name_checkpoint
@@ -244,15 +245,8 @@ class PreemptionHook(Hook):
         """A checkpoint of this very step that CheckpointHook has saved."""
         loop = runner.train_loop
         whole = epoch * (loop.max_iters // loop.max_epochs) == iteration
-        for hook in runner.hooks:
-            if not isinstance(hook, CheckpointHook) or not hook.last_ckpt:
-                continue
-            step = epoch if hook.by_epoch else iteration
-            name = hook.filename_tmpl.format(step)
-            if osp.basename(hook.last_ckpt) == name and (whole
-                                                         or not hook.by_epoch):
-                return hook.last_ckpt
-        return None
+        # in the middle of an epoch that of its beginning is none
+        return saved_checkpoint(runner, epoch if whole else -1, iteration)
 
     @staticmethod
     def _save(runner: Runner, epoch: int, iteration: int) -> str:

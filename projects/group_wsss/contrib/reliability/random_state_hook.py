@@ -98,7 +98,7 @@ class RandomStateHook(Hook):
         """State that this process would need to go on."""
         workers = {} if self._start is None else dict(self._start.states)
         if self._resumed is not None:  # nothing was trained since
-            main = from_tensors(self._resumed['main'])
+            main = self._resumed['main']
         elif self._before_val is not None:
             main = self._before_val
         else:
@@ -147,7 +147,14 @@ class RandomStateHook(Hook):
                 f'the checkpoint is of {len(states)} processes, not of '
                 f'{get_world_size()}: random numbers start anew')
             return
-        self._resumed = states[get_rank()]
+        own = states[get_rank()]
+        self._resumed = dict(
+            num_workers=own['num_workers'],
+            main=from_tensors(own['main']),
+            workers={
+                number: from_tensors(state)
+                for number, state in own['workers'].items()
+            })
 
     # ---- training ------------------------------------------------------
     def before_train(self, runner: Runner) -> None:
@@ -168,10 +175,7 @@ class RandomStateHook(Hook):
                 'anew')
             return
         start.shift = batches_done(runner) % loader.num_workers
-        start.states = {
-            number: from_tensors(state)
-            for number, state in self._resumed['workers'].items()
-        }
+        start.states = self._resumed['workers']
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Set the generators of this process; forget workers that ended."""
@@ -192,7 +196,7 @@ class RandomStateHook(Hook):
             self._private = True
         self._begun = loader.persistent_workers
         if resumed is not None:
-            set_state(from_tensors(resumed['main']))
+            set_state(resumed['main'])
 
     def before_train_iter(self,
                           runner: Runner,

@@ -20,6 +20,20 @@ _COLUMNS = (('images', 'Images'), ('share', 'Share of pixels, %'),
             ('missed', 'Missed'), ('leak', 'Leaking'))
 
 
+def templates(*folders: Path) -> Environment:
+    """Templates of a page, whose values are text and never HTML.
+
+    Args:
+        *folders (Path): Where they lie.
+    """
+    return Environment(
+        loader=FileSystemLoader(folders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True)
+
+
 def html_page(report: Mapping[str, Any], source: PageSource,
               entries: Sequence[Sequence[Any]],
               plots: Collection[str]) -> bytes:
@@ -35,12 +49,7 @@ def html_page(report: Mapping[str, Any], source: PageSource,
     Returns:
         bytes: UTF-8.
     """
-    pages = Environment(
-        loader=FileSystemLoader(STATIC),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True)
+    pages = templates(STATIC)
     pages.filters['number'] = number
     left, _, width, _ = CURVE_PLACE
     config = source.facts.get('config')

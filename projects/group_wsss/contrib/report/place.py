@@ -2,7 +2,7 @@
 import os
 import os.path as osp
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Iterator
 
 from ...utils.errors import InputError
@@ -65,12 +65,10 @@ def _swap(ready: str, path: str, old: str) -> None:
     try:
         if osp.lexists(path):
             os.replace(path, old)
-        try:
-            os.replace(ready, path)
-        except OSError:
-            if osp.lexists(old):
-                os.replace(old, path)
-            raise
+        os.replace(ready, path)
     except OSError as error:
+        if osp.lexists(old):
+            with suppress(OSError):
+                os.replace(old, path)
         raise InputError(f'{path}: cannot be written: '
                          f'{error.strerror or error}') from None

@@ -91,26 +91,27 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
     size = len(source.dump.names)
     label = read_mask(output_path(source.dump.folder, img_id, '.png'), size)
     shape = fit(label.shape, source.side)
-    shown, labels = [], []
-    for step in source.shown:
-        step_label = label
-        if step.folder != source.dump.folder:
-            step_label = read_mask(
-                output_path(step.folder, img_id, '.png'),
-                size,
-                label.shape,
-                other='label')
-        labels.append(step_label)
-        shown.append(
-            dict(
-                label=pack(_shrink(step_label, shape)),
-                scores=_scores(step, img_id, label.shape, size)))
+
+    def read(folder: str) -> np.ndarray:
+        return read_mask(
+            output_path(folder, img_id, '.png'),
+            size,
+            label.shape,
+            other='label')
+
+    labels = [
+        label if step.folder == source.dump.folder else read(step.folder)
+        for step in source.shown
+    ]
+    shown = [
+        dict(
+            label=pack(_shrink(one, shape)),
+            scores=_scores(step, img_id, label.shape, size))
+        for step, one in zip(source.shown, labels)
+    ]
     mask = None
     if source.masks is not None:
-        mask_path = output_path(source.masks, img_id, '.png')
-        mask = pack(
-            _shrink(
-                read_mask(mask_path, size, label.shape, other='label'), shape))
+        mask = pack(_shrink(read(source.masks), shape))
     files = {
         file_name('data', number, '.js'):
         js_call('image', number, dict(size=shape, shown=shown, mask=mask)),
@@ -120,10 +121,11 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
     if path is not None:
         image = _image(path, label.shape).resize(shape[::-1],
                                                  Image.Resampling.LANCZOS)
-        files[file_name('images', number, '.jpg')] = _jpeg(image)
-        files[file_name('thumbs', number, '.jpg')] = _jpeg(
-            image.resize(
-                fit(shape, THUMB_SIDE)[::-1], Image.Resampling.LANCZOS))
+        small = image.resize(
+            fit(shape, THUMB_SIDE)[::-1], Image.Resampling.LANCZOS)
+        for kind, one in (('images', image), ('thumbs', small)):
+            files[file_name(kind, number, '.jpg')] = _encode(
+                one, format='JPEG', quality=_QUALITY)
     for name, data in files.items():
         atomic_write(osp.join(folder, name), data)
     found = np.unique(label)
@@ -168,12 +170,10 @@ def _label_png(label: np.ndarray, palette: np.ndarray) -> bytes:
     """Classes in colour on nothing: background is transparent."""
     image = Image.fromarray(label)
     image.putpalette(palette.tobytes())
-    buffer = io.BytesIO()
-    image.save(buffer, format='PNG', transparency=b'\0', optimize=False)
-    return buffer.getvalue()
+    return _encode(image, format='PNG', transparency=b'\0', optimize=False)
 
 
-def _jpeg(image: Image.Image) -> bytes:
+def _encode(image: Image.Image, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format='JPEG', quality=_QUALITY)
+    image.save(buffer, **options)
     return buffer.getvalue()

@@ -120,7 +120,7 @@ def open_steps(specs: Sequence[str], dump: Dump) -> Tuple[Step, ...]:
             twice, or classes that are not those of the dump.
     """
     steps: List[Step] = []
-    names: Dict[str, Any] = {step_name(dump.folder): None}
+    names = {step_name(dump.folder)}
     for spec in specs:
         name, folder = step_name(spec), spec
         if '=' in spec and not osp.isdir(spec):
@@ -131,7 +131,7 @@ def open_steps(specs: Sequence[str], dump: Dump) -> Tuple[Step, ...]:
         if name in names:
             raise InputError(f'--steps {spec}: there are two steps named '
                              f'{name!r}; name them by NAME=FOLDER')
-        names[name] = None
+        names.add(name)
         # names the fault of a folder that holds no labels
         info = open_dump(folder)
         if info.manifest is not None and info.names != dump.names:

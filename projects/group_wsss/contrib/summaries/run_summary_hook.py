@@ -1,9 +1,9 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import os
 import os.path as osp
 import re
 import shlex
 import time
+from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from mmengine.dist import is_main_process
@@ -16,6 +16,7 @@ from ...engine.hooks.pseudo_label_hook import PseudoLabelHook
 from ...engine.utils import is_resumed
 from ...pseudo_labels.score_size import human_bytes
 from ...registry import HOOKS
+from ...structures import DumpWriter
 from ...structures.manifest import ID_LIST, MANIFEST
 from ...utils.home import spell
 
@@ -84,21 +85,11 @@ class RunSummaryHook(Hook):
             if isinstance(hook, CheckpointHook):
                 best = getattr(hook, 'best_ckpt_path', None)
                 found.append(('best checkpoint', best))
-            elif isinstance(hook, PseudoLabelHook) and hook.writer:
-                folder = hook.writer.out_dir
-                if self._new(osp.join(folder, MANIFEST)):
-                    found.append(('pseudo labels', folder))
+            elif isinstance(hook, PseudoLabelHook):
+                found.append(('pseudo labels', self._labels(hook.writer)))
             elif isinstance(hook, AttentionAccumulationHook):
-                found.append(
-                    ('accumulated maps',
-                     osp.join(
-                         hook.out_dir
-                         or osp.join(runner.work_dir, 'attention'), 'merged')))
-                labels = hook.label_dir or osp.join(
-                    runner.work_dir, 'pseudo_labels_accumulated')
-                if hook.labeler is not None and self._new(
-                        osp.join(labels, MANIFEST)):
-                    found.append(('accumulated labels', labels))
+                found.append(('accumulated maps', hook.merged_dir))
+                found.append(('accumulated labels', self._labels(hook.writer)))
         curves = osp.join(runner.log_dir, 'vis_data')
         log = osp.join(runner.log_dir, f'{runner.timestamp}.log')
         found += [('curves, images', curves), ('log', log)]
@@ -115,6 +106,12 @@ class RunSummaryHook(Hook):
                 return path
         if is_resumed(runner):
             return find_latest_checkpoint(runner.work_dir)
+        return None
+
+    def _labels(self, writer: Optional[DumpWriter]) -> Optional[str]:
+        """Folder of the labels, if this run has finished them."""
+        if writer and self._new(osp.join(writer.out_dir, MANIFEST)):
+            return writer.out_dir
         return None
 
     def _new(self, path: str) -> bool:
@@ -174,14 +171,9 @@ def disk_size(path: str) -> int:
     Returns:
         int: Bytes; 0 for what is gone in the meantime.
     """
-    if not osp.isdir(path):
-        return osp.getsize(path) if osp.exists(path) else 0
-    total = 0
-    for root, _, names in os.walk(path):
-        for name in names:
-            file = osp.join(root, name)
-            total += osp.getsize(file) if osp.exists(file) else 0
-    return total
+    root = Path(path)
+    files = root.rglob('*') if root.is_dir() else [root]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _dumped(runner: Runner) -> Optional[str]:

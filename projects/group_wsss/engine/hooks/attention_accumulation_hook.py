@@ -3,7 +3,7 @@ import copy
 import math
 import os.path as osp
 import time
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmengine.dist import (all_gather_object, barrier, get_rank,
                            get_world_size, is_main_process)
@@ -18,10 +18,9 @@ from ...utils.files import make_folder, output_path, remove_leftovers
 from ...utils.progress import Progress
 from ..accumulator import (ScoreAccumulator, merged_maps, rank_folders,
                            remove_score_maps, stored_ids)
+from ..dump_end import finish_dump
 from ..geometry import check_pipeline, check_shape, undo_flip
-from ..supervision import model_supervision
-from ..utils import (dataset_classes, dataset_paths, describe_checkpoint,
-                     gather_dicts, total_histogram, trained_checkpoint,
+from ..utils import (dataset_classes, loss_samples, trained_checkpoint,
                      unwrap_model)
 
 
@@ -112,8 +111,9 @@ class AttentionAccumulationHook(Hook):
         self.labeler = (None if labeler is None else TASK_UTILS.build(
             copy.deepcopy(labeler)))
         self.label_dir = label_dir
+        self.writer: Optional[DumpWriter] = None
         self._handle: Any = None
-        self._samples: Optional[Sequence] = ()
+        self._samples: Sequence = ()
 
     # ---- training ------------------------------------------------------
     def before_train(self, runner: Runner) -> None:
@@ -121,14 +121,14 @@ class AttentionAccumulationHook(Hook):
         loader = runner.train_loop.dataloader
         check_pipeline(loader.dataset)
         model: Any = unwrap_model(runner.model)
-        if getattr(
-                getattr(model, 'data_preprocessor', None), 'batch_augments',
-                None) is not None:
+        prepare = getattr(model, 'data_preprocessor', None)
+        if getattr(prepare, 'batch_augments', None) is not None:
             raise InputError(
                 'model.data_preprocessor.batch_augments mixes images: class '
                 'maps of a mixture cannot be accumulated')
         self._folder = osp.abspath(
             self.out_dir or osp.join(runner.work_dir, 'attention'))
+        self.merged_dir = osp.join(self._folder, 'merged')
         self._own = osp.join(self._folder, f'rank{get_rank()}')
         make_folder(self._own)
         remove_leftovers(self._folder)
@@ -136,14 +136,13 @@ class AttentionAccumulationHook(Hook):
             if is_main_process():
                 removed = remove_score_maps(
                     rank_folders(self._folder) +
-                    rank_folders(self._folder, last=True) +
-                    [osp.join(self._folder, 'merged')])
+                    rank_folders(self._folder, last=True) + [self.merged_dir])
                 if removed:
                     runner.logger.info(f'removed {removed} score maps of an '
                                        f'earlier run from {self._folder}')
             barrier()
         if self.labeler is not None:
-            self._label_writer(runner)  # fails now if it has to
+            self._make_writer(runner)  # fails now if it has to
         self._maps = ScoreAccumulator(self._own)
         self._last = ScoreAccumulator(self._own + '_last')
         # the model prepares them for whoever asks
@@ -151,19 +150,19 @@ class AttentionAccumulationHook(Hook):
         self._handle = model.register_forward_hook(
             self._remember, with_kwargs=True)
 
-    def _label_writer(self, runner: Runner) -> DumpWriter:
+    def _make_writer(self, runner: Runner) -> DumpWriter:
         out_dir = self.label_dir or osp.join(runner.work_dir,
                                              'pseudo_labels_accumulated')
         dataset = runner.train_loop.dataloader.dataset
-        return DumpWriter(out_dir, dataset_classes(dataset))
+        self.writer = DumpWriter(out_dir, dataset_classes(dataset))
+        return self.writer
 
     def _remember(self, module: Any, args: tuple, kwargs: Dict[str, Any],
                   output: Any) -> None:
         """The samples of a loss step; torch calls this after forward."""
-        mode = kwargs.get('mode', args[2] if len(args) > 2 else None)
-        if mode == 'loss':
-            self._samples = kwargs.get('data_samples',
-                                       args[1] if len(args) > 1 else None)
+        samples = loss_samples(args, kwargs)
+        if samples is not None:
+            self._samples = samples
 
     def after_train_iter(self,
                          runner: Runner,
@@ -180,13 +179,12 @@ class AttentionAccumulationHook(Hook):
         """
         samples, self._samples = self._samples, ()
         samples = [
-            sample for sample in samples or ()
+            sample for sample in samples
             if not self.anchors_only or sample.get('group_slot', 0) == 0
         ]
-        if samples and self._begun(runner, len(samples)):
-            last = self.keep_last and self._in_last_pass(runner, len(samples))
-            for sample in samples:
-                self._add(sample, last)
+        begun, last = self._place(runner, len(samples))
+        for sample in samples if begun else ():
+            self._add(sample, last and self.keep_last)
         if self._flush_due(runner):
             self._flush()
 
@@ -198,24 +196,22 @@ class AttentionAccumulationHook(Hook):
         """A checkpoint out of turn, as ``PreemptionHook`` writes it."""
         self._flush()
 
-    def _pass_length(self, runner: Runner, per_iter: int) -> int:
-        """Iterations until every image has been taken once, about."""
-        images = len(runner.train_loop.dataloader.dataset)
-        return math.ceil(images / (per_iter * get_world_size()))
+    def _place(self, runner: Runner, per_iter: int) -> Tuple[bool, bool]:
+        """Whether this iteration counts, and whether it is of the last pass.
 
-    def _begun(self, runner: Runner, per_iter: int) -> bool:
+        A pass of an iteration-based loop has taken every image once, about.
+        """
+        now, begin = runner.epoch, self.begin_epoch
+        last = runner.max_epochs - 1
+        if isinstance(runner.train_loop, IterBasedTrainLoop):
+            images = len(runner.train_loop.dataloader.dataset)
+            length = math.ceil(images / (max(1, per_iter) * get_world_size()))
+            now, begin = runner.iter, begin * length
+            last = runner.max_iters - length
+        begun = now >= begin
         if self.begin_iter is not None:
-            return runner.iter >= self.begin_iter
-        if isinstance(runner.train_loop, IterBasedTrainLoop):
-            length = self._pass_length(runner, per_iter)
-            return runner.iter >= self.begin_epoch * length
-        return runner.epoch >= self.begin_epoch
-
-    def _in_last_pass(self, runner: Runner, per_iter: int) -> bool:
-        if isinstance(runner.train_loop, IterBasedTrainLoop):
-            length = self._pass_length(runner, per_iter)
-            return runner.iter >= runner.max_iters - length
-        return runner.epoch == runner.max_epochs - 1
+            begun = runner.iter >= self.begin_iter
+        return begun, now >= last
 
     def _flush_due(self, runner: Runner) -> bool:
         """By the interval, or because a checkpoint is about to be saved."""
@@ -243,27 +239,17 @@ class AttentionAccumulationHook(Hook):
                     f'{key} to its samples in loss mode; accumulation needs '
                     'a model such as group_wsss.GroupCAM')
         scores = sample.get('pred_score').detach().float().cpu().numpy()
-        score_map = ScoreMap.from_sample(sample)
-        maps = undo_flip(score_map.maps, sample)
-        ids = score_map.class_ids
+        whole = ScoreMap.from_sample(sample)
+        maps, ids = undo_flip(whole.maps, sample), whole.class_ids
         strong = scores[ids] >= self.min_score
-        if strong.any():
-            self._maps.merge(
-                self._sized(
-                    ScoreMap(score_map.img_id, score_map.ori_shape,
-                             ids[strong], maps[strong])))
-        if last and not strong.all():
-            self._last.merge(
-                self._sized(
-                    ScoreMap(score_map.img_id, score_map.ori_shape,
-                             ids[~strong], maps[~strong])))
-
-    def _sized(self, score_map: ScoreMap) -> ScoreMap:
-        if self.stride is None:
-            return score_map
-        height, width = score_map.ori_shape
-        return score_map.resize(
-            (math.ceil(height / self.stride), math.ceil(width / self.stride)))
+        for held, kept in ((self._maps, strong), (self._last, ~strong & last)):
+            part = ScoreMap(whole.img_id, whole.ori_shape, ids[kept],
+                            maps[kept])
+            if self.stride is not None:
+                height, width = (
+                    math.ceil(side / self.stride) for side in whole.ori_shape)
+                part = part.resize((height, width))
+            held.merge(part)
 
     # ---- end -----------------------------------------------------------
     def after_train(self, runner: Runner) -> None:
@@ -280,43 +266,29 @@ class AttentionAccumulationHook(Hook):
                              'machines; accumulation needs a shared one')
         dump = None
         if self.labeler is not None:
-            dump = LabelDump(self._label_writer(runner), self.labeler)
+            dump = LabelDump(self._make_writer(runner), self.labeler)
             if is_main_process():
                 dump.writer.begin()
             barrier()
-        merged_dir = osp.join(self._folder, 'merged')
         own_ids = ids[get_rank()::get_world_size()]
         found = merged_maps(self._folder, own_ids)
         if is_main_process():
             found = Progress('accumulated maps').over(found, len(own_ids))
         for score_map in found:
-            score_map.save(output_path(merged_dir, score_map.img_id, '.npz'))
+            score_map.save(
+                output_path(self.merged_dir, score_map.img_id, '.npz'))
             if dump is not None:
                 dump.take(score_map)
-        counts = {}
-        if dump is not None:
-            # the first process speaks for all
-            tell = [Progress('label images')] if is_main_process() else []
-            dump.finish(total_histogram, *tell)
-            counts = gather_dicts(dump.writer.counts)
         barrier()
-        if not is_main_process():
-            return
-        images = len(runner.train_loop.dataloader.dataset)
-        runner.logger.info(f'accumulated maps of {len(ids)} of {images} '
-                           f'images in {merged_dir}')
+        dataset = runner.train_loop.dataloader.dataset
+        if is_main_process():
+            runner.logger.info(f'accumulated maps of {len(ids)} of '
+                               f'{len(dataset)} images in {self.merged_dir}')
         if dump is not None:
-            dump.clean_up()
-            dump.writer.finish(
-                counts,
-                config=runner.cfg.pretty_text,
-                checkpoint=describe_checkpoint(trained_checkpoint(runner)),
-                labeler=dict(self.labeler_cfg or {}),
-                chosen_thresholds=dump.thresholds,
-                image_paths=dataset_paths(
-                    runner.train_loop.dataloader.dataset),
-                supervision=model_supervision(runner.model) + dump.supervision,
-                seed=runner.seed,
-                duration=round(time.perf_counter() - start, 3))
-            runner.logger.info(
-                f'{len(counts)} label images in {dump.writer.out_dir}')
+            finish_dump(
+                runner,
+                dump,
+                dataset,
+                trained_checkpoint(runner),
+                start,
+                labeler=dict(self.labeler_cfg or {}))

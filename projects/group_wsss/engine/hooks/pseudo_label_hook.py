@@ -16,10 +16,8 @@ from ...pseudo_labels.score_size import ScoreSize
 from ...registry import HOOKS, TASK_UTILS
 from ...structures import DumpWriter, ScoreMap
 from ...utils.errors import InputError
-from ...utils.progress import Progress
-from ..supervision import model_supervision
-from ..utils import (dataset_classes, dataset_paths, describe_checkpoint,
-                     gather_dicts, total_histogram, trained_checkpoint)
+from ..dump_end import finish_dump
+from ..utils import dataset_classes, trained_checkpoint
 
 
 @HOOKS.register_module()
@@ -78,9 +76,8 @@ class PseudoLabelHook(Hook):
                              f'{ON_NON_FINITE}')
         self.on_non_finite = on_non_finite
         self.out_dir = out_dir
-        self.labeler_cfg = dict(
-            copy.deepcopy(labeler) if labeler else dict(
-                type='group_wsss.ThresholdLabeler'))
+        self.labeler_cfg = copy.deepcopy(
+            dict(labeler or dict(type='group_wsss.ThresholdLabeler')))
         self.labeler = TASK_UTILS.build(copy.deepcopy(self.labeler_cfg))
         self.refiners_cfg = copy.deepcopy(list(refiners or ()))
         # those that need a trained network load it when labels are made
@@ -154,46 +151,16 @@ class PseudoLabelHook(Hook):
 
     def after_test(self, runner: Runner) -> None:
         """Write the manifest once every rank is done."""
-        # the first process speaks for all
-        tell = [Progress('label images')] if is_main_process() else []
-        self.dump.finish(total_histogram, *tell)
-        writer = self.dump.writer
-        counts = gather_dicts(writer.counts)
-        left_out = gather_dicts(self.dump.left_out)
-        self.dump.check_any(counts, left_out)
-        if is_main_process():
-            self.dump.clean_up()
-            checkpoint = (
-                trained_checkpoint(runner)
-                if self._trained else runner.cfg.get('load_from'))
-            dataset = runner.test_loop.dataloader.dataset
-            corrupt = getattr(dataset, 'skipped', {})
-            manifest = writer.finish(
-                counts,
-                config=runner.cfg.pretty_text,
-                checkpoint=describe_checkpoint(checkpoint),
-                labeler=self.labeler_cfg,
-                chosen_thresholds=self.dump.thresholds,
-                refiners=self.refiners_cfg,
-                supervision=model_supervision(runner.model) +
-                self.dump.supervision,
-                skipped={
-                    **corrupt,
-                    **left_out
-                },
-                image_paths=dataset_paths(dataset),
-                seed=runner.seed,
-                duration=round(time.perf_counter() - self._start, 3))
-            for skipped, what in ((corrupt, 'corrupt images have'),
-                                  (left_out, 'images whose class maps '
-                                   'hold NaN or infinity have')):
-                if skipped:
-                    runner.logger.warning(
-                        f'{len(skipped)} {what} no label, listed in '
-                        f'{writer.out_dir}/skipped.txt')
-            share = manifest['unknown_share']
-            runner.logger.info(
-                f'{len(counts)} label images in {writer.out_dir}' +
-                ('' if share is
-                 None else f', {100 * share:.2f} % of their pixels unknown'))
-        barrier()
+        checkpoint = (
+            trained_checkpoint(runner)
+            if self._trained else runner.cfg.get('load_from'))
+        dataset = runner.test_loop.dataloader.dataset
+        finish_dump(
+            runner,
+            self.dump,
+            dataset,
+            checkpoint,
+            self._start,
+            corrupt=getattr(dataset, 'skipped', None),
+            labeler=self.labeler_cfg,
+            refiners=self.refiners_cfg)

@@ -218,22 +218,18 @@ def _state_of(path: Any) -> str:
 
 
 class _Items(Dataset):
-    """Some images of a data set, for loader workers."""
+    """A data set, for loader workers; text where an image is damaged."""
 
-    def __init__(self, images: Any, places: List[int], skip: bool) -> None:
-        self.images, self.places, self.skip = images, places, skip
+    def __init__(self, images: Any, skip: bool) -> None:
+        self.images, self.skip = images, skip
 
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, idx: int) -> Tuple[int, Any]:
-        place = self.places[idx]
+    def __getitem__(self, place: int) -> Any:
         try:
-            return place, self.images[place]
+            return self.images[place]
         except CorruptImageError as error:
             if not self.skip:
                 raise
-            return place, str(error)
+            return str(error)
 
 
 def _as_it_is(item: Any) -> Any:
@@ -243,13 +239,14 @@ def _as_it_is(item: Any) -> Any:
 def _read(images: Any, places: List[int], workers: int,
           on_corrupt: str) -> Iterator[Tuple[int, Any]]:
     """Places and packed items, or why an image cannot be decoded."""
-    loader = DataLoader(
-        _Items(images, places, on_corrupt == 'skip'),
+    loader: Any = DataLoader(
+        _Items(images, on_corrupt == 'skip'),
         batch_size=None,
+        sampler=places,
         num_workers=workers,
         collate_fn=_as_it_is,
         # the seeds of workers are not drawn from the runner's
         generator=torch.Generator())
-    tell = Progress('token bank')
-    done: Any = tell.over(loader, len(places)) if is_main_process() else loader
-    yield from done
+    if is_main_process():
+        loader = Progress('token bank').over(loader, len(places))
+    return zip(places, loader)

@@ -8,14 +8,13 @@ from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 from ...registry import RUNNERS
 from ...utils.launch import check_sync_bn
 from ...utils.quiet import hide_on_terminal
-from .group_size import settle_group_size
+from .group_size import LOADERS, settle_group_size
 from .num_classes import settle_num_classes
 from .options import check_data, check_loaders, check_training
 from .schedules import check_schedules
 
 _STOCK_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
                 'param_scheduler', 'checkpoint')
-_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def settle(cfg: Any) -> Any:
@@ -37,7 +36,7 @@ def settle(cfg: Any) -> Any:
         if hook is None and name not in _STOCK_HOOKS:
             del cfg.default_hooks[name]
     settle_group_size(cfg)
-    settle_num_classes(cfg, _LOADERS)
+    settle_num_classes(cfg, LOADERS)
     return cfg
 
 
@@ -49,18 +48,18 @@ class _Checked:
 
     def train(self) -> Any:
         """Train, unless an option cannot work; see ``options.py``."""
-        check_loaders(self.cfg, _LOADERS[:2])
+        check_loaders(self.cfg, LOADERS[:2])
         check_training(self.cfg)
         return super().train()  # type: ignore[misc]
 
     def val(self) -> Any:
         """Validate, unless an option cannot work."""
-        check_loaders(self.cfg, _LOADERS[1:2])
+        check_loaders(self.cfg, LOADERS[1:2])
         return super().val()  # type: ignore[misc]
 
     def test(self) -> Any:
         """Test, unless an option cannot work."""
-        check_loaders(self.cfg, _LOADERS[2:])
+        check_loaders(self.cfg, LOADERS[2:])
         return super().test()  # type: ignore[misc]
 
     def load_or_resume(self) -> None:

@@ -4,7 +4,7 @@ from typing import Any, Iterator, Optional
 
 from ...utils.errors import InputError
 
-_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def _named(node: Any, name: str) -> bool:
@@ -86,7 +86,7 @@ def settle_group_size(cfg: Any) -> None:
             collate = dict(type='group_wsss.group_collate')
         if _named(collate, 'group_collate'):
             loader['collate_fn'] = dict(collate, group_size=size)
-    for name in _LOADERS:
+    for name in LOADERS:
         loader = cfg.get(name, None) or {}
         for dataset in _datasets(loader.get('dataset', None)):
             if _named(dataset, 'GroupedDataset'):
