@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pickle
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -128,6 +129,26 @@ def odd_voc(tmp_path_factory) -> Path:
                        ('bad', lines[:2] + middle + lines[2:])):
         (root / f'{name}.txt').write_text('\n'.join(rows) + '\n')
     return root
+
+
+@pytest.fixture(scope='session')
+def start() -> Callable[..., subprocess.CompletedProcess]:
+    """Run a program in a folder as a user does: this Python, no PYTHONPATH."""
+
+    def call(*words, cwd: Path, **env) -> subprocess.CompletedProcess:
+        path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+        env = {**os.environ, 'PYTHONPATH': '', 'PATH': path, **env}
+        return subprocess.run([str(word) for word in words],
+                              cwd=cwd,
+                              env={
+                                  k: str(v)
+                                  for k, v in env.items()
+                              },
+                              capture_output=True,
+                              text=True,
+                              timeout=600)
+
+    return call
 
 
 @pytest.fixture

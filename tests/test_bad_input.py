@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
+TRAIN = ROOT / 'tools' / 'train.py'
 CONFIG = ROOT / 'tests' / 'configs' / 'tiny_group_cam.py'
 # files of a complete dump beside the label images
 WITNESSES = {'ids.txt', 'manifest.json'}
@@ -377,31 +377,17 @@ def test_full_disk_keeps_the_last_checkpoint(data, tool, tmp_path, fill_disk):
     assert not list(work_dir.glob('*part*')) + list(work_dir.glob('.*part*'))
 
 
-def run(words, cwd):
-    """A process as a user starts it."""
-    env = {**os.environ, 'PYTHONWARNINGS': 'ignore'}
-    env['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{env["PATH"]}'
-    env.pop('PYTHONPATH', None)  # the scripts find the package themselves
-    return subprocess.run([*map(str, words)],
-                          cwd=cwd,
-                          env=env,
-                          capture_output=True,
-                          text=True,
-                          timeout=200)
-
-
 @pytest.mark.slow
-def test_disk_without_room_for_a_log(data, tmp_path):
+def test_disk_without_room_for_a_log(data, tmp_path, start):
     if shutil.which('unshare') is None:
         pytest.skip('there is no unshare')
     mount = tmp_path / 'small'
     mount.mkdir()
-    done = run([
-        'unshare', '-rm', 'sh', '-c',
-        'mount -t tmpfs -o size=4k none "$0" || exit 77; "$@"; status=$?; '
-        'find "$0"; exit $status', mount, sys.executable,
-        ROOT / 'tools' / 'train.py', CONFIG, '--work-dir', mount / 'work'
-    ], tmp_path)
+    script = ('mount -t tmpfs -o size=4k none "$0" || exit 77; "$@"; '
+              'status=$?; find "$0"; exit $status')
+    words = ['unshare', '-rm', 'sh', '-c', script, mount, sys.executable]
+    done = start(
+        *words, TRAIN, CONFIG, '--work-dir', mount / 'work', cwd=tmp_path)
     if done.returncode in (1, 77) and 'error: ' not in done.stderr:
         pytest.skip('no file system can be mounted here')
     assert done.returncode == 2 and 'Traceback' not in done.stderr
@@ -413,13 +399,19 @@ def test_disk_without_room_for_a_log(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_as_a_process(data, tmp_path):
+def test_as_a_process(data, tmp_path, start):
     path = data / 'JPEGImages' / 'tiny_5.jpg'
     truncated(path)
-    done = run([
-        sys.executable, ROOT / 'tools' / 'train.py', CONFIG, '--work-dir',
-        tmp_path / 'work', '--cfg-options', 'train_cfg.max_iters=9', *fork(2)
-    ], tmp_path)
+    words = ['--cfg-options', 'train_cfg.max_iters=9', *fork(2)]
+    done = start(
+        sys.executable,
+        TRAIN,
+        CONFIG,
+        '--work-dir',
+        tmp_path / 'work',
+        *words,
+        cwd=tmp_path,
+        PYTHONWARNINGS='ignore')
     assert done.returncode == 2
     line, = done.stderr.splitlines()
     assert line.startswith(f'error: {path}: truncated or corrupt image')
