@@ -17,12 +17,17 @@ from group_wsss.datasets import generate_toy
 FOLDER = Path(__file__).resolve().parents[1] / 'benchmarks'
 
 
+@pytest.fixture(autouse=True)
+def on_path(monkeypatch):
+    """The scripts import each other by name."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+
 @pytest.mark.parametrize('name',
                          sorted(path.stem for path in FOLDER.glob('*.py')))
 def test_start(name, monkeypatch, capsys):
     if name == 'dense_crf_reference':
         pytest.importorskip('pydensecrf')
-    monkeypatch.syspath_prepend(str(FOLDER))
     module = importlib.import_module(name)
     if hasattr(module, 'parse_args'):
         monkeypatch.setattr('sys.argv', [name, '--help'])
@@ -33,7 +38,6 @@ def test_start(name, monkeypatch, capsys):
 
 def test_steps_of_the_recipe(monkeypatch):
     """What makes a row is among the steps, and each step's source is."""
-    monkeypatch.syspath_prepend(str(FOLDER))
     recipe = importlib.import_module('recipe')
     for key in ('REGIONS_DIR', 'SALIENCY_DIR'):
         monkeypatch.setenv(key, key)
@@ -53,7 +57,6 @@ def test_steps_of_the_recipe(monkeypatch):
 @pytest.fixture
 def gpu(monkeypatch, tmp_path):
     """Rows of benchmarks/gpu.py in this process: name to function."""
-    monkeypatch.syspath_prepend(str(FOLDER))
     module = importlib.import_module('gpu')
 
     def run(rows, *words):
@@ -125,7 +128,13 @@ def test_a_row_that_hangs(gpu, monkeypatch):
 
 
 def test_page_of_the_gpu(gpu, tmp_path):
-    gpu({'a': lambda: dict(x=1.5)})
+    runs = importlib.import_module('gpu_runs')
+    none, work = str(tmp_path / 'x'), str(tmp_path)
+    found = gpu({
+        'a': lambda: dict(x=1.5),
+        'recipe': lambda: runs.recipe(none, work, True, 1.)
+    })
+    assert 'x: no ImageSets/train_cls.txt' in found['recipe', 'failed']
     page = tmp_path / 'page.md'
     page.write_text('<!-- speed_gpu -->\n<!-- end -->\n')
     gpu({}, '--page', str(page))
@@ -168,15 +177,6 @@ def test_what_travels_to_a_gpu(tmp_path):
                           capture_output=True,
                           text=True)
     assert done.returncode and 'train_a_cls.txt' in done.stderr
-
-
-def test_no_images_on_a_gpu(gpu, tmp_path):
-    runs = importlib.import_module('gpu_runs')
-    found = gpu({
-        'recipe':
-        lambda: runs.recipe(str(tmp_path / 'x'), str(tmp_path), True, 1.)
-    })
-    assert 'x: no ImageSets/train_cls.txt' in found['recipe', 'failed']
 
 
 @pytest.mark.slow
