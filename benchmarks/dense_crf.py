@@ -9,26 +9,22 @@ already has are skipped, so an interrupted benchmark goes on.
 """
 import argparse
 import glob
-import json
 import os
 import os.path as osp
 import platform
-import sys
 import time
 from typing import Callable, List, Tuple
-
-ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..'))
-sys.path.insert(0, osp.join(ROOT, 'projects'))
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from results import write
 
 from group_wsss.pseudo_labels.refiners.crf import dense_crf
 from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import atomic_write
+from group_wsss.utils.files import read_json
 
 # bilateral sxy and srgb; the rest is the same: 10 iterations, Gaussian sxy 3
 # with weight 3, bilateral weight 10
@@ -168,11 +164,7 @@ def main() -> None:
         import pydensecrf  # noqa: F401
     except ImportError:
         raise InputError('pydensecrf2 is not installed') from None
-    os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
-    rows = []
-    if osp.isfile(args.out):
-        with open(args.out) as file:
-            rows = json.load(file)['rows']
+    rows = read_json(args.out)['rows'] if osp.isfile(args.out) else []
     done = {row['image'] for row in rows}
     for i in range(args.number):
         path = paths[i * len(paths) // args.number]
@@ -181,14 +173,14 @@ def main() -> None:
         labels = args.labels[i % len(args.labels)]
         rows += compare(path, labels, i, args.repeats, args.threads)
         print(f'{i + 1}/{args.number} {osp.basename(path)}', flush=True)
-        result = dict(
-            torch=torch.__version__,
-            processor=platform.machine(),
-            cores=os.cpu_count(),
-            repeats=args.repeats,
-            rows=rows)
-        text = json.dumps(result, indent=1) + '\n'
-        atomic_write(args.out, text.encode())
+        write(
+            args.out,
+            dict(
+                torch=torch.__version__,
+                processor=platform.machine(),
+                cores=os.cpu_count(),
+                repeats=args.repeats,
+                rows=rows))
     print_table(rows)
 
 

@@ -12,15 +12,15 @@ import os
 import os.path as osp
 from typing import Dict, List
 
-from group_size import CONFIG, git, options, print_table
+from group_size import CONFIG, options
+from results import Results, commit, data_of, need, print_table, threads
 from steps import Step, run_step
 
 from group_wsss.contrib.analysis import analyze_dump
 from group_wsss.evaluation import open_dump
 from group_wsss.structures.manifest import Manifest
 from group_wsss.utils import cli
-from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import atomic_write, read_json
+from group_wsss.utils.files import read_json
 
 RECIPE = 'configs/recipes/effnet-lite0_voc-layout.py'
 STAGE2 = 'configs/segformer/segformer_effnet-lite0_voc-layout.py'
@@ -240,35 +240,22 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run what is missing and print the table."""
     args = parse_args()
-    masks, out = osp.abspath(args.masks), osp.abspath(args.out)
-    for key in ('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST')[:2 + args.stage2]:
-        if key not in os.environ:
-            raise InputError(f'set {key}, see {CONFIG}')
+    masks = osp.abspath(args.masks)
+    need(*('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST')[:2 + args.stage2])
     images = osp.join(os.environ['DATA_ROOT'], 'JPEGImages')
-    results: List[dict] = []
-    if osp.isfile(out):
-        with open(out) as file:
-            results = json.load(file)
-
-    def done(row: str, seed: int) -> bool:
-        return any(r['row'] == row and r['seed'] == seed for r in results)
+    results = Results(args.out)
 
     def keep(row: str, seed: int, step: Step, found: dict) -> None:
-        results.append(
+        command = ' '.join(['python', *step.command])
+        results.add(
             dict(
                 row=row,
                 seed=seed,
                 **found,
-                data='/'.join(
-                    osp.basename(osp.normpath(os.environ[key]))
-                    for key in ('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST')
-                    if key in os.environ),
-                threads=os.environ.get('OMP_NUM_THREADS', 'default'),
-                command=' '.join(['python',
-                                  *step.command]).replace(images, 'IMAGES'),
-                commit=git('rev-parse', '--short', 'HEAD') + ('+' if git(
-                    'status', '--porcelain', 'projects', 'configs') else '')))
-        atomic_write(out, (json.dumps(results, indent=1) + '\n').encode())
+                data=data_of('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST'),
+                threads=threads(),
+                command=command.replace(images, 'IMAGES'),
+                commit=commit()))
         print(f'    {row}, seed {seed}: {found}', flush=True)
 
     for seed in args.seeds:
@@ -281,7 +268,7 @@ def main() -> None:
             seconds = run_step(step, folder)
             for row, dump in ROWS.items():
                 if (dump.split('/')[0] == step.name and not args.stage2
-                        and not done(row, seed)):
+                        and not results.has(row, seed)):
                     found = judge(osp.join(folder, dump), masks)
                     found.update(extra_data(dump))
                     if dump == 'recipe/labels' and seconds:
@@ -292,11 +279,11 @@ def main() -> None:
                 if step.name not in (args.only or [step.name]):
                     continue
                 run_step(step, folder)
-                if not done(row, seed):
+                if not results.has(row, seed):
                     keep(row, seed, step,
                          dict(val=val_miou(osp.join(folder, step.name))))
     print_table(
-        results,
+        results.rows,
         ('mIoU', 'oracle', 'boundary', 'unknown', 'seconds_per_image', 'val'))
 
 

@@ -21,7 +21,8 @@ from mmengine.dataset import DefaultSampler
 from mmengine.registry import init_default_scope
 from peer import peer_loss, peer_maps, peer_partners, peer_write_maps
 from PIL import Image
-from speed_common import ROOT, paired, ratio, seconds
+from results import ROOT
+from speed_common import paired, ratio, seconds
 from torch import nn
 from torch.utils.data import DataLoader
 

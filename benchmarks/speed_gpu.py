@@ -13,7 +13,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from peer import peer_loss, peer_maps
-from speed_common import ROOT, paired, peak_bytes, ratio, seconds
+from results import ROOT
+from speed_common import paired, peak_bytes, ratio, seconds
 from speed_step import BACKBONES, samples_of
 from speed_step import step as slow_step
 from torch import nn

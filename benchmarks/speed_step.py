@@ -8,7 +8,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
-from speed_common import ROOT, paired, peak_bytes, ratio, seconds
+from results import ROOT
+from speed_common import paired, peak_bytes, ratio, seconds
 from torch import nn
 
 from group_wsss.models.layers import PCAWhitening

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Dict, List, NamedTuple, Optional
 
-from group_size import ROOT
+from results import ROOT
 
 from group_wsss.utils.errors import InputError
 
