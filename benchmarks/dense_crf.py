@@ -30,7 +30,6 @@ from group_wsss.utils.files import read_json
 # with weight 3, bilateral weight 10
 SETTINGS = {'final (80, 13)': (80, 13), 'pseudo label (50, 5)': (50, 5)}
 UNARIES = ('soft', 'label')
-GT_PROB = 0.7
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,38 +55,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def random_probs(labels: int, size: Tuple[int, int], seed: int) -> np.ndarray:
-    """Smooth class probabilities.
-
-    Args:
-        labels (int): With background, ``L``.
-        size (tuple[int, int]): Height and width.
-        seed (int): Of the noise.
-
-    Returns:
-        np.ndarray: float32 ``(L, H, W)``, sums to 1.
-    """
+    """Smooth class probabilities, float32 ``(L, H, W)``."""
     noise = torch.randn(
         1, labels, 12, 12, generator=torch.Generator().manual_seed(seed))
     logits = F.interpolate(2 * noise, size, mode='bilinear')[0]
     return logits.softmax(dim=0).numpy()
-
-
-def solve_theirs(probs: np.ndarray, image: np.ndarray, unary: str, sxy: float,
-                 srgb: float) -> np.ndarray:
-    """The same inference by pydensecrf2."""
-    from pydensecrf.densecrf import DenseCRF2D
-    from pydensecrf.utils import unary_from_labels, unary_from_softmax
-    labels, height, width = probs.shape
-    crf = DenseCRF2D(width, height, labels)
-    if unary == 'soft':
-        energy = unary_from_softmax(probs)
-    else:
-        energy = unary_from_labels(
-            probs.argmax(axis=0), labels, GT_PROB, zero_unsure=False)
-    crf.setUnaryEnergy(np.ascontiguousarray(energy))
-    crf.addPairwiseGaussian(sxy=3, compat=3)
-    crf.addPairwiseBilateral(sxy=sxy, srgb=srgb, rgbim=image, compat=10)
-    return np.array(crf.inference(10)).reshape(probs.shape)
 
 
 def timed(call: Callable[[], np.ndarray]) -> Tuple[np.ndarray, float, float]:
@@ -99,18 +71,11 @@ def timed(call: Callable[[], np.ndarray]) -> Tuple[np.ndarray, float, float]:
 
 def compare(path: str, labels: int, seed: int, repeats: int,
             threads: List[int]) -> List[dict]:
-    """All settings on one image.
+    """All settings and kinds of unary on one image; the fastest run counts.
 
-    Args:
-        path (str): Of the image.
-        labels (int): With background.
-        seed (int): Of the probabilities.
-        repeats (int): Runs of each; the fastest counts.
-        threads (list[int]): Of ours, in turn.
-
-    Returns:
-        list[dict]: One for each setting and kind of unary.
+    ``labels`` counts the background, ``threads`` are of ours, in turn.
     """
+    from dense_crf_reference import GT_PROB, solve
     image = np.array(Image.open(path).convert('RGB'))
     probs = random_probs(labels, image.shape[:2], seed)
     rows = []
@@ -129,7 +94,7 @@ def compare(path: str, labels: int, seed: int, repeats: int,
                     device='cpu')
 
             runs = [[
-                timed(lambda: solve_theirs(probs, image, unary, sxy, srgb)),
+                timed(lambda: solve(probs, image, unary, sxy, srgb)),
                 *(timed(lambda: ours(count)) for count in threads)
             ] for _ in range(repeats)]
             theirs, *mine = (run[0] for run in runs[0])
@@ -185,11 +150,7 @@ def main() -> None:
 
 
 def print_table(rows: List[dict]) -> None:
-    """Agreement and ratios of time, as Markdown.
-
-    Args:
-        rows (list[dict]): Of :func:`compare`.
-    """
+    """Agreement and ratios of time of :func:`compare`, as Markdown."""
     counts = [name[5:] for name in rows[0]['wall'] if name != 'theirs']
     heads = [
         f'ours / theirs, {n} thread(s): {what}' for n in counts

@@ -157,16 +157,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def write_part(list_file: str, number: int, out: str) -> int:
-    """Draw images until every class has a number of them.
+    """Draw lines until every class has a number of images; how many.
 
-    Args:
-        list_file (str): Lines of an id and class ids.
-        number (int): Images of each class; a frequent one gets more, by the
-            images that rare ones need.
-        out (str): Where the lines of the part go.
-
-    Returns:
-        int: Number of lines.
+    A frequent class gets more, by the images that rare ones need.
     """
     with open(list_file) as file:
         lines = [line.strip() for line in file if line.strip()]
@@ -185,14 +178,8 @@ def write_part(list_file: str, number: int, out: str) -> int:
 def sweep(dump_dir: str, masks: str) -> Dict[str, float]:
     """Threshold the saved scores of a dump at every value of a sweep.
 
-    Args:
-        dump_dir (str): Written with ``keep_scores=True``.
-        masks (str): Folder of masks.
-
-    Returns:
-        dict[str, float]: ``fixed`` (mIoU at ``THRESHOLD``), ``oracle`` (at
-        the best threshold, found by looking at the masks) and
-        ``oracle_threshold``.
+    ``fixed`` is the mIoU at ``THRESHOLD``, ``oracle`` that at the best
+    threshold, found by looking at the masks.
     """
     dump = Dump.open(dump_dir)
     num_classes = len(dump.names)
@@ -220,19 +207,9 @@ def run_row(name: str,
             masks: str,
             threshold: str = str(THRESHOLD),
             config: str = CONFIG) -> dict:
-    """Train, dump, measure.
+    """Train in a new work dir, dump, measure: what was run and what it gave.
 
-    Args:
-        name (str): Of the row.
-        extra (list[str]): ``--cfg-options``.
-        seed (int): Of the training.
-        work_dir (str): Is removed first.
-        masks (str): Folder of masks.
-        threshold (str): ``bg_threshold`` of the labeler.
-        config (str): Of the run, relative to the checkout.
-
-    Returns:
-        dict: What was run and what it gave.
+    ``extra`` are ``--cfg-options``, ``threshold`` is that of the labeler.
     """
     shutil.rmtree(work_dir, ignore_errors=True)
     command = [

@@ -51,17 +51,7 @@ def moved(mask: np.ndarray, by: Tuple[int, int]) -> np.ndarray:
 
 def spoil(label: np.ndarray, tags: List[int], wrong: float,
           rng: np.random.Generator) -> np.ndarray:
-    """Spoil the masks of an image.
-
-    Args:
-        label (np.ndarray): The real label, uint8 ``(H, W)``.
-        tags (list[int]): Class ids of the image.
-        wrong (float): Share of the parts that get another name.
-        rng (np.random.Generator): Draws.
-
-    Returns:
-        np.ndarray: A label of the same size.
-    """
+    """Spoil the label of an image; ``wrong`` is the share of wrong names."""
     out, before = np.zeros_like(label), None
     for class_id, mask in parts_of(label):
         others = [tag for tag in tags if tag != class_id]

@@ -40,14 +40,7 @@ def read_tags(path: str) -> Tags:
 def make_noise(tags: Tags, kind: str, share: float, seed: int = 0) -> Tags:
     """Drop a share of all tags, or add as many that are wrong.
 
-    Args:
-        tags (dict): Class ids by image id.
-        kind (str): ``'dropped'`` or ``'added'``.
-        share (float): Of the number of all tags.
-        seed (int): Of the draw. Defaults to 0.
-
-    Returns:
-        dict: No image is without a tag; fewer are dropped if they would be.
+    No image is left without a tag; fewer are dropped if they would be.
     """
     noisy = {img_id: set(own) for img_id, own in tags.items()}
     left = round(share * sum(map(len, tags.values())))
@@ -63,19 +56,11 @@ def make_noise(tags: Tags, kind: str, share: float, seed: int = 0) -> Tags:
 
 
 def judge(table: str, tags: Tags, noisy: Tags, kind: str) -> dict:
-    """How many of the first findings are right.
+    """How many of the first findings in a table of ``TagDoubts`` are right.
 
-    Args:
-        table (str): Of ``TagDoubts``.
-        tags (dict): The tags before the noise.
-        noisy (dict): Those of the training.
-        kind (str): See :func:`make_noise`.
-
-    Returns:
-        dict: ``changed``, the number of tags that changed; ``found``, the
-        share of them in as many findings (precision and recall);
-        ``first_50``, the precision of 50 findings; ``recall``, that of the
-        longest list of precision 0.8.
+    ``changed`` is the number of tags that changed, ``found`` the share of
+    them in as many findings, ``first_50`` the precision of 50 findings,
+    ``recall`` that of the longest list of precision 0.8.
     """
     with open(table, newline='') as file:
         rows = [

@@ -75,27 +75,17 @@ def train(name: str, config: str, leaves: str, seed: int, *more: str,
 
 
 def label_steps(images: str, seed: int) -> List[Step]:
-    """Give all that makes labels, in order.
-
-    Args:
-        images (str): Folder of the images.
-        seed (int): Of the trainings.
-
-    Returns:
-        list[Step]: The steps.
-    """
+    """Give all that makes labels of a folder of images, in order."""
     k1, groups = '{k1/pseudo_labels}', '{recipe/classifier/pseudo_labels}'
     found = [
         train('k1', CONFIG, 'pseudo_labels/manifest.json', seed,
               'default_hooks.pseudo_labels.keep_scores=True', *options(1, 1)),
-        Step('recipe', [
-            'tools/make_labels.py', RECIPE, '--work-dir', '{recipe}', '--seed',
-            str(seed), '--until', 'labels', '--keep-scores'
-        ], 'labels/manifest.json'),
-        Step('fast', [
-            'tools/make_labels.py', RECIPE, '--work-dir', '{fast}', '--seed',
-            str(seed), '--until', 'labels', '--keep-scores', '--fast'
-        ], 'labels/manifest.json'),
+        *(Step(name, [
+            'tools/make_labels.py', RECIPE, '--work-dir', f'{{{name}}}',
+            '--seed',
+            str(seed), '--until', 'labels', '--keep-scores', *more
+        ], 'labels/manifest.json')
+          for name, *more in (['recipe'], ['fast', '--fast'])),
         refine(
             'tags',
             'self_training',
@@ -135,15 +125,7 @@ def extra_data(dump: str) -> dict:
 
 
 def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
-    """Give stage 2 on three kinds of labels, of two its second training.
-
-    Args:
-        masks (str): Folder of masks.
-        seed (int): Of the trainings.
-
-    Returns:
-        dict[str, Step]: By the names of their rows.
-    """
+    """Give stage 2 on three kinds of labels, of two its second training."""
     labels = {
         'stage 2 on: K=1, one scale': '{k1/pseudo_labels}',
         'stage 2 on: the recipe': '{recipe/labels}',
@@ -152,44 +134,22 @@ def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
     steps = {}
     for number, (row, folder) in enumerate(labels.items()):
         name = f'seg_{number}'
-        options = [
-            f'randomness.seed={seed}',
-            'train_dataloader.dataset.ann_file={recipe/labels}/ids.txt'
-        ]
-        steps[row] = Step(
-            name, [
-                'tools/train.py', STAGE2, '--work-dir', f'{{{name}}}',
-                '--cfg-options', *options
-            ],
-            'iter_600.pth',
-            env={'PSEUDO_DIR': folder})
-        if not number:
-            continue
-        steps[f'{row}; the backbone then trains'] = Step(
-            f'tuned_{number}', [
-                'tools/train.py', TUNED, '--work-dir', f'{{tuned_{number}}}',
-                '--cfg-options', *options
-            ],
-            'iter_250.pth',
-            env={
-                'PSEUDO_DIR': folder,
-                'SEGMENTOR': f'{{{name}/iter_600.pth}}'
-            })
+        ids = 'train_dataloader.dataset.ann_file={recipe/labels}/ids.txt'
+        env = {'PSEUDO_DIR': folder}
+        steps[row] = train(name, STAGE2, 'iter_600.pth', seed, ids, **env)
+        if number:
+            env['SEGMENTOR'] = f'{{{name}/iter_600.pth}}'
+            steps[f'{row}; the backbone then trains'] = train(
+                f'tuned_{number}', TUNED, 'iter_250.pth', seed, ids, **env)
     return steps
 
 
 def judge(path: str, masks: str) -> dict:
-    """Measure a dump.
+    """Measure a dump, in percent.
 
-    Args:
-        path (str): Its folder, with scores.
-        masks (str): Folder of masks.
-
-    Returns:
-        dict: Percent: ``mIoU`` of the labels as written, ``oracle`` at the
-        best threshold of a sweep over masks where there are scores,
-        ``supervision`` of the manifest, ``boundary`` IoU, ``unknown``
-        share of pixels; and ``seconds_per_image`` of writing them.
+    ``mIoU`` is that of the labels as written, ``oracle`` that at the best
+    threshold of a sweep over masks, where there are scores, ``unknown`` a
+    share of pixels.
     """
     report = analyze_dump(open_dump(path, classes='voc'), masks)
     manifest = Manifest.read(path)

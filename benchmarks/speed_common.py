@@ -7,15 +7,18 @@ import platform
 import re
 import statistics
 import time
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Sequence, TypeVar
 
 import torch
 from results import commit, write
+from torch import nn
 
+from group_wsss.models.layers import PCAWhitening
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write
 from group_wsss.utils.versions import software_versions
 
+T = TypeVar('T', bound=nn.Module)
 Timing = Dict[str, List[float]]
 
 
@@ -39,6 +42,26 @@ def environment(args: Any) -> Dict[str, Any]:
         threads=torch.get_num_threads(),
         load=round(os.getloadavg()[0], 1),
         versions=software_versions())
+
+
+def without_weights(cfg: Any) -> Any:
+    """A model's config that downloads nothing."""
+    for backbone in (cfg.backbone, cfg.backbone.get('backbone', {})):
+        backbone.pop('init_cfg', None)
+        if 'weights' in backbone:
+            backbone.weights = None
+    return cfg
+
+
+def settled(model: T) -> T:
+    """A model as after many steps, whose whitening finds nothing new."""
+    model.init_weights()
+    for module in model.modules():
+        if isinstance(module, PCAWhitening):
+            # it finds its directions anew whenever the count has doubled
+            module.count.fill_(1e12)
+            module.fitted.fill_(1e12)
+    return model.train()
 
 
 def paired(calls: Dict[str, Callable[[], Any]],

@@ -75,11 +75,7 @@ def config(name: str, args: argparse.Namespace) -> Config:
     """A shipped config without weights to download."""
     path = osp.join(ROOT, 'configs', 'group_wsss', CONFIGS.get(name, FROZEN))
     cfg = Config.fromfile(path)
-    cfg.model.backbone.init_cfg = None
-    for backbone in (cfg.model.backbone,
-                     cfg.model.backbone.get('backbone', {})):
-        if 'weights' in backbone:
-            backbone.weights = None
+    speed_common.without_weights(cfg.model)
     if args.pool_size:
         cfg.merge_from_dict({f'{HOOK}.pool_size': args.pool_size})
     return cfg

@@ -14,15 +14,7 @@ from group_wsss.utils.files import output_path
 
 
 def image_iou(label: np.ndarray, mask: np.ndarray) -> float:
-    """Mean IoU of the classes of an image, in percent.
-
-    Args:
-        label (np.ndarray): uint8 ``(H, W)``.
-        mask (np.ndarray): uint8 ``(H, W)``.
-
-    Returns:
-        float: Over all classes that either shows, background included.
-    """
+    """Mean IoU in percent of all classes that either shows."""
     known = mask != IGNORE_INDEX
     label, mask = label[known], mask[known]
     classes = np.setdiff1d(np.union1d(label, mask), IGNORE_INDEX)
