@@ -9,32 +9,27 @@ already has are skipped, so an interrupted benchmark goes on.
 """
 import argparse
 import glob
-import json
 import os
 import os.path as osp
 import platform
-import sys
 import time
 from typing import Callable, List, Tuple
-
-ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..'))
-sys.path.insert(0, osp.join(ROOT, 'projects'))
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from results import write
 
 from group_wsss.pseudo_labels.refiners.crf import dense_crf
 from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import atomic_write
+from group_wsss.utils.files import read_json
 
 # bilateral sxy and srgb; the rest is the same: 10 iterations, Gaussian sxy 3
 # with weight 3, bilateral weight 10
 SETTINGS = {'final (80, 13)': (80, 13), 'pseudo label (50, 5)': (50, 5)}
 UNARIES = ('soft', 'label')
-GT_PROB = 0.7
 
 
 def parse_args() -> argparse.Namespace:
@@ -60,38 +55,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def random_probs(labels: int, size: Tuple[int, int], seed: int) -> np.ndarray:
-    """Smooth class probabilities.
-
-    Args:
-        labels (int): With background, ``L``.
-        size (tuple[int, int]): Height and width.
-        seed (int): Of the noise.
-
-    Returns:
-        np.ndarray: float32 ``(L, H, W)``, sums to 1.
-    """
+    """Smooth class probabilities, float32 ``(L, H, W)``."""
     noise = torch.randn(
         1, labels, 12, 12, generator=torch.Generator().manual_seed(seed))
     logits = F.interpolate(2 * noise, size, mode='bilinear')[0]
     return logits.softmax(dim=0).numpy()
-
-
-def solve_theirs(probs: np.ndarray, image: np.ndarray, unary: str, sxy: float,
-                 srgb: float) -> np.ndarray:
-    """The same inference by pydensecrf2."""
-    from pydensecrf.densecrf import DenseCRF2D
-    from pydensecrf.utils import unary_from_labels, unary_from_softmax
-    labels, height, width = probs.shape
-    crf = DenseCRF2D(width, height, labels)
-    if unary == 'soft':
-        energy = unary_from_softmax(probs)
-    else:
-        energy = unary_from_labels(
-            probs.argmax(axis=0), labels, GT_PROB, zero_unsure=False)
-    crf.setUnaryEnergy(np.ascontiguousarray(energy))
-    crf.addPairwiseGaussian(sxy=3, compat=3)
-    crf.addPairwiseBilateral(sxy=sxy, srgb=srgb, rgbim=image, compat=10)
-    return np.array(crf.inference(10)).reshape(probs.shape)
 
 
 def timed(call: Callable[[], np.ndarray]) -> Tuple[np.ndarray, float, float]:
@@ -103,18 +71,11 @@ def timed(call: Callable[[], np.ndarray]) -> Tuple[np.ndarray, float, float]:
 
 def compare(path: str, labels: int, seed: int, repeats: int,
             threads: List[int]) -> List[dict]:
-    """All settings on one image.
+    """All settings and kinds of unary on one image; the fastest run counts.
 
-    Args:
-        path (str): Of the image.
-        labels (int): With background.
-        seed (int): Of the probabilities.
-        repeats (int): Runs of each; the fastest counts.
-        threads (list[int]): Of ours, in turn.
-
-    Returns:
-        list[dict]: One for each setting and kind of unary.
+    ``labels`` counts the background, ``threads`` are of ours, in turn.
     """
+    from dense_crf_reference import GT_PROB, solve
     image = np.array(Image.open(path).convert('RGB'))
     probs = random_probs(labels, image.shape[:2], seed)
     rows = []
@@ -133,7 +94,7 @@ def compare(path: str, labels: int, seed: int, repeats: int,
                     device='cpu')
 
             runs = [[
-                timed(lambda: solve_theirs(probs, image, unary, sxy, srgb)),
+                timed(lambda: solve(probs, image, unary, sxy, srgb)),
                 *(timed(lambda: ours(count)) for count in threads)
             ] for _ in range(repeats)]
             theirs, *mine = (run[0] for run in runs[0])
@@ -168,11 +129,7 @@ def main() -> None:
         import pydensecrf  # noqa: F401
     except ImportError:
         raise InputError('pydensecrf2 is not installed') from None
-    os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
-    rows = []
-    if osp.isfile(args.out):
-        with open(args.out) as file:
-            rows = json.load(file)['rows']
+    rows = read_json(args.out)['rows'] if osp.isfile(args.out) else []
     done = {row['image'] for row in rows}
     for i in range(args.number):
         path = paths[i * len(paths) // args.number]
@@ -181,23 +138,19 @@ def main() -> None:
         labels = args.labels[i % len(args.labels)]
         rows += compare(path, labels, i, args.repeats, args.threads)
         print(f'{i + 1}/{args.number} {osp.basename(path)}', flush=True)
-        result = dict(
-            torch=torch.__version__,
-            processor=platform.machine(),
-            cores=os.cpu_count(),
-            repeats=args.repeats,
-            rows=rows)
-        text = json.dumps(result, indent=1) + '\n'
-        atomic_write(args.out, text.encode())
+        write(
+            args.out,
+            dict(
+                torch=torch.__version__,
+                processor=platform.machine(),
+                cores=os.cpu_count(),
+                repeats=args.repeats,
+                rows=rows))
     print_table(rows)
 
 
 def print_table(rows: List[dict]) -> None:
-    """Agreement and ratios of time, as Markdown.
-
-    Args:
-        rows (list[dict]): Of :func:`compare`.
-    """
+    """Agreement and ratios of time of :func:`compare`, as Markdown."""
     counts = [name[5:] for name in rows[0]['wall'] if name != 'theirs']
     heads = [
         f'ours / theirs, {n} thread(s): {what}' for n in counts

@@ -19,15 +19,7 @@ GT_PROB = 0.7
 
 
 def scene(labels: int) -> tuple:
-    """A noisy image of a disc, and coarse random class scores.
-
-    Args:
-        labels (int): With background.
-
-    Returns:
-        tuple: uint8 ``(H, W, 3)``, and uint8 scores ``(labels, H, W)``,
-        each at least 1.
-    """
+    """A noisy image of a disc, and coarse scores from 1 on, both uint8."""
     rng = np.random.default_rng(labels)
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     disc = (rows - HEIGHT / 2)**2 + (columns - WIDTH / 2)**2 < 300
@@ -42,7 +34,7 @@ def scene(labels: int) -> tuple:
 def solve(probs: np.ndarray, image: np.ndarray, unary: str, sxy: float,
           srgb: float) -> np.ndarray:
     """Q after ten updates of pydensecrf2, float32 ``(L, H, W)``."""
-    crf = DenseCRF2D(WIDTH, HEIGHT, len(probs))
+    crf = DenseCRF2D(*image.shape[1::-1], len(probs))
     if unary == 'soft':
         energy = unary_from_softmax(probs)
     else:

@@ -19,12 +19,12 @@ import shutil
 import signal
 from typing import Any, Callable, Dict, Sequence
 
-from group_size import git
 from rehearsal_data import TINY, TINY_STAGE2, write_coco, write_voc
 from rehearsal_watch import Watch
+from results import commit, threads, write
 
 from group_wsss.utils import cli
-from group_wsss.utils.files import atomic_write, read_json
+from group_wsss.utils.files import read_json
 
 STEP = re.compile(r'\(train\) *(?:\[\d+\])?\[ *(\d+)/(\d+)\]')
 FOUR = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=4']
@@ -128,8 +128,7 @@ def main() -> None:
     """Run what is asked for; images and work dirs are removed."""
     args = parse_args()
     out = osp.abspath(args.out)
-    commit = git('rev-parse', '--short', 'HEAD') + ('+' if git(
-        'status', '--porcelain', 'projects', 'configs', 'benchmarks') else '')
+    made_by = commit('benchmarks')
 
     def keep(row: str, watch: Watch, command: Sequence[str],
              **more: Any) -> None:
@@ -147,9 +146,9 @@ def main() -> None:
                 **more,
                 command=' '.join(['python', *command]).replace(
                     osp.dirname(watch.folder), 'WORK'),
-                threads=os.environ.get('OMP_NUM_THREADS', 'default'),
-                commit=commit))
-        atomic_write(out, (json.dumps(rows, indent=1) + '\n').encode())
+                threads=threads(),
+                commit=made_by))
+        write(out, rows)
         print(json.dumps(rows[-1]['phases'], indent=1), flush=True)
 
     for row in args.rows:

@@ -17,6 +17,7 @@ import speed_common as common
 import speed_gpu as table
 import torch
 from mmengine.logging import MMLogger
+from results import ROOT
 
 from group_wsss.datasets import generate_toy
 from group_wsss.utils import cli
@@ -32,7 +33,7 @@ Rows = Dict[str, Callable[[], Dict[str, Any]]]
 
 def parse_args() -> argparse.Namespace:
     """Command line."""
-    work = osp.join(common.ROOT, 'work_dirs', 'gpu')
+    work = osp.join(ROOT, 'work_dirs', 'gpu')
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--device', default='cuda', help='cuda or cpu')
     parser.add_argument(
@@ -53,7 +54,7 @@ def parse_args() -> argparse.Namespace:
 def all_rows(args: argparse.Namespace, left: Callable[[], float]) -> Rows:
     """Give what each row does, in their order."""
     sizes = table.TINY if args.tiny else table.Sizes()
-    data = osp.join(common.ROOT, '.gpu', 'voc1155')
+    data = osp.join(ROOT, '.gpu', 'voc1155')
     if args.tiny:
         data = osp.join(args.work_dir, 'toy')
         generate_toy(data, 24, 1, 48)

@@ -20,7 +20,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
-from speed_common import ROOT, paired, seconds
+from results import ROOT
+from speed_common import paired, seconds
 from speed_dump import THRESHOLD
 from speed_gpu import Call, Found, Sizes, shipped, step, watch
 from speed_step import samples_of

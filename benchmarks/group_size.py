@@ -7,7 +7,6 @@ alone; the masks are read here, afterwards. Rows that the JSON file already
 has are skipped, so an interrupted benchmark goes on.
 """
 import argparse
-import json
 import os
 import os.path as osp
 import random
@@ -15,10 +14,10 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Dict, List, Sequence
+from typing import Dict, List
 
-ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..'))
-sys.path.insert(0, osp.join(ROOT, 'projects'))
+from results import (CONFIG, ROOT, Results, commit, data_of, need, print_table,
+                     threads)
 
 from group_wsss.datasets import VOC_CLASSES
 from group_wsss.evaluation import evaluate_folder
@@ -30,7 +29,6 @@ from group_wsss.utils import cli
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write, output_path
 
-CONFIG = 'configs/group_wsss/effnet-lite0_voc-layout.py'
 # the same for all rows; chosen by looking at sweeps over masks
 THRESHOLD = 0.4
 
@@ -158,26 +156,10 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def git(*words: str) -> str:
-    """Output of a git command in the checkout, '' where there is none."""
-    done = subprocess.run(['git', *words],
-                          cwd=ROOT,
-                          capture_output=True,
-                          text=True)
-    return done.stdout.strip()
-
-
 def write_part(list_file: str, number: int, out: str) -> int:
-    """Draw images until every class has a number of them.
+    """Draw lines until every class has a number of images; how many.
 
-    Args:
-        list_file (str): Lines of an id and class ids.
-        number (int): Images of each class; a frequent one gets more, by the
-            images that rare ones need.
-        out (str): Where the lines of the part go.
-
-    Returns:
-        int: Number of lines.
+    A frequent class gets more, by the images that rare ones need.
     """
     with open(list_file) as file:
         lines = [line.strip() for line in file if line.strip()]
@@ -196,14 +178,8 @@ def write_part(list_file: str, number: int, out: str) -> int:
 def sweep(dump_dir: str, masks: str) -> Dict[str, float]:
     """Threshold the saved scores of a dump at every value of a sweep.
 
-    Args:
-        dump_dir (str): Written with ``keep_scores=True``.
-        masks (str): Folder of masks.
-
-    Returns:
-        dict[str, float]: ``fixed`` (mIoU at ``THRESHOLD``), ``oracle`` (at
-        the best threshold, found by looking at the masks) and
-        ``oracle_threshold``.
+    ``fixed`` is the mIoU at ``THRESHOLD``, ``oracle`` that at the best
+    threshold, found by looking at the masks.
     """
     dump = Dump.open(dump_dir)
     num_classes = len(dump.names)
@@ -231,19 +207,9 @@ def run_row(name: str,
             masks: str,
             threshold: str = str(THRESHOLD),
             config: str = CONFIG) -> dict:
-    """Train, dump, measure.
+    """Train in a new work dir, dump, measure: what was run and what it gave.
 
-    Args:
-        name (str): Of the row.
-        extra (list[str]): ``--cfg-options``.
-        seed (int): Of the training.
-        work_dir (str): Is removed first.
-        masks (str): Folder of masks.
-        threshold (str): ``bg_threshold`` of the labeler.
-        config (str): Of the run, relative to the checkout.
-
-    Returns:
-        dict: What was run and what it gave.
+    ``extra`` are ``--cfg-options``, ``threshold`` is that of the labeler.
     """
     shutil.rmtree(work_dir, ignore_errors=True)
     command = [
@@ -272,32 +238,21 @@ def run_row(name: str,
         mIoU=round(result['mIoU'], 3),
         threshold=threshold,
         **sweep(dump_dir, masks),
-        data='/'.join(
-            osp.basename(osp.normpath(os.environ[key]))
-            for key in ('DATA_ROOT', 'TRAIN_LIST', 'TEST_LIST')
-            if key in os.environ),
+        data=data_of('DATA_ROOT', 'TRAIN_LIST', 'TEST_LIST'),
         images=result['images'],
         seconds=round(seconds, 1),
-        threads=os.environ.get('OMP_NUM_THREADS', 'default'),
+        threads=threads(),
         command=' '.join(command),
-        commit=git('rev-parse', '--short', 'HEAD') +
-        ('+' if git('status', '--porcelain', 'projects', 'configs') else ''))
+        commit=commit())
 
 
 def main() -> None:
     """Run what is missing and print the table."""
     args = parse_args()
-    args.masks, args.out = osp.abspath(args.masks), osp.abspath(args.out)
-    work_dir = osp.abspath(args.work_dir)
-    for key in ('DATA_ROOT', 'TRAIN_LIST'):
-        if key not in os.environ:
-            raise InputError(f'set {key}, see {CONFIG}')
+    masks, work_dir = osp.abspath(args.masks), osp.abspath(args.work_dir)
+    need('DATA_ROOT', 'TRAIN_LIST')
     os.makedirs(work_dir, exist_ok=True)
-    os.makedirs(osp.dirname(args.out), exist_ok=True)
-    results = []
-    if osp.isfile(args.out):
-        with open(args.out) as file:
-            results = json.load(file)
+    results = Results(args.out)
     rows = ABLATIONS if args.ablations else ROWS
     if args.only:
         rows = {
@@ -316,36 +271,13 @@ def main() -> None:
         os.environ['TRAIN_LIST'] = part
     for seed in args.seeds:
         for name, extra in rows.items():
-            if any(r['row'] == name and r['seed'] == seed for r in results):
+            if results.has(name, seed):
                 continue
-            results.append(
-                run_row(name, extra, seed, osp.join(work_dir, 'run'),
-                        args.masks, args.threshold, args.config))
-            print(f'    mIoU {results[-1]["mIoU"]:.2f}', flush=True)
-            text = json.dumps(results, indent=1) + '\n'
-            atomic_write(args.out, text.encode())
-    print_table(results)
-
-
-def print_table(
-    results: List[dict], columns: Sequence[str] = ('mIoU', 'fixed', 'oracle')
-) -> None:
-    """Print mean, lowest and highest of every row, as Markdown.
-
-    Args:
-        results (list[dict]): With ``row`` and ``seed``.
-        columns (Sequence[str]): Keys, which a row may lack.
-    """
-    print(f'| row | seeds | {" | ".join(columns)} |')
-    print('| -- | -- |' + ' -- |' * len(columns))
-    for name in dict.fromkeys(r['row'] for r in results):
-        rows = [r for r in results if r['row'] == name]
-        cells = []
-        for column in columns:
-            got = [r[column] for r in rows if column in r]
-            cells.append(f'{sum(got) / len(got):.2f} ({min(got):.2f} to '
-                         f'{max(got):.2f})' if got else '')
-        print(f'| {name} | {len(rows)} | {" | ".join(cells)} |')
+            found = run_row(name, extra, seed, osp.join(work_dir, 'run'),
+                            masks, args.threshold, args.config)
+            results.add(found)
+            print(f'    mIoU {found["mIoU"]:.2f}', flush=True)
+    print_table(results.rows)
 
 
 if __name__ == '__main__':

@@ -7,25 +7,22 @@ swallowed by a neighbour, or dropped. The judge sees class maps and
 prototypes of stage 1, which has seen tags alone.
 """
 import argparse
-import json
 import os.path as osp
 import tempfile
 from typing import Dict, List, Optional, Tuple
 
 import cv2
 import numpy as np
-from group_size import git
+from results import CONFIG, Results, commit
 
 from group_wsss.datasets import load_image
 from group_wsss.pseudo_labels.prototypes import Prototypes
 from group_wsss.pseudo_labels.refiners import Judge
 from group_wsss.structures import Dump, read_index_png
 from group_wsss.utils import cli
-from group_wsss.utils.files import atomic_write
 from group_wsss.utils.progress import Progress
 from group_wsss.utils.quiet import quieten
 
-CONFIG = 'configs/group_wsss/effnet-lite0_voc-layout.py'
 # shares of the parts that are moved, swallowed and dropped
 MOVED, SWALLOWED, DROPPED, FURTHEST = 0.1, 0.1, 0.1, 20
 MARGINS = [(a, b) for a in (0.0, 0.1, 0.2)
@@ -54,17 +51,7 @@ def moved(mask: np.ndarray, by: Tuple[int, int]) -> np.ndarray:
 
 def spoil(label: np.ndarray, tags: List[int], wrong: float,
           rng: np.random.Generator) -> np.ndarray:
-    """Spoil the masks of an image.
-
-    Args:
-        label (np.ndarray): The real label, uint8 ``(H, W)``.
-        tags (list[int]): Class ids of the image.
-        wrong (float): Share of the parts that get another name.
-        rng (np.random.Generator): Draws.
-
-    Returns:
-        np.ndarray: A label of the same size.
-    """
+    """Spoil the label of an image; ``wrong`` is the share of wrong names."""
     out, before = np.zeros_like(label), None
     for class_id, mask in parts_of(label):
         others = [tag for tag in tags if tag != class_id]
@@ -144,11 +131,8 @@ def main() -> None:
                         1, bad, changed, changed and bad, bad
                         and verdict.class_id == right
                     ]
-    rows = [row(args, *key, *total) for key, total in counts.items()]
-    if osp.isfile(args.out):
-        with open(args.out) as file:
-            rows = json.load(file) + rows
-    atomic_write(args.out, (json.dumps(rows, indent=1) + '\n').encode())
+    Results(args.out).add(*(row(args, *key, *total)
+                            for key, total in counts.items()))
 
 
 def make_judge(args: argparse.Namespace, dump: Dump, path: str) -> Judge:
@@ -184,7 +168,7 @@ def row(args: argparse.Namespace, seed: int, pair: Tuple[float,
         repaired=round(100 * repaired / max(wrong, 1), 1),
         command='python benchmarks/judge.py CHECKPOINT DUMP MASKS --data '
         f'{args.data} --wrong {args.wrong}' + ' --sweep' * args.sweep,
-        commit=git('rev-parse', '--short', 'HEAD'))
+        commit=commit())
     print(
         *(f'{k} {v}' for k, v in result.items() if k != 'command'), flush=True)
     return result

@@ -9,18 +9,17 @@ are wrong.
 """
 import argparse
 import csv
-import json
 import os
 import os.path as osp
 import random
-from typing import Dict, List, Set, Tuple
+from typing import Dict, Set, Tuple
 
-from group_size import options, print_table, run_row
+from group_size import options, run_row
+from results import Results, data_of, need, print_table
 
 from group_wsss.contrib.noisy_tags.tag_doubts import TABLE
 from group_wsss.datasets import VOC_CLASSES
 from group_wsss.utils import cli
-from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write
 
 # kinds of noise, and what TagDoubts calls its findings
@@ -41,14 +40,7 @@ def read_tags(path: str) -> Tags:
 def make_noise(tags: Tags, kind: str, share: float, seed: int = 0) -> Tags:
     """Drop a share of all tags, or add as many that are wrong.
 
-    Args:
-        tags (dict): Class ids by image id.
-        kind (str): ``'dropped'`` or ``'added'``.
-        share (float): Of the number of all tags.
-        seed (int): Of the draw. Defaults to 0.
-
-    Returns:
-        dict: No image is without a tag; fewer are dropped if they would be.
+    No image is left without a tag; fewer are dropped if they would be.
     """
     noisy = {img_id: set(own) for img_id, own in tags.items()}
     left = round(share * sum(map(len, tags.values())))
@@ -64,19 +56,11 @@ def make_noise(tags: Tags, kind: str, share: float, seed: int = 0) -> Tags:
 
 
 def judge(table: str, tags: Tags, noisy: Tags, kind: str) -> dict:
-    """How many of the first findings are right.
+    """How many of the first findings in a table of ``TagDoubts`` are right.
 
-    Args:
-        table (str): Of ``TagDoubts``.
-        tags (dict): The tags before the noise.
-        noisy (dict): Those of the training.
-        kind (str): See :func:`make_noise`.
-
-    Returns:
-        dict: ``changed``, the number of tags that changed; ``found``, the
-        share of them in as many findings (precision and recall);
-        ``first_50``, the precision of 50 findings; ``recall``, that of the
-        longest list of precision 0.8.
+    ``changed`` is the number of tags that changed, ``found`` the share of
+    them in as many findings, ``first_50`` the precision of 50 findings,
+    ``recall`` that of the longest list of precision 0.8.
     """
     with open(table, newline='') as file:
         rows = [
@@ -111,17 +95,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run what is missing and print the table."""
     args = parse_args()
-    masks, out = osp.abspath(args.masks), osp.abspath(args.out)
-    work_dir = osp.abspath(args.work_dir)
+    masks, work_dir = osp.abspath(args.masks), osp.abspath(args.work_dir)
     os.makedirs(work_dir, exist_ok=True)
-    if 'DATA_ROOT' not in os.environ or 'TRAIN_LIST' not in os.environ:
-        raise InputError('set DATA_ROOT and TRAIN_LIST')
-    name_of_list = os.environ['TRAIN_LIST']
-    tags = read_tags(osp.join(os.environ['DATA_ROOT'], name_of_list))
-    results: List[dict] = []
-    if osp.isfile(out):
-        with open(out) as file:
-            results = json.load(file)
+    need('DATA_ROOT', 'TRAIN_LIST')
+    data = data_of('DATA_ROOT', 'TRAIN_LIST')
+    tags = read_tags(
+        osp.join(os.environ['DATA_ROOT'], os.environ['TRAIN_LIST']))
+    results = Results(args.out)
     for seed in args.seeds:
         for share in args.shares:
             for kind in KINDS:
@@ -133,25 +113,19 @@ def main() -> None:
                 os.environ['TRAIN_LIST'] = path
                 for model, own in MODELS.items():
                     row = f'{100 * share:.0f} % {kind}, {model}'
-                    if args.only and args.only not in row or any(
-                            r['row'] == row and r['seed'] == seed
-                            for r in results):
+                    if (args.only and args.only not in row
+                            or results.has(row, seed)):
                         continue
                     run = osp.join(work_dir, 'run')
                     found = run_row(row, [
                         *own, 'default_hooks.tag_doubts.type='
                         'group_wsss.TagDoubts'
                     ], seed, run, masks, 'otsu')
-                    found['data'] = '/'.join([
-                        osp.basename(osp.normpath(os.environ['DATA_ROOT'])),
-                        osp.basename(name_of_list)
-                    ])
                     found.update(
-                        judge(osp.join(run, TABLE), tags, noisy, kind))
-                    results.append(found)
-                    text = json.dumps(results, indent=1) + '\n'
-                    atomic_write(out, text.encode())
-    print_table(results, ('mIoU', 'found', 'first_50', 'recall'))
+                        judge(osp.join(run, TABLE), tags, noisy, kind),
+                        data=data)
+                    results.add(found)
+    print_table(results.rows, ('mIoU', 'found', 'first_50', 'recall'))
 
 
 if __name__ == '__main__':

@@ -5,21 +5,17 @@ DATA_ROOT and TEST_LIST (a list with tags) say which; masks are read by the
 evaluation alone.
 """
 import argparse
-import json
 import os
-import os.path as osp
 import tempfile
 from typing import List
 
-from group_size import git
+from results import commit, data_of, need, write
 
 from group_wsss.apis import GroupCAMInferencer
 from group_wsss.apis.packaged import CLASSIFIER, PIXELS
 from group_wsss.datasets import VOC_CLASSES, VOCImageLevel
 from group_wsss.evaluation import evaluate_folder
 from group_wsss.utils import cli
-from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import atomic_write
 from group_wsss.utils.versions import sha256_of
 
 # row -> are tags given, does the classifier of pixels have a say
@@ -41,12 +37,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Label and measure."""
     args = parse_args()
-    for key in ('DATA_ROOT', 'TEST_LIST'):
-        if key not in os.environ:
-            raise InputError(f'set {key}')
-    root = os.environ['DATA_ROOT']
+    need('DATA_ROOT', 'TEST_LIST')
     data = VOCImageLevel(
-        data_root=root,
+        data_root=os.environ['DATA_ROOT'],
         ann_file=os.environ['TEST_LIST'],
         data_prefix='JPEGImages')
     infos = [data.get_data_info(i) for i in range(len(data))]
@@ -71,15 +64,12 @@ def main() -> None:
                 seed=0,
                 mIoU=round(found['mIoU'], 3),
                 images=found['images'],
-                data='/'.join(
-                    osp.basename(osp.normpath(os.environ[key]))
-                    for key in ('DATA_ROOT', 'TEST_LIST')),
+                data=data_of('DATA_ROOT', 'TEST_LIST'),
                 weights=[sha256_of(str(CLASSIFIER)),
                          sha256_of(str(PIXELS))],
-                commit=git('rev-parse', '--short', 'HEAD') + ('+' if git(
-                    'status', '--porcelain', 'projects', 'configs') else '')))
+                commit=commit()))
         print(row, results[-1]['mIoU'], flush=True)
-    atomic_write(args.out, (json.dumps(results, indent=1) + '\n').encode())
+    write(args.out, results)
 
 
 if __name__ == '__main__':

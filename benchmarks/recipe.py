@@ -12,15 +12,15 @@ import os
 import os.path as osp
 from typing import Dict, List
 
-from group_size import CONFIG, git, options, print_table
+from group_size import CONFIG, options
+from results import Results, commit, data_of, need, print_table, threads
 from steps import Step, run_step
 
 from group_wsss.contrib.analysis import analyze_dump
 from group_wsss.evaluation import open_dump
 from group_wsss.structures.manifest import Manifest
 from group_wsss.utils import cli
-from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import atomic_write, read_json
+from group_wsss.utils.files import read_json
 
 RECIPE = 'configs/recipes/effnet-lite0_voc-layout.py'
 STAGE2 = 'configs/segformer/segformer_effnet-lite0_voc-layout.py'
@@ -75,27 +75,17 @@ def train(name: str, config: str, leaves: str, seed: int, *more: str,
 
 
 def label_steps(images: str, seed: int) -> List[Step]:
-    """Give all that makes labels, in order.
-
-    Args:
-        images (str): Folder of the images.
-        seed (int): Of the trainings.
-
-    Returns:
-        list[Step]: The steps.
-    """
+    """Give all that makes labels of a folder of images, in order."""
     k1, groups = '{k1/pseudo_labels}', '{recipe/classifier/pseudo_labels}'
     found = [
         train('k1', CONFIG, 'pseudo_labels/manifest.json', seed,
               'default_hooks.pseudo_labels.keep_scores=True', *options(1, 1)),
-        Step('recipe', [
-            'tools/make_labels.py', RECIPE, '--work-dir', '{recipe}', '--seed',
-            str(seed), '--until', 'labels', '--keep-scores'
-        ], 'labels/manifest.json'),
-        Step('fast', [
-            'tools/make_labels.py', RECIPE, '--work-dir', '{fast}', '--seed',
-            str(seed), '--until', 'labels', '--keep-scores', '--fast'
-        ], 'labels/manifest.json'),
+        *(Step(name, [
+            'tools/make_labels.py', RECIPE, '--work-dir', f'{{{name}}}',
+            '--seed',
+            str(seed), '--until', 'labels', '--keep-scores', *more
+        ], 'labels/manifest.json')
+          for name, *more in (['recipe'], ['fast', '--fast'])),
         refine(
             'tags',
             'self_training',
@@ -135,15 +125,7 @@ def extra_data(dump: str) -> dict:
 
 
 def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
-    """Give stage 2 on three kinds of labels, of two its second training.
-
-    Args:
-        masks (str): Folder of masks.
-        seed (int): Of the trainings.
-
-    Returns:
-        dict[str, Step]: By the names of their rows.
-    """
+    """Give stage 2 on three kinds of labels, of two its second training."""
     labels = {
         'stage 2 on: K=1, one scale': '{k1/pseudo_labels}',
         'stage 2 on: the recipe': '{recipe/labels}',
@@ -152,44 +134,22 @@ def stage2_steps(masks: str, seed: int) -> Dict[str, Step]:
     steps = {}
     for number, (row, folder) in enumerate(labels.items()):
         name = f'seg_{number}'
-        options = [
-            f'randomness.seed={seed}',
-            'train_dataloader.dataset.ann_file={recipe/labels}/ids.txt'
-        ]
-        steps[row] = Step(
-            name, [
-                'tools/train.py', STAGE2, '--work-dir', f'{{{name}}}',
-                '--cfg-options', *options
-            ],
-            'iter_600.pth',
-            env={'PSEUDO_DIR': folder})
-        if not number:
-            continue
-        steps[f'{row}; the backbone then trains'] = Step(
-            f'tuned_{number}', [
-                'tools/train.py', TUNED, '--work-dir', f'{{tuned_{number}}}',
-                '--cfg-options', *options
-            ],
-            'iter_250.pth',
-            env={
-                'PSEUDO_DIR': folder,
-                'SEGMENTOR': f'{{{name}/iter_600.pth}}'
-            })
+        ids = 'train_dataloader.dataset.ann_file={recipe/labels}/ids.txt'
+        env = {'PSEUDO_DIR': folder}
+        steps[row] = train(name, STAGE2, 'iter_600.pth', seed, ids, **env)
+        if number:
+            env['SEGMENTOR'] = f'{{{name}/iter_600.pth}}'
+            steps[f'{row}; the backbone then trains'] = train(
+                f'tuned_{number}', TUNED, 'iter_250.pth', seed, ids, **env)
     return steps
 
 
 def judge(path: str, masks: str) -> dict:
-    """Measure a dump.
+    """Measure a dump, in percent.
 
-    Args:
-        path (str): Its folder, with scores.
-        masks (str): Folder of masks.
-
-    Returns:
-        dict: Percent: ``mIoU`` of the labels as written, ``oracle`` at the
-        best threshold of a sweep over masks where there are scores,
-        ``supervision`` of the manifest, ``boundary`` IoU, ``unknown``
-        share of pixels; and ``seconds_per_image`` of writing them.
+    ``mIoU`` is that of the labels as written, ``oracle`` that at the best
+    threshold of a sweep over masks, where there are scores, ``unknown`` a
+    share of pixels.
     """
     report = analyze_dump(open_dump(path, classes='voc'), masks)
     manifest = Manifest.read(path)
@@ -240,35 +200,22 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run what is missing and print the table."""
     args = parse_args()
-    masks, out = osp.abspath(args.masks), osp.abspath(args.out)
-    for key in ('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST')[:2 + args.stage2]:
-        if key not in os.environ:
-            raise InputError(f'set {key}, see {CONFIG}')
+    masks = osp.abspath(args.masks)
+    need(*('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST')[:2 + args.stage2])
     images = osp.join(os.environ['DATA_ROOT'], 'JPEGImages')
-    results: List[dict] = []
-    if osp.isfile(out):
-        with open(out) as file:
-            results = json.load(file)
-
-    def done(row: str, seed: int) -> bool:
-        return any(r['row'] == row and r['seed'] == seed for r in results)
+    results = Results(args.out)
 
     def keep(row: str, seed: int, step: Step, found: dict) -> None:
-        results.append(
+        command = ' '.join(['python', *step.command])
+        results.add(
             dict(
                 row=row,
                 seed=seed,
                 **found,
-                data='/'.join(
-                    osp.basename(osp.normpath(os.environ[key]))
-                    for key in ('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST')
-                    if key in os.environ),
-                threads=os.environ.get('OMP_NUM_THREADS', 'default'),
-                command=' '.join(['python',
-                                  *step.command]).replace(images, 'IMAGES'),
-                commit=git('rev-parse', '--short', 'HEAD') + ('+' if git(
-                    'status', '--porcelain', 'projects', 'configs') else '')))
-        atomic_write(out, (json.dumps(results, indent=1) + '\n').encode())
+                data=data_of('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST'),
+                threads=threads(),
+                command=command.replace(images, 'IMAGES'),
+                commit=commit()))
         print(f'    {row}, seed {seed}: {found}', flush=True)
 
     for seed in args.seeds:
@@ -281,7 +228,7 @@ def main() -> None:
             seconds = run_step(step, folder)
             for row, dump in ROWS.items():
                 if (dump.split('/')[0] == step.name and not args.stage2
-                        and not done(row, seed)):
+                        and not results.has(row, seed)):
                     found = judge(osp.join(folder, dump), masks)
                     found.update(extra_data(dump))
                     if dump == 'recipe/labels' and seconds:
@@ -292,11 +239,11 @@ def main() -> None:
                 if step.name not in (args.only or [step.name]):
                     continue
                 run_step(step, folder)
-                if not done(row, seed):
+                if not results.has(row, seed):
                     keep(row, seed, step,
                          dict(val=val_miou(osp.join(folder, step.name))))
     print_table(
-        results,
+        results.rows,
         ('mIoU', 'oracle', 'boundary', 'unknown', 'seconds_per_image', 'val'))
 
 

@@ -12,17 +12,16 @@ from typing import Any, Dict
 
 import torch
 import torch.nn as nn
-from group_size import ROOT, git
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.structures import DataSample
+from results import ROOT, commit, write
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from group_wsss.utils import cli
-from group_wsss.utils.files import atomic_write
 
 GROUP = 4
 # config -> images of all its training, those of the groups included; images
@@ -131,12 +130,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Count, and write the JSON."""
     args = parse_args()
-    commit = git('rev-parse', '--short', 'HEAD') + ('+' if git(
-        'status', '--porcelain', 'projects', 'configs', 'benchmarks') else '')
-    rows = [dict(count(name), commit=commit) for name in ROWS]
-    text = json.dumps(rows, indent=1) + '\n'
-    atomic_write(osp.abspath(args.out), text.encode())
-    print(text)
+    rows = [dict(count(name), commit=commit('benchmarks')) for name in ROWS]
+    write(args.out, rows)
+    print(json.dumps(rows, indent=1))
 
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ from collections import defaultdict
 from glob import glob
 from typing import Callable, Dict, List, Sequence
 
-from group_size import ROOT
+from results import ROOT
 
 from group_wsss.utils.errors import InputError
 

@@ -7,20 +7,17 @@ labels by its class maps and PAR, and half the iterations of stage 2. All that
 the recipe does on the same images: `benchmarks/recipe.py --stage2`.
 """
 import argparse
-import json
 import os
 import os.path as osp
 import resource
 from typing import Dict, List
 
-from group_size import git, print_table
 from recipe import refine, train, val_miou
+from results import Results, commit, data_of, need, print_table, threads
 from steps import Step, run_step
 
 from group_wsss.utils import cli
 from group_wsss.utils.config import read_config
-from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import atomic_write
 
 CONFIG = 'configs/single_stage/segformer_effnet-lite0_voc-layout.py'
 CLASSIFIER = 'configs/group_wsss/effnet-lite0_voc-layout.py'
@@ -77,45 +74,35 @@ def processor_seconds() -> float:
 def main() -> None:
     """Run what is missing and print the table."""
     args = parse_args()
-    for key in ('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST'):
-        if key not in os.environ:
-            raise InputError(f'set {key}, see {CONFIG}')
-    folder, out = osp.abspath(args.work_dir), osp.abspath(args.out)
-    results: List[dict] = []
-    if osp.isfile(out):
-        with open(out) as file:
-            results = json.load(file)
+    keys = ('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST')
+    need(*keys)
+    folder = osp.abspath(args.work_dir)
+    results = Results(args.out)
     os.makedirs(folder, exist_ok=True)
-    commit = git('rev-parse', '--short', 'HEAD') + ('+' if git(
-        'status', '--porcelain', 'projects', 'configs') else '')
     for seed in args.seeds:
         for row, steps in rows(seed).items():
-            if any((r['row'], r['seed']) == (row, seed) for r in results):
+            if results.has(row, seed):
                 continue
             before = processor_seconds()
             seconds = [run_step(step, folder) for step in steps]
             used = processor_seconds() - before
             fresh = None not in seconds
-            results.append(
+            commands = [' '.join(['python', *s.command]) for s in steps]
+            results.add(
                 dict(
                     row=row,
                     seed=seed,
                     val=val_miou(osp.join(folder, steps[-1].name)),
-                    minutes=round(sum(filter(None, seconds)) /
-                                  60, 1) if fresh else None,
+                    minutes=round(sum(seconds) / 60, 1) if fresh else None,
                     processor_minutes=round(used / 60, 1) if fresh else None,
-                    data='/'.join(
-                        osp.basename(osp.normpath(os.environ[key]))
-                        for key in ('DATA_ROOT', 'TRAIN_LIST', 'VAL_LIST')),
-                    threads=os.environ.get('OMP_NUM_THREADS', 'default'),
+                    data=data_of(*keys),
+                    threads=threads(),
                     commands=[
-                        ' '.join(['python', *step.command
-                                  ]).replace(os.environ['DATA_ROOT'],
-                                             'DATA_ROOT') for step in steps
+                        text.replace(os.environ['DATA_ROOT'], 'DATA_ROOT')
+                        for text in commands
                     ],
-                    commit=commit))
-            atomic_write(out, (json.dumps(results, indent=1) + '\n').encode())
-    print_table(results, ('val', 'minutes', 'processor_minutes'))
+                    commit=commit()))
+    print_table(results.rows, ('val', 'minutes', 'processor_minutes'))
 
 
 if __name__ == '__main__':

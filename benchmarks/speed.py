@@ -20,6 +20,7 @@ import cv2
 import speed_common
 import torch
 from mmengine.logging import MMLogger
+from results import ROOT
 
 from group_wsss.utils import cli
 
@@ -41,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('table', choices=list(TABLES))
     parser.add_argument(
         '--data',
-        default=osp.join(speed_common.ROOT, '..', 'shared', 'data'),
+        default=osp.join(ROOT, '..', 'shared', 'data'),
         help='folder with coco540/ and voc2012_train_aug_cls.txt')
     parser.add_argument(
         '--repeats', type=int, help='pairs; each table has its own number')
@@ -64,7 +65,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measure one table, or print it."""
     args = parse_args()
-    args.out = args.out or osp.join(speed_common.ROOT, 'docs', 'benchmarks',
+    args.out = args.out or osp.join(ROOT, 'docs', 'benchmarks',
                                     f'speed_{args.table}.json')
     if not args.markdown:
         # how each weight was initialised is not of interest

@@ -6,38 +6,24 @@ import os.path as osp
 import platform
 import re
 import statistics
-import subprocess
-import sys
 import time
-from typing import Any, Callable, Dict, List, Sequence
-
-ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..'))
-sys.path.insert(0, osp.join(ROOT, 'projects'))
+from typing import Any, Callable, Dict, List, Sequence, TypeVar
 
 import torch
+from results import commit, write
+from torch import nn
 
+from group_wsss.models.layers import PCAWhitening
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write
+from group_wsss.utils.versions import software_versions
 
+T = TypeVar('T', bound=nn.Module)
 Timing = Dict[str, List[float]]
-
-
-def git(*words: str) -> str:
-    """Output of a git command in the checkout, '' where there is none."""
-    try:
-        done = subprocess.run(['git', *words],
-                              cwd=ROOT,
-                              capture_output=True,
-                              text=True)
-    except FileNotFoundError:
-        return ''
-    return done.stdout.strip()
 
 
 def environment(args: Any) -> Dict[str, Any]:
     """What the figures depend on besides the code."""
-    from group_wsss.utils.versions import software_versions
-    changed = git('status', '--porcelain', 'projects', 'configs', 'tools')
     processor = platform.processor() or platform.machine()
     if osp.isfile('/proc/cpuinfo'):
         with open('/proc/cpuinfo') as file:
@@ -46,7 +32,7 @@ def environment(args: Any) -> Dict[str, Any]:
     if args.device != 'cpu':
         processor = torch.cuda.get_device_name(args.device)
     return dict(
-        commit=git('rev-parse', '--short', 'HEAD') + '+' * bool(changed),
+        commit=commit('tools'),
         date=time.strftime('%Y-%m-%d'),
         seed=args.seed,
         repeats=args.repeats,
@@ -56,6 +42,26 @@ def environment(args: Any) -> Dict[str, Any]:
         threads=torch.get_num_threads(),
         load=round(os.getloadavg()[0], 1),
         versions=software_versions())
+
+
+def without_weights(cfg: Any) -> Any:
+    """A model's config that downloads nothing."""
+    for backbone in (cfg.backbone, cfg.backbone.get('backbone', {})):
+        backbone.pop('init_cfg', None)
+        if 'weights' in backbone:
+            backbone.weights = None
+    return cfg
+
+
+def settled(model: T) -> T:
+    """A model as after many steps, whose whitening finds nothing new."""
+    model.init_weights()
+    for module in model.modules():
+        if isinstance(module, PCAWhitening):
+            # it finds its directions anew whenever the count has doubled
+            module.count.fill_(1e12)
+            module.fitted.fill_(1e12)
+    return model.train()
 
 
 def paired(calls: Dict[str, Callable[[], Any]],
@@ -154,9 +160,7 @@ def fitted_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 def save(path: str, env: Dict[str, Any], rows: List[dict]) -> None:
     """Write the raw results."""
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    text = json.dumps(dict(environment=env, rows=rows), indent=1) + '\n'
-    atomic_write(path, text.encode())
+    write(path, dict(environment=env, rows=rows))
 
 
 def markdown(path: str) -> str:

@@ -21,7 +21,8 @@ from mmengine.dataset import DefaultSampler
 from mmengine.registry import init_default_scope
 from peer import peer_loss, peer_maps, peer_partners, peer_write_maps
 from PIL import Image
-from speed_common import ROOT, paired, ratio, seconds
+from results import ROOT
+from speed_common import paired, ratio, seconds, without_weights
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -49,9 +50,7 @@ def build(name: str, cached: bool, num_convs: int = 0) -> nn.Module:
     model.update(
         data_preprocessor=dict(mean=[127.] * 3, std=[128.] * 3, to_rgb=True))
     model.head.update(in_channels=None, cam_weight=0.2, graph_weight=0.5)
-    model.backbone.init_cfg = None
-    if 'weights' in model.backbone:
-        model.backbone.weights = None
+    without_weights(model)
     if cached:
         model.freeze_backbone = True
         model.backbone = dict(

@@ -13,14 +13,15 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from peer import peer_loss, peer_maps
-from speed_common import ROOT, paired, peak_bytes, ratio, seconds
+from results import ROOT
+from speed_common import (paired, peak_bytes, ratio, seconds, settled,
+                          without_weights)
 from speed_step import BACKBONES, samples_of
 from speed_step import step as slow_step
 from torch import nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from group_wsss.models.layers import PCAWhitening
 from group_wsss.models.utils import multi_hot
 from group_wsss.registry import MODELS
 
@@ -64,18 +65,8 @@ def shipped(name: str, device: str) -> nn.Module:
     """Give a model as after many steps of training, channels last."""
     init_default_scope('group_wsss')
     cfg = Config.fromfile(osp.join(ROOT, 'configs', CONFIGS[name])).model
-    for backbone in (cfg.backbone, cfg.backbone.get('backbone', {})):
-        backbone.pop('init_cfg', None)
-        if 'weights' in backbone:
-            backbone.weights = None
-    model = MODELS.build(cfg)
-    model.init_weights()
-    for module in model.modules():
-        if isinstance(module, PCAWhitening):
-            # finds its directions anew whenever the count has doubled
-            module.count.fill_(1e12)
-            module.fitted.fill_(1e12)
-    return model.train().to(device, memory_format=torch.channels_last)
+    model = settled(MODELS.build(without_weights(cfg)))
+    return model.to(device, memory_format=torch.channels_last)
 
 
 def step(model: nn.Module,

@@ -9,7 +9,8 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
-from speed_common import ROOT, paired, ratio, seconds
+from results import ROOT
+from speed_common import paired, ratio, seconds
 
 from group_wsss.datasets import LoadImage
 from group_wsss.utils.errors import InputError

@@ -9,7 +9,8 @@ import sys
 import time
 from typing import Dict, List
 
-from speed_common import ROOT, ratio, seconds
+from results import ROOT
+from speed_common import ratio, seconds
 
 REPEATS = 9
 CONFIG = osp.join(ROOT, 'configs', 'group_wsss', 'voc.py')

@@ -8,10 +8,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
-from speed_common import ROOT, paired, peak_bytes, ratio, seconds
+from results import ROOT
+from speed_common import (paired, peak_bytes, ratio, seconds, settled,
+                          without_weights)
 from torch import nn
 
-from group_wsss.models.layers import PCAWhitening
 from group_wsss.registry import MODELS
 
 REPEATS = 3
@@ -45,31 +46,13 @@ CONTRAST = dict(
 
 
 def build(name: str, **neck) -> nn.Module:
-    """A model of the shipped configs without its weights.
-
-    Args:
-        name (str): File in ``configs/_base_/models``.
-        **neck: Changes to the neck.
-
-    Returns:
-        nn.Module: In training mode.
-    """
+    """A model of ``configs/_base_/models`` with changes to its neck."""
     init_default_scope('group_wsss')
     path = osp.join(ROOT, 'configs', '_base_', 'models', f'{name}.py')
-    cfg = Config.fromfile(path).model
-    if 'weights' in cfg.backbone:
-        cfg.backbone.weights = None
-    cfg.backbone.init_cfg = None
+    cfg = without_weights(Config.fromfile(path).model)
     # `update` of a ConfigDict would merge the dicts inside
     cfg.neck = {**cfg.neck.to_dict(), **neck}
-    model = MODELS.build(cfg)
-    model.init_weights()
-    for module in model.modules():
-        if isinstance(module, PCAWhitening):
-            # no new directions, which are found a dozen times in a training
-            module.count.fill_(1e12)
-            module.fitted.fill_(1e12)
-    return model.train()
+    return settled(MODELS.build(cfg))
 
 
 def samples_of(number: int, group_size: int) -> List[DataSample]:

@@ -2,26 +2,22 @@
 """Commands of a benchmark that are not run twice."""
 import os
 import os.path as osp
+import re
 import shutil
 import subprocess
 import sys
 import time
 from typing import Dict, List, NamedTuple, Optional
 
-from group_size import ROOT
+from results import ROOT
 
 from group_wsss.utils.errors import InputError
 
 
 class Step(NamedTuple):
-    """A command that leaves a file.
+    """A command that leaves a file in a folder of its name.
 
-    Args:
-        name (str): Its folder.
-        command (list[str]): Arguments of python; ``{NAME}`` is the folder
-            of another step.
-        leaves (str): In the folder, when it is done.
-        env (dict): Environment variables, filled in likewise.
+    ``{NAME}`` in words and variables is the folder of another step.
     """
     name: str
     command: List[str]
@@ -30,35 +26,12 @@ class Step(NamedTuple):
 
 
 def fill(word: str, folder: str) -> str:
-    """Put folders in the place of their names.
-
-    Args:
-        word (str): Of a command.
-        folder (str): Where all steps are.
-
-    Returns:
-        str: The word with paths.
-    """
-    while '{' in word:
-        start, end = word.index('{'), word.index('}')
-        path = osp.join(folder, word[start + 1:end])
-        word = word[:start] + path + word[end + 1:]
-    return word
+    """Put folders, all in ``folder``, in the place of their names."""
+    return re.sub('{([^}]*)}', lambda found: osp.join(folder, found[1]), word)
 
 
 def run_step(step: Step, folder: str) -> Optional[float]:
-    """Run a command unless it has been.
-
-    Args:
-        step (Step): The step.
-        folder (str): Where all steps are.
-
-    Returns:
-        float, optional: Seconds; None if it was done before.
-
-    Raises:
-        InputError: The command failed; its log is named.
-    """
+    """Run a command in ``folder``: its seconds, None if it has been run."""
     out = osp.join(folder, step.name)
     if osp.exists(osp.join(out, step.leaves)):
         return None
@@ -70,10 +43,7 @@ def run_step(step: Step, folder: str) -> Optional[float]:
     with open(f'{out}.log', 'w') as log:
         code = subprocess.run([sys.executable, *command],
                               cwd=ROOT,
-                              env={
-                                  **os.environ,
-                                  **env
-                              },
+                              env=dict(os.environ, **env),
                               stdout=log,
                               stderr=subprocess.STDOUT).returncode
     if code:

@@ -22,6 +22,7 @@ import cv2
 import speed_common
 import torch
 from mmengine.config import Config
+from results import ROOT
 
 from group_wsss.engine.runner import DataRunner
 from group_wsss.pseudo_labels.score_size import human_bytes
@@ -39,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         '--data',
-        default=osp.join(speed_common.ROOT, '..', 'shared', 'data', 'voc1155'),
+        default=osp.join(ROOT, '..', 'shared', 'data', 'voc1155'),
         help='a VOC-layout folder')
     parser.add_argument('--list', default='ImageSets/train_a_cls.txt')
     parser.add_argument(
@@ -72,14 +73,9 @@ def parse_args() -> argparse.Namespace:
 
 def config(name: str, args: argparse.Namespace) -> Config:
     """A shipped config without weights to download."""
-    path = osp.join(speed_common.ROOT, 'configs', 'group_wsss',
-                    CONFIGS.get(name, FROZEN))
+    path = osp.join(ROOT, 'configs', 'group_wsss', CONFIGS.get(name, FROZEN))
     cfg = Config.fromfile(path)
-    cfg.model.backbone.init_cfg = None
-    for backbone in (cfg.model.backbone,
-                     cfg.model.backbone.get('backbone', {})):
-        if 'weights' in backbone:
-            backbone.weights = None
+    speed_common.without_weights(cfg.model)
     if args.pool_size:
         cfg.merge_from_dict({f'{HOOK}.pool_size': args.pool_size})
     return cfg

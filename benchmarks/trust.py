@@ -4,25 +4,17 @@ import argparse
 import json
 
 import numpy as np
-from group_size import git
+from results import commit, write
 
 from group_wsss.contrib.report.trust import trust
 from group_wsss.evaluation.masks import read_mask
 from group_wsss.structures import IGNORE_INDEX, Dump
 from group_wsss.utils import cli
-from group_wsss.utils.files import atomic_write, output_path
+from group_wsss.utils.files import output_path
 
 
 def image_iou(label: np.ndarray, mask: np.ndarray) -> float:
-    """Mean IoU of the classes of an image, in percent.
-
-    Args:
-        label (np.ndarray): uint8 ``(H, W)``.
-        mask (np.ndarray): uint8 ``(H, W)``.
-
-    Returns:
-        float: Over all classes that either shows, background included.
-    """
+    """Mean IoU in percent of all classes that either shows."""
     known = mask != IGNORE_INDEX
     label, mask = label[known], mask[known]
     classes = np.setdiff1d(np.union1d(label, mask), IGNORE_INDEX)
@@ -72,9 +64,8 @@ def main() -> None:
         least_trusted_fifth=round(float(truth[order[:fifth]].mean()), 2),
         most_trusted_fifth=round(float(truth[order[-fifth:]].mean()), 2),
         seed=dump.manifest and dump.manifest.seed,
-        commit=git('rev-parse', '--short', 'HEAD') +
-        ('+' if git('status', '--porcelain', 'projects', 'configs') else ''))
-    atomic_write(args.out, (json.dumps(found, indent=1) + '\n').encode())
+        commit=commit())
+    write(args.out, found)
     print(json.dumps(found, indent=1))
 
 

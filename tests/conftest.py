@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pickle
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -92,6 +93,62 @@ def tiny_voc(tmp_path_factory) -> Path:
         path.write_text('\n'.join(rows) + '\n')
     (root / 'ImageSets' / 'train_cls.txt').write_text('\n'.join(tags) + '\n')
     return root
+
+
+@pytest.fixture(scope='session')
+def odd_voc(tmp_path_factory) -> Path:
+    """Seven images of different size, one or two classes in each, masks.
+
+    ``list.txt`` names all of them, ``few.txt`` three; ``bad.txt`` three files
+    more, ``cut``, ``empty`` and ``text``, that are no images.
+    """
+    root = tmp_path_factory.mktemp('odd_voc')
+    images, masks = root / 'JPEGImages', root / 'SegmentationClass'
+    images.mkdir()
+    masks.mkdir()
+    rng = np.random.default_rng(3)
+    lines = []
+    for i in range(7):
+        size = 40 + 9 * i, 90 - 8 * i
+        rough = rng.integers(0, 256, (5, 6, 3)).astype(np.uint8)
+        Image.fromarray(rough).resize(size, Image.BILINEAR).save(
+            images / f'odd_{i}.jpg')
+        mask = rng.choice([0, i % 3 + 1, 255], size[::-1]).astype(np.uint8)
+        Image.fromarray(mask).save(masks / f'odd_{i}.png')
+        lines.append(f'odd_{i} {i % 3}' + f' {i % 3 + 1}' * (i % 2))
+    lines[-1] += ' 7'  # the one image of a class: most ranks have none
+    bad = dict(
+        cut=(images / 'odd_6.jpg').read_bytes()[:-300],
+        empty=b'',
+        text=b'not an image')
+    middle = [f'{name} {i}' for i, name in enumerate(bad)]
+    for name, data in bad.items():
+        (images / f'{name}.jpg').write_bytes(data)
+        Image.new('L', (4, 4)).save(masks / f'{name}.png')
+    for name, rows in (('list', lines), ('few', lines[:3]),
+                       ('bad', lines[:2] + middle + lines[2:])):
+        (root / f'{name}.txt').write_text('\n'.join(rows) + '\n')
+    return root
+
+
+@pytest.fixture(scope='session')
+def start() -> Callable[..., subprocess.CompletedProcess]:
+    """Run a program in a folder as a user does: this Python, no PYTHONPATH."""
+
+    def call(*words, cwd: Path, **env) -> subprocess.CompletedProcess:
+        path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+        env = {**os.environ, 'PYTHONPATH': '', 'PATH': path, **env}
+        return subprocess.run([str(word) for word in words],
+                              cwd=cwd,
+                              env={
+                                  k: str(v)
+                                  for k, v in env.items()
+                              },
+                              capture_output=True,
+                              text=True,
+                              timeout=600)
+
+    return call
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -81,25 +82,22 @@ def save(folder, name, value):
     (folder / f'{name}{get_rank()}.json').write_text(json.dumps(value))
 
 
-def groups(cfg):
+def groups(cfg, world):
     """Ids of the groups of two epochs, and of an endless stream."""
     found = []
     for sampler in ('DefaultSampler', 'InfiniteSampler'):
         cfg.train_dataloader.sampler.type = sampler
         loader = Runner.build_dataloader(cfg.train_dataloader, seed=1)
+        endless = sampler == 'InfiniteSampler'
+        steps = 4 // world if endless else len(loader.batch_sampler)
+        size = cfg.group_size
         for epoch in range(2):
-            if sampler == 'DefaultSampler':
+            if not endless:
                 loader.batch_sampler.sampler.set_epoch(epoch)
-            stream = iter(loader.batch_sampler)
-            size = cfg.group_size
-            steps = len(loader.batch_sampler)
-            if sampler == 'InfiniteSampler':
-                steps = 8 // (2 * max(int(os.environ['WORLD_SIZE']), 1))
             drawn = []
-            for _ in range(max(steps, 1)):
+            for batch in islice(loader.batch_sampler, steps):
                 ids = [
-                    loader.dataset.get_data_info(i)['img_id']
-                    for i in next(stream)
+                    loader.dataset.get_data_info(i)['img_id'] for i in batch
                 ]
                 drawn += [ids[i:i + size] for i in range(0, len(ids), size)]
             found.append(drawn)
@@ -139,7 +137,7 @@ def compare(root, world):
     strong = root.parent / 'strong.pth'
     cfg = config(root, world)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        save(root, 'groups', groups(cfg))
+        save(root, 'groups', groups(cfg, world))
     measure(root, world, 'all', strong)
     # more processes than images, in a world of four
     measure(root, world, 'few', strong, images='few.txt')
@@ -233,7 +231,6 @@ def watch(jobs, seconds):
 
 if __name__ == '__main__':
     base = Path(sys.argv[1])
-    os.environ['DATA_ROOT'] = str(base / 'data')
     prepare(base)
     codes = {}
     for number in (1, 2, 4):

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import zipfile
@@ -12,9 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from group_wsss.datasets import generate_toy
+from group_wsss.datasets import CocoImageLevel, VOCImageLevel, generate_toy
+from group_wsss.utils.errors import InputError
 
 FOLDER = Path(__file__).resolve().parents[1] / 'benchmarks'
+
+
+@pytest.fixture(autouse=True)
+def on_path(monkeypatch):
+    """The scripts import each other by name."""
+    monkeypatch.syspath_prepend(str(FOLDER))
 
 
 @pytest.mark.parametrize('name',
@@ -22,7 +30,6 @@ FOLDER = Path(__file__).resolve().parents[1] / 'benchmarks'
 def test_start(name, monkeypatch, capsys):
     if name == 'dense_crf_reference':
         pytest.importorskip('pydensecrf')
-    monkeypatch.syspath_prepend(str(FOLDER))
     module = importlib.import_module(name)
     if hasattr(module, 'parse_args'):
         monkeypatch.setattr('sys.argv', [name, '--help'])
@@ -33,7 +40,6 @@ def test_start(name, monkeypatch, capsys):
 
 def test_steps_of_the_recipe(monkeypatch):
     """What makes a row is among the steps, and each step's source is."""
-    monkeypatch.syspath_prepend(str(FOLDER))
     recipe = importlib.import_module('recipe')
     for key in ('REGIONS_DIR', 'SALIENCY_DIR'):
         monkeypatch.setenv(key, key)
@@ -53,7 +59,6 @@ def test_steps_of_the_recipe(monkeypatch):
 @pytest.fixture
 def gpu(monkeypatch, tmp_path):
     """Rows of benchmarks/gpu.py in this process: name to function."""
-    monkeypatch.syspath_prepend(str(FOLDER))
     module = importlib.import_module('gpu')
 
     def run(rows, *words):
@@ -125,7 +130,13 @@ def test_a_row_that_hangs(gpu, monkeypatch):
 
 
 def test_page_of_the_gpu(gpu, tmp_path):
-    gpu({'a': lambda: dict(x=1.5)})
+    runs = importlib.import_module('gpu_runs')
+    none, work = str(tmp_path / 'x'), str(tmp_path)
+    found = gpu({
+        'a': lambda: dict(x=1.5),
+        'recipe': lambda: runs.recipe(none, work, True, 1.)
+    })
+    assert 'x: no ImageSets/train_cls.txt' in found['recipe', 'failed']
     page = tmp_path / 'page.md'
     page.write_text('<!-- speed_gpu -->\n<!-- end -->\n')
     gpu({}, '--page', str(page))
@@ -170,15 +181,6 @@ def test_what_travels_to_a_gpu(tmp_path):
     assert done.returncode and 'train_a_cls.txt' in done.stderr
 
 
-def test_no_images_on_a_gpu(gpu, tmp_path):
-    runs = importlib.import_module('gpu_runs')
-    found = gpu({
-        'recipe':
-        lambda: runs.recipe(str(tmp_path / 'x'), str(tmp_path), True, 1.)
-    })
-    assert 'x: no ImageSets/train_cls.txt' in found['recipe', 'failed']
-
-
 @pytest.mark.slow
 def test_every_row_of_a_gpu(tmp_path):
     """As it is typed there, so that no second of a GPU goes to a slip."""
@@ -207,3 +209,56 @@ def test_every_row_of_a_gpu(tmp_path):
             assert found['same VGG16', f'{what}, {title}'] == 'equal'
     assert found['recipe', 'walk, s'] > 0
     assert 0 <= found['recipe', 'mIoU of the labels'] <= 100
+
+
+def test_layouts_of_the_rehearsal(tmp_path):
+    """Every name is there, with its tags, and few images are."""
+    data = importlib.import_module('rehearsal_data')
+    tags = tmp_path / 'list.txt'
+    tags.write_text(''.join(f'2007_{i:06d} {i % 20} \n' for i in range(400)))
+    data.write_voc(str(tmp_path / 'voc'), str(tags), 350)
+    voc = VOCImageLevel(
+        'ImageSets/Segmentation/trainaug_cls.txt',
+        data_root=str(tmp_path / 'voc'),
+        data_prefix='JPEGImages')
+    assert len(voc) == 350 and voc.get_cat_ids(21) == [1]
+    files = list((tmp_path / 'voc/JPEGImages').iterdir())
+    assert len({os.stat(path).st_ino for path in files}) == data.DISTINCT
+    data.write_coco(str(tmp_path / 'coco'), 5)
+    coco = CocoImageLevel(
+        'annotations/instances_val2014.json',
+        data_root=str(tmp_path / 'coco'),
+        data_prefix='val2014')
+    assert len(coco) == 5 and len(coco.metainfo['classes']) == 80
+
+
+def test_phases_of_the_rehearsal(tmp_path, monkeypatch):
+    """A phase has its own figures, and a child of a child counts."""
+    module = importlib.import_module('rehearsal_watch')
+    watch = module.Watch(str(tmp_path / 'work'), {})
+    monkeypatch.setattr(module, 'PHASES', dict(busy='begin'))
+    child = 'b = b"x" * (64 << 20)\nwhile 1: b.count(1)'
+    code = ('import subprocess as s, sys, time; time.sleep(1.5); '
+            f'print("begin", flush=True); s.run([sys.executable, "-c", '
+            f'{child!r}])')
+    calls = []
+
+    def stop(text):
+        calls.append('begin' in text)
+        return signal.SIGKILL if sum(calls) > 3 else 0
+
+    assert watch.run(['-c', code], stop)
+    found = watch.figures()
+    assert found['start']['times'] == 1 and found['start']['cpu'] < 1
+    assert found['busy']['cpu'] > 0 and found['busy']['processes'] == 2
+    assert found['busy']['pss_mb'] > 64
+    with pytest.raises(InputError, match='status 3'):
+        watch.run(['-c', 'raise SystemExit(3)'])
+
+
+def test_stops_of_the_rehearsal():
+    stop = importlib.import_module('dress_rehearsal').trained(.5)
+    assert not stop('Epoch(train) [1][ 40/100] loss: 1\n')
+    assert stop('Epoch(train)  [1][ 50/100] loss: 1\n') == signal.SIGTERM
+    assert stop('Iter(train) [ 60/100] loss: 1\n') == signal.SIGTERM
+    assert not stop('Epoch(val) [1][100/100]\n')

@@ -2,7 +2,6 @@
 """Two machines train on CPUs; launchers hand arguments on."""
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,19 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'tests' / 'configs' / 'tiny_group_cam.py'
 NUM_IMAGES = 7  # odd: one of two ranks repeats an image
-# images keep their shape: a group holds different sizes
-OPTIONS = [
-    '--cfg-options', 'test_dataloader.dataset.dataset.pipeline.1.keep_ratio='
-    'True', 'group_size=3', 'train_dataloader.batch_size=6'
-]
 
 pytestmark = [
     pytest.mark.skipif(
@@ -32,30 +23,6 @@ pytestmark = [
         reason='this torch has no gloo'),
     pytest.mark.skipif(torch.cuda.is_available(), reason='for CPUs')
 ]
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    """Seven images of different size, one or two classes in each."""
-    root = tmp_path_factory.mktemp('odd')
-    (root / 'JPEGImages').mkdir()
-    rng = np.random.default_rng(3)
-    tags = []
-    for i in range(NUM_IMAGES):
-        rough = rng.integers(0, 256, (5, 6, 3)).astype(np.uint8)
-        Image.fromarray(rough).resize(
-            (40 + 9 * i, 90 - 8 * i),
-            Image.BILINEAR).save(root / 'JPEGImages' / f'odd_{i}.jpg')
-        tags.append(f'odd_{i} {i % 3}' + f' {i % 3 + 1}' * (i % 2))
-    (root / 'list.txt').write_text('\n'.join(tags) + '\n')
-    return root
-
-
-@pytest.fixture
-def settings(data, monkeypatch):
-    """The config reads the folder above."""
-    monkeypatch.setenv('DATA_ROOT', str(data))
-    monkeypatch.setenv('TRAIN_LIST', 'list.txt')
 
 
 def free_port():
@@ -67,13 +34,13 @@ def free_port():
 def start(script, *words, data, cwd, **variables):
     """Start a launcher as a user does."""
     path = os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH']
-    env = {
-        **os.environ, 'PATH': path,
-        'PORT': str(free_port()),
-        'OMP_NUM_THREADS': '1',
-        'DATA_ROOT': str(data),
-        'TRAIN_LIST': 'list.txt'
-    }
+    env = dict(
+        os.environ,
+        PATH=path,
+        PORT=str(free_port()),
+        OMP_NUM_THREADS='1',
+        DATA_ROOT=str(data),
+        TRAIN_LIST='list.txt')
     env.pop('PYTHONPATH', None)
     env.update(variables)
     return subprocess.Popen(
@@ -86,23 +53,15 @@ def start(script, *words, data, cwd, **variables):
 
 
 @pytest.fixture(scope='module')
-def trained(data, tmp_path_factory):
+def trained(odd_voc, tmp_path_factory):
     """Work dir of a training by two machines of one process each."""
     cwd = tmp_path_factory.mktemp('two')
     port = str(free_port())
+    words = ['dist_train.sh', CONFIG, 1, '--work-dir', cwd / 'train']
+    env = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=port)
     jobs = [
-        start(
-            'dist_train.sh',
-            CONFIG,
-            1,
-            '--work-dir',
-            cwd / 'train',
-            data=data,
-            cwd=cwd,
-            NNODES='2',
-            NODE_RANK=rank,
-            MASTER_ADDR='127.0.0.1',
-            PORT=port) for rank in '01'
+        start(*words, data=odd_voc, cwd=cwd, NODE_RANK=rank, **env)
+        for rank in '01'
     ]
     try:
         text, other = (job.communicate(timeout=300)[0] for job in jobs)
@@ -130,82 +89,32 @@ def checkpoint(trained):
     return path
 
 
-def dump_of(work_dir):
-    folder = work_dir / 'pseudo_labels'
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes()
-        for p in folder.rglob('*') if p.is_file()
-    }
-
-
 @pytest.mark.slow
 def test_training_by_two_machines(trained):
-    dump = dump_of(trained)
+    files = {p.name for p in (trained / 'pseudo_labels').iterdir()}
     names = {f'odd_{i}.png' for i in range(NUM_IMAGES)}
-    assert set(dump) == names | {'ids.txt', 'manifest.json'}
-    assert json.loads(dump['manifest.json'])['images'] == NUM_IMAGES
-    assert json.loads(
-        dump['manifest.json'])['checkpoint']['name'] == 'iter_2.pth'
-
-
-def groups_of(batch_size, workers=0):
-    """Ids of every group that the test loader hands out, by anchor."""
-    cfg = Config.fromfile(CONFIG)
-    cfg.merge_from_dict({
-        'test_dataloader.batch_size':
-        batch_size,
-        'test_dataloader.num_workers':
-        workers,
-        'test_dataloader.dataset.group_size':
-        3,
-        'test_dataloader.dataset.dataset.pipeline.1.keep_ratio':
-        True
-    })
-    groups, sizes = {}, set()
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        for batch in Runner.build_dataloader(cfg.test_dataloader):
-            for sample in batch['data_samples']:
-                if sample.group_slot == 0:
-                    group = groups.setdefault(sample.img_id, [])
-                group.append(sample.img_id)
-                assert sample.group_slot == len(group) - 1
-                sizes.add(sample.img_shape)
-    assert len(sizes) > 3
-    return groups
-
-
-@pytest.mark.slow
-def test_groups_do_not_depend_on_the_batch_size(settings, data):
-    one = groups_of(1)
-    assert set(one) == {f'odd_{i}' for i in range(NUM_IMAGES)}
-    assert all(len(set(group)) == 3 for group in one.values())
-    assert len({frozenset(group) for group in one.values()}) > 2
-    assert groups_of(2) == one and groups_of(3, workers=2) == one
-
-
-def test_groups_do_not_depend_on_the_list_order(settings, data, tmp_path,
-                                                monkeypatch):
-    shutil.copytree(data, tmp_path / 'data')
-    lines = (data / 'list.txt').read_text().splitlines()
-    (tmp_path / 'data' / 'list.txt').write_text('\n'.join(lines[::-1]) + '\n')
-    one = groups_of(1)
-    monkeypatch.setenv('DATA_ROOT', str(tmp_path / 'data'))
-    turned = groups_of(1)
-    assert list(turned) == list(one)[::-1] and turned == one
+    assert files == names | {'ids.txt', 'manifest.json'}
+    manifest = (trained / 'pseudo_labels/manifest.json').read_text()
+    assert json.loads(manifest)['images'] == NUM_IMAGES
+    assert json.loads(manifest)['checkpoint']['name'] == 'iter_2.pth'
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('keep_ratio', [True, False])
-def test_labels_of_another_batch_size(keep_ratio, checkpoint, settings,
-                                      tmp_path, call_tool, capsys):
+def test_labels_of_another_batch_size(keep_ratio, checkpoint, odd_voc,
+                                      monkeypatch, tmp_path, call_tool,
+                                      capsys):
+    monkeypatch.setenv('DATA_ROOT', str(odd_voc))
+    monkeypatch.setenv('TRAIN_LIST', 'list.txt')
     labels = []
     for size in (1, 2):
         work_dir = tmp_path / str(size)
-        options = OPTIONS + [
+        # images that keep their shape: a group holds different sizes
+        call_tool(
+            'test', CONFIG, checkpoint, '--work-dir', work_dir,
+            '--cfg-options', 'group_size=3', 'train_dataloader.batch_size=6',
             'test_dataloader.dataset.dataset.pipeline.1.keep_ratio='
-            f'{keep_ratio}', f'test_dataloader.batch_size={size}'
-        ]
-        call_tool('test', CONFIG, checkpoint, '--work-dir', work_dir, *options)
+            f'{keep_ratio}', f'test_dataloader.batch_size={size}')
         paths = sorted((work_dir / 'pseudo_labels').glob('*.png'))
         labels.append([np.asarray(Image.open(path)) for path in paths])
     assert len(labels[0]) == len(labels[1]) == NUM_IMAGES
@@ -235,19 +144,15 @@ class DyingRank(Hook):
 
 
 @pytest.mark.slow
-def test_a_rank_that_dies_is_named(data, tmp_path):
+def test_a_rank_that_dies_is_named(odd_voc, tmp_path):
     (tmp_path / 'dying_rank.py').write_text(DYING)
     (tmp_path / 'config.py').write_text(
         f"_base_ = ['{CONFIG}']\n"
         "custom_imports = dict(imports=['group_wsss', 'dying_rank'])\n"
         "custom_hooks = [dict(type='DyingRank')]\n")
-    job = start(
-        'dist_train.sh',
-        tmp_path / 'config.py',
-        2,
-        data=data,
-        cwd=tmp_path,
-        PYTHONPATH=str(tmp_path))
+    words = ['dist_train.sh', tmp_path / 'config.py', 2]
+    env = dict(PYTHONPATH=str(tmp_path))
+    job = start(*words, data=odd_voc, cwd=tmp_path, **env)
     text, _ = job.communicate(timeout=300)
     assert job.returncode != 0
     end = text[text.index('Root Cause'):]

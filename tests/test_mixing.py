@@ -2,11 +2,11 @@
 """Each component in a config that mmseg or mmpretrain ships, by one line.
 
 A cell is a config of the installed package, the line, and the class that
-must then be there. What is meaningless is listed in
-docs/howto/mix_into_mmseg.md and docs/howto/mix_into_mmpretrain.md.
+must then be there (by default the last one that the line names). What is
+meaningless is listed in docs/howto/mix_into_mmseg.md and
+docs/howto/mix_into_mmpretrain.md.
 """
 import importlib
-import math
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import (DATASETS, HOOKS, LOOPS, METRICS, MODELS,
-                               RUNNERS, TASK_UTILS, TRANSFORMS, DefaultScope)
+from mmengine.registry import (HOOKS, LOOPS, METRICS, MODELS, RUNNERS,
+                               TASK_UTILS, TRANSFORMS, DefaultScope)
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
@@ -25,6 +25,7 @@ from mmseg.structures import SegDataSample
 from group_wsss import registry as registries
 from group_wsss.datasets import TOY_CLASSES, generate_toy
 from group_wsss.structures import DumpWriter, ScoreMap, read_index_png
+from group_wsss.utils.config import walk
 from group_wsss.utils.errors import InputError
 
 SCOPES = ['mmseg', 'mmpretrain', 'mmengine']
@@ -41,119 +42,108 @@ RESNET18 = 'resnet/resnet18_8xb32_in1k.py'
 EFFNET = 'efficientnet/efficientnet-b0_8xb32_in1k.py'
 CSRA = 'csra/resnet101-csra_1xb16_voc07-448px.py'  # multi-label, no neck
 
-GRAPH = """model = dict(neck=dict(type='group_wsss.CoAttentionGNN',
-    in_channels=2048, channels=256, group_size=2, self_edge=True))"""
-WEAK = """model = dict(type='group_wsss.WeakEncoderDecoder', head_loss={},
-    regularizers=[dict(type='group_wsss.{}')])"""
-DROPOUT = "model = dict(neck=dict(type='group_wsss.GraphDropout'))"
 CACHE = """model = dict(backbone=dict(_delete_=True,
     type='group_wsss.FeatureCache', backbone=_base_.model.backbone))"""
 
+
+def neck(kind, **options):
+    """A line that changes the neck alone."""
+    words = ''.join(f', {key}={value!r}' for key, value in options.items())
+    return f"model = dict(neck=dict(type='group_wsss.{kind}'{words}))"
+
+
+def graph(in_channels=2048, channels=256, **more):
+    return neck(
+        'CoAttentionGNN',
+        in_channels=in_channels,
+        channels=channels,
+        group_size=2,
+        self_edge=True,
+        **more)
+
+
+def weak(loss, head_loss=False):
+    return ("model = dict(type='group_wsss.WeakEncoderDecoder', head_loss="
+            f"{ {} if head_loss else False}, "
+            f"regularizers=[dict(type='group_wsss.{loss}')])")
+
+
 MMSEG = {
-    'graph-deeplabv3': (DEEPLAB, GRAPH, 'CoAttentionGNN'),
-    'graph-pspnet': (PSPNET, GRAPH, 'CoAttentionGNN'),
-    'graph-fcn': (FCN, GRAPH, 'CoAttentionGNN'),
-    'graph-upernet': (UPERNET, GRAPH, 'CoAttentionGNN'),
-    'graph-segformer': (SEGFORMER, GRAPH.replace('2048', '256').replace(
-        'channels=256, g', 'channels=128, g'), 'CoAttentionGNN'),
-    'graph-third-map':
-    (UPERNET, GRAPH.replace('2048', '1024, in_index=2'), 'CoAttentionGNN'),
-    'graph-dropout': (DEEPLAB, DROPOUT, 'GraphDropout'),
+    'graph-deeplabv3': (DEEPLAB, graph()),
+    'graph-pspnet': (PSPNET, graph()),
+    'graph-fcn': (FCN, graph()),
+    'graph-upernet': (UPERNET, graph()),
+    'graph-segformer': (SEGFORMER, graph(256, 128)),
+    'graph-third-map': (UPERNET, graph(1024, in_index=2)),
+    'graph-dropout': (DEEPLAB, neck('GraphDropout')),
     'whitening':
-    (DEEPLAB, """model = dict(neck=dict(type='group_wsss.PCAWhitening',
-                  in_channels=2048, out_channels=2048))""", 'PCAWhitening'),
+    (DEEPLAB, neck('PCAWhitening', in_channels=2048, out_channels=2048)),
     'whitened-keys':
-    (DEEPLAB,
-     GRAPH.replace('self_edge=True', 'self_edge=True, '
-                   "coattention=dict(key='whitened')"), 'PCAWhitening'),
-    'feature-cache': (DEEPLAB, CACHE, 'FeatureCache'),
+    (DEEPLAB, graph(coattention=dict(key='whitened')), 'PCAWhitening'),
+    'feature-cache': (DEEPLAB, CACHE),
     # another backbone: the weights of the old one go
     'vgg': (DEEPLAB18, """model = dict(pretrained=None, backbone=dict(
-        _delete_=True, type='group_wsss.VGGOS8', out_indices=(0, 1, 2, 4)))""",
-            'VGGOS8'),
+        _delete_=True, type='group_wsss.VGGOS8', out_indices=(0, 1, 2, 4)))"""
+            ),
     'effnet': (FCN, """model = dict(pretrained=None, auxiliary_head=None,
         backbone=dict(_delete_=True, type='group_wsss.EffNetLite0',
                       output_stride=8),
-        decode_head=dict(in_channels=1280, in_index=0))""", 'EffNetLite0'),
+        decode_head=dict(in_channels=1280, in_index=0))"""),
     'bootstrapped': (PSPNET, """model = dict(decode_head=dict(loss_decode=dict(
-        _delete_=True, type='group_wsss.BootstrappedCrossEntropy')))""",
-                     'BootstrappedCrossEntropy'),
-    'gated-crf': (PSPNET, WEAK.format(True, 'GatedCRFLoss'), 'GatedCRFLoss'),
-    'soft-ce': (PSPNET, WEAK.format(False,
-                                    'SoftCrossEntropy'), 'SoftCrossEntropy'),
-    'collision-ce': (UPERNET, WEAK.format(False, 'CollisionCrossEntropy'),
-                     'CollisionCrossEntropy'),
-    'score-weighted': (SEGFORMER,
-                       WEAK.format(False, 'ScoreWeightedCrossEntropy'),
-                       'ScoreWeightedCrossEntropy'),
+        _delete_=True, type='group_wsss.BootstrappedCrossEntropy')))"""),
+    'gated-crf': (PSPNET, weak('GatedCRFLoss', True)),
+    'soft-ce': (PSPNET, weak('SoftCrossEntropy')),
+    'collision-ce': (UPERNET, weak('CollisionCrossEntropy')),
+    'score-weighted': (SEGFORMER, weak('ScoreWeightedCrossEntropy')),
 }
 MMPRETRAIN = {
-    'group-cam':
-    (RESNET, "model = dict(type='group_wsss.GroupCAM')", 'GroupCAM'),
+    'group-cam': (RESNET, "model = dict(type='group_wsss.GroupCAM')"),
     'group-cam-graph': (RESNET, """model = dict(type='group_wsss.GroupCAM',
         neck=dict(_delete_=True, type='group_wsss.CoAttentionGNN',
-        in_channels=2048, group_size=2))""", 'CoAttentionGNN'),
+        in_channels=2048, group_size=2))"""),
     'recam': (RESNET, """model = dict(type='group_wsss.GroupCAM', neck=None,
         head=dict(_delete_=True, type='group_wsss.ReCAMHead',
         in_channels=2048, num_classes=1000))""", 'ReCAMLoss'),
     'equivariance': (RESNET, """model = dict(type='group_wsss.SEAMGroupCAM',
         equivariance=dict(scale=0.5))""", 'EquivarianceLoss'),
     'cam-head': (CSRA, """model = dict(head=dict(_delete_=True,
-        type='group_wsss.GroupCAMHead', in_channels=2048, num_classes=20))""",
-                 'GroupCAMHead'),
-    'graph': (CSRA, GRAPH.replace("type='g",
-                                  "_delete_=True, type='g"), 'CoAttentionGNN'),
-    'graph-dropout': (CSRA, """model = dict(neck=dict(_delete_=True,
-        type='group_wsss.GraphDropout'))""", 'GraphDropout'),
-    'whitening': (CSRA, """model = dict(neck=dict(_delete_=True,
-        type='group_wsss.PCAWhitening', in_channels=2048,
-        out_channels=2048))""", 'PCAWhitening'),
-    'feature-cache': (RESNET, CACHE, 'FeatureCache'),
+        type='group_wsss.GroupCAMHead', in_channels=2048, num_classes=20))"""),
+    'graph': (CSRA, graph(_delete_=True)),
+    'graph-dropout': (CSRA, neck('GraphDropout', _delete_=True)),
+    'whitening':
+    (CSRA,
+     neck('PCAWhitening', in_channels=2048, out_channels=2048, _delete_=True)),
+    'feature-cache': (RESNET, CACHE),
     'vgg': (RESNET18, """model = dict(backbone=dict(_delete_=True,
-        type='group_wsss.VGGOS8', out_indices=(4, )))""", 'VGGOS8'),
+        type='group_wsss.VGGOS8', out_indices=(4, )))"""),
     'effnet': (EFFNET, """model = dict(backbone=dict(_delete_=True,
-        type='group_wsss.EffNetLite0'))""", 'EffNetLite0'),
+        type='group_wsss.EffNetLite0'))"""),
     'preprocessor': (CSRA, """data_preprocessor = dict(
-        type='group_wsss.GroupDataPreprocessor')""", 'GroupDataPreprocessor'),
+        type='group_wsss.GroupDataPreprocessor')"""),
 }
-
-
-def shipped(package, name):
-    """A config file of the installed package."""
-    root = Path(importlib.import_module(package).__path__[0])
-    path = root / '.mim' / 'configs' / name
-    if not path.is_file():
-        pytest.skip(f'this {package} was installed without {name}')
-    return path
 
 
 @pytest.fixture(scope='module')
 def load(tmp_path_factory):
-    """Load a shipped config with lines added to it."""
+    """Load a config of an installed package with lines added to it."""
     folder = tmp_path_factory.mktemp('configs')
 
     def do(package, name, line=''):
+        root = Path(importlib.import_module(package).__path__[0])
+        shipped = root / '.mim' / 'configs' / name
+        if not shipped.is_file():
+            pytest.skip(f'this {package} was installed without {name}')
         path = folder / 'mixed.py'
-        path.write_text(f'_base_ = {str(shipped(package, name))!r}\n{line}\n')
+        path.write_text(f'_base_ = {str(shipped)!r}\n{line}\n')
         return Config.fromfile(path)
 
     return do
 
 
-def walk(node):
-    """All dicts of a config."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for item in node:
-            yield from walk(item)
-
-
 def shrink(model):
     """A network that a test can run; ours are as in the line but narrow."""
     model = deepcopy(model)
-    nodes = list(walk(model))
+    nodes = [node for _, node in walk(model) if isinstance(node, dict)]
     narrow = False
     for node in nodes:
         if str(node.get('type', '')).startswith('ResNet'):
@@ -183,17 +173,26 @@ def shrink(model):
     return model
 
 
-def build(cfg, package, scope):
+def build(cfg, package, scope=None):
     """The model of a config, whatever the default scope is."""
     model = shrink(cfg.model)
     if model.get('data_preprocessor') is None:
         # as the runner does
         model['data_preprocessor'] = cfg.get('data_preprocessor')
+    scope = scope or package
     if scope != package:
         model['_scope_'] = package
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(scope):
         return MODELS.build(model)
+
+
+def build_cell(cell, package, scope, load):
+    """The model of a cell, and the part that its line puts there."""
+    name, line, *kind = cell
+    kind = (kind or re.findall(r'group_wsss\.(\w+)', line))[-1]
+    model = build(load(package, name, line), package, scope)
+    return model, find(model, kind)
 
 
 def backward(model, batch):
@@ -207,7 +206,7 @@ def backward(model, batch):
 
 
 def find(model, name):
-    """The only modules of a class, by its name."""
+    """The first module of a class, by its name."""
     found = [m for m in model.modules() if type(m).__name__ == name]
     assert found, f'no {name} was built'
     return found[0]
@@ -222,17 +221,15 @@ def check_gradient(part):
 
 def pictures(number=4):
     generator = torch.Generator().manual_seed(0)
+    shape = number, 3, SIZE, SIZE
     return list(
-        torch.randint(
-            256, (number, 3, SIZE, SIZE),
-            generator=generator,
-            dtype=torch.uint8))
+        torch.randint(256, shape, generator=generator, dtype=torch.uint8))
 
 
-def seg_batch(number=4, num_classes=19, scores=False):
+def seg_batch(number=4, scores=False):
     inputs, samples = pictures(number), []
     for image in inputs:
-        label = (image[:1].long() // 4) % num_classes
+        label = (image[:1].long() // 4) % 19
         label[:, :8] = 255
         sample = SegDataSample(gt_sem_seg=PixelData(data=label))
         sample.set_metainfo(
@@ -249,16 +246,13 @@ def seg_batch(number=4, num_classes=19, scores=False):
 @pytest.mark.parametrize('scope', SCOPES)
 @pytest.mark.parametrize('cell', MMSEG)
 def test_in_mmseg(cell, scope, load):
-    name, line, kind = MMSEG[cell]
-    model = build(load('mmseg', name, line), 'mmseg', scope)
-    part = find(model, kind)
+    model, part = build_cell(MMSEG[cell], 'mmseg', scope, load)
     scores = cell in ('soft-ce', 'collision-ce', 'score-weighted')
     backward(model, seg_batch(scores=scores))
     check_gradient(part)
     model.eval()
-    batch = seg_batch(number=1)
     with torch.no_grad():  # mmseg tests one image at a time
-        sample, = model.test_step(batch)
+        sample, = model.test_step(seg_batch(number=1))
     assert sample.pred_sem_seg.shape == (SIZE, SIZE)
 
 
@@ -266,11 +260,8 @@ def test_in_mmseg(cell, scope, load):
 @pytest.mark.parametrize('scope', SCOPES)
 @pytest.mark.parametrize('cell', MMPRETRAIN)
 def test_in_mmpretrain(cell, scope, load):
-    name, line, kind = MMPRETRAIN[cell]
-    cfg = load('mmpretrain', name, line)
-    model = build(cfg, 'mmpretrain', scope)
-    part = find(model, kind)
-    many = name == CSRA
+    model, part = build_cell(MMPRETRAIN[cell], 'mmpretrain', scope, load)
+    many = MMPRETRAIN[cell][0] == CSRA
     samples = [
         DataSample().set_gt_label([i, i + 2] if many else i) for i in range(4)
     ]
@@ -285,20 +276,6 @@ def test_in_mmpretrain(cell, scope, load):
     assert sample.pred_score.shape == ((20 if many else 1000), )
     # our head shows them in a stock classifier as well
     assert ('class_maps' in sample) == hasattr(model.head, 'branches')
-
-
-def test_line_replaces_nothing_else(load):
-    for package, cells in (('mmseg', MMSEG), ('mmpretrain', MMPRETRAIN)):
-        for cell in ('graph-deeplabv3', 'graph-dropout', 'graph'):
-            if cell not in cells:
-                continue
-            name, line, _ = cells[cell]
-            model = load(package, name, line).model
-            neck = model.pop('neck')
-            assert neck.type.startswith('group_wsss.')
-            plain = load(package, name).model
-            plain.pop('neck', None)
-            assert model == plain
 
 
 # ---- what the graph does in a segmentor ------------------------------------
@@ -318,77 +295,36 @@ class Levels(torch.nn.Module):
 @pytest.fixture(scope='module')
 def trained(load):
     """A PSPNet with a graph whose way back is not zero any more."""
-    model = build(load('mmseg', PSPNET, GRAPH), 'mmseg', 'mmseg')
+    model = build(load('mmseg', PSPNET, graph()), 'mmseg')
     torch.nn.init.normal_(model.neck.expand.weight)
     model.backbone = Levels()
-    model.neck.dropout = None
     return model
 
 
-def test_training_mixes_neighbours_and_nothing_else(trained):
-    torch.manual_seed(0)
-    x = torch.randn(4, 3, SIZE, SIZE)
-    # one image changes: so do the maps of its neighbour, by the graph alone
-    trained.train()
-    feats = [torch.randn(4, c, 8, 8) for c in (32, 64, 128, 256)]
-    out = trained.neck(feats)
-    other = [f.clone() for f in feats]
-    other[-1][1] += 1
-    changed = trained.neck(other)[-1]
-    assert not torch.allclose(changed[0], out[-1][0])
-    assert torch.equal(changed[2:], out[-1][2:])
-    assert all(a is b for a, b in zip(out[:-1], feats[:-1]))
-    # in eval mode no image sees another
-    trained.eval()
-    with torch.no_grad():
-        together = trained.extract_feat(x)[-1]
-        alone = torch.cat(
-            [trained.extract_feat(image[None])[-1] for image in x])
-        plain = trained.backbone(x)[-1]
-        pairs = trained.neck(trained.backbone(x), group_size=2)[-1]
-    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
-    assert (together - plain).abs().max() > 5e-3  # the edge to itself
-    assert (together - pairs).abs().max() > 5e-3  # what would be seen
-
-
-def test_crops_of_slide_inference_are_no_group(trained):
+def test_crops_of_slide_inference_are_no_group(trained, monkeypatch):
     trained.eval()
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(2, 3, SIZE, 2 * SIZE, generator=generator)
     metas = [dict(ori_shape=x.shape[2:], img_shape=x.shape[2:])] * 2
-    kept = trained.test_cfg
     sizes = []
     hook = trained.neck.register_forward_pre_hook(
         lambda module, args: sizes.append(len(args[0][-1])))
-    trained.test_cfg = Config(
-        dict(mode='slide', crop_size=(SIZE, SIZE), stride=(SIZE, SIZE)))
-    try:
-        with torch.no_grad():
-            slid = trained.inference(x, deepcopy(metas))
-            for i in range(2):
-                for left in (0, SIZE):
-                    crop = x[i:i + 1, :, :, left:left + SIZE]
-                    alone = trained.encode_decode(
-                        crop, [dict(img_shape=crop.shape[2:])])
-                    torch.testing.assert_close(
-                        slid[i:i + 1, :, :, left:left + SIZE],
-                        alone,
-                        atol=1e-4,
-                        rtol=1e-4)
-    finally:
-        trained.test_cfg = kept
-        hook.remove()
-    # the crops at one place of both images came together, and did not mix
-    assert sizes[:2] == [2, 2]
-
-
-def test_without_self_edges_one_image_is_left_alone(load):
-    line = GRAPH.replace(', self_edge=True', '')
-    model = build(load('mmseg', PSPNET, line), 'mmseg', 'mmseg').eval()
-    torch.nn.init.normal_(model.neck.expand.weight)
-    x = torch.randn(1, 3, SIZE, SIZE)
+    cfg = dict(mode='slide', crop_size=(SIZE, SIZE), stride=(SIZE, SIZE))
+    monkeypatch.setattr(trained, 'test_cfg', Config(cfg))
     with torch.no_grad():
-        assert torch.equal(model.extract_feat(x)[-1], model.backbone(x)[-1])
+        slid = trained.inference(x, deepcopy(metas))
+        hook.remove()
+        for crop, got in zip((x[:1, ..., :SIZE], x[1:, ..., SIZE:]),
+                             (slid[:1, ..., :SIZE], slid[1:, ..., SIZE:])):
+            alone = trained.encode_decode(crop,
+                                          [dict(img_shape=crop.shape[2:])])
+            torch.testing.assert_close(got, alone, atol=1e-4, rtol=1e-4)
+        feats = trained.backbone(x[..., :SIZE])
+        alone, pairs = (trained.neck(feats, k)[-1] for k in (None, 2))
+    # the crops at one place of both images came together, and did not mix
+    assert sizes == [2, 2]
+    assert (alone - feats[-1]).abs().max() > 5e-3  # the edge to itself
+    assert (alone - pairs).abs().max() > 5e-3  # what would be seen
 
 
 def test_weights_of_a_config_reach_the_cached_backbone(load):
@@ -396,10 +332,9 @@ def test_weights_of_a_config_reach_the_cached_backbone(load):
     cfg = load('mmseg', DEEPLAB, CACHE)
     address = cfg.model.pretrained
     assert address.startswith('open-mmlab://')
-    cfg.model = Config(dict(model=shrink(cfg.model))).model
-    cfg.model.pretrained = address
+    model = dict(shrink(cfg.model), pretrained=address)
     with DefaultScope.overwrite_default_scope('mmseg'):
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(model)
     assert model.backbone.backbone.init_cfg['checkpoint'] == address
 
 
@@ -409,50 +344,51 @@ def test_batch_of_a_segmentor_that_does_not_divide(trained):
         trained.loss(**trained.data_preprocessor(seg_batch(3), True))
 
 
-def test_no_map_at_in_index(load):
-    line = GRAPH.replace('self_edge', 'in_index=4, self_edge')
-    model = build(load('mmseg', PSPNET, line), 'mmseg', 'mmseg')
-    with pytest.raises(InputError, match='in_index .* is 4, .* 4 map'):
-        model.extract_feat(torch.randn(2, 3, SIZE, SIZE))
-
-
 # ---- a classifier that was trained by mmpretrain ---------------------------
+HEAD = """model = dict(head=dict(_delete_=True, type='{}', num_classes=7,
+    in_channels=2048{}))\n"""
+TAKEN = "model.update(type='group_wsss.GroupCAM')"
+
+
 @pytest.mark.parametrize('kind', ['LinearClsHead', 'MultiLabelLinearClsHead'])
 def test_group_cam_is_the_classifier_it_takes_over(kind, load):
-    line = "model = dict(head=dict(_delete_=True, type='%s', " % kind
-    line += 'num_classes=7, in_channels=2048))\n'
-    stock = build(load('mmpretrain', RESNET, line), 'mmpretrain', 'mmpretrain')
-    line += "model.update(type='group_wsss.GroupCAM')"
-    ours = build(load('mmpretrain', RESNET, line), 'mmpretrain', 'mmpretrain')
+    line = HEAD.format(kind, '')
+    stock, ours = (
+        build(load('mmpretrain', RESNET, text), 'mmpretrain').eval()
+        for text in (line, line + TAKEN))
     missing, unexpected = ours.load_state_dict(
         stock.state_dict(), strict=False)
     assert not missing and not unexpected
     assert ours.neck is None
     x = torch.randn(2, 3, SIZE, SIZE)
     with torch.no_grad():
-        want = stock.eval()(x)
-        maps, _ = ours.eval()(x)
+        maps, _ = ours(x)
         want = stock.head((stock.neck(stock.backbone(x))[-1], ))
     assert maps.shape == (2, 7, 2, 2)
     torch.testing.assert_close(maps.mean((2, 3)), want, atol=1e-5, rtol=1e-4)
 
 
 def test_options_of_a_multi_label_head_are_kept(load):
-    line = """model = dict(type='group_wsss.GroupCAM', head=dict(
-        _delete_=True, type='MultiLabelLinearClsHead', num_classes=7,
-        in_channels=2048, thr=0.3,
-        loss=dict(type='AsymmetricLoss', gamma_neg=2.0)))"""
-    model = build(load('mmpretrain', RESNET, line), 'mmpretrain', 'mmpretrain')
+    more = ", thr=0.3, loss=dict(type='AsymmetricLoss', gamma_neg=2.0)"
+    line = HEAD.format('MultiLabelLinearClsHead', more) + TAKEN
+    model = build(load('mmpretrain', RESNET, line), 'mmpretrain')
     assert model.head.thr == 0.3
     assert type(model.head.loss_module).__name__ == 'AsymmetricLoss'
 
 
-def test_pooling_before_a_head_of_maps(load):
-    line = """model = dict(type='group_wsss.GroupCAM', head=dict(
-        _delete_=True, type='group_wsss.GroupCAMHead', num_classes=7,
-        in_channels=2048))"""
-    with pytest.raises(InputError, match='neck=None'):
-        build(load('mmpretrain', RESNET, line), 'mmpretrain', 'mmpretrain')
+def test_parts_in_the_wrong_place_say_where_they_belong(load):
+    line = HEAD.format('group_wsss.GroupCAMHead', '') + TAKEN
+    with pytest.raises(InputError, match='neck=None'):  # it pools
+        build(load('mmpretrain', RESNET, line), 'mmpretrain')
+    line = """model = dict(decode_head=dict(loss_decode=dict(
+        _delete_=True, type='group_wsss.GatedCRFLoss')))"""
+    model = build(load('mmseg', PSPNET, line), 'mmseg')
+    with pytest.raises(InputError, match='regularizers of .*WeakEncoder'):
+        backward(model, seg_batch())
+    sample = DataSample()
+    sample.set_metainfo(dict(img_path='a.jpg', ori_shape=(4, 4)))
+    with pytest.raises(InputError, match="'img_id'.*meta_keys of PackInputs"):
+        ScoreMap.from_sample(sample)
 
 
 # ---- data, samplers, metrics, hooks ----------------------------------------
@@ -463,8 +399,7 @@ def toy(tmp_path_factory):
     generate_toy(root, num_train=16, num_val=2, size=SIZE)
     writer = DumpWriter(str(root / 'labels'), TOY_CLASSES)
     writer.begin()
-    ids = (root / 'ImageSets/train.txt').read_text().split()
-    for name in ids:
+    for name in (root / 'ImageSets/train.txt').read_text().split():
         mask = read_index_png(str(root / f'SegmentationClass/{name}.png'))
         writer.write(name, mask)
     writer.finish(writer.counts)
@@ -476,60 +411,42 @@ LISTED = """train_dataloader = dict(dataset=dict(_delete_=True,
     {}pipeline=_base_.train_pipeline))"""
 
 
-def image_level(root, kind='ToyImageLevel'):
-    return LISTED.format(kind, root, 'train_cls.txt', '')
-
-
-def pseudo_labels(root):
+def listed(package, root):
+    """A line with a dataset of ours in a config of a package."""
+    if package == 'mmpretrain':
+        return LISTED.format('ToyImageLevel', root, 'train_cls.txt', '')
     return LISTED.format(
         'PseudoLabelDataset', root, 'train.txt',
         "data_prefix=dict(img_path='JPEGImages', seg_map_path='labels'), ")
 
 
-def scoped(cfg, package):
-    """The config of an object, to be built in any default scope."""
-    return dict(deepcopy(cfg), _scope_=package)
-
-
-@pytest.mark.parametrize('scope', SCOPES)
-def test_datasets(scope, load, toy):
-    cfg = load('mmpretrain', CSRA, image_level(toy))
-    cfg.train_dataloader.dataset.pipeline[1].scale = SIZE
-    with DefaultScope.overwrite_default_scope(scope):
-        data = DATASETS.build(
-            scoped(cfg.train_dataloader.dataset, 'mmpretrain'))
-    assert type(data).__name__ == 'ToyImageLevel' and len(data) == 16
-    assert tuple(data[0]['inputs'].shape) == (3, SIZE, SIZE)
-    assert data[0]['data_samples'].gt_label.tolist() == data.get_cat_ids(0)
-
-    cfg = load('mmseg', PSPNET, pseudo_labels(toy))
-    narrow(cfg.train_dataloader.dataset.pipeline)
-    with DefaultScope.overwrite_default_scope(scope):
-        data = DATASETS.build(scoped(cfg.train_dataloader.dataset, 'mmseg'))
-    assert data.metainfo['classes'] == ('background', *TOY_CLASSES)
-    values = np.unique(data[0]['data_samples'].gt_sem_seg.data)
-    assert set(values) <= {*range(7), 255}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize('scope', SCOPES)
-@pytest.mark.parametrize('package', ['mmseg', 'mmpretrain'])
-def test_sampler(package, scope, load, toy):
-    line = pseudo_labels(toy) if package == 'mmseg' else image_level(toy)
+@pytest.mark.parametrize('package, name', [('mmseg', PSPNET),
+                                           ('mmpretrain', CSRA)])
+def test_data(package, name, scope, load, toy):
+    """Dataset and sampler in the config of a package."""
     own = f"'{toy}/ImageSets/train_cls.txt'" if package == 'mmseg' else None
-    line += f"""
-train_dataloader.update(batch_sampler=dict(group_size=2, match='any',
+    line = listed(package, toy) + f"""
+train_dataloader.update(num_workers=0, persistent_workers=False,
+    batch_sampler=dict(group_size=2, match='any',
     type='group_wsss.GroupBatchSampler', ann_file={own}))"""
-    cfg = load(package, PSPNET if package == 'mmseg' else CSRA, line)
-    loader = cfg.train_dataloader
-    loader.update(num_workers=0, persistent_workers=False)
-    loader.dataset._scope_ = package
-    loader.dataset.pipeline = []
+    cfg = load(package, name, line).train_dataloader
+    narrow(cfg.dataset.pipeline)
+    cfg.dataset._scope_ = package
     with DefaultScope.overwrite_default_scope(scope):
-        loader = Runner.build_dataloader(loader, seed=0)
-    sampler = loader.batch_sampler
+        loader = Runner.build_dataloader(cfg, seed=0)
+    data, sampler = loader.dataset, loader.batch_sampler
+    if package == 'mmseg':
+        assert data.metainfo['classes'] == ('background', *TOY_CLASSES)
+        values = np.unique(data[0]['data_samples'].gt_sem_seg.data)
+        assert set(values) <= {*range(7), 255}
+    else:
+        assert type(data).__name__ == 'ToyImageLevel' and len(data) == 16
+        assert tuple(data[0]['inputs'].shape) == (3, SIZE, SIZE)
+        assert data[0]['data_samples'].gt_label.tolist() == data.get_cat_ids(0)
     batch = next(iter(sampler))
-    assert len(batch) == cfg.train_dataloader.batch_size
+    assert len(batch) == cfg.batch_size
     for first, second in zip(batch[::2], batch[1::2]):
         assert first != second
         assert set(sampler.index.labels_of(first)) & set(
@@ -539,6 +456,10 @@ train_dataloader.update(batch_sampler=dict(group_size=2, match='any',
 @pytest.mark.parametrize('scope', SCOPES)
 def test_small_parts(scope, toy):
     """What a config names by its type is found from every scope."""
+    maps = np.zeros((2, 8, 8), np.float32)
+    maps[0, :4], maps[1, 5:] = 0.9, 0.6
+    score_map = ScoreMap('a', (SIZE, SIZE), [0, 2], maps)
+    path = next((toy / 'JPEGImages').iterdir())
     with DefaultScope.overwrite_default_scope(scope):
         for name in ('PseudoLabelHook', 'AttentionAccumulationHook',
                      'GroupResumeHook', 'WeakSupervisionHook'):
@@ -546,152 +467,19 @@ def test_small_parts(scope, toy):
             assert type(hook).__name__ == name
         METRICS.build(dict(type='group_wsss.CAMIoU', ann_dir=str(toy)))
         assert LOOPS.get('group_wsss.TTATestLoop').__name__ == 'TTATestLoop'
-        path = next((toy / 'JPEGImages').iterdir())
-        load = TRANSFORMS.build(dict(type='group_wsss.LoadImage'))
-        assert load(dict(img_path=str(path)))['img'].shape == (SIZE, SIZE, 3)
-        for name in ('LoadScores', 'PackScores'):
+        load, *_ = (
             TRANSFORMS.build(dict(type=f'group_wsss.{name}'))
-
-
-@pytest.mark.parametrize('scope', SCOPES)
-def test_refiners_stand_alone(scope):
-    maps = np.zeros((2, 8, 8), np.float32)
-    maps[0, :4], maps[1, 5:] = 0.9, 0.6
-    image = np.full((16, 16, 3), 60, np.uint8)
-    image[:8] = 200
-    score_map = ScoreMap('a', (16, 16), [0, 2], maps)
-    for cfg in (dict(type='group_wsss.DenseCRF'),
-                dict(type='group_wsss.PixelAdaptive')):
-        with DefaultScope.overwrite_default_scope(scope):
-            refiner = TASK_UTILS.build(cfg)
-            labeler = TASK_UTILS.build(
-                dict(type='group_wsss.ThresholdLabeler'))
+            for name in ('LoadImage', 'LoadScores', 'PackScores'))
+        refiners = [
+            TASK_UTILS.build(dict(type=f'group_wsss.{name}'))
+            for name in ('DenseCRF', 'PixelAdaptive')
+        ]
+        labeler = TASK_UTILS.build(dict(type='group_wsss.ThresholdLabeler'))
+    image = load(dict(img_path=str(path)))['img']
+    for refiner in refiners:
         refined = refiner(score_map, image)
         assert refined.class_ids.tolist() == [0, 2]
-        assert labeler(refined).shape == (16, 16)
-
-
-def test_a_pixel_loss_in_a_head_says_where_it_belongs(load):
-    line = """model = dict(decode_head=dict(loss_decode=dict(
-        _delete_=True, type='group_wsss.GatedCRFLoss')))"""
-    model = build(load('mmseg', PSPNET, line), 'mmseg', 'mmseg')
-    with pytest.raises(InputError, match='regularizers of .*WeakEncoder'):
-        backward(model, seg_batch())
-
-
-# ---- whole runs ------------------------------------------------------------
-def narrow(pipeline):
-    """Pictures of 64 pixels in mmseg's pipeline."""
-    for step in pipeline:
-        if step.type in ('RandomResize', 'Resize'):
-            step.scale = (2 * SIZE, SIZE)
-        elif step.type == 'RandomCrop':
-            step.crop_size = (SIZE, SIZE)
-        elif step.type == 'Pad':
-            step.size = (SIZE, SIZE)
-
-
-def short(cfg, folder):
-    """The same run, small: two iterations, no workers."""
-    cfg.model = shrink(cfg.model)
-    for name in ('train', 'val', 'test'):
-        loader = cfg.get(f'{name}_dataloader')
-        if loader is not None:
-            loader.update(num_workers=0, persistent_workers=False)
-    cfg.train_dataloader.batch_size = 4
-    cfg.default_hooks.logger.interval = 1
-    cfg.env_cfg.dist_cfg.backend = 'gloo'
-    cfg.work_dir = str(folder / 'work')
-    cfg.experiment_name = f'mixing_{folder.name}'
-    return cfg
-
-
-@pytest.mark.slow
-def test_mmseg_runs(load, toy, tmp_path):
-    """Neck, loss, pseudo labels and sampler in mmseg's own PSPNet."""
-    line = pseudo_labels(toy) + f"""
-model = dict(
-    neck=dict(type='group_wsss.CoAttentionGNN', in_channels=2048,
-              channels=256, group_size=2, self_edge=True),
-    decode_head=dict(num_classes=7, loss_decode=dict(
-        _delete_=True, type='group_wsss.BootstrappedCrossEntropy')),
-    auxiliary_head=dict(num_classes=7))
-train_dataloader.update(batch_sampler=dict(
-    type='group_wsss.GroupBatchSampler', group_size=2, match='any',
-    ann_file='{toy}/ImageSets/train_cls.txt'))
-val_dataloader = dict(dataset=dict(_delete_=True,
-    type='group_wsss.PseudoLabelDataset', data_root='{toy}',
-    ann_file='ImageSets/val.txt', manifest='{toy}/labels/manifest.json',
-    data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
-    pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader"""
-    cfg = short(load('mmseg', PSPNET, line), tmp_path)
-    cfg.train_cfg = dict(
-        type='IterBasedTrainLoop', max_iters=2, val_interval=2)
-    narrow(cfg.train_dataloader.dataset.pipeline)
-    narrow(cfg.val_dataloader.dataset.pipeline)
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    losses = runner.message_hub.get_scalar('train/loss').data[0]
-    assert len(losses) == 2 and np.isfinite(losses).all()
-    assert runner.train_loop.dataloader.batch_sampler.group_size == 2
-    assert runner.model.neck.expand.weight.abs().sum() > 0
-    miou = runner.message_hub.get_scalar('val/mIoU').current()
-    assert 0 <= miou <= 100
-
-
-@pytest.mark.slow
-def test_mmpretrain_runs(load, toy, tmp_path):
-    """GroupCAM, groups, hook, metric and TTA in mmpretrain's ResNet-50."""
-    line = image_level(toy) + f"""
-model = dict(type='group_wsss.GroupCAM', head=dict(num_classes=6),
-    neck=dict(_delete_=True, type='group_wsss.CoAttentionGNN',
-              in_channels=2048))
-train_dataloader.update(batch_sampler=dict(
-    type='group_wsss.GroupBatchSampler', group_size=2, match='any'),
-    collate_fn=dict(type='group_wsss.group_collate', group_size=2))
-val_dataloader = val_cfg = val_evaluator = None
-meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip',
-             'flip_direction')
-test_pipeline = [
-    dict(type='group_wsss.LoadImage'),
-    dict(type='PackInputs', meta_keys=meta_keys)]
-tta_model = dict(type='group_wsss.GroupCAMTTA')
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='TestTimeAug', transforms=[
-        [dict(type='RandomFlip', prob=p, direction='horizontal')
-         for p in (0., 1.)],
-        [dict(type='PackInputs', meta_keys=meta_keys)]])]
-test_dataloader = dict(batch_size=1, dataset=dict(_delete_=True,
-    type='group_wsss.ToyImageLevel', data_root='{toy}',
-    ann_file='ImageSets/train_cls.txt', test_mode=True,
-    pipeline=test_pipeline))
-test_cfg = dict(type='group_wsss.TTATestLoop')
-test_evaluator = dict(_delete_=True, type='group_wsss.CAMIoU',
-                      ann_dir='{toy}/SegmentationClass')
-custom_hooks = [dict(type='group_wsss.PseudoLabelHook'),
-                dict(type='group_wsss.WeakSupervisionHook')]"""
-    cfg = short(load('mmpretrain', RESNET, line), tmp_path)
-    cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
-    cfg.train_dataloader.dataset.pipeline[1].scale = SIZE
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    assert runner.iter == math.ceil(16 * 2 / 4)
-    labels = sorted((tmp_path / 'work/pseudo_labels').glob('*.png'))
-    ids = (toy / 'ImageSets/train.txt').read_text().split()
-    assert [path.stem for path in labels] == sorted(ids)
-    for path in labels:
-        label = read_index_png(str(path))
-        assert label.shape == (SIZE, SIZE)
-        assert set(np.unique(label)) <= {*range(7), 255}
-
-
-def test_hook_names_what_a_stock_pipeline_leaves_out():
-    sample = DataSample()
-    sample.set_metainfo(dict(img_path='a.jpg', ori_shape=(4, 4)))
-    with pytest.raises(InputError, match="'img_id'.*meta_keys of PackInputs"):
-        ScoreMap.from_sample(sample)
+        assert labeler(refined).shape == (SIZE, SIZE)
 
 
 # parts of others, or of a page of their own (docs/words.md)
@@ -727,6 +515,41 @@ def page(tmp_path, monkeypatch, toy):
     return write
 
 
+def narrow(pipeline):
+    """Pictures of 64 pixels."""
+    for step in pipeline:
+        if step.type in ('RandomResize', 'Resize'):
+            step.scale = (2 * SIZE, SIZE)
+        elif step.type == 'RandomCrop':
+            step.crop_size = (SIZE, SIZE)
+        elif step.type == 'Pad':
+            step.size = (SIZE, SIZE)
+        elif step.type == 'RandomResizedCrop':
+            step.scale = SIZE
+
+
+def run(cfg, folder, **train_cfg):
+    """A short run of a config, with a small network and no workers."""
+    cfg.model = shrink(cfg.model)
+    for name in ('train', 'test'):
+        loader = cfg.get(f'{name}_dataloader')
+        if loader is not None:
+            loader.update(num_workers=0, persistent_workers=False)
+    narrow(cfg.train_dataloader.dataset.pipeline)
+    cfg.train_dataloader.batch_size = 4
+    cfg.train_cfg = train_cfg
+    cfg.default_hooks.logger.interval = 1
+    cfg.env_cfg.dist_cfg.backend = 'gloo'
+    cfg.work_dir = str(folder / 'work')
+    cfg.experiment_name = f'mixing_{folder.name}'
+    runner = RUNNERS.build(cfg)
+    runner.train()
+    losses = runner.message_hub.get_scalar('train/loss').data[0]
+    assert len(losses) == runner.iter and np.isfinite(losses).all()
+    assert runner.train_loop.dataloader.batch_sampler.group_size == 2
+    return runner
+
+
 @pytest.mark.slow
 def test_page_of_mmseg(page, tmp_path):
     files = page('mix_into_mmseg.md')
@@ -739,8 +562,7 @@ def test_page_of_mmseg(page, tmp_path):
         deeplabv3_cached='FeatureCache')
     assert set(files) == {*kinds, 'pspnet_pseudo'}
     for name, kind in kinds.items():
-        cfg = Config.fromfile(files[name])
-        model = build(cfg, 'mmseg', 'mmseg')
+        model = build(Config.fromfile(files[name]), 'mmseg')
         find(model, kind)
         backward(model, seg_batch())
         if name == 'deeplabv3_cached':
@@ -749,18 +571,17 @@ def test_page_of_mmseg(page, tmp_path):
             x = torch.rand(2, 3, SIZE, SIZE)
             assert all(torch.equal(*ab) for ab in zip(cache(x), cache(x)))
             assert cache.hits == 2
-    # groups of the data of the page's own last config
+    # graph, groups and loss on the data of the page's own last config
     cfg = Config.fromfile(files['pspnet_pseudo'])
-    sampler = Config.fromfile(files['pspnet_groups']).train_dataloader
-    cfg.train_dataloader.batch_sampler = sampler.batch_sampler
-    cfg = short(cfg, tmp_path)
-    narrow(cfg.train_dataloader.dataset.pipeline)
-    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)
-    runner = RUNNERS.build(cfg)
-    runner.train()
-    assert runner.iter == 1
+    groups = Config.fromfile(files['pspnet_groups'])
+    loss = Config.fromfile(files['pspnet_bootstrapped']).model.decode_head
+    cfg.train_dataloader.batch_sampler = groups.train_dataloader.batch_sampler
+    cfg.model.neck = groups.model.neck
+    cfg.model.decode_head.loss_decode = loss.loss_decode
+    runner = run(cfg, tmp_path, type='IterBasedTrainLoop', max_iters=2)
+    assert runner.iter == 2
     assert runner.model.decode_head.num_classes == 7
-    assert runner.train_loop.dataloader.batch_sampler.group_size == 2
+    assert runner.model.neck.expand.weight.abs().sum() > 0
 
 
 @pytest.mark.slow
@@ -772,21 +593,26 @@ def test_page_of_mmpretrain(page, toy, tmp_path):
         resnet101_cam_head='GroupCAMHead')
     assert set(files) == {*kinds, 'resnet50_labels'}
     for name, kind in kinds.items():
-        model = build(Config.fromfile(files[name]), 'mmpretrain', 'mmpretrain')
+        model = build(Config.fromfile(files[name]), 'mmpretrain')
         find(model, kind)
         samples = [
             DataSample(metainfo=dict(group_slot=i % 2)).set_gt_label(i)
             for i in range(4)
         ]
         backward(model, dict(inputs=pictures(), data_samples=samples))
-    cfg = short(Config.fromfile(files['resnet50_labels']), tmp_path)
-    cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
-    cfg.train_dataloader.dataset.pipeline[1].scale = SIZE
-    runner = RUNNERS.build(cfg)
-    runner.train()
-    assert runner.train_loop.dataloader.batch_sampler.group_size == 2
-    labels = list((tmp_path / 'work/pseudo_labels').glob('*.png'))
-    assert len(labels) == 16
+    cfg = Config.fromfile(files['resnet50_labels'])
+    cfg.custom_hooks.append(dict(type='group_wsss.WeakSupervisionHook'))
+    cfg.test_evaluator = dict(
+        type='group_wsss.CAMIoU', ann_dir=f'{toy}/SegmentationClass')
+    runner = run(cfg, tmp_path, by_epoch=True, max_epochs=1)
+    assert runner.iter == 16 * 2 / 4
+    ids = (toy / 'ImageSets/train.txt').read_text().split()
+    labels = sorted((tmp_path / 'work/pseudo_labels').glob('*.png'))
+    assert [path.stem for path in labels] == sorted(ids)
+    for path in labels:
+        label = read_index_png(str(path))
+        assert label.shape == (SIZE, SIZE)
+        assert set(np.unique(label)) <= {*range(7), 255}
 
 
 def test_tables_name_every_component():

@@ -111,14 +111,11 @@ def reference(bad_batches, steps=6):
     return net.state_dict()
 
 
-@pytest.mark.parametrize('value, words', [
-    (float('nan'), 'iteration 3: loss_a is nan, images n4, n5'),
-    (float('inf'), 'iteration 3: loss_a is nan, images n4, n5'),
-])
-def test_a_loss_stops_the_run(value, words, tmp_path):
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_a_loss_stops_the_run(value, tmp_path):
     with pytest.raises(InputError) as caught:
         train(tmp_path, bad=[5], value=value)
-    assert str(caught.value) == words
+    assert str(caught.value) == 'iteration 3: loss_a is nan, images n4, n5'
     assert not list(tmp_path.rglob('*.pth'))
 
 
@@ -136,21 +133,16 @@ def test_skip_is_to_leave_the_batch_out(tmp_path):
     hook = next(h for h in runner.hooks if isinstance(h, NonFiniteHook))
     assert hook.count == 2 and hook.in_a_row == 0
     assert all(value.isfinite().all() for value in state.values())
-    left_out = [
-        i for i, sample in enumerate(runner.model.samples)
-        if sample.get('left_out', False)
-    ]
-    assert left_out == [4, 5, 8, 9]
+    left_out = [s.get('left_out', False) for s in runner.model.samples]
+    assert np.flatnonzero(left_out).tolist() == [4, 5, 8, 9]
     assert 'update_params' not in vars(runner.optim_wrapper)
     assert not runner.model._forward_hooks
-    for key, value in reference({2, 4}).items():
-        torch.testing.assert_close(state[key], value, rtol=0, atol=0)
+    torch.testing.assert_close(state, reference({2, 4}), rtol=0, atol=0)
 
 
 def test_nothing_is_left_out_of_a_good_run(tmp_path):
     state = train(tmp_path, action='skip').model.state_dict()
-    for key, value in reference(()).items():
-        torch.testing.assert_close(state[key], value, rtol=0, atol=0)
+    torch.testing.assert_close(state, reference(()), rtol=0, atol=0)
 
 
 def test_patience(tmp_path):
@@ -234,114 +226,93 @@ def test_all_ranks_leave_it_out(tmp_path):
 
 @TASK_UTILS.register_module(force=True)
 class Spoiler(BaseRefiner):
-    """A refiner that divides by zero somewhere."""
+    """Halves maps; one pixel of those that begin with ``first`` is spoilt."""
     needs_image = False
 
-    def __init__(self, value):
-        self.value = value
+    def __init__(self, value, first=None):
+        self.value, self.first = value, first
 
     def refine(self, maps, image=None):
-        maps = maps.copy()
-        maps[0, 0, 0] = self.value
-        return maps
+        out = maps / 2
+        # waiting maps are float16
+        if self.first is None or abs(maps[0, 0, 0] - self.first) < 1e-3:
+            out[0, 1, 1] = self.value
+        return out
+
+
+def spoiler(value, first=None):
+    return dict(type='group_wsss.Spoiler', value=value, first=first)
+
+
+def files_in(folder):
+    return {p: p.read_bytes() for p in folder.rglob('*') if p.is_file()}
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 def test_refiners_and_dumps(value, tmp_path):
     maps = ScoreMap('sub/a', (6, 8), [1], np.full((1, 3, 4), .5))
-    step = dict(type='group_wsss.Spoiler', value=value)
     writer = DumpWriter(str(tmp_path / 'out'), ['x', 'y'])
     labeler = TASK_UTILS.build(dict(type='group_wsss.ThresholdLabeler'))
     LabelDump(writer, labeler).take(maps)
     writer.finish()
-    before = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
+    before = files_in(tmp_path)
     assert len(before) == 3
     writer.begin()
-    dump = LabelDump(writer, labeler, Refiners([step]), keep_scores=True)
+    refiners = Refiners([spoiler(value)])
+    dump = LabelDump(writer, labeler, refiners, keep_scores=True)
     with pytest.raises(InputError, match='sub/a: Spoiler made NaN or inf'):
         dump.take(maps)
-    sample = DataSample()
-    sample.set_field('sub/a', 'img_id', field_type='metainfo')
-    sample.set_field((6, 8), 'ori_shape', field_type='metainfo')
+    sample = DataSample(metainfo=dict(img_id='sub/a', ori_shape=(6, 8)))
     sample.class_ids = torch.tensor([1])
     sample.class_maps = torch.full((1, 3, 4), value)
     with pytest.raises(InputError, match='sub/a: class maps hold NaN or inf'):
         dump.take(ScoreMap.from_sample(sample))
-    after = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
-    assert after == before
+    assert files_in(tmp_path) == before
 
 
-@TASK_UTILS.register_module(force=True)
-class SpoilsOne(Spoiler):
-    """Spoils the image whose maps begin with a certain value."""
+@pytest.fixture
+def refine(tmp_path):
+    """Refine score maps of five images, which begin with 0, 1/8, ..., 1/2."""
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        maps = rng.random((1, 3, 4), dtype=np.float32)
+        maps[0, 0, 0] = i / 8
+        ScoreMap(f's/{i}', (6, 8), [1],
+                 maps).save(str(tmp_path / f'scores/s/{i}.npz'))
 
-    def __init__(self, first):
-        self.first = first
+    def do(out, threshold, refiner, ids=None, **kwargs):
+        labeler = dict(
+            type='group_wsss.ThresholdLabeler', bg_threshold=threshold)
+        job = RefineJob(
+            str(tmp_path / 'scores'), str(tmp_path / out), ('x', 'y'), labeler,
+            (refiner, ), None, False, None, **kwargs)
+        return refine_dump(job, ids)
 
-    def refine(self, maps, image=None):
-        out = maps / 2
-        if abs(maps[0, 0, 0] - self.first) < 1e-3:  # waiting maps are float16
-            out[0, 1, 1] = np.nan
-        return out
+    return do
 
 
 @pytest.mark.parametrize('threshold', [.2, 'otsu'])
-@pytest.mark.parametrize('spoiled', ['s/2', 'all'])
-def test_left_out_and_listed(threshold, spoiled, tmp_path):
-    names = [f's/{i}' for i in range(5)]
-    rng = np.random.default_rng(0)
-    scores = tmp_path / 'scores'
-    for i, name in enumerate(names):
-        maps = rng.random((1, 3, 4), dtype=np.float32)
-        maps[0, 0, 0] = i / 8
-        ScoreMap(name, (6, 8), [1], maps).save(str(scores / f'{name}.npz'))
-    steps = [[dict(type='group_wsss.SpoilsOne', first=2 / 8)], []]
-    if spoiled == 'all':
-        steps[0] = [dict(type='group_wsss.Spoiler', value=np.nan)]
-    steps[1] = [dict(type='group_wsss.SpoilsOne', first=-1)]  # none
-
-    def dump(out, refiners, ids=None, **kwargs):
-        job = RefineJob(
-            str(scores), str(tmp_path / out), ('x', 'y'),
-            dict(type='group_wsss.ThresholdLabeler', bg_threshold=threshold),
-            tuple(refiners), None, False, None, **kwargs)
-        return refine_dump(job, ids)
-
+def test_left_out_and_listed(threshold, refine, tmp_path):
+    bad, good = spoiler(np.nan, 2 / 8), spoiler(np.nan, -1)
     with pytest.raises(InputError, match='made NaN'):
-        dump('strict', steps[0])
-    if spoiled == 'all':
-        with pytest.raises(InputError, match='those of all 5 images'):
-            dump('skipping', steps[0], on_non_finite='skip')
-        assert not list(tmp_path.glob('skipping/*'))
-        return
-    manifest = dump('skipping', steps[0], on_non_finite='skip')
+        refine('strict', threshold, bad)
+    manifest = refine('skipping', threshold, bad, on_non_finite='skip')
     assert manifest['images'] == 4 and manifest['skipped'] == ['s/2']
     out = tmp_path / 'skipping'
-    assert 's/2' in (out / 'skipped.txt').read_text()
-    assert 'SpoilsOne made NaN' in (out / 'skipped.txt').read_text()
+    assert 's/2\ts/2: Spoiler made NaN' in (out / 'skipped.txt').read_text()
     # as if it had never been there, chosen thresholds too
-    rest = [name for name in names if name != 's/2']
-    other = dump('without', steps[1], rest)
+    rest = [f's/{i}' for i in (0, 1, 3, 4)]
+    other = refine('without', threshold, good, rest)
     assert other['chosen_thresholds'] == manifest['chosen_thresholds']
     for name in ('ids.txt', *(f'{n}.png' for n in rest)):
         path = tmp_path / 'without' / name
         assert path.read_bytes() == (out / name).read_bytes()
     assert not (out / 's/2.png').exists()
+    with pytest.raises(InputError, match='those of all 5 images'):
+        refine('all', threshold, spoiler(np.nan), on_non_finite='skip')
+    assert not list(tmp_path.glob('all/*'))
     with pytest.raises(InputError, match="on_non_finite='drop'"):
-        dump('never', steps[0], on_non_finite='drop')
-
-
-LOSSES = [
-    dict(type='BootstrappedCrossEntropy'),
-    dict(type='BootstrappedCrossEntropy', mode='soft'),
-    dict(type='BootstrappedCrossEntropy', avg_non_ignore=False),
-    dict(type='CollisionCrossEntropy'),
-    dict(type='SoftCrossEntropy'),
-    dict(type='ScoreWeightedCrossEntropy'),
-    dict(type='ScoreWeightedCrossEntropy', power=0),
-    dict(type='GatedCRFLoss'),
-    dict(type='GatedCRFLoss', known_only=True),
-]
+        refine('never', threshold, good, on_non_finite='drop')
 
 
 def finite_gradient(loss, *inputs):
@@ -354,11 +325,20 @@ def finite_gradient(loss, *inputs):
 
 @pytest.mark.parametrize('logit', [0., 1e4, -1e4])
 @pytest.mark.parametrize('label', [255, 0, 3])
-@pytest.mark.parametrize(
-    'config', LOSSES, ids=lambda c: '-'.join(map(str, c.values())))
-def test_pixel_losses(config, label, logit):
+@pytest.mark.parametrize('name, options', [
+    ('BootstrappedCrossEntropy', dict()),
+    ('BootstrappedCrossEntropy', dict(mode='soft')),
+    ('BootstrappedCrossEntropy', dict(avg_non_ignore=False)),
+    ('CollisionCrossEntropy', dict()),
+    ('SoftCrossEntropy', dict()),
+    ('ScoreWeightedCrossEntropy', dict()),
+    ('ScoreWeightedCrossEntropy', dict(power=0)),
+    ('GatedCRFLoss', dict()),
+    ('GatedCRFLoss', dict(known_only=True)),
+])
+def test_pixel_losses(name, options, label, logit):
     """All ignored, one class alone, hopeless predictions."""
-    loss = MODELS.build(dict(config, type=f'group_wsss.{config["type"]}'))
+    loss = MODELS.build(dict(type=f'group_wsss.{name}', **options))
     logits = torch.full((2, 4, 8, 8), logit)
     logits[:, 1] = -logit
     logits.requires_grad_(True)
@@ -435,19 +415,15 @@ def test_graph_dropout(drop_prob, fill):
     finite_gradient(drop(node).sum(), node)
 
 
-STEPS = [
+@pytest.mark.parametrize('fill', [0., .5, 1.])
+@pytest.mark.parametrize('num', [0, 1, 3])
+@pytest.mark.parametrize('shape', [(1, 1), (7, 1), (6, 9)])
+@pytest.mark.parametrize('step', [
     dict(type='group_wsss.DenseCRF', num_iters=2),
     dict(type='group_wsss.DenseCRF', num_iters=1, unary='label'),
     dict(type='group_wsss.DenseCRF', num_iters=1, bg_power=4.),
     dict(type='group_wsss.PixelAdaptive', num_iters=2),
-]
-
-
-@pytest.mark.parametrize('fill', [0., .5, 1.])
-@pytest.mark.parametrize('num', [0, 1, 3])
-@pytest.mark.parametrize('shape', [(1, 1), (7, 1), (6, 9)])
-@pytest.mark.parametrize(
-    'step', STEPS, ids=lambda s: '-'.join(map(str, s.values())))
+])
 def test_refiners_on_constant_maps(step, shape, num, fill):
     maps = ScoreMap('a', shape, range(num), np.full((num, *shape), fill))
     image = np.full((*shape, 3), 128, np.uint8)
@@ -496,19 +472,13 @@ def test_nan_weights_end_in_one_line(tiny_voc, tmp_path, call_tool,
     torch.save(dict(state_dict=model.state_dict(), meta={}), weights)
     work = tmp_path / 'work'
     for words, expected in (
-        (('test', path, weights, '--work-dir', work),
-         'class maps hold NaN or infinity'),
-        (('train', path, '--work-dir', work, '--cfg-options',
-          f'load_from={weights}',
-          'default_hooks.non_finite.type=group_wsss.NonFiniteHook'),
+        (('test', path, weights), 'class maps hold NaN or infinity'),
+        (('train', path, '--cfg-options', f'load_from={weights}'),
          'iteration 1: loss_cam is nan, images tiny_'),
     ):
         with pytest.raises(SystemExit) as caught:
-            call_tool(*words)
+            call_tool(*words, '--work-dir', work)
         assert caught.value.code == 2
-        lines = [
-            line for line in capsys.readouterr().err.splitlines()
-            if line.startswith('error: ')
-        ]
-        assert len(lines) == 1 and expected in lines[0]
+        err = capsys.readouterr().err
+        assert err.count('error: ') == 1 and expected in err
     assert not list(work.rglob('*.png'))

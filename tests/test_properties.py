@@ -5,7 +5,6 @@ A bounded number of cases, always the same ones; at least 10,000 with::
 
     GROUP_WSSS_PROFILE=nightly python -m pytest -q tests/test_properties.py
 """
-import json
 import math
 import os
 import tempfile
@@ -15,18 +14,14 @@ import numpy as np
 import pytest
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 
-from group_wsss.contrib.converters import (read_cls_labels,
-                                           read_coco_instances, read_cvat,
-                                           read_folders, read_label_studio,
-                                           read_table, read_voc_folder)
 from group_wsss.datasets import GroupBatchSampler, LabelIndex
 from group_wsss.engine.accumulator import ScoreAccumulator, merged_maps
-from group_wsss.pseudo_labels import Refiners
+from group_wsss.pseudo_labels import (Refiners, SaliencyLabeler,
+                                      ThresholdLabeler)
 from group_wsss.pseudo_labels.refiners.background import (add_background,
                                                           remove_background)
 from group_wsss.pseudo_labels.thresholds import (IMAGE_WEIGHT, otsu,
                                                  score_histogram)
-from group_wsss.registry import TASK_UTILS
 from group_wsss.structures import (ImageRecord, ScoreMap, read_image_list,
                                    write_image_list)
 from group_wsss.utils.errors import InputError
@@ -97,10 +92,7 @@ def test_an_epoch(labels, world_size, group_size, groups, match, seed, epoch):
             batches = list(sampler)
             assert len(batches) == len(sampler)
             flat = [i for batch in batches for i in batch]
-            found.append([
-                tuple(flat[i:i + group_size])
-                for i in range(0, len(flat), group_size)
-            ])
+            found.append([*zip(*[iter(flat)] * group_size)])
         return found
 
     try:
@@ -287,14 +279,12 @@ def test_normalising(score_map, factor):
        st.one_of(st.none(), st.floats(0, 1)), st.floats(0, 1))
 def test_labels(score_map, threshold, margin, conflict, foreground):
     """Against the rules, pixel by pixel."""
-    label = TASK_UTILS.build(
-        dict(
-            type='group_wsss.ThresholdLabeler',
-            bg_threshold=threshold,
-            margin=margin,
-            conflict_threshold=conflict,
-            min_foreground=foreground))(
-                score_map)
+    labeler = ThresholdLabeler(
+        threshold,
+        margin=margin,
+        conflict_threshold=conflict,
+        min_foreground=foreground)
+    label = labeler(score_map)
     maps = score_map.resize().maps
     assert label.shape == score_map.ori_shape and label.dtype == np.uint8
     low = np.float32(max(threshold - margin, 0))
@@ -318,12 +308,9 @@ def test_labels(score_map, threshold, margin, conflict, foreground):
 @cases(40)
 @given(score_maps(), st.floats(0, 1), st.floats(0, 1))
 def test_saliency_labels(score_map, bg_threshold, attention):
-    label = TASK_UTILS.build(
-        dict(
-            type='group_wsss.SaliencyLabeler',
-            bg_threshold=bg_threshold,
-            attention_threshold=attention))(
-                score_map)
+    label = SaliencyLabeler(
+        bg_threshold=bg_threshold, attention_threshold=attention)(
+            score_map)
     allowed = {0, 255, *(score_map.class_ids + 1).tolist()}
     assert set(np.unique(label).tolist()) <= allowed
     assert label.shape == score_map.ori_shape
@@ -356,15 +343,11 @@ def test_background(score_map, threshold):
     assert (scores.argmax(0) == score_map.maps.argmax(0))[best > 0].all()
 
 
-REFINERS = [
+@pytest.mark.parametrize('step', [
     dict(type='group_wsss.DenseCRF', num_iters=1),
     dict(type='group_wsss.DenseCRF', num_iters=2, unary='label'),
     dict(type='group_wsss.PixelAdaptive', num_iters=1),
-]
-
-
-@pytest.mark.parametrize(
-    'step', REFINERS, ids=lambda step: '-'.join(map(str, step.values())))
+])
 @cases(8)
 @given(score_maps(), st.integers(0, 2**16), st.sampled_from([1, 2, 256]))
 def test_refiners(step, score_map, seed, colours):
@@ -380,23 +363,11 @@ def test_refiners(step, score_map, seed, colours):
     assert np.array_equal(score_map.maps, before)
 
 
-# ---- lists and converters -------------------------------------------------
+# ---- lists ----------------------------------------------------------------
 names = st.text(min_size=1, max_size=8)
+
+
 # as file systems and XML can have them
-plain = st.text(
-    'abcxyz019_- é', min_size=1, max_size=6).map(
-        str.strip).filter(lambda name: name and not name.startswith('.'))
-tagged = st.dictionaries(
-    plain,
-    st.lists(
-        st.sampled_from(['cat', 'dog', 'été', 'a <b> & "c"']),
-        min_size=1,
-        max_size=3,
-        unique=True),
-    min_size=1,
-    max_size=4)
-
-
 @pytest.mark.slow
 @cases(60)
 @given(st.text(max_size=12))
@@ -438,100 +409,3 @@ def test_written_lists_can_be_read(entries, with_names):
     assert [(r.img_id, r.labels, r.path) for r in content.records] == [
         (r.img_id, tuple(sorted(set(r.labels))), r.path) for r in records
     ]
-
-
-@cases(60)
-@given(st.text(max_size=60), st.sampled_from(['txt', 'csv', 'json']))
-def test_any_text_is_read_or_refused(text, suffix):
-    with tempfile.TemporaryDirectory() as folder:
-        path = f'{folder}/list.{suffix}'
-        with open(path, 'wb') as file:
-            file.write(text.encode('utf-8', 'surrogatepass'))
-        try:
-            records = read_image_list(path).records
-        except InputError as error:
-            assert '\n' not in str(error) and path in str(error)
-            return
-    assert records and all(why_unsafe(r.img_id) is None for r in records)
-
-
-def write_formats(folder, content):
-    """The same tags in every format, and what reads each."""
-    from xml.sax.saxutils import escape, quoteattr
-    classes = sorted({tag for tags in content.values() for tag in tags})
-
-    def put(name, text):
-        path = os.path.join(folder, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, 'w', encoding='utf-8', newline='') as file:
-            file.write(text)
-        return path
-
-    def cell(text):
-        return '"' + text.replace('"', '""') + '"'
-
-    yield read_table, put(
-        'a.csv', 'id,tags\n' + ''.join(f'{cell(name)},{cell(";".join(tags))}\n'
-                                       for name, tags in content.items()))
-    yield read_coco_instances, put(
-        'coco.json',
-        json.dumps(
-            dict(
-                images=[
-                    dict(id=i, file_name=f'{name}.jpg')
-                    for i, name in enumerate(content)
-                ],
-                annotations=[
-                    dict(image_id=i, category_id=classes.index(tag))
-                    for i, tags in enumerate(content.values()) for tag in tags
-                ],
-                categories=[
-                    dict(id=i, name=name) for i, name in enumerate(classes)
-                ])))
-    yield read_label_studio, put(
-        'studio.json',
-        json.dumps([
-            dict(
-                data=dict(image=f'/data/{name}.jpg'),
-                annotations=[dict(result=[dict(value=dict(choices=tags))])])
-            for name, tags in content.items()
-        ]))
-    yield read_cvat, put(
-        'cvat.xml', '<annotations>' +
-        ''.join(f'<image name={quoteattr(name + ".jpg")}>' +
-                ''.join(f'<tag label={quoteattr(tag)}/>'
-                        for tag in tags) + '</image>'
-                for name, tags in content.items()) + '</annotations>')
-    for name, tags in content.items():
-        path = put(
-            f'voc/{name}.xml', '<annotation>' +
-            ''.join(f'<object><name>{escape(tag)}</name></object>'
-                    for tag in tags) + '</annotation>')
-    yield read_voc_folder, os.path.dirname(path)
-    path = os.path.join(folder, 'cls_labels.npy')
-    np.save(
-        path, {
-            name: np.array([float(one in tags) for one in classes])
-            for name, tags in content.items()
-        })
-    yield lambda path: read_cls_labels(path, classes), path
-    for name, tags in content.items():
-        for tag in tags:
-            put(f'folders/{tag}/{name}.jpg', name)
-    yield read_folders, os.path.join(folder, 'folders')
-
-
-@cases(15)
-@given(tagged)
-def test_converters_agree(content):
-    """The same tags give the same list from every format."""
-    with tempfile.TemporaryDirectory() as folder:
-        for read, path in write_formats(folder, content):
-            made = read(path)
-            assert {
-                record.img_id: sorted(made.classes[i] for i in record.labels)
-                for record in made.records
-            } == {
-                name: sorted(tags)
-                for name, tags in content.items()
-            }, path

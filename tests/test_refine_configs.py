@@ -86,9 +86,3 @@ def test_labels(path, networks, monkeypatch, tmp_path):
     assert (label[48, 28], label[48, 84], label[8, 56]) == (4, 8, 0)
     some = ('seeds', 'seeds_refined', 'saliency_released')
     assert (255 in label) == (path.stem in some)
-
-
-def test_all_are_listed():
-    text = (ROOT / 'configs/refine/README.md').read_text()
-    for path in CONFIGS:
-        assert f'`{path.name}`' in text, path.name

@@ -1,13 +1,12 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """The wheel, used where there is no checkout."""
-import os
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from group_wsss import __main__ as command_line
 from group_wsss.datasets import generate_toy
@@ -15,40 +14,32 @@ from group_wsss.utils import home
 from group_wsss.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
-STATIC = 'contrib/report/static'
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory) -> Path:
+def wheel(tmp_path_factory, start) -> Path:
     """Folder of an unpacked wheel, made of a copy of the checkout."""
     pytest.importorskip('setuptools')
     copy = tmp_path_factory.mktemp('checkout')
     for name in ('setup.py', 'setup.cfg', 'MANIFEST.in', 'README.md',
-                 'LICENSE', 'model-index.yml', 'requirements', 'configs',
-                 'tools', 'projects'):
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(
-                source,
-                copy / name,
-                symlinks=True,
-                ignore=shutil.ignore_patterns('__pycache__', '*.egg-info',
-                                              '.mim'))
-        else:
-            shutil.copy(source, copy)
+                 'LICENSE', 'model-index.yml'):
+        shutil.copy(ROOT / name, copy)
+    ignored = shutil.ignore_patterns('__pycache__', '*.egg-info', '.mim')
+    for name in ('requirements', 'configs', 'tools', 'projects'):
+        shutil.copytree(
+            ROOT / name, copy / name, symlinks=True, ignore=ignored)
     # left behind by an older build
     stale = copy / 'build' / 'lib' / 'group_wsss' / '.mim' / 'configs'
     stale.mkdir(parents=True)
     (stale / 'stale.py').touch()
     out = tmp_path_factory.mktemp('dist')
-    subprocess.run([
-        sys.executable, '-c', 'import sys; from setuptools import build_meta; '
+    done = start(
+        sys.executable,
+        '-c', 'import sys; from setuptools import build_meta; '
         'build_meta.build_wheel(sys.argv[1])',
-        str(out)
-    ],
-                   cwd=copy,
-                   check=True,
-                   capture_output=True)
+        out,
+        cwd=copy)
+    assert done.returncode == 0, done.stderr
     found, = out.glob('group_wsss-*.whl')
     assert not (copy / 'projects/group_wsss/.mim').exists()
     folder = tmp_path_factory.mktemp('site')
@@ -57,76 +48,60 @@ def wheel(tmp_path_factory) -> Path:
     return folder
 
 
-def run(wheel, *words, cwd, **env):
-    return subprocess.run(
-        [sys.executable, '-m', 'group_wsss', *map(str, words)],
-        cwd=cwd,
-        env=dict({
-            k: v
-            for k, v in os.environ.items() if k != 'PYTHONPATH'
-        },
-                 PYTHONPATH=str(wheel),
-                 **env),
-        text=True,
-        capture_output=True)
-
-
 def test_contents(wheel):
     package = wheel / 'group_wsss'
     assert (package / 'py.typed').is_file()
     sources = ROOT / 'projects' / 'group_wsss'
-    for kind in ('*.py', f'{STATIC}/*'):
-        wanted = {path.relative_to(sources) for path in sources.glob(kind)}
+    for kind in ('*.py', 'contrib/report/static/*'):
+        wanted = [path.relative_to(sources) for path in sources.glob(kind)]
         assert len(wanted) > 2
-        assert wanted <= {path.relative_to(package)
-                          for path in package.glob(kind)}  # yapf: disable
+        assert all((package / path).is_file() for path in wanted)
     extra = package / '.mim'
-    for name in ('configs', 'tools'):
-        wanted = {
-            path.relative_to(ROOT)
-            for path in (ROOT / name).rglob('*')
-            if path.suffix in ('.py', '.md', '.yml', '.sh')
-        }
-        found = {
-            path.relative_to(extra)
-            for path in (extra / name).rglob('*') if path.is_file()
-        }
-        missing = {path.as_posix() for path in wanted - found}
-        assert not found - wanted
-        # of use in a checkout only
-        assert all(
-            path.startswith('benchmarks/') or path in {
-                f'tools/{script}.sh'
-                for script in ('build_docs', 'env', 'quickstart', 'run_tests',
-                               'setup_env')
-            } for path in missing), missing
-    assert (extra / 'model-index.yml').read_bytes() == (
-        ROOT / 'model-index.yml').read_bytes()
-    assert not list(wheel.rglob('test_*.py'))
-
-
-def test_metafiles_name_configs_that_are_there(wheel):
-    import yaml
-    extra = wheel / 'group_wsss' / '.mim'
-    index = yaml.safe_load((extra / 'model-index.yml').read_text())
-    for path in index['Import']:
+    wanted, found = ({
+        path.relative_to(root).as_posix()
+        for name in ('configs', 'tools')
+        for path in (root / name).rglob('*')
+        if path.suffix in ('.py', '.md', '.yml', '.sh')
+    } for root in (ROOT, extra))
+    # of use in a checkout only
+    assert wanted - found == {
+        f'tools/{script}.sh'
+        for script in ('build_docs', 'env', 'quickstart', 'run_tests',
+                       'setup_env')
+    }
+    assert not found - wanted
+    index = (extra / 'model-index.yml').read_bytes()
+    assert index == (ROOT / 'model-index.yml').read_bytes()
+    for path in yaml.safe_load(index)['Import']:
         models = yaml.safe_load((extra / path).read_text())['Models']
         for model in models:
             assert (extra / model['Config']).is_file(), model['Name']
+    assert not list(wheel.rglob('test_*.py'))
+
+
+@pytest.fixture
+def run(start, wheel, tmp_path):
+    """Run Python where the wheel is and no checkout."""
+
+    def call(*words, **env):
+        return start(
+            sys.executable, *words, cwd=tmp_path, PYTHONPATH=wheel, **env)
+
+    return call
 
 
 @pytest.mark.slow
-def test_train_outside_of_the_checkout(wheel, tmp_path):
+def test_train_outside_of_the_checkout(run, wheel, tmp_path):
     """A training of one step and its labels, as a user types it."""
     generate_toy(str(tmp_path / 'toy'), 16, 2)
     done = run(
-        wheel,
+        '-m',
+        'group_wsss',
         'train',
         'group_wsss::group_wsss/toy.py',
         '--cfg-options',
         'train_cfg.max_iters=1',
         'train_dataloader.batch_size=4',
-        cwd=tmp_path,
         TOY_ROOT='toy')
     assert done.returncode == 0, done.stderr
     assert ('python -m group_wsss train group_wsss::deeplabv3/'
@@ -137,7 +112,7 @@ def test_train_outside_of_the_checkout(wheel, tmp_path):
     assert not list((wheel / 'group_wsss/.mim').rglob('work_dirs'))
 
 
-def test_commands_of_the_wheel(wheel, tmp_path):
+def test_commands_of_the_wheel(wheel, run):
     """Names of what was installed, and one line for what was not."""
     configs = wheel / 'group_wsss/.mim/configs'
     code = (
@@ -149,13 +124,7 @@ def test_commands_of_the_wheel(wheel, tmp_path):
         '--n"))\n'
         'print(spell("bash tools/dist_train.sh configs/a.py 4"))\n'
         'print(*sorted(list_tools()))')
-    done = subprocess.run([sys.executable, '-c', code],
-                          cwd=tmp_path,
-                          env=dict(os.environ, PYTHONPATH=str(wheel)),
-                          check=True,
-                          capture_output=True,
-                          text=True)
-    lines = done.stdout.splitlines()
+    lines = run('-c', code).stdout.splitlines()
     assert lines[:3] == [
         str(configs / 'refine/seeds.py'),
         'A=b python -m group_wsss train group_wsss::a/b.py x/configs/c/d --n',
@@ -163,22 +132,22 @@ def test_commands_of_the_wheel(wheel, tmp_path):
     ]
     # the same as in the checkout
     assert lines[3].split() == sorted(home.list_tools())
-    done = run(wheel, 'dist_train', 'group_wsss::toy.py', 2, cwd=tmp_path)
+    done = run('-m', 'group_wsss', 'dist_train', 'group_wsss::toy.py', 2)
     assert (done.returncode, done.stdout) == (2, '')
     assert done.stderr.startswith('error: group_wsss::toy.py: no such config')
     assert done.stderr.count('\n') == 1
 
 
-def call(capsys, *words):
-    assert command_line.main(list(words)) == 0
-    return capsys.readouterr().out
-
-
 def test_lists(capsys):
-    assert call(capsys).startswith('usage: python -m group_wsss')
-    assert call(capsys, '--help') == call(capsys)
-    assert call(capsys, 'configs').strip() == str(ROOT / 'configs')
-    text = call(capsys, 'tools')
+
+    def call(*words):
+        assert command_line.main(list(words)) == 0
+        return capsys.readouterr().out
+
+    assert call().startswith('usage: python -m group_wsss')
+    assert call('--help') == call()
+    assert call('configs').strip() == str(ROOT / 'configs')
+    text = call('tools')
     rows = dict(line.split(None, 1) for line in text.splitlines())
     assert rows['train'].startswith('Train: stage 1')
     assert rows['dist_train'].startswith('Train on several processes')
@@ -238,11 +207,8 @@ def test_status_of_a_shell_tool(monkeypatch, tmp_path):
     assert command_line.run_tool(tool, [str(python)]) == 7
 
 
-def test_spell_in_the_checkout():
+def test_a_checkout_and_nowhere(tmp_path):
     step = 'python tools/train.py configs/group_wsss/toy.py'
     assert home.in_checkout() and home.spell(step) == step
-
-
-def test_home_that_is_nowhere(tmp_path):
     with pytest.raises(InputError, match='without configs and tools'):
         home.find_home(tmp_path / 'site' / 'group_wsss')

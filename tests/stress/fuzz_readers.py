@@ -24,6 +24,7 @@ import time
 import warnings
 import zipfile
 import zlib
+from pathlib import Path
 from typing import Any, Callable, Dict, NamedTuple
 
 ROOT = osp.abspath(osp.join(osp.dirname(__file__), '..', '..'))
@@ -95,23 +96,20 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 def mutate_inside(data: bytes, rng: random.Random) -> bytes:
     """Mutate what a checksum protects, and mend the checksum."""
     if data[:4] == b'\x89PNG':
-        made, place = data[:8], 8
-        chunks = []
+        chunks, place = [], 8
         while place < len(data):
-            size = int.from_bytes(data[place:place + 4], 'big')
-            chunks.append(
-                (data[place + 4:place + 8], data[place + 8:place + 8 + size]))
-            place += 12 + size
+            end = place + 8 + int.from_bytes(data[place:place + 4], 'big')
+            chunks.append((data[place + 4:place + 8], data[place + 8:end]))
+            place = end + 4
         chosen = rng.randrange(len(chunks))
-        for number, (kind, body) in enumerate(chunks):
-            if number == chosen:
-                packed = kind == b'IDAT' and rng.random() < 0.5
-                body = zlib.decompress(body) if packed else body
-                body = mutate(body, rng)
-                body = zlib.compress(body) if packed else body
-            made += len(body).to_bytes(4, 'big') + kind + body
-            made += zlib.crc32(kind + body).to_bytes(4, 'big')
-        return made
+        kind, body = chunks[chosen]
+        packed = kind == b'IDAT' and rng.random() < 0.5
+        body = mutate(zlib.decompress(body) if packed else body, rng)
+        chunks[chosen] = kind, zlib.compress(body) if packed else body
+        return data[:8] + b''.join(
+            len(body).to_bytes(4, 'big') + kind + body +
+            zlib.crc32(kind + body).to_bytes(4, 'big')
+            for kind, body in chunks)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     chosen_name = rng.choice(sorted(members))
@@ -135,31 +133,18 @@ def image_bytes(kind: str, mode: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def saved(save: Callable[[str], Any], suffix: str) -> bytes:
-    """What a function writes to a file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, f'a{suffix}')
-        save(path)
-        with open(path, 'rb') as file:
-            return file.read()
-
-
 def checkpoint_bytes(zipped: bool) -> bytes:
     """A small checkpoint, in torch's new or old form."""
     content = dict(
         state_dict={'a.weight': torch.zeros(2, 3)},
         meta=dict(seed=np.int64(1), array=np.arange(4.), text='a'))
-    return saved(
-        lambda path: torch.save(
-            content, path, _use_new_zipfile_serialization=zipped), '.pth')
+    buffer = io.BytesIO()
+    torch.save(content, buffer, _use_new_zipfile_serialization=zipped)
+    return buffer.getvalue()
 
 
 def formats(folder: str) -> Dict[str, Format]:
-    """All formats.
-
-    Args:
-        folder (str): Where files that readers find beside it are put.
-    """
+    """All formats; files that a reader finds beside it go to ``folder``."""
 
     def dump(content: Any) -> bytes:
         return json.dumps(content, indent=1).encode()
@@ -167,34 +152,27 @@ def formats(folder: str) -> Dict[str, Format]:
     index_folder = osp.join(folder, 'index')
     MappedLabelIndex.from_arrays([2, 1, 1, 2], [0, 1, 1, 2, 0, 1],
                                  3).save(index_folder)
-    array = sorted(n for n in os.listdir(index_folder) if n.endswith('npy'))[0]
-    with open(osp.join(index_folder, array), 'rb') as file:
-        array_bytes = file.read()
-    with open(osp.join(index_folder, HEADER), 'rb') as file:
-        header_bytes = file.read()
-    scores = ScoreMap('a', (30, 40), [1, 4], np.full((2, 3, 4), 0.5, 'f4'))
-    square = [[1, 1, 9, 1, 9, 9, 1, 9]]
+    array = min(Path(index_folder).glob('*.npy'))
+    scores = Path(folder, 'scores.npz')
+    ScoreMap('a', (30, 40), [1, 4], np.full((2, 3, 4), 0.5,
+                                            'f4')).save(str(scores))
+    labels = io.BytesIO()
+    np.save(labels, {'a': np.eye(2, dtype='f4')[0], 'b': np.ones(2, 'f4')})
+    image = dict(height=30, width=40)
+    annotation = dict(id=5, image_id=1, category_id=3, iscrowd=0, area=64.0)
     coco = dump(
         dict(
-            images=[
-                dict(id=i, file_name=f'{i}.jpg', height=30, width=40)
-                for i in (1, 2)
-            ],
+            images=[dict(image, id=i, file_name=f'{i}.jpg') for i in (1, 2)],
             annotations=[
-                dict(
-                    id=5,
-                    image_id=1,
-                    category_id=3,
-                    iscrowd=0,
-                    area=64.0,
-                    segmentation=square)
+                dict(annotation, segmentation=[[1, 1, 9, 1, 9, 9, 1, 9]])
             ],
             categories=[dict(id=3, name='cat'),
                         dict(id=4, name='dog')]))
+    choice = dict(result=[dict(value=dict(choices=['cat']))])
     studio = dump([
         dict(
             data=dict(image='/data/upload/0a1b2c3d-a.jpg'),
-            annotations=[dict(result=[dict(value=dict(choices=['cat']))])]),
+            annotations=[choice]),
         dict(image='b.jpg', choice='dog')
     ])
     cvat = (b'<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>'
@@ -202,16 +180,10 @@ def formats(folder: str) -> Dict[str, Format]:
             b'label="cat" source="manual"></tag></image></annotations>')
     voc = (b'<annotation><filename>a.jpg</filename><object><name>cat</name>'
            b'<difficult>0</difficult></object></annotation>')
-    labels = saved(
-        lambda path: np.save(path, {
-            'a': np.array([1., 0.], 'f4'),
-            'b': np.array([0., 1.], 'f4')
-        }), '.npy')
     table = {name: i for i, name in enumerate(VOC_CLASSES)}
 
     def read_xml(path: str) -> Any:
-        with open(path, 'rb') as file:
-            return read_voc_xml(file.read(), table, False)
+        return read_voc_xml(Path(path).read_bytes(), table, False)
 
     def index_of(path: str) -> MappedLabelIndex:
         return MappedLabelIndex.load(index_folder)
@@ -219,18 +191,15 @@ def formats(folder: str) -> Dict[str, Format]:
     def photo(path: str) -> Any:
         return LoadImage(max_pixels=1 << 24).load(path)
 
+    listed = dict(
+        classes=['cat', 'dog'],
+        images=[dict(id='a', path='a.jpg', labels=[0, 1])])
     table_csv = b'id,path,tags\na,x/a.jpg,cat;dog\nb.png,,"cat"\n'
     return dict(
         list_txt=Format('a.txt', b'a 0 3\nb/c 1\n\nd\n', read_image_list),
         list_csv=Format('a.csv', b'id,path,labels\na,a.jpg,0 3\nb,,1;2\n',
                         read_image_list),
-        list_json=Format(
-            'a.json',
-            dump(
-                dict(
-                    classes=['cat', 'dog'],
-                    images=[dict(id='a', path='a.jpg', labels=[0, 1])])),
-            read_image_list),
+        list_json=Format('a.json', dump(listed), read_image_list),
         ids=Format('ids.txt', b'a\nb c\nd/e\n', read_id_list),
         manifest=Format('manifest.json',
                         dump(dict(images=2, classes=['background', 'cat'])),
@@ -246,11 +215,12 @@ def formats(folder: str) -> Dict[str, Format]:
         voc=Format('xml/a.xml', voc,
                    lambda path: read_voc_folder(osp.dirname(path))),
         voc_dataset=Format('a.xml', voc, read_xml),
-        cls_labels=Format('a.npy', labels,
+        cls_labels=Format('a.npy', labels.getvalue(),
                           lambda path: read_cls_labels(path, ['x', 'y'])),
-        score_npz=Format('a.npz', saved(scores.save, '.npz'), ScoreMap.load),
-        index_npy=Format(osp.join('index', array), array_bytes, index_of),
-        index_json=Format(osp.join('index', HEADER), header_bytes, index_of),
+        score_npz=Format('a.npz', scores.read_bytes(), ScoreMap.load),
+        index_npy=Format(f'index/{array.name}', array.read_bytes(), index_of),
+        index_json=Format(f'index/{HEADER}',
+                          Path(index_folder, HEADER).read_bytes(), index_of),
         photo_jpeg=Format('a.jpg', image_bytes('JPEG', 'RGB'), photo),
         photo_exif=Format('a.jpg',
                           image_bytes('JPEG', 'CMYK', exif=exif_bytes()),
@@ -281,12 +251,7 @@ def _ring(*_: Any) -> None:
 
 
 def outcome(read: Callable[[str], Any], path: str) -> str:
-    """``'read'``, ``'refused'``, or what went wrong.
-
-    Args:
-        read (Callable): The reader.
-        path (str): A file.
-    """
+    """``'read'``, ``'refused'``, or what went wrong."""
     for kind, timer, seconds in TIMERS:
         signal.signal(kind, _ring)
         signal.setitimer(timer, seconds)
@@ -306,17 +271,10 @@ def outcome(read: Callable[[str], Any], path: str) -> str:
 
 
 def fuzz(name: str, cases: int, seed: int, keep: str) -> Dict[str, Any]:
-    """Mutate the files of one format.
+    """Mutate the files of one format: counts, slowest case, memory.
 
-    Args:
-        name (str): Of the format.
-        cases (int): Mutated files.
-        seed (int): Of the mutations.
-        keep (str): Folder for the files that went wrong, and for the one in
-            work, which a crash leaves there.
-
-    Returns:
-        dict: Counts, slowest case and growth of the memory.
+    ``keep`` gets the files that went wrong, and the one in work, which a
+    crash leaves there.
     """
     warnings.simplefilter('ignore')  # Pillow has one for many a file
     rng = random.Random(f'{name} {seed}')
@@ -328,20 +286,18 @@ def fuzz(name: str, cases: int, seed: int, keep: str) -> Dict[str, Any]:
         path = osp.join(folder, form.name)
         os.makedirs(osp.dirname(path), exist_ok=True)
         inside = form.good[:4] in (b'\x89PNG', b'PK\3\4')
-        with open(path, 'wb') as file:
-            file.write(form.good)
+        Path(path).write_bytes(form.good)
         good = outcome(form.read, path)
         if good != 'read':
             raise InputError(f'{name}: the good file was not read: {good}')
-        with open('/proc/self/statm') as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
+        used = int(Path('/proc/self/statm').read_text().split()[0])
+        used *= resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, -1))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for case in range(cases):
             change = mutate_inside if inside and case % 2 else mutate
             data = change(form.good, rng)
-            with open(path, 'wb') as file:
-                file.write(data)
+            Path(path).write_bytes(data)
             start = time.process_time()
             found = outcome(form.read, path)
             slowest = max(slowest, time.process_time() - start)
@@ -367,14 +323,7 @@ def _send(end: Any, *args: Any) -> None:
 
 
 def run_format(name: str, cases: int, seed: int, keep: str) -> Dict[str, Any]:
-    """:func:`fuzz` in a process of its own, which may crash or hang.
-
-    Args:
-        name, cases, seed, keep: As for :func:`fuzz`.
-
-    Returns:
-        dict: Its result; a process that died is one failure.
-    """
+    """:func:`fuzz` in a process of its own; one that dies is a failure."""
     # all is imported, which takes longer than thousands of files
     context = multiprocessing.get_context('fork')
     here, there = context.Pipe(duplex=False)
@@ -433,8 +382,7 @@ def main() -> None:
         # shares that add up
         share = args.cases * (number + 1) // len(known)
         share -= args.cases * number // len(known)
-        rows[name] = run_format(name, share, args.seed, args.keep)
-        row = rows[name]
+        row = rows[name] = run_format(name, share, args.seed, args.keep)
         print(
             f'{name}: {row["cases"]} files, {row.get("read", 0)} read, '
             f'{row.get("refused", 0)} refused, {row["failed"]} failed',

@@ -10,7 +10,6 @@ completes. At the end all files have to be those of the undisturbed run: label
 images and score maps byte by byte, checkpoints tensor by tensor.
 """
 import argparse
-import io
 import json
 import os
 import os.path as osp
@@ -25,7 +24,7 @@ import time
 import zipfile
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import AbstractSet, Any, Dict, Iterator, List, Optional, Set, Tuple
 
 import numpy as np
 import torch
@@ -37,6 +36,7 @@ sys.path.insert(0, osp.join(ROOT, 'projects'))
 from group_wsss.datasets import COCO_CLASSES, generate_toy
 from group_wsss.utils import cli
 from group_wsss.utils.checkpoint import load_from_file
+from group_wsss.utils.config import walk
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.files import atomic_write, make_folder
 
@@ -103,19 +103,11 @@ PHASES = {
 
 @dataclass
 class Road:
-    """A command and where to kill it.
-
-    Args:
-        name (str): Its name.
-        words (list[str]): Tool and arguments.
-        kills (dict): Number of kills by phase, in the order of the phases.
-        resume (bool): Whether a user adds ``--resume``.
-        env (dict): Environment variables.
-    """
+    """A command and where to kill it."""
     name: str
-    words: List[str]
-    kills: Dict[str, int]
-    resume: bool = False
+    words: List[str]  # tool and arguments; {out} is the work folder
+    kills: Dict[str, int]  # number by phase, in the order of the phases
+    resume: bool = False  # whether a user adds --resume
     env: Dict[str, str] = field(default_factory=dict)
 
 
@@ -183,71 +175,45 @@ def write_sources(work: str) -> str:
 
 
 def make_roads(work: str, src: str) -> List[Road]:
-    """All commands; ``{out}`` is the work folder of a road."""
-    toy, first = osp.join(src, 'toy'), osp.join(work, 'reference', 'stage1')
-    many = osp.join(src, 'many', 'JPEGImages')
-    env = dict(TOY_ROOT=toy, PSEUDO_DIR=osp.join(first, 'pseudo_labels'))
+    """All commands."""
+    first = osp.join(work, 'reference', 'stage1')
+    env = dict(
+        TOY_ROOT=osp.join(src, 'toy'),
+        PSEUDO_DIR=osp.join(first, 'pseudo_labels'))
     return [
-        Road('toy', [
-            'dataset_converters/toy.py', '-o', '{out}', '--num-train', '300',
-            '--num-val', '60', '--size', '64'
-        ], dict(conversion=4)),
-        Road('folders', [
-            'dataset_converters/from_folders.py',
-            osp.join(src, 'folders'), '-o', '{out}/list.json'
-        ], dict(start=2)),
-        Road('coco', [
-            'dataset_converters/coco.py', '--root', '{out}', '--json',
-            osp.join(src, 'coco.json'), '--images', many, '--split', 'train'
-        ], dict(conversion=4)),
-        Road(
-            'stage1',
-            ['train.py',
-             osp.join(src, 'stage1.py'), '--work-dir', '{out}'],
-            dict(start=1, training=8, validation=6, accumulation=5, dump=3),
-            resume=True,
-            env=env),
-        Road(
-            'dump', [
-                'test.py',
-                osp.join(src, 'stage1.py'),
-                osp.join(first, 'epoch_3.pth'), '--work-dir', '{out}'
-            ],
-            dict(dump=4),
-            env=env),
-        Road('refine', [
-            'refine_labels.py',
-            osp.join(src, 'pixel_adaptive.py'),
-            osp.join(first, 'pseudo_labels'), '{out}', '--images',
-            osp.join(toy, 'JPEGImages'), '--keep-scores'
-        ], dict(refinement=4)),
-        Road(
-            'stage2',
-            ['train.py',
-             osp.join(src, 'stage2.py'), '--work-dir', '{out}'], {
-                 'stage 2': 5,
-                 'stage 2 validation': 3
-             },
-            resume=True,
-            env=env),
-        Road(
-            'recipe',
-            ['make_labels.py',
-             osp.join(src, 'recipe.py'), '--work-dir', '{out}'],
-            dict(recipe=3),
-            env=env)
+        Road(name, [
+            word.replace('{src}', src).replace('{first}', first)
+            for word in words.split()
+        ], kills, *more)
+        for name, words, kills, *more in (
+            ('toy', 'dataset_converters/toy.py -o {out} --num-train 300 '
+             '--num-val 60 --size 64', dict(conversion=4)),
+            ('folders', 'dataset_converters/from_folders.py {src}/folders '
+             '-o {out}/list.json', dict(start=2)),
+            ('coco', 'dataset_converters/coco.py --root {out} --json '
+             '{src}/coco.json --images {src}/many/JPEGImages --split train',
+             dict(conversion=4)),
+            ('stage1', 'train.py {src}/stage1.py --work-dir {out}',
+             dict(start=1, training=8, validation=6, accumulation=5, dump=3),
+             True, env),
+            ('dump', 'test.py {src}/stage1.py {first}/epoch_3.pth '
+             '--work-dir {out}', dict(dump=4), False, env),
+            ('refine', 'refine_labels.py {src}/pixel_adaptive.py '
+             '{first}/pseudo_labels {out} --images {src}/toy/JPEGImages '
+             '--keep-scores', dict(refinement=4)),
+            ('stage2', 'train.py {src}/stage2.py --work-dir {out}',
+             {'stage 2': 5, 'stage 2 validation': 3}, True, env),
+            ('recipe', 'make_labels.py {src}/recipe.py --work-dir {out}',
+             dict(recipe=3), False, env),
+        )
     ]  # yapf: disable
 
 
 # ---- processes ---------------------------------------------------------
 class Process:
-    """A tool in a process group of its own.
+    """A tool in a process group of its own, with its output in a file.
 
-    Args:
-        words (list[str]): Tool below ``tools/`` and arguments.
-        env (dict): Environment variables to add.
-        log (str): File for its output.
-        preload (bool): Fork this process instead of starting Python.
+    With ``preload`` this process is forked; else Python starts anew.
     """
 
     def __init__(self, words: List[str], env: Dict[str, str], log: str,
@@ -258,19 +224,16 @@ class Process:
         tool = osp.join(ROOT, 'tools', words[0])
         env = {'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1', **env}
         with open(log, 'wb') as file:
-            if not preload:
+            if preload:
+                self.pid = os.fork()
+                if self.pid == 0:
+                    _become(tool, words, env, file.fileno())
+            else:
                 self.pid = subprocess.Popen([sys.executable, tool, *words[1:]],
-                                            env={
-                                                **os.environ,
-                                                **env
-                                            },
+                                            env=dict(os.environ, **env),
                                             stdout=file,
                                             stderr=subprocess.STDOUT,
                                             start_new_session=True).pid
-                return
-            self.pid = os.fork()
-            if self.pid == 0:
-                _become(tool, words, env, file.fileno())
 
     def running(self) -> bool:
         """Whether it has not ended; ``code`` is set when it has."""
@@ -305,6 +268,12 @@ class Process:
         """What it has printed."""
         with open(self.log, encoding='utf-8', errors='replace') as file:
             return file.read()
+
+    def check(self, road: Road) -> None:
+        """Raise an error if it failed by itself."""
+        if self.code:
+            raise InputError(f'{road.name}: status {self.code}:\n' +
+                             self.text()[-3000:])
 
 
 def _become(tool: str, words: List[str], env: Dict[str, str],
@@ -344,12 +313,13 @@ def preload() -> None:
 _LOGS = re.compile(r'^\d{8}_\d{6}$')
 
 
-def visible_files(folder: str) -> Iterator[str]:
-    """Relative paths without hidden files and folders."""
+def files_of(folder: str, hidden: bool = False) -> Iterator[str]:
+    """Relative paths, in order; hidden files and folders if asked for."""
     for root, folders, names in os.walk(folder):
-        folders[:] = sorted(x for x in folders if not x.startswith('.'))
+        folders[:] = sorted(
+            x for x in folders if hidden or not x.startswith('.'))
         for name in sorted(names):
-            if not name.startswith('.'):
+            if hidden or not name.startswith('.'):
                 yield osp.relpath(osp.join(root, name), folder)
 
 
@@ -363,8 +333,8 @@ def check_file(path: str) -> None:
         with open(path, encoding='utf-8') as file:
             text = file.read()
         # mmengine's logs hold an object a line
-        lines = _LOGS.match(osp.basename(osp.dirname(path))) or (osp.basename(
-            osp.dirname(path)) == 'vis_data')
+        owner = osp.basename(osp.dirname(path))
+        lines = _LOGS.match(owner) or owner == 'vis_data'
         for part in text.splitlines() if lines else [text]:
             json.loads(part)
     elif suffix == '.npz':
@@ -382,17 +352,10 @@ def check_file(path: str) -> None:
 
 
 def inspect(folder: str) -> Tuple[Dict[str, int], List[str]]:
-    """Look at what a killed process has left.
-
-    Args:
-        folder (str): Its work folder.
-
-    Returns:
-        tuple: Number of whole files by suffix, and what is wrong.
-    """
+    """Count the files that a killed process has left, and what is wrong."""
     counts: Counter = Counter()
     wrong = []
-    for name in visible_files(folder):
+    for name in files_of(folder):
         path = osp.join(folder, name)
         try:
             check_file(path)
@@ -405,18 +368,15 @@ def inspect(folder: str) -> Tuple[Dict[str, int], List[str]]:
             if not osp.isfile(named):
                 wrong.append(f'{name}: names {named!r}, which is not there')
         if osp.basename(name) == 'manifest.json':
-            wrong += _not_vouched_for(osp.dirname(path))
+            # it says that the dump is complete
+            dump = osp.dirname(path)
+            with open(osp.join(dump, 'ids.txt')) as file:
+                wrong += [
+                    f'{dump}: a manifest, but no {x}.png'
+                    for x in file.read().split()
+                    if not osp.isfile(osp.join(dump, f'{x}.png'))
+                ]
     return dict(sorted(counts.items())), wrong
-
-
-def _not_vouched_for(dump: str) -> List[str]:
-    """A manifest says that the dump is complete."""
-    with open(osp.join(dump, 'ids.txt')) as file:
-        lost = [
-            name for name in file.read().split()
-            if not osp.isfile(osp.join(dump, f'{name}.png'))
-        ]
-    return [f'{dump}: a manifest, but no {name}.png' for name in lost]
 
 
 def compare(one: str, two: str) -> List[str]:
@@ -425,7 +385,7 @@ def compare(one: str, two: str) -> List[str]:
     for folder in (one, two):
         names.append({
             name
-            for name in visible_files(folder)
+            for name in files_of(folder)
             if not any(_LOGS.match(part) for part in name.split(os.sep))
             and not name.startswith('stages')
         })
@@ -471,29 +431,17 @@ def _not_resumed(config: str) -> str:
 
 def _leaves(node: Any, path: str) -> Iterator[Tuple[str, Any]]:
     """All values with their keys; tensors as type, shape and bytes."""
-    pairs: Any = ()
-    if isinstance(node, dict):
-        pairs = node.items()
-    elif isinstance(node, (list, tuple)):
-        pairs = enumerate(node)
-    elif isinstance(node, torch.Tensor):
-        buffer = io.BytesIO()
-        np.save(buffer, node.detach().numpy())
-        yield path, buffer.getvalue()
-    else:
-        yield path, repr(node)
-    for key, value in pairs:
-        yield from _leaves(value, f'{path}.{key}')
+    for key, value in walk(node, path):
+        if isinstance(value, torch.Tensor):
+            value = value.detach().numpy()
+            yield key, (value.dtype, value.shape, value.tobytes())
+        elif not isinstance(value, (dict, list, tuple)):
+            yield key, repr(value)
 
 
 # ---- kills -------------------------------------------------------------
 class Harness:
-    """Runs the roads.
-
-    Args:
-        args (Namespace): The command line.
-        work (str): Work folder.
-    """
+    """Runs the roads in a work folder."""
 
     def __init__(self, args: argparse.Namespace, work: str) -> None:
         self.work = work
@@ -501,7 +449,7 @@ class Harness:
         self.rounds = args.rounds
         self.preload = args.preload
         self.rows: List[dict] = []
-        self.lengths: Dict[str, float] = {}
+        self.lengths: Dict[str, float] = {}  # seconds of phases
 
     def start(self, road: Road, again: bool = False) -> Process:
         """The command of a road."""
@@ -526,16 +474,14 @@ class Harness:
             text = process.text()
             for phase in road.kills:
                 first, last = PHASES[phase]
-                if phase not in begun and self._begins(first, text, run):
+                if phase not in begun and _begins(first, text, run):
                     begun[phase] = process.seconds()
                 elif phase in begun and last and phase not in ended and (
                         re.search(last, text)):
                     ended[phase] = process.seconds()
             time.sleep(0.005)
-        if process.code:
-            raise InputError(f'{road.name}: status {process.code}:\n' +
-                             process.text()[-3000:])
         whole = process.seconds()
+        process.check(road)
         for phase in road.kills:
             length = ended.get(phase, whole) - begun.get(phase, 0.)
             self.lengths[f'{road.name}/{phase}'] = length
@@ -545,21 +491,8 @@ class Harness:
         os.replace(run, kept)
         # configs and manifests name the folder, so it stays in use
         if road.name == 'stage1':
-            self._point_to(kept)
-
-    @staticmethod
-    def _point_to(folder: str) -> None:
-        path = osp.join(folder, 'last_checkpoint')
-        atomic_write(path, osp.join(folder, 'epoch_3.pth').encode())
-
-    @staticmethod
-    def _begins(pattern: Optional[str], text: str, run: str) -> bool:
-        if pattern is not None:
-            return re.search(pattern, text) is not None
-        for _, _, names in os.walk(run):
-            if names:
-                return True
-        return False
+            path = osp.join(kept, 'last_checkpoint')
+            atomic_write(path, osp.join(kept, 'epoch_3.pth').encode())
 
     def kill_all(self, road: Road) -> None:
         """All kills of a road, a few in each run."""
@@ -575,31 +508,25 @@ class Harness:
     def one_run(self, road: Road, todo: deque) -> None:
         """Kill, start again, kill, ..., complete, compare.
 
-        Args:
-            road (Road): The command.
-            todo (deque): Phases to kill in; what this run was too fast for
-                stays.
+        ``todo`` keeps the phases that this run was too fast for.
         """
         run = osp.join(self.work, 'run', road.name)
         shutil.rmtree(run, ignore_errors=True)
-        rows, again = [], False
-        code: Optional[int] = None
-        while todo and code is None:
-            phase = todo.popleft()
-            row = self.kill_once(road, phase, again)
+        rows: List[dict] = []
+        wrong: List[str] = []
+        while todo:
+            row = self.kill_once(road, todo[0], bool(rows))
             if row is None:  # it was done before the moment came
-                todo.appendleft(phase)
-                code = 0
                 break
             rows.append(row)
-            again = True
-        text = ''
-        if code is None:
-            process = self.start(road, again)
+            todo.popleft()
+        else:
+            process = self.start(road, bool(rows))
             while process.running():
                 time.sleep(0.02)
-            code, text = process.code, process.text()
-        wrong = [f'status {code}: {text[-1500:]}'] if code else []
+            if process.code:
+                wrong.append(
+                    f'status {process.code}: {process.text()[-1500:]}')
         wrong += inspect(run)[1]
         if not wrong:
             reference = osp.join(self.work, 'reference', road.name)
@@ -621,25 +548,19 @@ class Harness:
         if again:
             share = 0.1 if phase in ('training', 'stage 2') else 0.5
         delay = self.rng.uniform(0, share * length)
-        first = PHASES[phase][0]
-        old = set(visible_files(run)) if first is None else set()
+        old = set(files_of(run))
         moment = None
         while process.running():
             now = process.seconds()
-            if moment is None:
-                begins = (
-                    bool(set(_all_files(run)) - old) if first is None else
-                    self._begins(first, process.text(), run))
-                if begins:
-                    moment = now + delay
+            if moment is None and _begins(PHASES[phase][0], process.text(),
+                                          run, old):
+                moment = now + delay
             if moment is not None and now >= moment:
                 process.kill()
                 break
             time.sleep(0.002)
         if process.code is not None and process.code >= 0:
-            if process.code:
-                raise InputError(f'{road.name}: status {process.code}:\n' +
-                                 process.text()[-3000:])
+            process.check(road)
             return None
         counts, wrong = inspect(run)
         return dict(
@@ -652,10 +573,14 @@ class Harness:
             half_written=wrong)
 
 
-def _all_files(folder: str) -> Iterator[str]:
-    for root, _, names in os.walk(folder):
-        for name in names:
-            yield osp.relpath(osp.join(root, name), folder)
+def _begins(pattern: Optional[str],
+            text: str,
+            run: str,
+            old: AbstractSet[str] = frozenset()) -> bool:
+    """Whether the log, or else a file that is new, says so."""
+    if pattern is not None:
+        return re.search(pattern, text) is not None
+    return any(name not in old for name in files_of(run, hidden=True))
 
 
 def _phase_of(text: str) -> Optional[str]:
@@ -720,14 +645,13 @@ def main() -> None:
             rows=harness.rows)
         atomic_write(out, (json.dumps(content, indent=1) + '\n').encode())
     print(f'\n{"phase":20} kills  equal  half-written files')
-    for phase in PHASES:
-        rows = [row for row in harness.rows if row['phase'] == phase]
+    for phase in (*PHASES, 'all'):
+        rows = [r for r in harness.rows if phase in (r['phase'], 'all')]
         if rows:
             print(f'{phase:20} {len(rows):5}  '
                   f'{sum(row["result"] == "equal" for row in rows):5}  '
                   f'{sum(bool(row["half_written"]) for row in rows):5}')
-    print(f'{"all":20} {content["kills"]:5}  {content["equal"]:5}  '
-          f'{content["half_written"]:5}\n{out}')
+    print(out)
     if content['equal'] < content['kills'] or content['half_written']:
         sys.exit(1)
 
