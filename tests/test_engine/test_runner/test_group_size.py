@@ -72,6 +72,20 @@ def test_a_saved_config_follows_another_size():
     assert sizes(saved) == (1, 1, 1, 1)
 
 
+@pytest.mark.parametrize('changes, want', [
+    (dict(), None),
+    (dict(group_size=1), True),
+    (dict(group_size=1, find_unused_parameters=False), False),
+])
+def test_ddp_may_leave_a_graph_of_one_image_out(changes, want):
+    for kind in ('MMDistributedDataParallel', 'MMFullyShardedDataParallel'):
+        cfg = config(**changes, model_wrapper_cfg=dict(type=kind))
+        settle_group_size(cfg)
+        assert cfg.get('find_unused_parameters') is want
+        told = cfg.model_wrapper_cfg.get('find_unused_parameters', False)
+        assert told == (want is True and 'Fully' not in kind)
+
+
 @pytest.mark.parametrize('collate, want', [
     (dict(type='default_collate'), 'group_wsss.group_collate'),
     (dict(type='pseudo_collate'), 'group_wsss.group_collate'),

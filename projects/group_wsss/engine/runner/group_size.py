@@ -38,6 +38,16 @@ def _write(node: Any, size: int, old: Optional[int]) -> int:
     return node['group_size']
 
 
+def _allow_unused(cfg: Any) -> None:
+    """Let DDP wait for no gradient of a graph that sends nothing."""
+    if cfg.get('find_unused_parameters', None) is not None:
+        return
+    cfg.find_unused_parameters = True
+    wrapper = cfg.get('model_wrapper_cfg', None) or {}
+    if str(wrapper.get('type')).endswith('DistributedDataParallel'):
+        wrapper['find_unused_parameters'] = True
+
+
 def settle_group_size(cfg: Any) -> None:
     """Let ``group_size`` of a config reach everything that has to know it.
 
@@ -46,8 +56,9 @@ def settle_group_size(cfg: Any) -> None:
     and of a neck with ``aggregation='concat'``, which is made for one K.
     ``test_group_size`` (default: ``group_size``) is that of every
     ``GroupedDataset`` that names none itself; where ``group_size`` is 1, so
-    is that: a plain classifier. Configs without ``group_size`` stay as they
-    are.
+    is that: a plain classifier, whose graph gets no gradient, so that
+    ``find_unused_parameters`` is set for DDP unless the config says
+    otherwise. Configs without ``group_size`` stay as they are.
 
     What was settled is noted in the config (``settled``), so that a config
     that a run has saved follows another ``group_size`` too.
@@ -65,6 +76,7 @@ def settle_group_size(cfg: Any) -> None:
     test_size = _positive(cfg, 'test_group_size', size)
     if size == 1:
         test_size = 1
+        _allow_unused(cfg)
     old = cfg.get('settled', None) or {}
     loader = cfg.get('train_dataloader', None)
     sampler = (loader or {}).get('batch_sampler', None)
