@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """tools/misc: stages that run again or not, and what is told of time."""
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -212,3 +213,38 @@ cli.run(lambda: run_stages([stage], {str(tmp_path)!r}))
     assert log.endswith(f'saved on {signal.SIGTERM.value}\n')
     marker = json.loads((tmp_path / 'stages' / 'one.json').read_text())
     assert marker['interruptions'] == 1 and not marker['done']
+
+
+def test_what_a_killed_command_has_left_is_waited_for(tmp_path, monkeypatch):
+    """Two trainings that write the same files would give neither."""
+    import stages
+    script = tmp_path / 'recipe.py'
+    script.write_text(f'''
+import sys
+sys.path[:0] = {[str(TOOLS.parent / 'projects'), str(TOOLS / 'misc')]!r}
+from stages import Stage, run_stages
+child = 'import time; print("1/2, 3 s left", flush=True); time.sleep(60)'
+command = [sys.executable, '-c', child]
+run_stages([Stage('one', 'a stage', command, {{}}, [])], {str(tmp_path)!r})
+''')
+    process = subprocess.Popen([sys.executable, script],
+                               stdout=subprocess.PIPE,
+                               text=True,
+                               start_new_session=True)
+    while ' left' not in process.stdout.readline():
+        pass
+    process.kill()
+    process.wait()
+    command = [sys.executable, '-c', 'pass']
+    again = [stages.Stage('one', 'a stage', command, {}, [])]
+    monkeypatch.setattr(stages, '_LOCK_SECONDS', 0.3)
+    try:
+        with pytest.raises(InputError) as caught:
+            stages.run_stages(again, str(tmp_path))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+    assert str(caught.value) == (
+        f'{tmp_path}: another command is at work there: wait for it, or stop '
+        f'it (process group {process.pid})')
+    monkeypatch.undo()
+    assert stages.run_stages(again, str(tmp_path))['one']['done']

@@ -28,6 +28,8 @@ from group_wsss.utils.versions import sha256_of
 
 # for the last iteration and its checkpoint; torchrun waits as long
 _GRACE_SECONDS = 30.0
+# for what a command that was stopped has started to see that it is gone
+_LOCK_SECONDS = 5.0
 
 
 @dataclass
@@ -160,15 +162,60 @@ def run_stages(
         stages (Sequence[Stage]): In their order.
         work_dir (str): See :func:`run_stage`.
         done (Callable): Told the name of each that is. Defaults to nothing.
+
+    Raises:
+        InputError: See :func:`run_stage`, or another command runs there.
     """
     records: Dict[str, dict] = {}
     names = [stage.name for stage in stages]
     shares = [stage.share for stage in stages]
-    for number, stage in enumerate(stages, 1):
-        progress = StageProgress(number, names, shares, records)
-        records[stage.name] = run_stage(stage, work_dir, records, progress)
-        done(stage.name)
+    with _alone(work_dir):
+        for number, stage in enumerate(stages, 1):
+            progress = StageProgress(number, names, shares, records)
+            records[stage.name] = run_stage(stage, work_dir, records, progress)
+            done(stage.name)
     return records
+
+
+@contextmanager
+def _alone(work_dir: str) -> Iterator[None]:
+    """Lock a work dir; the commands of its stages hold the lock, too.
+
+    A training outlives a parent that was killed, and goes on writing there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    path = Path(work_dir) / 'stages' / 'lock'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'a+', encoding='utf-8') as file:
+        os.set_inheritable(file.fileno(), True)
+        patience = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() < patience:
+                    time.sleep(0.2)
+                    continue
+                file.seek(0)
+                raise InputError(
+                    f'{work_dir}: another command is at work there: wait for '
+                    f'it, or stop it (process group {file.read().strip()})'
+                ) from error
+            except OSError:  # a file system without locks
+                break
+        file.truncate(0)
+        file.write(f'{os.getpgrp()}\n')
+        file.flush()
+        try:
+            yield
+        finally:
+            # a child that is still there has no more to write
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _load(marker: Path) -> dict:
@@ -206,6 +253,7 @@ def _run(command: List[str], env: Dict[str, str], log: Path,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            close_fds=False,  # the lock
             text=True,
             errors='replace')
         try:
