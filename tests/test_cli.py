@@ -7,6 +7,7 @@ from mmengine.config import Config
 from torch.utils.data import DataLoader
 
 from group_wsss.utils import cli, data_flags
+from group_wsss.utils.config import hooks_of
 from group_wsss.utils.errors import InputError
 
 
@@ -98,6 +99,16 @@ def test_only_the_failing_rank_speaks(monkeypatch, capsys):
     with pytest.raises(RuntimeError):
         cli.run(fail_with(RuntimeError('Connection closed by peer')))
     assert waited == [5, 5]
+
+
+def test_hooks_of_a_config():
+    cfg = Config(
+        dict(
+            default_hooks=dict(a=dict(type='group_wsss.X', n=1), b=None),
+            custom_hooks=[dict(type='X', n=2),
+                          dict(type='XY')]))
+    assert [hook.n for hook in hooks_of(cfg, 'X')] == [1, 2]
+    assert hooks_of(Config(dict()), 'X') == []
 
 
 def options(**kwargs):

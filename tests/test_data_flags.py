@@ -53,9 +53,14 @@ def test_a_list_is_a_path_or_beside_the_images(load, tmp_path):
         load('--data', 'data', '--list', 'here.txt')
 
 
-def test_a_flag_that_the_config_does_not_read(load):
+def test_a_flag_that_the_config_does_not_read(load, tmp_path):
     with pytest.raises(InputError, match='--labels: config.py does not read'):
         load('--labels', 'x')
+    # a --list of another tool is none of ours
+    (tmp_path / 'plain.py').write_text('refiners = []\n')
+    args = argparse.Namespace(
+        config='plain.py', cfg_options=None, list='some_ids.txt')
+    assert cli.load_config(args).refiners == []
 
 
 def test_what_is_missing_names_its_flag(load, tmp_path):
@@ -63,10 +68,3 @@ def test_what_is_missing_names_its_flag(load, tmp_path):
         check_data(load(), ['train_dataloader'])
     with pytest.raises(InputError, match='--list, or set TRAIN_LIST'):
         check_data(load('--data', '.'), ['train_dataloader'])
-
-
-def test_a_list_of_another_tool_is_none_of_ours(load, tmp_path, monkeypatch):
-    (tmp_path / 'plain.py').write_text('refiners = []\n')
-    args = argparse.Namespace(
-        config='plain.py', cfg_options=None, list='some_ids.txt')
-    assert cli.load_config(args).refiners == []

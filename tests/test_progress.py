@@ -47,17 +47,14 @@ def test_as_often_as_asked(clock, capsys, monkeypatch):
 
 
 def test_quiet_when_short(clock, capsys):
-    work(clock, Progress(), 0.19)
-    assert capsys.readouterr().err == ''
-    work(clock, Progress(), 0.21)
-    assert capsys.readouterr().err == '10/10, 0 s left\n'
-
-
-def test_each_work_has_its_own_time(clock, capsys):
     tell = Progress()
+    work(clock, tell, 0.19)
+    assert capsys.readouterr().err == ''
+    work(clock, tell, 0.21)
+    assert capsys.readouterr().err == '10/10, 0 s left\n'
     work(clock, tell, 30)
     capsys.readouterr()
-    work(clock, tell, 0.1)  # a short one behind a long one
+    work(clock, tell, 0.1)  # each work has a time of its own
     assert capsys.readouterr().err == ''
     work(clock, tell, 61, total=2)
     assert capsys.readouterr().err.splitlines() == [

@@ -82,6 +82,10 @@ def test_before_a_log_file_is_there(as_loud_as_before, capsys):
     wrapper = library.print_log
     quieten()
     assert library.print_log is wrapper  # once is enough
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.warn('Fail to import ``MultiScaleDeformableAttention`` from')
+        warnings.warn('a warning of ours')
+    assert [str(warning.message) for warning in seen] == ['a warning of ours']
     library.print_log('Could not import X', level=logging.DEBUG)
     library.print_log('Loads checkpoint by file backend from path: x')
     library.print_log('Using env variable `A`', 'current')
@@ -92,11 +96,3 @@ def test_before_a_log_file_is_there(as_loud_as_before, capsys):
     library.print_log('a line of ours', 'current')
     assert 'a word' in (out := capsys.readouterr().out)
     assert 'a line of ours' in out
-
-
-def test_warnings(as_loud_as_before):
-    quieten()
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.warn('Fail to import ``MultiScaleDeformableAttention`` from')
-        warnings.warn('a warning of ours')
-    assert [str(warning.message) for warning in seen] == ['a warning of ours']

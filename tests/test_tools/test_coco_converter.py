@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pycocotools.coco import COCO
 from group_wsss.contrib.converters.coco_render import paint_instances
 from group_wsss.datasets import COCO_CLASSES, CocoImageLevel, ImageLevelDataset
 from group_wsss.structures.label_image import voc_palette
+from .conftest import files_of
 
 # COCO's ids: 1 to 90 with ten gaps
 GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
@@ -27,18 +29,16 @@ def box(top, left, bottom, right):
     return [left, top, right, top, right, bottom, left, bottom]
 
 
-def rle(cover, kind):
-    """A mask as RLE, compressed or as counts; plain loop over columns."""
-    if kind == 'compressed':
-        code = mask_utils.encode(np.asfortranarray(cover.astype(np.uint8)))
-        return dict(size=list(cover.shape), counts=code['counts'].decode())
-    counts, value = [0], False
-    for pixel in cover.reshape(-1, order='F').tolist():
-        if pixel != value:
-            counts.append(0)
-            value = pixel
-        counts[-1] += 1
-    return dict(size=list(cover.shape), counts=counts)
+def compressed(cover):
+    code = mask_utils.encode(np.asfortranarray(cover.astype(np.uint8)))
+    return dict(size=list(cover.shape), counts=code['counts'].decode())
+
+
+def counted(cover):
+    """RLE without compression: runs down the columns, of zeros first."""
+    pixels = [False, *cover.reshape(-1, order='F').tolist()]
+    runs = [len(list(run)) for _, run in groupby(pixels)]
+    return dict(size=list(cover.shape), counts=[runs[0] - 1, *runs[1:]])
 
 
 def disc(row, column, radius):
@@ -50,8 +50,8 @@ def disc(row, column, radius):
 # small one, a crowd lies across both
 SCENES = dict(
     a=[(62, 0, [box(5, 5, 9, 9)]), (67, 0, [box(2, 2, 16, 20)]),
-       (1, 1, rle(disc(9, 12, 6), 'counts'))],
-    b=[(90, 0, rle(disc(9, 9, 5), 'compressed')),
+       (1, 1, counted(disc(9, 12, 6)))],
+    b=[(90, 0, compressed(disc(9, 9, 5))),
        (13, 0, [box(0, 0, 4, 4), [20.5, 3.2, 28.1, 9.9, 19.7, 15.1]])],
     c=[])  # yapf: disable
 
@@ -226,11 +226,11 @@ def test_checksums(root, convert):
     assert content['classes'] == ['background', *COCO_CLASSES]
 
 
-def test_resume(root, convert, monkeypatch):
+def test_resume(root, convert):
     first = convert()
     assert '3 label images' in first and '0 of them were there' in first
     folder = root / 'SegmentationClass'
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = files_of(folder)
     assert '3 of them were there' in convert()
     # one is gone, one is cut off, one is of another size
     (folder / 'a.png').unlink()
@@ -239,30 +239,28 @@ def test_resume(root, convert, monkeypatch):
     assert '0 of them were there' in convert()
     (folder / 'a.png').unlink()
     assert '2 of them were there' in convert()
-    after = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert after == before
-    assert not [path for path in folder.iterdir() if path.name[0] == '.']
+    assert files_of(folder) == before
+    assert not [name for name in before if name[0] == '.']
 
 
 def test_an_interrupted_run_goes_on(root, convert, refused):
     whole = convert()
     folder = root / 'SegmentationClass'
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = files_of(folder)
     for path in folder.iterdir():
         path.unlink()
     # an image stops the run after the first label image
     good = (root / 'train2014/b.jpg').read_bytes()
     (root / 'train2014/b.jpg').write_bytes(b'x')
     assert 'b.jpg: cannot be read as an image' in refused()
-    names = {path.name for path in folder.iterdir()}
-    assert names == {'a.png', '.manifest_train2014.unfinished.json'}
+    assert set(
+        files_of(folder)) == {'a.png', '.manifest_train2014.unfinished.json'}
     assert 'other settings' in refused('--overlap', 'annotation-order')
     (root / 'train2014/b.jpg').write_bytes(good)
     again = convert()
     assert '1 of them were there' in again
     assert whole.splitlines()[-3:-1] == again.splitlines()[-3:-1]
-    after = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert after == before
+    assert files_of(folder) == before
 
 
 def test_label_images_of_others_stay(root, convert, refused):
@@ -299,8 +297,7 @@ def test_processes_agree(root, call_tool, capsys, refused, threads,
         call_tool('dataset_converters/coco', '--root', root, '--split',
                   'train2014', *words)
         assert '36/36' in capsys.readouterr().err
-    for path in (root / 'SegmentationClass').iterdir():
-        assert path.read_bytes() == (root / 'two' / path.name).read_bytes()
+    assert files_of(root / 'SegmentationClass') == files_of(root / 'two')
     # one line, from a process of the pool as well
     (root / 'train2014/a7.jpg').write_bytes(b'x')
     assert 'a7.jpg: cannot be read' in refused('--jobs', 2, '--out',

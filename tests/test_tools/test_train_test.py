@@ -118,34 +118,24 @@ def seg_config(tiny_voc, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def trained(seg_config, tmp_path_factory):
-    """Work dir of one training, started as a user starts it."""
+    """Folder of one training, started as a user starts it."""
     cwd = tmp_path_factory.mktemp('cwd')
     done = run(
         sys.executable, ROOT / 'tools' / 'train.py', seg_config, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
-    (cwd / 'stdout').write_text(done.stdout)
-    return cwd
-
-
-def checkpoint_of(trained):
-    return trained / 'work_dirs' / 'tiny_seg' / 'iter_2.pth'
-
-
-@pytest.mark.slow
-def test_train_says_what_to_do_next(trained):
-    out = (trained / 'stdout').read_text()
-    checkpoint = './work_dirs/tiny_seg/iter_2.pth'
-    assert 'Iter(train) [2/2]' in out and 'mIoU' in out
-    assert re.search(r'last checkpoint (\S*/)?work_dirs/tiny_seg/iter_2.pth',
-                     out)
-    assert 'python tools/test.py' in out.splitlines()[-1]
-    assert os.path.basename(checkpoint) in out.splitlines()[-1]
+    checkpoint = 'work_dirs/tiny_seg/iter_2.pth'
+    assert 'Iter(train) [2/2]' in done.stdout and 'mIoU' in done.stdout
+    assert re.search(rf'last checkpoint (\S*/)?{checkpoint}', done.stdout)
+    # what to do next
+    last = done.stdout.splitlines()[-1]
+    assert 'python tools/test.py' in last and 'iter_2.pth' in last
+    return cwd / checkpoint
 
 
 @pytest.mark.slow
 def test_test_and_out(trained, seg_config, call_tool, tmp_path, capsys):
-    call_tool('test', seg_config, checkpoint_of(trained), '--work-dir',
-              tmp_path / 'w', '--out', tmp_path / 'png')
+    call_tool('test', seg_config, trained, '--work-dir', tmp_path / 'w',
+              '--out', tmp_path / 'png')
     out = capsys.readouterr().out
     assert 'mIoU' in out and 'Written to' in out
     pngs = sorted((tmp_path / 'png').glob('*.png'))
@@ -155,12 +145,11 @@ def test_test_and_out(trained, seg_config, call_tool, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_resume(trained, seg_config, call_tool, tmp_path, capsys):
-    work_dir = checkpoint_of(trained).parent
-    call_tool('train', seg_config, '--work-dir', tmp_path, '--resume',
-              checkpoint_of(trained), '--cfg-options', 'train_cfg.max_iters=3')
+    call_tool('train', seg_config, '--work-dir', tmp_path, '--resume', trained,
+              '--cfg-options', 'train_cfg.max_iters=3')
     out = capsys.readouterr().out
     assert 'Iter(train) [3/3]' in out and 'Iter(train) [1/3]' not in out
-    # nothing to do in the old work dir: it is complete
+    work_dir = trained.parent  # nothing to do there: it is complete
     call_tool('train', seg_config, '--work-dir', work_dir, '--resume')
     out = capsys.readouterr().out
     assert f'Auto resumed from the latest checkpoint {work_dir}' in out
@@ -172,7 +161,7 @@ def test_resume_what_began_with_other_weights(trained, seg_config, call_tool,
                                               tmp_path, capsys):
     command = [
         'train', seg_config, '--work-dir', tmp_path, '--resume',
-        '--cfg-options', f'load_from={checkpoint_of(trained)}'
+        '--cfg-options', f'load_from={trained}'
     ]
     # nothing to go on from: it begins with those weights, at the beginning
     call_tool(*command, 'train_cfg.max_iters=1')
@@ -212,7 +201,7 @@ class Evil:
 def test_malicious_checkpoint(safe, trained, seg_config, tmp_path, refuse):
     """Also with a config of mmseg, which names no hook that reads safely."""
     target, path = tmp_path / 'executed', tmp_path / 'evil.pth'
-    good = torch.load(checkpoint_of(trained), weights_only=False)
+    good = torch.load(trained, weights_only=False)
     torch.save(dict(good, meta=Evil(target)), path)
     stock = [] if safe else ['default_hooks.safe_loading=None']
     for args, options in ((['test', seg_config, path], stock),
@@ -228,10 +217,10 @@ def test_malicious_checkpoint(safe, trained, seg_config, tmp_path, refuse):
 @pytest.mark.slow
 def test_checkpoint_for_another_class_count(trained, seg_config, tmp_path,
                                             refuse):
-    path = checkpoint_of(trained)
-    for args, words in ((['test', seg_config, path], f'{path}: does not fit'),
+    for args, words in ((['test', seg_config,
+                          trained], f'{trained}: does not fit'),
                         (['train', seg_config, '--resume',
-                          path], 'model.decode_head.num_classes is 7')):
+                          trained], 'model.decode_head.num_classes is 7')):
         line = refuse(*args, '--cfg-options',
                       'model.decode_head.num_classes=7', '--work-dir',
                       tmp_path)
@@ -251,7 +240,7 @@ def test_amp_on_a_cpu(seg_config, trained, tmp_path, refuse, call_tool):
     call_tool('train', seg_config, '--amp', '--work-dir', work_dir)
     text = (work_dir / seg_config.name).read_text()
     assert "'group_wsss.BFloat16OptimWrapper'" in text
-    paths = work_dir / 'iter_2.pth', checkpoint_of(trained)
+    paths = work_dir / 'iter_2.pth', trained
     half, full = [
         torch.load(path, weights_only=False)['state_dict'] for path in paths
     ]

@@ -12,6 +12,7 @@ from .errors import InputError, describe
 from .files import atomic_write
 
 SUFFIX = '.safetensors'
+_BACKBONE = 'backbone.'
 
 
 def digest(weights: Dict[str, Tensor], prefix: str) -> str:
@@ -33,35 +34,31 @@ def digest(weights: Dict[str, Tensor], prefix: str) -> str:
     return found.hexdigest()
 
 
-def write_compact(
-    path: str,
-    weights: Dict[str, Tensor],
-    classes: Sequence[str],
-    same: Sequence[str] = ('backbone.', ),
-    unused: Sequence[str] = ()
-) -> None:
-    """Write weights in float16, as safetensors.
+def write_compact(path: str,
+                  weights: Dict[str, Tensor],
+                  classes: Sequence[str],
+                  unused: Sequence[str] = ()) -> None:
+    """Write weights in float16, as safetensors, without the backbone.
+
+    The config brings its weights; their digest is kept and compared when the
+    file is loaded.
 
     Args:
         path (str): Ends in ``.safetensors``.
         weights (dict[str, Tensor]): All of a network.
         classes (Sequence[str]): Its class names.
-        same (Sequence[str]): Prefixes that are left out, because the config
-            brings them; their digest is kept and compared when the file is
-            loaded. Defaults to ``('backbone.', )``.
         unused (Sequence[str]): Prefixes that are left out, because no
             prediction needs them. Defaults to none.
     """
     from safetensors.torch import save
-    skip = (*same, *unused)
     kept = {
         name: value.half() if value.dtype == torch.float32 else value
-        for name, value in weights.items() if not name.startswith(skip)
+        for name, value in weights.items()
+        if not name.startswith((_BACKBONE, *unused))
     }
     meta = dict(
         classes=json.dumps(list(classes)),
-        same=json.dumps({prefix: digest(weights, prefix)
-                         for prefix in same}),
+        same=json.dumps({_BACKBONE: digest(weights, _BACKBONE)}),
         unused=json.dumps(list(unused)))
     atomic_write(path, save(kept, meta))
 
@@ -74,7 +71,7 @@ def read_compact(path: str) -> Dict[str, Any]:
 
     Returns:
         dict: As a checkpoint, in float32: ``state_dict``, ``meta`` with the
-        class names, and ``same`` and ``unused`` as they were given.
+        class names, ``same`` (digests by prefix) and ``unused``.
 
     Raises:
         InputError: It cannot be read.
