@@ -20,8 +20,8 @@ from .text_files import parse_json, read_text
 _NUMBER = re.compile(r'[+-]?[0-9]+')
 # most ids and paths are like this; only others need a closer look
 _SAFE = re.compile(r'[A-Za-z0-9_-][A-Za-z0-9_.-]*')
-# ids above this are a mistake, not a class
-_MAX_CLASS = 99999
+# an id above them is a mistake, not a class
+_MOST_CLASSES = 100000
 # where it stands, image id, labels and path of a record that is not checked
 _Entry = Tuple[str, str, Sequence[Any], Optional[str]]
 
@@ -139,9 +139,9 @@ def write_image_list(path: Union[str, Path],
         labels = [int(label) for label in record.labels]
         entry = dict(id=record.img_id, path=record.path, labels=labels)
         images.append({k: v for k, v in entry.items() if v is not None})
-    content: dict = {} if classes is None else dict(classes=list(classes))
-    content['images'] = images
-    text = json.dumps(content, indent=1, ensure_ascii=False) + '\n'
+    names = {} if classes is None else dict(classes=list(classes))
+    text = json.dumps(
+        dict(names, images=images), indent=1, ensure_ascii=False) + '\n'
     # what is written can be read: the reader is the judge
     _Reader(str(path), None, None).read('json', text)
     atomic_write(str(path), text.encode('utf-8'))
@@ -164,7 +164,7 @@ class _Reader:
                  num_classes: Optional[int],
                  source: str = '') -> None:
         self.path, self.source = path, source
-        self.num_classes = num_classes
+        self.limit = _MOST_CLASSES if num_classes is None else num_classes
         self.set_classes(classes)
         self.seen: Dict[str, str] = {}
 
@@ -172,7 +172,7 @@ class _Reader:
         self.classes = None if classes is None else tuple(classes)
         self.table = {name: i for i, name in enumerate(self.classes or ())}
         if self.classes is not None:
-            self.num_classes = len(self.classes)
+            self.limit = len(self.classes)
 
     def read(self, kind: str, text: str) -> List[ImageRecord]:
         """All records of a text; ``kind`` is the suffix of its file."""
@@ -255,11 +255,12 @@ class _Reader:
             unknown = sorted(set(entry) - {'id', 'path', 'labels'})
             if unknown:
                 raise InputError(f'{where}: unknown key {unknown[0]!r}')
-            labels = entry.get('labels', [])
             for key, kinds in (('id', str), ('path', (str, type(None)))):
-                if not isinstance(entry.get(key), kinds):
+                value = entry.get(key)
+                if not isinstance(value, kinds):
                     raise InputError(f'{where}: {key!r} must be a string, not '
-                                     f'{json.dumps(entry.get(key))[:40]}')
+                                     f'{json.dumps(value)[:40]}')
+            labels = entry.get('labels', [])
             if not isinstance(labels, list) or not all(
                     isinstance(label, str) or type(label) is int
                     for label in labels):
@@ -293,9 +294,7 @@ class _Reader:
                 hint = " (';' separates names, a comma is part of one)"
             raise InputError(f'{where}: {label[:80]!r} is neither a class id '
                              f'nor the name of a class{hint}')
-        count = self.num_classes
-        last = _MAX_CLASS if count is None else count - 1
-        if not 0 <= label <= last:
+        if not 0 <= label < self.limit:
             raise InputError(f'{where}: class id {label} is out of range '
-                             f'0..{last}')
+                             f'0..{self.limit - 1}')
         return label
