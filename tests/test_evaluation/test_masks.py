@@ -1,12 +1,15 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Masks that show no class, or other numbers, judge nothing."""
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
 
 from group_wsss.contrib.analysis import analyze_dump
 from group_wsss.evaluation import evaluate_folder, open_dump
-from group_wsss.evaluation.metrics import CAMIoU, CheckedIoUMetric
+from group_wsss.evaluation.metrics import (CAMIoU, CheckedIoUMetric,
+                                           checked_iou_metric)
 from group_wsss.structures import encode_index_png
 from group_wsss.utils.errors import InputError
 
@@ -54,7 +57,9 @@ def by_validation(root, masks):
             gt_sem_seg=dict(data=mask),
             pred_sem_seg=dict(data=torch.zeros_like(mask)))
     ])
-    return metric.evaluate(1)
+    with patch.object(checked_iou_metric, 'print_log') as say:
+        metric.evaluate(1)
+    return say.call_args and say.call_args[0][0]
 
 
 @pytest.mark.parametrize(
@@ -74,11 +79,12 @@ def test_refused(judge, values, message, tmp_path):
         judge(tmp_path, write(tmp_path / 'masks', mask))
 
 
-@pytest.mark.parametrize('judge', [by_folder, by_analysis])
+@pytest.mark.parametrize('judge', [by_folder, by_analysis, by_validation])
 @pytest.mark.parametrize('count, told', [(0, ''), (2, '10.0 % of the mask')])
 def test_share_of_ignored_pixels(judge, count, told, tmp_path):
     mask = np.ones(SHAPE, np.uint8)
     mask.flat[:count] = 255
+    by_validation.mask = mask
     note = judge(tmp_path, write(tmp_path / 'masks', mask)) or ''
     assert note.startswith(told) and bool(note) == bool(told)
 

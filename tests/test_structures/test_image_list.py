@@ -109,10 +109,10 @@ MALFORMED = {
     'json list': ('a.json', '[]', "list 'images'"),
     'json entry': ('a.json', '{"images": [{"id": "a"}, 3]}', r'images\[1\]'),
     'json id': ('a.json', '{"images": [{"id": 3}]}',
-                r"images\[0\]: 'id' must be a string, not int 3"),
+                r"images\[0\]: 'id' must be a string, not 3"),
     'json no id': ('a.json', '{"images": [{}]}', "'id' .* not null"),
     'json path': ('a.json', '{"images": [{"id": "a", "path": [1]}]}',
-                  "'path' must be a string, not list"),
+                  r"'path' must be a string, not \[1\]"),
     'csv comma': ('a.csv', 'id,labels\na,"cat, dog"\n',
                   "'cat,' is neither .*';' separates names"),
     'json bool':

@@ -181,14 +181,12 @@ class LabelDump(LabelPipeline):
         elif img_id not in self.waiting:
             score_map.save(self._path(WAITING, img_id))
             self.waiting[img_id] = image
-            self.count(_as_stored(score_map))
+            # as it is stored, without reading it back
+            stored = score_map.maps.astype(np.float16)
+            self.count(
+                ScoreMap(img_id, score_map.ori_shape, score_map.class_ids,
+                         stored))
 
     def _path(self, folder: str, img_id: str) -> str:
         return output_path(
             osp.join(self.writer.staging, folder), img_id, '.npz')
-
-
-def _as_stored(score_map: ScoreMap) -> ScoreMap:
-    """Round maps as :meth:`ScoreMap.save` does; saves reading them back."""
-    return ScoreMap(score_map.img_id, score_map.ori_shape, score_map.class_ids,
-                    score_map.maps.astype(np.float16))

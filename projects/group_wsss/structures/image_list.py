@@ -20,8 +20,8 @@ from .text_files import parse_json, read_text
 _NUMBER = re.compile(r'[+-]?[0-9]+')
 # most ids and paths are like this; only others need a closer look
 _SAFE = re.compile(r'[A-Za-z0-9_-][A-Za-z0-9_.-]*')
-# ids above this are a mistake, not a class
-_MAX_CLASS = 99999
+# an id above them is a mistake, not a class
+_MOST_CLASSES = 100000
 # where it stands, image id, labels and path of a record that is not checked
 _Entry = Tuple[str, str, Sequence[Any], Optional[str]]
 
@@ -36,9 +36,7 @@ OTHER_SUFFIXES = ('.avif', '.cr2', '.dng', '.gif', '.heic', '.heif', '.jp2',
 
 
 def id_of_file(name: str) -> str:
-    """Id of an image: its path, ``/`` between folders, without the suffix
-    if that is a known one of images.
-    """
+    """Id of an image: its path less a known suffix, ``/`` between folders."""
     stem, suffix = osp.splitext(name)
     known = suffix.lower() in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES)
     return stem if known else name
@@ -100,8 +98,8 @@ def read_image_list(path: Union[str, Path],
         path (str | Path): The list.
         classes (Sequence[str], optional): Class names.
         num_classes (int, optional): Bound of class ids without names.
-        source (str): Where ``classes`` come from, for the message if the
-            list carries others. Defaults to 'metainfo.classes'.
+        source (str): Where ``classes`` come from, for a message. Defaults to
+            'metainfo.classes'.
 
     Returns:
         ImageList: Its records in their order.
@@ -138,24 +136,15 @@ def write_image_list(path: Union[str, Path],
         raise InputError(f'{path}: image lists are written as .json')
     images = []
     for record in records:
-        entry: Dict[str, Any] = dict(id=record.img_id)
-        if record.path is not None:
-            entry['path'] = record.path
-        entry['labels'] = [int(label) for label in record.labels]
-        images.append(entry)
-    content: dict = {} if classes is None else dict(classes=list(classes))
-    content['images'] = images
-    text = json.dumps(content, indent=1, ensure_ascii=False) + '\n'
+        labels = [int(label) for label in record.labels]
+        entry = dict(id=record.img_id, path=record.path, labels=labels)
+        images.append({k: v for k, v in entry.items() if v is not None})
+    names = {} if classes is None else dict(classes=list(classes))
+    text = json.dumps(
+        dict(names, images=images), indent=1, ensure_ascii=False) + '\n'
     # what is written can be read: the reader is the judge
     _Reader(str(path), None, None).read('json', text)
     atomic_write(str(path), text.encode('utf-8'))
-
-
-def _json_type(value: Any) -> str:
-    """Type and start of a value, as JSON has it."""
-    names = {'NoneType': 'null', 'dict': 'object', 'list': 'list'}
-    kind = type(value).__name__
-    return names.get(kind, f'{kind} {json.dumps(value)[:40]}')
 
 
 def _numbers(fields: List[str]) -> List[Union[int, str]]:
@@ -175,7 +164,7 @@ class _Reader:
                  num_classes: Optional[int],
                  source: str = '') -> None:
         self.path, self.source = path, source
-        self.num_classes = num_classes
+        self.limit = _MOST_CLASSES if num_classes is None else num_classes
         self.set_classes(classes)
         self.seen: Dict[str, str] = {}
 
@@ -183,12 +172,11 @@ class _Reader:
         self.classes = None if classes is None else tuple(classes)
         self.table = {name: i for i, name in enumerate(self.classes or ())}
         if self.classes is not None:
-            self.num_classes = len(self.classes)
+            self.limit = len(self.classes)
 
     def read(self, kind: str, text: str) -> List[ImageRecord]:
         """All records of a text; ``kind`` is the suffix of its file."""
-        entries = getattr(self, kind)(text)
-        records = [self.record(*entry) for entry in entries]
+        records = [self.record(*item) for item in getattr(self, kind)(text)]
         if not records:
             raise InputError(f'{self.path}: the image list is empty')
         return records
@@ -251,13 +239,11 @@ class _Reader:
                              "'images'")
         names = content.get('classes')
         if names is not None:
-            if not (isinstance(names, list)
-                    and all(isinstance(name, str) and name for name in names)):
+            if not (isinstance(names, list) and all(
+                    isinstance(name, str) and name
+                    for name in names) and len(set(names)) == len(names)):
                 raise InputError(f"{self.path}: 'classes' must be a list of "
-                                 'names')
-            if len(set(names)) < len(names):
-                raise InputError(f"{self.path}: 'classes' names a class "
-                                 'twice')
+                                 'names, each once')
             if self.classes is not None:
                 require_same_classes(names, self.path, self.classes,
                                      self.source)
@@ -269,11 +255,12 @@ class _Reader:
             unknown = sorted(set(entry) - {'id', 'path', 'labels'})
             if unknown:
                 raise InputError(f'{where}: unknown key {unknown[0]!r}')
-            labels = entry.get('labels', [])
             for key, kinds in (('id', str), ('path', (str, type(None)))):
-                if not isinstance(entry.get(key), kinds):
-                    raise InputError(f"{where}: {key!r} must be a string, not "
-                                     f'{_json_type(entry.get(key))}')
+                value = entry.get(key)
+                if not isinstance(value, kinds):
+                    raise InputError(f'{where}: {key!r} must be a string, not '
+                                     f'{json.dumps(value)[:40]}')
+            labels = entry.get('labels', [])
             if not isinstance(labels, list) or not all(
                     isinstance(label, str) or type(label) is int
                     for label in labels):
@@ -307,9 +294,7 @@ class _Reader:
                 hint = " (';' separates names, a comma is part of one)"
             raise InputError(f'{where}: {label[:80]!r} is neither a class id '
                              f'nor the name of a class{hint}')
-        limit = self.num_classes
-        last = _MAX_CLASS if limit is None else limit - 1
-        if not 0 <= label <= last:
+        if not 0 <= label < self.limit:
             raise InputError(f'{where}: class id {label} is out of range '
-                             f'0..{last}')
+                             f'0..{self.limit - 1}')
         return label

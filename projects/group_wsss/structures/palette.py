@@ -20,6 +20,7 @@ _GOLDEN = 0.6180339887
 _TONES = ((0.85, 1.0), (1.0, 0.78), (0.5, 1.0))
 
 
+@functools.lru_cache(maxsize=None)
 def bright_palette() -> np.ndarray:
     """Colours that are far from black, from gray and from each other.
 
@@ -28,19 +29,14 @@ def bright_palette() -> np.ndarray:
 
     Returns:
         np.ndarray: uint8 ``(256, 3)``, RGB: 0 black, then one for each class;
-        255 is VOC's off-white.
+        255 is VOC's off-white. Made once, not to be changed.
     """
-    return _bright().copy()
-
-
-@functools.lru_cache(maxsize=None)
-def _bright() -> np.ndarray:
-    """Once a process: pages ask for every image."""
     colours = voc_palette()
     for i in range(IGNORE_INDEX - 1):
         tone = _TONES[i % len(_TONES)]
         rgb = colorsys.hsv_to_rgb((0.98 + i * _GOLDEN) % 1, *tone)
         colours[i + 1] = np.round(255 * np.array(rgb))
+    colours.setflags(write=False)
     return colours
 
 
@@ -58,7 +54,7 @@ def palette_of(classes: Sequence[str],
         for the classes of VOC, for others those of :func:`bright_palette`.
     """
     voc = tuple(classes) == VOC_CLASSES
-    colours = voc_palette() if voc else bright_palette()
+    colours = voc_palette() if voc else bright_palette().copy()
     if palette is not None:
         given = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
         colours[:len(given)] = given

@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 from ..structures import ScoreMap
 from ..structures.label_image import voc_palette
 
-_UNKNOWN_RGB = np.array([255, 255, 255], dtype=np.float64)
-
 
 def colours_of(palette: Optional[ArrayLike]) -> np.ndarray:
     """Give the colours of a painted label.
@@ -25,7 +23,7 @@ def colours_of(palette: Optional[ArrayLike]) -> np.ndarray:
     if palette is not None:
         given = np.asarray(palette, dtype=np.float64)
         colours[:len(given)] = given
-    colours[255] = _UNKNOWN_RGB
+    colours[255] = 255
     return colours
 
 

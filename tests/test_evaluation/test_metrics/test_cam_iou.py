@@ -134,3 +134,7 @@ def test_registered_and_needs_classes(tmp_path):
         metric.process(None, [])
     metric = CAMIoU(str(tmp_path), num_classes=3)
     assert metric.class_names == ('background', 'class 1', 'class 2')
+    metric.dataset_meta = dict(classes=CLASSES)
+    assert metric.class_names == ('background', 'class 1', 'class 2')
+    metric.dataset_meta = dict(classes=CLASSES[:2])
+    assert metric.class_names == ('background', 'a', 'b')
