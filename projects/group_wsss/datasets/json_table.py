@@ -58,13 +58,17 @@ class JsonTable:
             raise InputError(f'{self.where(place)}: {name!r} is no integer of '
                              '64 bits') from None
 
-    def unique(self, ids: Iterable[Any]) -> Dict[Any, int]:
-        """Place of each id; none may be there twice."""
+    def unique(self,
+               values: Iterable[Any],
+               what: str = 'id') -> Dict[Any, int]:
+        """Place of each value; none may be there twice."""
         places: Dict[Any, int] = {}
-        for place, number in enumerate(ids):
-            if places.setdefault(number, place) != place:
-                raise InputError(f'{self.where(place)}: another entry before '
-                                 'it has the same id')
+        for place, value in enumerate(values):
+            first = places.setdefault(value, place)
+            if first != place:
+                raise InputError(f'{self.where(place)}: {what} '
+                                 f'{str(value)[:80]!r} is that of {self.key}'
+                                 f'[{first}] as well')
         return places
 
     def positions(self, name: str, ids: Iterable[Any],

@@ -1,11 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""A label index on disk: one ``.npy`` file an array, and a header.
-
-``set_of`` ``(N, )`` is the label set of every image. ``set_classes``,
-``set_images`` and ``class_images`` are classes or images of one set or class
-after another, ascending in each; ``set_class_starts``, ``set_image_starts``
-``(S + 1, )`` and ``class_image_starts`` ``(C + 1, )`` say where each starts.
-"""
+"""A label index on disk: one ``.npy`` file an array, and a header."""
 import hashlib
 import io
 import json
