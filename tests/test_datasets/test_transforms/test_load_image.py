@@ -176,7 +176,9 @@ def test_label_images_are_refused(tmp_path):
     colours.putpalette(voc_palette().tobytes())
     for image, kind in (
         (index, 'grayscale image with values .* looks like a label'),
-        (colours, 'palette image looks like a label image'),
+        (Image.fromarray(np.uint8(label() == 3)),
+         'grayscale image with v'), (colours,
+                                     'palette image looks like a label image'),
         (Image.fromarray(label() > 0), '1-bit image looks like a label image'),
         (Image.fromarray(label().astype(np.uint16)),
          '16-bit image without values above 255 looks like a label image'),
