@@ -71,7 +71,7 @@ class LabelIndex:
         self._use(index_arrays(lengths, classes, num_classes), num_classes)
 
     def _use(self, arrays: Dict[str, np.ndarray], num_classes: int) -> None:
-        """Consist of the arrays of :func:`.label_arrays.index_arrays`."""
+        """Consist of the arrays of ``index_arrays``."""
         self.arrays, self.num_classes = arrays, num_classes
         self.set_of = arrays['set_of']
         self.num_images = len(self.set_of)

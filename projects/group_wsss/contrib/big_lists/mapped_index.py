@@ -22,8 +22,7 @@ class MappedLabelIndex(LabelIndex):
     Made by :meth:`from_arrays` or :meth:`load`.
 
     Args:
-        arrays (dict[str, np.ndarray]): Of :func:`~group_wsss.datasets.
-            label_arrays.index_arrays`.
+        arrays (dict[str, np.ndarray]): Of ``index_arrays``.
         num_classes (int): Number of classes ``C``.
         source (tuple[str, str], optional): Folder and fingerprint of an
             index that is mapped. Defaults to None.
