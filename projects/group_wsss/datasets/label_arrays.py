@@ -9,15 +9,7 @@ from ..utils.errors import InputError
 
 
 def smallest_int(largest: int, unsigned: bool = False) -> np.dtype:
-    """The narrowest type of 16 (unsigned only), 32 or 64 bits.
-
-    Args:
-        largest (int): What it must hold.
-        unsigned (bool): Allow uint16. Defaults to False.
-
-    Returns:
-        np.dtype: uint16, int32 or int64.
-    """
+    """The narrowest of uint16 (if unsigned), int32 and int64 for a number."""
     if unsigned and largest < 1 << 16:
         return np.dtype(np.uint16)
     return np.dtype(np.int32 if largest < 1 << 31 else np.int64)
@@ -25,14 +17,7 @@ def smallest_int(largest: int, unsigned: bool = False) -> np.dtype:
 
 def flatten_labels(
         labels: Sequence[Sequence[int]]) -> Tuple[np.ndarray, np.ndarray]:
-    """Lists of class ids, one behind the other.
-
-    Args:
-        labels (Sequence[Sequence[int]]): Class ids of every image.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: int64 lengths ``(N, )`` and class ids.
-    """
+    """Lengths of lists of class ids, and the ids behind each other, int64."""
     lengths = np.fromiter(map(len, labels), np.int64, len(labels))
     classes = np.fromiter(
         map(int, chain.from_iterable(labels)), np.int64, int(lengths.sum()))
@@ -43,17 +28,9 @@ def tidy_labels(lengths: np.ndarray, classes: np.ndarray,
                 num_classes: int) -> Tuple[np.ndarray, np.ndarray]:
     """Check class ids; sort them within an image, none twice.
 
-    Args:
-        lengths (np.ndarray): int ``(N, )``, class ids of every image.
-        classes (np.ndarray): int, their concatenation.
-        num_classes (int): Number of classes.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: int64 lengths and class ids in the
-        narrowest type.
-
-    Raises:
-        InputError: A class id outside ``[0, num_classes)``.
+    Takes and gives lengths, int64 ``(N, )``, and class ids, in the narrowest
+    type; an InputError names the image with an id outside
+    ``[0, num_classes)``.
     """
     wrong = (classes < 0) | (classes >= num_classes)
     if wrong.any():
@@ -105,15 +82,10 @@ def label_set_ids(lengths: np.ndarray, classes: np.ndarray,
 
 def segments(members: np.ndarray, owners: np.ndarray,
              count: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Sort by owner, in the given order within each.
-
-    Args:
-        members (np.ndarray): ``(n, )``.
-        owners (np.ndarray): int ``(n, )`` in ``[0, count)``.
-        count (int): Number of owners.
+    """Sort members by owner, stably.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: ``members`` sorted, and int64 offsets
+        tuple[np.ndarray, np.ndarray]: They, and int64 offsets of the owners
         ``(count + 1, )``.
     """
     # numpy sorts 16 bits by radix
