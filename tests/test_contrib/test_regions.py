@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from group_wsss.contrib.regions import SamRegions, Superpixels, make_regions
+from group_wsss.contrib.regions import (SAM_KINDS, SamRegions, Superpixels,
+                                        make_regions)
 from group_wsss.structures.regions import (SETTINGS, read_regions,
                                            regions_supervision)
 from group_wsss.utils.errors import InputError
@@ -140,83 +141,63 @@ def tiny(kind, folder):
     import transformers as t
     torch.manual_seed(0)
     side, patch = (56, 14) if kind == 'sam3' else (64, 16)
-    prompt = dict(
+    square = dict(height=side, width=side)
+    trunk = dict(
         hidden_size=16,
-        image_size=side,
-        patch_size=patch,
-        mask_input_channels=4)
-    decoder = dict(
-        hidden_size=16,
-        mlp_dim=16,
         num_hidden_layers=1,
         num_attention_heads=2,
-        iou_head_hidden_dim=16,
-        iou_head_depth=2)
-    square = dict(height=side, width=side)
+        image_size=side,
+        patch_size=patch,
+        window_size=2,
+        global_attn_indexes=[0])
     maps = dict(
         fpn_hidden_size=16, backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]])
-    if kind == 'sam':
-        vision = dict(
-            hidden_size=16,
-            output_channels=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            image_size=side,
-            patch_size=patch,
-            mlp_dim=16,
-            window_size=2,
-            global_attn_indexes=[0],
-            num_pos_feats=8)
-        feed = t.SamImageProcessor(
-            size=dict(longest_edge=side), pad_size=square)
-        model = t.SamModel(
-            t.SamConfig(
-                vision_config=vision,
-                prompt_encoder_config=prompt,
-                mask_decoder_config=decoder))
-    elif kind == 'sam2':
-        trunk = dict(
-            model_type='sam2_hiera_det_model',
-            hidden_size=8,
-            num_attention_heads=1,
-            blocks_per_stage=[1, 1, 2, 1],
-            embed_dim_per_stage=[8, 16, 32, 64],
-            num_attention_heads_per_stage=[1, 1, 2, 2],
-            window_size_per_stage=[8, 4, 4, 2],
-            global_attention_blocks=[3],
-            image_size=[side, side],
-            window_positional_embedding_background_size=[4, 4])
-        vision = dict(
+    vision = dict(
+        sam=dict(trunk, output_channels=16, mlp_dim=16, num_pos_feats=8),
+        sam2=dict(
+            maps,
             model_type='sam2_vision_model',
-            backbone_config=trunk,
-            backbone_channel_list=[64, 32, 16, 8],
-            **maps)
-        feed = t.Sam2ImageProcessor(size=square)
-        model = t.Sam2Model(
-            t.Sam2Config(
-                vision_config=vision,
-                prompt_encoder_config=prompt,
-                mask_decoder_config=decoder))
-    else:
-        trunk = dict(
-            model_type='sam3_vit_model',
-            hidden_size=16,
-            intermediate_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            image_size=side,
-            patch_size=patch,
-            window_size=2,
-            global_attn_indexes=[0],
-            pretrain_image_size=side)
-        vision = dict(
-            model_type='sam3_vision_model', backbone_config=trunk, **maps)
-        feed = t.Sam3ImageProcessor(size=square)
-        model = t.Sam3TrackerModel(
-            t.Sam3TrackerConfig(
-                vision_config=vision,
-                prompt_encoder_config=prompt,
-                mask_decoder_config=decoder))
+            backbone_config=dict(
+                model_type='sam2_hiera_det_model',
+                hidden_size=8,
+                num_attention_heads=1,
+                blocks_per_stage=[1, 1, 2, 1],
+                embed_dim_per_stage=[8, 16, 32, 64],
+                num_attention_heads_per_stage=[1, 1, 2, 2],
+                window_size_per_stage=[8, 4, 4, 2],
+                global_attention_blocks=[3],
+                image_size=[side, side],
+                window_positional_embedding_background_size=[4, 4]),
+            backbone_channel_list=[64, 32, 16, 8]),
+        sam3=dict(
+            maps,
+            model_type='sam3_vision_model',
+            backbone_config=dict(
+                trunk,
+                model_type='sam3_vit_model',
+                intermediate_size=16,
+                pretrain_image_size=side)))
+    config = dict(sam='SamConfig', sam2='Sam2Config', sam3='Sam3TrackerConfig')
+    model, feed = (getattr(t, name) for name in SAM_KINDS[kind])
+    sizes = dict(size=square)
+    if kind == 'sam':
+        sizes = dict(size=dict(longest_edge=side), pad_size=square)
+    feed = feed(**sizes)
+    model = model(
+        getattr(t, config[kind])(
+            vision_config=vision[kind],
+            prompt_encoder_config=dict(
+                hidden_size=16,
+                image_size=side,
+                patch_size=patch,
+                mask_input_channels=4),
+            mask_decoder_config=dict(
+                hidden_size=16,
+                mlp_dim=16,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                iou_head_hidden_dim=16,
+                iou_head_depth=2)))
     model.save_pretrained(folder)
     feed.save_pretrained(folder)
     return model.eval(), feed

@@ -176,19 +176,20 @@ BAD = [
     ('annotations', dict(image_id=[10]), "'image_id' is no integer"),
     ('annotations', dict(image_id=10**30), "'image_id' is no integer of 64"),
     ('annotations', dict(id=None), "no 'id'"),
-    ('annotations', dict(id=100), 'another entry'),
+    ('annotations', dict(id=100), 'id .* is that of'),
     ('annotations', dict(iscrowd=2), "'iscrowd' is not 0"),
     ('annotations', dict(area=float('nan')), "'area' is NaN"),
     ('annotations', dict(area=-1.), "'area' is negative"),
     ('annotations', dict(area=float('inf')), "'area' is negative or infinite"),
     ('annotations', dict(area=10**400), "'area' is negative or infinite"),
     ('annotations', dict(area='9'), "'area' is no number but '9'"),
-    ('images', dict(id=30), 'another entry'),
+    ('images', dict(id=30), 'id .* is that of'),
     ('images', dict(file_name=None), "no 'file_name'"),
     ('images', dict(file_name='../a.jpg'), "file_name .*contains '..'"),
     ('images', dict(file_name='/a.jpg'), 'file_name .*is absolute'),
-    ('images', dict(file_name='c.png'), r'the same image id as images\[0\]'),
-    ('categories', dict(id=90), 'another entry'),
+    ('images', dict(file_name='c.png'),
+     r"image id 'c' is that of images\[0\]"),
+    ('categories', dict(id=90), 'id .* is that of'),
     ('categories', dict(name=''), "'name' is no text"),
 ]
 
@@ -234,7 +235,7 @@ def test_category_named_twice(root):
     content = instances()
     change(content, 'categories', name='train')
     (root / 'x.json').write_text(json.dumps(content))
-    refused(root, "two categories are called 'train'")
+    refused(root, r"name 'train' is that of categories\[1\]")
 
 
 @pytest.mark.parametrize('data, message', [

@@ -207,10 +207,7 @@ def _categories(table: JsonTable) -> Tuple[Tuple[str, ...], Dict[int, int]]:
     ids = table.integers('id').tolist()
     table.unique(ids)
     names = table.strings('name')
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f'{table.path}: two categories are called '
-                         f'{twice[:80]!r}')
+    table.unique(names, 'name')
     known = dict(sorted(zip(ids, names)))
     return tuple(known.values()), {key: i for i, key in enumerate(known)}
 
@@ -224,12 +221,5 @@ def _image_names(images: JsonTable, file_names: List[str]) -> List[str]:
                 raise InputError(f'{images.where(place)}: file_name '
                                  f'{name[:80]!r} {reason}')
     names = [osp.splitext(name)[0] for name in file_names]
-    if len(set(names)) < len(names):
-        first: Dict[str, int] = {}
-        for place, name in enumerate(names):
-            if first.setdefault(name, place) != place:
-                raise InputError(
-                    f'{images.where(place)}: file_name '
-                    f'{file_names[place][:80]!r} gives the same image id as '
-                    f'images[{first[name]}]')
+    images.unique(names, 'image id')
     return names

@@ -11,7 +11,7 @@ from ..utils.classes import require_same_classes
 from ..utils.errors import CorruptImageError, InputError
 from .label_index import LabelIndex, check_group
 from .samplers import labels_of_dataset
-from .stand_ins import id_key
+from .stand_ins import first_readable, id_key
 
 
 @DATASETS.register_module()
@@ -191,17 +191,12 @@ class GroupedDataset:
     def _stand_in(self, place: int, taken: Set[str], reason: str) -> Any:
         """Another image of the reference; its id is added to ``taken``."""
         # one that the group has not, if there is any
-        for other in sorted(
-                self.reference.stand_ins(place),
-                key=lambda i: self._reference_id(i) in taken):
-            try:
-                item = self._load(other)
-            except CorruptImageError:
-                continue
-            taken.add(self._reference_id(other))
-            return item
-        raise InputError(f'{reason}; and no image with the same classes '
-                         'can take its place')
+        places = sorted(
+            self.reference.stand_ins(place),
+            key=lambda i: self._reference_id(i) in taken)
+        other, item = first_readable(places, self._load, reason)
+        taken.add(self._reference_id(other))
+        return item
 
     def _reference_id(self, place: int) -> str:
         return image_id_of(self.reference.get_data_info(place))

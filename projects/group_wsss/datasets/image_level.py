@@ -14,7 +14,7 @@ from ..registry import DATASETS
 from ..structures.folders import missing_files
 from ..structures.image_list import ImageList, ImageRecord, read_image_list
 from ..utils.errors import CorruptImageError, InputError
-from .stand_ins import stand_ins
+from .stand_ins import first_readable, stand_ins
 from .transforms import LoadImage
 
 UNLABELED = ('keep', 'drop', 'error')
@@ -163,18 +163,11 @@ class ImageLevelDataset(MultiLabelDataset):
             if self.on_corrupt == 'error' or self.test_mode:
                 raise
             reason = str(error)
-        for other in self.stand_ins(idx):
-            try:
-                data = self._prepare(other)
-            except CorruptImageError:
-                continue
-            if isinstance(data, dict) and 'data_samples' in data:
-                img_id = self.get_data_info(idx)['img_id']
-                data['data_samples'].set_metainfo(
-                    dict(skipped=(img_id, reason)))
-            return data
-        raise InputError(f'{reason}; and no image with the same classes '
-                         'can take its place')
+        _, data = first_readable(self.stand_ins(idx), self._prepare, reason)
+        if isinstance(data, dict) and 'data_samples' in data:
+            img_id = self.get_data_info(idx)['img_id']
+            data['data_samples'].set_metainfo(dict(skipped=(img_id, reason)))
+        return data
 
     def _prepare(self, idx: int) -> Any:
         data = super().prepare_data(idx)

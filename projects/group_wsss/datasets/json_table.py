@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Checked columns of a list of JSON objects."""
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+import sys
+from typing import Any, Dict, Iterable, List, Mapping
 
 import numpy as np
 
@@ -58,13 +59,17 @@ class JsonTable:
             raise InputError(f'{self.where(place)}: {name!r} is no integer of '
                              '64 bits') from None
 
-    def unique(self, ids: Iterable[Any]) -> Dict[Any, int]:
-        """Place of each id; none may be there twice."""
+    def unique(self,
+               values: Iterable[Any],
+               what: str = 'id') -> Dict[Any, int]:
+        """Place of each value; none may be there twice."""
         places: Dict[Any, int] = {}
-        for place, number in enumerate(ids):
-            if places.setdefault(number, place) != place:
-                raise InputError(f'{self.where(place)}: another entry before '
-                                 'it has the same id')
+        for place, value in enumerate(values):
+            first = places.setdefault(value, place)
+            if first != place:
+                raise InputError(f'{self.where(place)}: {what} '
+                                 f'{str(value)[:80]!r} is that of {self.key}'
+                                 f'[{first}] as well')
         return places
 
     def positions(self, name: str, ids: Iterable[Any],
@@ -81,19 +86,8 @@ class JsonTable:
         """Areas, NaN where there is none."""
         kinds = (int, float, type(None))
         values = self.column('area', kinds, 'number', None)
-        try:
-            array = np.array(values, np.float64)
-        except OverflowError:
-            array = np.array([_to_float(value) for value in values])
-        given = np.array([value is not None for value in values], bool)
-        self.refuse(given & np.isnan(array), "'area' is NaN")
-        self.refuse(given & ~((array >= 0) & (array < np.inf)),
-                    "'area' is negative or infinite")
-        return array
-
-
-def _to_float(value: Optional[float]) -> float:
-    try:
-        return np.nan if value is None else float(value)
-    except OverflowError:
-        return np.inf
+        for place, area in enumerate(values):
+            if area is not None and not 0 <= area <= sys.float_info.max:
+                what = 'NaN' if area != area else 'negative or infinite'
+                raise InputError(f"{self.where(place)}: 'area' is {what}")
+        return np.array(values, np.float64)

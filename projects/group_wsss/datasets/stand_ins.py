@@ -3,7 +3,9 @@
 import hashlib
 import heapq
 from itertools import groupby
-from typing import Any, FrozenSet, List, Tuple
+from typing import Any, Callable, FrozenSet, Iterable, List, Tuple
+
+from ..utils.errors import CorruptImageError, InputError
 
 # candidates that are remembered for an image
 MOST = 64
@@ -52,3 +54,15 @@ def stand_ins(dataset: Any, idx: int) -> List[int]:
         equals = (i for labels in sets for i in places[labels] if i != idx)
         best += heapq.nsmallest(MOST - len(best), equals, order)
     return best
+
+
+def first_readable(places: Iterable[int], load: Callable[[int], Any],
+                   reason: str) -> Tuple[int, Any]:
+    """The first of the images that is not corrupt, and what it holds."""
+    for place in places:
+        try:
+            return place, load(place)
+        except CorruptImageError:
+            continue
+    raise InputError(f'{reason}; and no image with the same classes can take '
+                     'its place')

@@ -1,5 +1,9 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import contextlib
 import os
+import random
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +82,38 @@ def test_empty_class_folder(tmp_path):
     with pytest.raises(InputError, match="'b' holds no image"):
         read_folders(root)
     assert len(read_folders(root, ['a', 'b']).records) == 1
+
+
+def test_trees(tmp_path):
+    """Any tree of folders is read, or ends in one line."""
+    names = ['a', 'b', '.c', 'background', 'x.jpg', 'y.JPG', 'z.txt', 'ü.png']
+    rng = random.Random(0)
+    done = 0
+    for number in range(150):
+        root = tmp_path / str(number)
+        root.mkdir()
+        for _ in range(rng.randrange(1, 6)):
+            parts = rng.choices(names, k=rng.choice((1, 2, 2, 2, 3)))
+            if rng.random() < 0.7:
+                parts[-1] = rng.choice(names[4:])
+                parts[0] = rng.choice(names[:2])
+            path = root.joinpath(*parts)
+            if os.path.lexists(path):  # writing to a pipe would wait
+                continue
+            make = rng.choice([
+                Path.mkdir, os.mkfifo,
+                lambda p: p.symlink_to(rng.choice((root, 'nowhere', path)))
+            ] + 9 * [lambda p: p.write_bytes(bytes([rng.randrange(2)]))])
+            with contextlib.suppress(OSError):  # something else is there
+                path.parent.mkdir(parents=True, exist_ok=True)
+                make(path)
+        try:
+            content = read_folders(str(root))
+        except InputError as error:
+            assert str(error) and '\n' not in str(error)
+        else:
+            ids = [record.img_id for record in content.records]
+            assert ids == sorted(set(ids)) and content.classes
+            done += 1
+        shutil.rmtree(root)
+    assert 15 < done < 135, done

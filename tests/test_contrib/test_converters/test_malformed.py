@@ -67,7 +67,7 @@ COCO = [
     ('[]', ': expected an obj'),
     (coco(images={}), ": no list 'images'"),
     (coco(images=[7]), r': images\[0\]: not an object'),
-    (coco(images=IMAGES[:1] * 2), r': images\[1\] .id 1.: another entry'),
+    (coco(images=IMAGES[:1] * 2), r": images\[1\] .id 1.: id '1' is that of"),
     (coco(images=[IMAGES[0], dict(id=2, file_name='a.jpg')]),
      r': images\[1\] .id 2.: duplicate'),
     (coco(images=[dict(id=1)]), r": images\[0\] .id 1.: no 'file_name'"),

@@ -171,13 +171,22 @@ def label():
 
 
 def test_label_images_are_refused(tmp_path):
-    index, path = Image.fromarray(label()), tmp_path / 'a.png'
+    index, path = Image.fromarray(label()), tmp_path / 'a.tif'
     colours = index.copy()
     colours.putpalette(voc_palette().tobytes())
-    for image in (index, colours, Image.fromarray(label() > 0),
-                  Image.fromarray(label().astype(np.uint16))):
+    for image, kind in (
+        (index, 'grayscale image with values .* looks like a label'),
+        (Image.fromarray(np.uint8(label() == 3)),
+         'grayscale image with v'), (colours,
+                                     'palette image looks like a label image'),
+        (Image.fromarray(label() > 0), '1-bit image looks like a label image'),
+        (Image.fromarray(label().astype(np.uint16)),
+         '16-bit image without values above 255 looks like a label image'),
+        (Image.fromarray(label() * np.int32(70000)),
+         'outside 16 bits'), (Image.fromarray(label() / np.float32(3)),
+                              'floating-point values')):
         image.save(path)
-        with pytest.raises(InputError, match='looks like a label image'):
+        with pytest.raises(InputError, match=kind):
             load(path)
     colours.convert('RGB').save(path)  # the way out that the message names
     assert load(path)['img'].shape == (40, 60, 3)

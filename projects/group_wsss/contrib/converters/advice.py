@@ -107,13 +107,8 @@ def _same_images(names: Sequence[str], counts: Counter,
 def near_duplicates(names: Sequence[str]) -> List[Tuple[str, str]]:
     """Pairs of names that differ by case, number or a slip of the pen.
 
-    Args:
-        names (Sequence[str]): Class names.
-
-    Returns:
-        list[tuple[str, str]]: Sorted; equal but for case, signs and a plural
-        ending, or with one letter more, less, other or swapped in a word of
-        four letters or more.
+    They are equal but for case, signs and a plural ending, or with one letter
+    more, less, other or swapped in a word of four letters or more.
     """
     plain = {name: _plain(name) for name in names}
     singular: Dict[str, List[str]] = defaultdict(list)

@@ -3,9 +3,9 @@ from typing import List, Optional, Sequence, Set
 
 from ...datasets.coco_json import instance_tables
 from ...structures.image_list import ImageList
+from ...structures.text_files import parse_json, read_text
 from ...utils.errors import InputError
 from .builder import ListBuilder
-from .files import read_json
 
 # what an id may be
 _KEY = (int, str), 'whole number or text'
@@ -31,7 +31,8 @@ def read_coco_instances(path: str,
     Raises:
         InputError: One line with the file and the entry at fault.
     """
-    categories, images, table = instance_tables(read_json(path), path)
+    categories, images, table = instance_tables(
+        parse_json(read_text(path), path), path)
     names = categories.column('name', (str, ), 'text')
     files = images.column('file_name', (str, ), 'text')
     columns = [table.column('iscrowd', (int, bool), 'integer', 0)]

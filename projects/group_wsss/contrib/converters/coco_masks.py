@@ -112,14 +112,7 @@ def _check_size(task: Rendering) -> None:
 
 
 def check_segmentations(index: CocoIndex) -> None:
-    """Refuse what cannot be rendered before anything is written.
-
-    Args:
-        index (CocoIndex): With sizes and segmentations.
-
-    Raises:
-        InputError: A segmentation is wrong; its annotation is named.
-    """
+    """Refuse what cannot be rendered before anything is written."""
     assert index.sizes is not None and index.segmentations is not None
     for place, owner in enumerate(index.owners.tolist()):
         try:

@@ -1,11 +1,10 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""JSON and XML of strangers: one line of complaint, no surprises."""
+"""Files of strangers: one line of complaint, no surprises."""
 import re
-from typing import Any
 from xml.etree.ElementTree import Element
 
 from ...datasets.voc import parse_xml
-from ...structures.text_files import parse_json, read_text
+from ...structures.text_files import read_text
 from ...utils.errors import InputError
 
 _ENCODING = re.compile(rb'\A\s*<\?xml[^>]*?encoding\s*=\s*["\']([\w.-]+)')
@@ -21,11 +20,6 @@ def read_bytes(path: str) -> bytes:
     except OSError as error:
         raise InputError(f'{path}: cannot be read: '
                          f'{error.strerror or error}') from None
-
-
-def read_json(path: str) -> Any:
-    """The content of a JSON file, or an InputError."""
-    return parse_json(read_text(path), path)
 
 
 def read_xml(path: str) -> Element:

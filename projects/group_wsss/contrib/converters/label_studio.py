@@ -6,9 +6,9 @@ from typing import Any, Dict, List, Optional, Sequence, Set
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ...structures.image_list import ImageList
+from ...structures.text_files import parse_json, read_text
 from ...utils.errors import InputError
 from .builder import ListBuilder
-from .files import read_json
 
 # what regions carry their labels under
 REGIONS = ('rectanglelabels', 'polygonlabels', 'brushlabels', 'ellipselabels',
@@ -58,7 +58,7 @@ def read_label_studio(path: str,
     Raises:
         InputError: One line with the file and the task at fault.
     """
-    tasks = read_json(path)
+    tasks = parse_json(read_text(path), path)
     if not isinstance(tasks, list):
         raise InputError(f'{path}: expected a list of tasks')
     builder = ListBuilder(path, classes)

@@ -124,15 +124,7 @@ def label_page(statistics: Dict[str, Any], title: str) -> str:
 
 def markdown_table(header: Sequence[str],
                    rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table; text to the left, numbers to the right.
-
-    Args:
-        header (Sequence[str]): Names of the columns.
-        rows (Sequence[Sequence]): Cells: str, int or float.
-
-    Returns:
-        str: Lines without a trailing newline; integers have separators.
-    """
+    """A Markdown table; text to the left, numbers to the right."""
 
     def cell(value: Any) -> str:
         if isinstance(value, int):
