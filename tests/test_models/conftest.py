@@ -142,6 +142,12 @@ def plain_messages(layer, nodes, receiver, mask=None):
     return torch.stack(found)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers():
+    """Each test draws the same."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def make():
     """What stands above."""

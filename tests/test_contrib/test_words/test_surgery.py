@@ -12,8 +12,6 @@ from mmpretrain.structures import DataSample
 
 import group_wsss.contrib.words.components  # noqa: F401
 from group_wsss.apis import GroupCAMInferencer
-from group_wsss.contrib.words import TextFeatures
-from group_wsss.contrib.words.clip_weights import fingerprint
 from group_wsss.pseudo_labels import AttentionWalk, ThresholdLabeler
 from group_wsss.pseudo_labels.refiners.attention_walk import attention_walk
 from group_wsss.structures import Dump, DumpWriter, ScoreMap
@@ -25,20 +23,8 @@ NAMES, WIDTH, OUT = ['a', 'b', 'c'], 8, 6
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
 
 
-def text_file(path, proj, names=NAMES):
-    rows = np.random.default_rng(0).normal(size=(len(names) + 1, OUT))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    about = dict(
-        classes=names,
-        words=[[name] for name in names],
-        background=['none'],
-        templates=['{}'],
-        model=dict(name='tiny', fingerprint=fingerprint(proj)))
-    TextFeatures(rows.astype(np.float32), about).save(str(path))
-
-
 @pytest.fixture
-def net(tmp_path, monkeypatch):
+def net(tmp_path, write_words):
     """A tiny CLIP with its words; its config and checkpoint lie beside."""
     (tmp_path / 'tiny.py').write_text(f'''
 _base_ = '{ROOT}/configs/words/custom.py'
@@ -50,14 +36,14 @@ model = dict(
         class_token=True, num_attention=2),
     head=dict(surgery=True))
 ''')
-    monkeypatch.setenv('TEXT_FEATURES', str(tmp_path / 'text.npz'))
-    text_file(tmp_path / 'text.npz', torch.zeros(OUT, WIDTH))
+    rows = np.random.default_rng(0).normal(size=(len(NAMES) + 1, OUT))
+    write_words(NAMES, rows, torch.zeros(OUT, WIDTH))
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         net = MODELS.build(Config.fromfile(tmp_path / 'tiny.py').model)
     for value in net.parameters():
         value.data.normal_(std=.4)
-    text_file(tmp_path / 'text.npz', net.backbone.proj.weight)
+    write_words(NAMES, rows, net.backbone.proj.weight)
     torch.save(net.state_dict(), tmp_path / 'clip.pth')
     net.eval()
     return net

@@ -13,8 +13,6 @@ from mmpretrain.structures import DataSample
 
 import group_wsss.contrib.words.components  # noqa: F401
 from group_wsss.apis import GroupCAMInferencer
-from group_wsss.contrib.words import TextFeatures
-from group_wsss.contrib.words.clip_weights import fingerprint
 from group_wsss.structures import Dump
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.weights import load_weights
@@ -36,55 +34,42 @@ model = dict(
         num_dense=1))
 '''
 
+# words mean colours; their features are what the tower makes of them
+ROWS = np.concatenate([(COLOURS - 30) / 60, np.full((5, 1), .5)], 1)
+ROWS -= ROWS.mean(1, keepdims=True)
+
 
 def tower():
     """A CLIP that sees mean colours: all its blocks add nothing."""
     weights = {
-        'visual.class_embedding': torch.zeros(4),
-        'visual.positional_embedding': torch.zeros(37, 4),
-        'visual.conv1.weight': torch.zeros(4, 3, 16, 16),
-        'visual.proj': torch.eye(4)
+        'class_embedding': torch.zeros(4),
+        'positional_embedding': torch.zeros(37, 4),
+        'conv1.weight': torch.zeros(4, 3, 16, 16),
+        'proj': torch.eye(4)
     }
     for i in range(3):
-        weights['visual.conv1.weight'][i, i] = 1 / 256
-    for name in ('ln_pre', 'ln_post'):
-        weights[f'visual.{name}.weight'] = torch.ones(4)
-        weights[f'visual.{name}.bias'] = torch.zeros(4)
+        weights['conv1.weight'][i, i] = 1 / 256
     # what no colour is louder than: noise
-    weights['visual.positional_embedding'][:, 3] = .5
+    weights['positional_embedding'][:, 3] = .5
+    norms = ['ln_pre', 'ln_post']
     for block in range(2):
-        name = f'visual.transformer.resblocks.{block}'
+        name = f'transformer.resblocks.{block}'
+        norms += [f'{name}.ln_1', f'{name}.ln_2']
         for part, out in (('attn.in_proj_', 12), ('attn.out_proj.', 4),
                           ('mlp.c_fc.', 4), ('mlp.c_proj.', 4)):
             weights[f'{name}.{part}weight'] = torch.zeros(out, 4)
             weights[f'{name}.{part}bias'] = torch.zeros(out)
-        for part in ('ln_1', 'ln_2'):
-            weights[f'{name}.{part}.weight'] = torch.ones(4)
-            weights[f'{name}.{part}.bias'] = torch.zeros(4)
-    return weights
-
-
-def text_file(path, names=NAMES, weights=None):
-    """Words mean colours; their features are what the tower makes of them."""
-    weights = tower() if weights is None else weights
-    rows = np.concatenate([(COLOURS - 30) / 60, np.full((5, 1), .5)], 1)
-    rows -= rows.mean(1, keepdims=True)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    about = dict(
-        classes=names,
-        words=[[name] for name in names],
-        background=['noise'],
-        templates=['all {}'],
-        model=dict(
-            name='tiny', fingerprint=fingerprint(weights['visual.proj'].t())))
-    TextFeatures(rows.astype(np.float32), about).save(str(path))
+    for name in norms:
+        weights[f'{name}.weight'] = torch.ones(4)
+        weights[f'{name}.bias'] = torch.zeros(4)
+    return {f'visual.{key}': value for key, value in weights.items()}
 
 
 @pytest.fixture
-def place(tiny_voc, tmp_path, monkeypatch):
+def place(tiny_voc, tmp_path, write_words):
     """Config, words, weights and a list; arguments of tools/test.py."""
     (tmp_path / 'tiny.py').write_text(CONFIG)
-    text_file(tmp_path / 'text.npz')
+    write_words(NAMES, ROWS, torch.eye(4))
     torch.save(tower(), tmp_path / 'clip.pt')
     images = [
         dict(id=f'tiny_{i}', path=f'JPEGImages/tiny_{i}.jpg', labels=[i % 4])
@@ -92,7 +77,6 @@ def place(tiny_voc, tmp_path, monkeypatch):
     ]
     (tmp_path / 'list.json').write_text(
         json.dumps(dict(classes=NAMES, images=images)))
-    monkeypatch.setenv('TEXT_FEATURES', str(tmp_path / 'text.npz'))
     return (tmp_path / 'tiny.py', tmp_path / 'clip.pt', '--data', tiny_voc,
             '--list', tmp_path / 'list.json', '--work-dir', tmp_path / 'work')
 
@@ -129,10 +113,10 @@ def test_labels(place, tiny_voc, tmp_path, call_tool, capsys):
     ('weights', ['clip.pt', 'no such checkpoint']),
     ('foreign', ['clip.pt', 'cls_token is not in the checkpoint']),
 ])
-def test_bad_input_is_one_line(case, words, place, tmp_path, call_tool,
-                               capsys):
+def test_bad_input_is_one_line(case, words, place, tmp_path, call_tool, capsys,
+                               write_words):
     if case == 'names':
-        text_file(tmp_path / 'text.npz', ['rot', *NAMES[1:]])
+        write_words(['rot', *NAMES[1:]], ROWS, torch.eye(4))
     elif case == 'model':
         torch.save({
             **tower(), 'visual.proj': 2 * torch.eye(4)
@@ -179,13 +163,10 @@ def test_inferencer_says_where_labels_are_from(place, tiny_voc, tmp_path):
 
 
 @pytest.fixture
-def head(tmp_path):
-    text_file(tmp_path / 'text.npz')
+def head(write_words):
+    text = write_words(NAMES, ROWS, torch.eye(4))
     return MODELS.build(
-        dict(
-            type='group_wsss.TextCAMHead',
-            text=str(tmp_path / 'text.npz'),
-            scale=3.))
+        dict(type='group_wsss.TextCAMHead', text=text, scale=3.))
 
 
 def test_maps_are_of_the_tags_alone(head):
@@ -215,12 +196,12 @@ def test_maps_are_of_the_tags_alone(head):
 
 
 def test_padding_takes_no_part(head):
-    torch.manual_seed(0)
     feats = torch.randn(1, 4, 3, 5)
-    sample = DataSample(metainfo=dict(map_shape=(2, 3))).set_gt_label([1])
-    padded, = head.predict((feats, ), [sample])
-    small, = head.predict((feats[..., :2, :3], ),
-                          [DataSample().set_gt_label([1])])
+    padded, small = (
+        DataSample(metainfo=dict(map_shape=(2, 3))).set_gt_label([1])
+        for _ in range(2))
+    head.predict((feats, ), [padded])
+    head.predict((feats[..., :2, :3], ), [small])
     torch.testing.assert_close(padded.class_maps, small.class_maps)
     torch.testing.assert_close(padded.pred_score, small.pred_score)
 
@@ -234,9 +215,8 @@ def test_head_refuses(head, tmp_path):
         type(head)(str(tmp_path / 'text.npz'), scale=0)
 
 
-def test_config_is_that_of_clip_b16(tmp_path, monkeypatch):
-    text_file(tmp_path / 'text.npz')
-    monkeypatch.setenv('TEXT_FEATURES', str(tmp_path / 'text.npz'))
+def test_config_is_that_of_clip_b16(write_words):
+    write_words(NAMES, ROWS, torch.eye(4))
     cfg = Config.fromfile(ROOT / 'configs/words/custom.py')
     with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device(
             'meta'):

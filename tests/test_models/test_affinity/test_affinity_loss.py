@@ -16,7 +16,7 @@ def loss_of(embedding, labels, radius, **kwargs):
         pair_offsets(radius))
 
 
-def by_loops(embedding, labels, radius, weights, eps):
+def by_loops(embedding, labels, radius, weights):
     """Every unordered pair of cells within the radius."""
     values = {name: [] for name in NAMES}
     count, height, width = labels.shape
@@ -32,7 +32,7 @@ def by_loops(embedding, labels, radius, weights, eps):
                 gap = (embedding[b, :, y, x] - embedding[b, :, v, u]).abs()
                 affinity = math.exp(-float(gap.mean()))
                 if one != other:
-                    value = -math.log(max(1 - affinity, eps))
+                    value = -math.log(max(1 - affinity, 1e-5))
                     values['different'].append(value)
                 else:
                     name = 'foreground' if one else 'background'
@@ -43,21 +43,19 @@ def by_loops(embedding, labels, radius, weights, eps):
     }
 
 
-@pytest.mark.parametrize('radius, spread, weights, eps', [
-    (2, 1, (.25, .25, .5), 1e-5),
-    (5, 1, (.25, .25, .5), 1e-5),
-    (3, 0.01, (1., 2., 3.), 0.02),
+@pytest.mark.parametrize('radius, spread, weights', [
+    (2, 1, (.25, .25, .5)),
+    (5, 1, (.25, .25, .5)),
+    (3, 1e-6, (1., 2., 3.)),
 ])
-def test_against_loops(radius, spread, weights, eps):
-    torch.manual_seed(0)
+def test_against_loops(radius, spread, weights):
     embedding = spread * torch.randn(2, 3, 5, 6)
     labels = torch.tensor([0, 0, 1, 2, 255])[torch.randint(5, (2, 5, 6))]
     options = {}
-    if eps != 1e-5:  # else the defaults
+    if radius == 3:  # else the defaults
         options = {f'{n}_weight': w for n, w in zip(NAMES, weights)}
-        options['eps'] = eps
     got = loss_of(embedding, labels, radius, **options)
-    wanted = by_loops(embedding, labels, radius, weights, eps)
+    wanted = by_loops(embedding, labels, radius, weights)
     assert list(got) == list(wanted)
     for name, value in wanted.items():
         assert value > 0

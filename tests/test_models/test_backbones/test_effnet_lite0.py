@@ -51,12 +51,14 @@ def test_file_and_stride(tmp_path):
 
 def test_bad_files(tmp_path):
     state = build(weights=None).timm_model.state_dict()
+    kinds = {k.replace('bn1.weight', 'bn1.scale'): state[k] for k in state}
+    torch.save(kinds, tmp_path / 'kind.pth')
     state['conv_stem.weight'] = torch.zeros(5, 3, 3, 3)
     torch.save(dict(state), tmp_path / 'other.pth')
     torch.save(dict(a=torch.zeros(3)), tmp_path / 'short.pth')
     (tmp_path / 'text.pth').write_text('not a checkpoint')
     for line in ('none.pth', 'text.pth', 'short.pth: 1 tensors',
-                 'other.pth: conv_stem.weight'):
+                 'other.pth: conv_stem.weight', 'kind.pth: bn1.scale'):
         with pytest.raises(InputError, match=line):
             build(weights=str(tmp_path / line.split(':')[0]))
 

@@ -72,7 +72,9 @@ def test_equals_backbone(kind, exact):
             assert_is_backbone(cache, batch)
         else:
             torch.testing.assert_close(cache(batch), cache._run(batch))
-        cache(batch)[0].zero_()  # a copy
+        again = cache(batch)[0].zero_()  # a copy
+        # laid out as the backbone does
+        assert again.is_contiguous(memory_format=torch.channels_last)
     # an image that is twice in a batch is seen once
     assert cache.backbone.seen[:2] == ([1, 1] if exact else [3, 4])
     assert (cache.hits, cache.misses) == (4 + 2 * (3 + 3 + 2), 3)

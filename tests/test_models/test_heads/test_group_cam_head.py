@@ -2,7 +2,6 @@
 import pytest
 import torch
 import torch.nn as nn
-from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import load_state_dict
 from mmpretrain.structures import DataSample
 
@@ -20,56 +19,25 @@ def samples(labels=LABELS):
     ]
 
 
-def targets():
-    out = torch.zeros(4, 5)
-    for row, ids in enumerate(LABELS):
-        out[row, ids] = 1
-    return out
-
-
-def test_equals_soft_margin_loss():
+def test_equals_soft_margin_loss(make):
     head = GroupCAMHead(None, 5)
     maps, group_maps = torch.randn(2, 4, 5, 6, 7)
-    margin = nn.MultiLabelSoftMarginLoss()
+    margin, target = nn.MultiLabelSoftMarginLoss(), make.targets(LABELS)
     losses = head.loss(GroupMaps(maps, group_maps), samples())
-    assert set(losses) == {'loss_cam', 'loss_graph'}
-    torch.testing.assert_close(losses['loss_cam'],
-                               0.4 * margin(maps.mean((2, 3)), targets()))
-    torch.testing.assert_close(losses['loss_graph'],
-                               margin(group_maps.mean((2, 3)), targets()))
+    torch.testing.assert_close(
+        losses,
+        dict(
+            loss_cam=0.4 * margin(maps.mean((2, 3)), target),
+            loss_graph=margin(group_maps.mean((2, 3)), target)))
     # no graph: one term, of weight 1; of soft labels
     soft = torch.rand(4, 5)
     data = [DataSample().set_gt_score(s) for s in soft]
     alone = head.loss(GroupMaps(maps, maps), data)
-    assert list(alone) == ['loss_cam']
-    torch.testing.assert_close(alone['loss_cam'],
-                               margin(maps.mean((2, 3)), soft))
-
-
-def test_in_a_stock_classifier():
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(
-            dict(
-                type='mmpretrain.ImageClassifier',
-                backbone=nn.Sequential(nn.Conv2d(3, 4, 3), Tuple()),
-                head=dict(
-                    type='group_wsss.GroupCAMHead',
-                    in_channels=4,
-                    num_classes=5)))
-    x = torch.randn(4, 3, 8, 8)
-    loss = model(x, samples(), mode='loss')['loss_cam']
-    score = model.head.classifier(model.backbone(x)[-1]).mean((2, 3))
-    torch.testing.assert_close(loss,
-                               nn.MultiLabelSoftMarginLoss()(score, targets()))
-    out = model(x, samples(), mode='predict')
-    torch.testing.assert_close(out[0].pred_score, score[0].sigmoid())
-
-
-class Tuple(nn.Module):
-
-    def forward(self, x):
-        return (x, )
+    torch.testing.assert_close(alone,
+                               dict(loss_cam=margin(maps.mean((2, 3)), soft)))
+    # in a stock classifier the last of the stage maps is read
+    torch.testing.assert_close(head.loss((group_maps, maps), data), alone)
+    torch.testing.assert_close(head((group_maps, maps)), maps.mean((2, 3)))
 
 
 @pytest.mark.parametrize('pooling', ['avg', 'max', 'topk'])
@@ -95,31 +63,25 @@ def test_pooling_against_loop(pooling, masked):
 def test_predict(source):
     head = GroupCAMHead(None, 5, map_source=source)
     maps, group_maps = torch.randn(2, 3, 5, 4, 4)
+    sizes = [(4, 4), (2, 3), (1, 4)]
     data = samples([[3, 1], [], [2]])
     del data[2].gt_label
-    for sample, size in zip(data, [(4, 4), (2, 3), (1, 4)]):
+    for sample, size in zip(data, sizes):
         sample.set_metainfo(dict(map_shape=size))
     out = head.predict(GroupMaps(maps, group_maps), data)
     chosen = dict(graph=group_maps, cam=maps, mean=(maps + group_maps) / 2)
-    score = torch.stack([
-        one[:, :h, :w].mean((1, 2)).sigmoid()
-        for one, (h, w) in zip(group_maps, [(4, 4), (2, 3), (1, 4)])
-    ])
-    for i in range(3):
-        torch.testing.assert_close(out[i].pred_score, score[i])
-    assert out[0].class_ids.tolist() == [1, 3]  # sorted
-    torch.testing.assert_close(out[0].class_maps,
-                               chosen[source][0, [1, 3]].clamp(min=0))
-    assert out[1].class_maps.shape == (0, 2, 3)
-    # without labels: what is predicted
-    assert out[2].class_ids.tolist() == [
-        c for c in range(5) if score[2, c] >= 0.5
-    ]
-    assert out[2].class_maps.shape[1:] == (1, 4)
+    for i, (h, w) in enumerate(sizes):
+        score = group_maps[i, :, :h, :w].mean((1, 2)).sigmoid()
+        torch.testing.assert_close(out[i].pred_score, score)
+        # sorted; without labels what is predicted
+        ids = [[1, 3], [], [c for c in range(5) if score[c] >= 0.5]][i]
+        assert out[i].class_ids.tolist() == ids
+        torch.testing.assert_close(out[i].class_maps,
+                                   chosen[source][i, ids, :h, :w].relu())
     # the argument wins
     again = head.predict(
         GroupMaps(maps, group_maps), samples([[4]] * 3), map_source='cam')
-    torch.testing.assert_close(again[1].class_maps, maps[1, [4]].clamp(min=0))
+    torch.testing.assert_close(again[1].class_maps, maps[1, [4]].relu())
 
 
 def test_layers():

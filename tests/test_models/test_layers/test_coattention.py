@@ -23,7 +23,6 @@ CALL = 'scaled_dot_product_attention'
 @pytest.mark.parametrize('softmax', ['sender', 'group'])
 @pytest.mark.parametrize('masked', [False, True])
 def test_against_loop(make, options, softmax, masked):
-    torch.manual_seed(0)
     layer = CoAttention(6, softmax=softmax, **options).double()
     nodes = torch.randn(2, 4, 6, 5, 7, dtype=torch.double)
     if layer.whiten is not None:
@@ -70,7 +69,6 @@ def test_one_attention_call(queries, options, shape):
 @pytest.mark.parametrize('side, width', [(3, 2), (5, 16)])
 def test_narrow_keys_of_small_maps_stay_narrow(make, queries, side, width,
                                                masked):
-    torch.manual_seed(0)
     layer = CoAttention(16, key='whitened', key_channels=2, softmax='group')
     nodes = torch.randn(1, 3, 16, side, side)
     mask = torch.rand(1, 3, side, side) < .8 if masked else None
@@ -83,7 +81,6 @@ def test_narrow_keys_of_small_maps_stay_narrow(make, queries, side, width,
 
 
 def test_whitening_leaves_padding_out():
-    torch.manual_seed(0)
     layer, alone = (
         CoAttention(4, key='whitened', gate=False) for _ in range(2))
     nodes = torch.randn(2, 2, 4, 3, 5)
@@ -96,7 +93,6 @@ def test_whitening_leaves_padding_out():
 
 
 def test_autocast_of_whitened_keys():
-    torch.manual_seed(0)
     layer = CoAttention(8, key='whitened', softmax='group', normalize=True)
     nodes = torch.randn(2, 3, 8, 4, 4) + 3
     layer(nodes)

@@ -10,7 +10,6 @@ from group_wsss.utils.errors import InputError
 @pytest.mark.parametrize('kernel_size', [1, 3])
 @pytest.mark.parametrize('bias', [True, False])
 def test_against_formulas(kernel_size, bias):
-    torch.manual_seed(0)
     gru = ConvGRU(4, kernel_size, bias).double()
     m, h = torch.randn(2, 3, 4, 5, 6, dtype=torch.double)
 

@@ -29,7 +29,6 @@ def plain_dropout(nodes, drop, threshold):
 @pytest.mark.parametrize('threshold', [0.0, 0.7, 1.0])
 @pytest.mark.parametrize('shift', [0.0, -5.0])
 def test_against_loop(drop_prob, threshold, shift):
-    torch.manual_seed(0)
     nodes = torch.randn(3, 2, 4, 5, dtype=torch.double) + shift
     layer = GraphDropout(drop_prob, threshold).train()
     want = plain_dropout(nodes, [drop_prob == 1] * 3, threshold)
@@ -48,7 +47,6 @@ def test_identity_in_eval():
 
 @pytest.mark.parametrize('coin', ['call', 'sample'])
 def test_coin(coin):
-    torch.manual_seed(0)
     nodes = torch.rand(64, 1, 2, 2) + 0.5
     layer = GraphDropout(0.5, 0.7, coin=coin).train()
     dropped = plain_dropout(nodes, [True] * 64, 0.7)

@@ -106,16 +106,14 @@ def test_directions_follow_before_eval():
 
 
 def test_state_dict_round_trip():
-    layer = PCAWhitening(CHANNELS, 3)
+    layer, copy = (PCAWhitening(CHANNELS, 3) for _ in range(2))
     x, other = batches()
     layer(x)
-    copy = PCAWhitening(CHANNELS, 3)
     copy.load_state_dict(layer.state_dict())
     assert torch.equal(copy.eval()(other), layer.eval()(other))
     for each in (copy, layer):  # and they go on alike
         each.train()(other)
-        each.eval()
-    assert torch.equal(copy(x), layer(x))
+    assert torch.equal(copy.eval()(x), layer.eval()(x))
     assert not list(layer.parameters())
 
 

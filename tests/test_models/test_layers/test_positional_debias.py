@@ -13,7 +13,6 @@ HEIGHT, WIDTH, CHANNELS = 5, 6, 12
 
 
 def test_projection_of_plain_numpy():
-    torch.manual_seed(0)
     layer = PositionalDebias(CHANNELS, rank=4)
     x = torch.randn(1, CHANNELS, HEIGHT, WIDTH)
     layer.fit(x)
@@ -56,7 +55,6 @@ def test_removes_places_and_leaves_classes():
 
 
 def test_changes_keys_not_values():
-    torch.manual_seed(0)
     layer = CoAttention(CHANNELS, 4, debias=dict(rank=2))
     plain = CoAttention(CHANNELS, 4)
     layer.debias.fit(torch.randn(1, CHANNELS, HEIGHT, WIDTH))

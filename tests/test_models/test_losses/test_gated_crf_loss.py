@@ -66,7 +66,6 @@ def test_equals_plain_loop(radius, known_only, pictures):
 
 @pytest.mark.parametrize('known_only', [False, True])
 def test_downscale(known_only):
-    torch.manual_seed(0)
     logits = torch.randn(2, 3, 6, 8, dtype=torch.double)
     image = torch.rand(2, 3, 6, 8, dtype=torch.double)
     label = torch.randint(0, 3, (2, 6, 8))

@@ -51,7 +51,6 @@ def test_seeds():
 
 
 def test_the_draw_is_balanced():
-    torch.manual_seed(0)
     label = torch.tensor([0] * 900 + [1] * 100 + [-1] * 2000 + [-2] * 3000)
     loss = SeedContrast(num_seeds=100, background_share=0.5)
     drawn = torch.stack([

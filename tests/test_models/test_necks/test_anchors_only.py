@@ -19,7 +19,6 @@ NECKS = dict(
 @pytest.mark.parametrize('padded', [False, True])
 @pytest.mark.parametrize('name', list(NECKS))
 def test_anchors_are_those_of_a_full_pass(name, padded):
-    torch.manual_seed(0)
     neck = CoAttentionGNN(8, num_steps=2, **NECKS[name]).eval()
     x = torch.randn(6, 8, 5, 4)
     mask = None

@@ -21,27 +21,24 @@ class AffinityLoss(nn.Module):
 
         L = w_bg mean(-log a) + w_fg mean(-log a) + w_diff mean(-log(1 - a))
 
-    A kind that a batch has no pair of adds 0.
+    ``1 - a`` is at least 1e-5. A kind that a batch has no pair of adds 0.
 
     Args:
         background_weight (float): ``w_bg``. Defaults to 0.25.
         foreground_weight (float): ``w_fg``. Defaults to 0.25.
         different_weight (float): ``w_diff``. Defaults to 0.5: the ratios of
             the three are the paper's.
-        eps (float): ``1 - a`` is at least so much. Defaults to 1e-5.
     """
 
     def __init__(self,
                  background_weight: float = 0.25,
                  foreground_weight: float = 0.25,
-                 different_weight: float = 0.5,
-                 eps: float = 1e-5) -> None:
+                 different_weight: float = 0.5) -> None:
         super().__init__()
         self.weights = dict(
             loss_background=background_weight,
             loss_foreground=foreground_weight,
             loss_different=different_weight)
-        self.eps = eps
 
     def forward(self, log_affinity: Callable[[Offset], Tensor], labels: Tensor,
                 offsets: Sequence[Offset]) -> Dict[str, Tensor]:
@@ -71,7 +68,7 @@ class AffinityLoss(nn.Module):
             for i, kind in enumerate(kinds):
                 values = log_a[kind]
                 if i == 2:  # 1 - a without loss of digits where a is near 1
-                    values = (-torch.expm1(values)).clamp(min=self.eps).log()
+                    values = (-torch.expm1(values)).clamp(min=1e-5).log()
                 sums[i] = sums[i] - values.sum()
                 counts[i] += values.numel()
         return {

@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-import math
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -22,7 +21,8 @@ class GroupCAMTTA(BaseTTAModel):
 
     Every augmentation is made of the whole group, so an image asks partners
     of its own size and side. The maps of the anchors are flipped back,
-    brought to one size (bilinear, ``align_corners=False``) and merged. Summing
+    brought to the size of the largest (bilinear, ``align_corners=False``) and
+    merged. Summing
     CAMs over scales and flips is the rule of PSA (CVPR 2018) and IRN (CVPR
     2019); scores are averaged.
 
@@ -41,16 +41,11 @@ class GroupCAMTTA(BaseTTAModel):
             ReLU that is part of class maps. Defaults to ``'mean'``.
         normalize (bool): Divide each map by its maximum before it is merged,
             so that all augmentations weigh the same. Defaults to False.
-        out_size (tuple[int, int], optional): Height and width of the merged
-            maps. Defaults to None, those of the largest map.
-        out_stride (int, optional): One cell of the merged maps for so many
-            pixels of the image, instead of ``out_size``. Defaults to
-            None.
         batch_augs (bool): Augmentations of the same size are one batch. False
             needs less memory. Defaults to True.
 
     Raises:
-        InputError: ``merge`` is neither, or sizes are not positive.
+        InputError: ``merge`` is neither.
     """
 
     def __init__(self,
@@ -58,23 +53,11 @@ class GroupCAMTTA(BaseTTAModel):
                  data_preprocessor: Union[dict, nn.Module, None] = None,
                  merge: str = 'mean',
                  normalize: bool = False,
-                 out_size: Optional[Sequence[int]] = None,
-                 out_stride: Optional[int] = None,
                  batch_augs: bool = True) -> None:
         check_choice('GroupCAMTTA', 'merge', merge, ('mean', 'max'))
-        if out_size is not None and (out_stride is not None or len(out_size)
-                                     != 2 or min(out_size) < 1):
-            raise InputError(
-                f'out_size of GroupCAMTTA is {out_size!r}, must be (height, '
-                'width), both positive, and without out_stride')
-        if out_stride is not None and out_stride < 1:
-            raise InputError(f'out_stride of GroupCAMTTA is {out_stride!r}, '
-                             'must be >= 1')
         super().__init__(module, data_preprocessor)
         self.merge = merge
         self.normalize = normalize
-        self.out_size: Any = None if out_size is None else tuple(out_size)
-        self.out_stride = out_stride
         self.batch_augs = batch_augs
 
     def test_step(self, data: dict) -> List[DataSample]:
@@ -131,7 +114,7 @@ class GroupCAMTTA(BaseTTAModel):
 
         Raises:
             InputError: It is not recorded whether an image was flipped, or
-                which way; or ``out_stride`` misses ``ori_shape``.
+                which way.
         """
         return [self._merge(views) for views in data_samples_list]
 
@@ -145,7 +128,9 @@ class GroupCAMTTA(BaseTTAModel):
         if 'gt_label' not in merged:
             ids = ids[torch.isin(ids, merged.pred_label)]
         maps = [self._turned_back(view, len(views)) for view in views]
-        merged.class_maps = self._join(views, maps, ids)
+        size = (max(part.shape[1]
+                    for part in maps), max(part.shape[2] for part in maps))
+        merged.class_maps = self._join(views, maps, ids, size)
         merged.class_ids = ids
         if merged.get('flip', False):
             merged.set_metainfo(dict(flip=False, flip_direction=None))
@@ -161,9 +146,8 @@ class GroupCAMTTA(BaseTTAModel):
         return score.topk(module.head.topk)[1]
 
     def _join(self, views: Sequence[DataSample], maps: List[Tensor],
-              ids: Tensor) -> Tensor:
+              ids: Tensor, size: Tuple[int, int]) -> Tensor:
         """Merged maps of classes ``ids``, ``(n, h, w)``."""
-        size = self._size(views[0], maps)
         joined = maps[0].new_zeros(len(ids), *size)
         count = maps[0].new_zeros(len(ids), 1, 1)
         for view, part in zip(views, maps):
@@ -184,21 +168,6 @@ class GroupCAMTTA(BaseTTAModel):
                 joined[rows] += part
                 count[rows] += 1
         return joined if self.merge == 'max' else joined / count
-
-    def _size(self, view: DataSample, maps: List[Tensor]) -> Tuple[int, int]:
-        if self.out_size is not None:
-            return self.out_size
-        if self.out_stride is None:
-            return (max(part.shape[1]
-                        for part in maps), max(part.shape[2] for part in maps))
-        if view.get('ori_shape') is None:
-            raise InputError(
-                f'data sample of image {view.get("img_id")!r} has no '
-                "'ori_shape', which out_stride of GroupCAMTTA needs: add it "
-                'to meta_keys of PackInputs')
-        height, width = view.ori_shape[:2]
-        return (math.ceil(height / self.out_stride),
-                math.ceil(width / self.out_stride))
 
     @staticmethod
     def _turned_back(view: DataSample, num_views: int) -> Tensor:
