@@ -170,17 +170,9 @@ class EpochSummaryHook(Hook):
 def _losses(runner: Runner, count: int, before: int) -> List[float]:
     """Mean loss of the last iterations, and of those before.
 
-    The message hub has every loss since the start, and every checkpoint the
-    message hub.
-
-    Args:
-        runner (Runner): The runner.
-        count (int): Last iterations.
-        before (int): Iterations before them.
-
-    Returns:
-        list[float]: Two means over all processes, NaN for the second where
-        there is none; empty if the model has no loss.
+    Over all processes; NaN for the second where there are none, empty if the
+    model has no loss. The message hub has every loss since the start, and
+    every checkpoint the message hub.
     """
     buffer = runner.message_hub.log_scalars.get('train/loss')
     if buffer is None:
