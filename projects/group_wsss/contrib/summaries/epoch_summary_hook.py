@@ -154,16 +154,19 @@ class EpochSummaryHook(Hook):
 
     def _metric_words(self, found: Dict[str, Any]) -> List[str]:
         """Names and values."""
+        numbers = {
+            key: float(value)
+            for key, value in found.items()
+            if isinstance(value, (int, float,
+                                  np.number)) and not isinstance(value, bool)
+        }
         keys = self.metrics
-        if keys is None:
-            keys = [k for k, v in found.items() if _is_number(v)][:_METRICS]
         words = []
-        for key in keys:
-            if _is_number(found.get(key)):
+        for key in list(numbers)[:_METRICS] if keys is None else keys:
+            if key in numbers:
                 name = key.replace('multi-label/', 'tag ').replace('/', ' ')
-                value = float(found[key])
-                words.append(f'{name} {value:.1f}' if abs(value) >=
-                             1 else f'{name} {value:.3g}')
+                digits = '.1f' if abs(numbers[key]) >= 1 else '.3g'
+                words.append(f'{name} {numbers[key]:{digits}}')
         return words
 
 
@@ -203,11 +206,6 @@ def _process_memory() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == 'darwin' else 1024 * peak
-
-
-def _is_number(value: Any) -> bool:
-    numbers = (int, float, np.number)
-    return isinstance(value, numbers) and not isinstance(value, bool)
 
 
 def _short(value: float) -> str:
