@@ -266,9 +266,6 @@ def test_bad_input_is_named(data, tmp_path):
     mask = tmp_path / 'masks' / 'x.png'
     mask.write_bytes(encode_index_png(np.zeros((3, 3), np.uint8)))
     refuse(r'masks/x.png: \(3, 3\).*\(15, 18\)', masks)
-    mask.unlink()
-    refuse('1 of 4 images have no mask: x', masks)
-    refuse('elsewhere: no such folder', str(tmp_path / 'elsewhere'))
     (tmp_path / 'dump' / 'x.png').write_bytes(
         encode_index_png(np.full((15, 18), 9, np.uint8)))
     refuse('dump/x.png: value 9 .*4 classes', None)

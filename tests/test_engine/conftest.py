@@ -2,6 +2,10 @@
 """A toy model, dataset and runner for the hooks' tests."""
 import copy
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,6 +168,25 @@ def build_runner(root,
         default_scope='mmengine',
         cfg=cfg,
         **kwargs)
+
+
+@pytest.fixture(scope='session')
+def run_worker():
+    """Run a script of this folder in a process of its own."""
+
+    def run(name, *words):
+        env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+        env['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p)
+        done = subprocess.run(
+            [sys.executable,
+             Path(__file__).with_name(name), *map(str, words)],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=300)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+
+    return run
 
 
 def offline_maximum(seen, group_size=1, last=()):

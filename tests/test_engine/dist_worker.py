@@ -43,6 +43,14 @@ def main(root: Path, rank: int, world: int) -> None:
         PseudoLabelHook(
             labeler=dict(LABELER, bg_threshold='otsu'), keep_scores=True)
     ]
+    labeler = hooks[1].labeler
+    plain = labeler.fit
+
+    def fit(histogram):
+        (root / f'histogram{rank}').write_bytes(histogram.tobytes())
+        return plain(histogram)
+
+    labeler.fit = fit
     # 5 images: with two processes the sampler repeats one
     runner = toy.build_runner(
         root,

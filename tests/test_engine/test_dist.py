@@ -1,36 +1,22 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Several processes write and merge what one does."""
 import json
-import os
 import pickle
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.slow
 
-WORKER = Path(__file__).with_name('dist_worker.py')
-
 WORLDS = (1, 2, 4)
 
 
 @pytest.fixture(scope='module')
-def base(tmp_path_factory):
+def base(tmp_path_factory, run_worker):
     """Folders of runs with one, two and four processes."""
     base = tmp_path_factory.mktemp('dist')
-    env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    env['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p)
     for world in WORLDS:
         (base / str(world)).mkdir()
-    done = subprocess.run([sys.executable, WORKER, base, *map(str, WORLDS)],
-                          cwd=base,
-                          env=env,
-                          capture_output=True,
-                          text=True,
-                          timeout=300)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    run_worker('dist_worker.py', base, *WORLDS)
     return base
 
 
@@ -50,6 +36,9 @@ def test_dumps_are_byte_identical(base, world):
                       for key in ('images', 'pixels', 'unknown_pixels',
                                   'chosen_thresholds'))))
     assert dumps[0] == dumps[1]
+    one = (base / '1' / 'histogram0').read_bytes()
+    for rank in range(world):
+        assert (base / str(world) / f'histogram{rank}').read_bytes() == one
     # labels, maps, ids.txt
     assert len(dumps[0][0]) == 11 and dumps[0][1] == 5
     assert len(dumps[0][-1]) == 1

@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""One of two processes of ``test_while_it_runs.py``."""
+"""The two processes of ``test_while_it_runs.py``."""
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -56,6 +57,22 @@ def main(root: Path, rank: int, interval: int) -> None:
     dist.destroy_process_group()
 
 
-if __name__ == '__main__':
+def both(root: Path, rank: int) -> None:
+    """Without sheets and with them, on paper of one's own."""
+    os.dup2(os.open(root / f'{rank}.txt', os.O_WRONLY | os.O_CREAT), 1)
     for sheets in (0, 1):
-        main(Path(sys.argv[1]), int(sys.argv[2]), sheets)
+        main(root, rank, sheets)
+
+
+if __name__ == '__main__':
+    os.environ['DATA_ROOT'] = sys.argv[2]
+    context = multiprocessing.get_context('fork')
+    jobs = [
+        context.Process(target=both, args=(Path(sys.argv[1]), rank))
+        for rank in range(2)
+    ]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    sys.exit(any(job.exitcode for job in jobs))

@@ -9,7 +9,7 @@ from ..datasets import PseudoLabelDataset
 from ..structures.dump import label_ids
 from ..structures.manifest import MANIFEST, Manifest
 from ..utils.classes import require_same_classes
-from .utils import walk_datasets
+from .utils import known_classes, walk_datasets
 
 
 def named_datasets(runner: Runner) -> Iterator[Tuple[str, Any]]:
@@ -27,7 +27,7 @@ def named_datasets(runner: Runner) -> Iterator[Tuple[str, Any]]:
         train=runner._train_loop, val=runner._val_loop, test=runner._test_loop)
     for kind, loop in loops.items():
         dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
-        if (getattr(dataset, 'metainfo', None) or {}).get('classes'):
+        if known_classes(dataset):
             inner = list(walk_datasets(dataset))[-1]
             source = getattr(inner, 'manifest', None) or getattr(
                 inner, 'ann_file', None) or ''

@@ -85,17 +85,23 @@ def loss_samples(args: tuple, kwargs: Dict[str, Any]) -> Optional[Sequence]:
     return given.get('data_samples') or ()
 
 
+def known_classes(dataset: Any) -> Tuple[str, ...]:
+    """Class names of a dataset, without background; none if it has none."""
+    meta = getattr(dataset, 'metainfo', None) or {}
+    return tuple(meta.get('classes') or ())
+
+
 def dataset_classes(dataset: Any) -> Tuple[str, ...]:
     """Class names of a dataset, without background.
 
     Raises:
         InputError: Its metainfo has none.
     """
-    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    classes = known_classes(dataset)
     if not classes:
         raise InputError(f'dataset {type(dataset).__name__}: metainfo has no '
                          'classes; set metainfo=dict(classes=[...])')
-    return tuple(classes)
+    return classes
 
 
 def dataset_paths(dataset: Any) -> Dict[str, str]:

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 
 from group_wsss.engine import AttentionAccumulationHook
 from group_wsss.engine.geometry import check_shape
+from group_wsss.engine.utils import loss_samples
 from group_wsss.pseudo_labels import ThresholdLabeler
 from group_wsss.structures import ScoreMap, read_index_png
 from group_wsss.utils.errors import InputError
@@ -160,6 +161,15 @@ def test_labels_of_the_merged_maps(toy, train, merged, monkeypatch):
     assert manifest['images'] == len(paths) == len(list(out.rglob('*.png')))
     assert manifest['checkpoint']['name'] == 'epoch_4.pth'
     assert manifest['supervision'] == ['I', 'A']
+
+
+def test_samples_of_a_pass_with_losses():
+    for args, kwargs in ((('x', 'y', 'loss'), {}),
+                         (('x', ), dict(data_samples='y', mode='loss'))):
+        assert loss_samples(args, kwargs) == 'y'
+    assert loss_samples(('x', ), dict(mode='loss')) == ()
+    assert loss_samples(('x', 'y'), {}) is None
+    assert loss_samples(('x', 'y'), dict(mode='predict')) is None
 
 
 class RandomResizedCrop:

@@ -89,9 +89,10 @@ def test_maps_that_are_not_finite_are_left_out(toy, out, threshold,
                                                monkeypatch):
     labeler = dict(LABELER, bg_threshold=threshold)
     plain = ScoreMap.from_class_maps.__func__
+    spoiled = ['sub/3']
 
     def spoil(cls, img_id, ori_shape, class_ids, class_maps):
-        if img_id == 'sub/3':
+        if img_id in spoiled:
             class_maps = class_maps * float('nan')
         return plain(cls, img_id, ori_shape, class_ids, class_maps)
 
@@ -105,6 +106,9 @@ def test_maps_that_are_not_finite_are_left_out(toy, out, threshold,
     assert 'sub/3' not in (out / 'ids.txt').read_text().split()
     assert (out / 'skipped.txt').read_text().count('sub/3') == 2
     assert len(list(out.rglob('*.png'))) == 5
+    spoiled += [f'sub/{i}' for i in range(6)]
+    with pytest.raises(InputError, match='sub/0: .*those of all 6 images'):
+        toy([hook], test=True).test()
     with pytest.raises(InputError, match='on_non_finite=7'):
         PseudoLabelHook(on_non_finite=7)
 

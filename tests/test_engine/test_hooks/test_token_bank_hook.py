@@ -1,10 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import importlib.util
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -256,20 +253,13 @@ def test_a_wrong_pool_size(size):
 
 
 @pytest.mark.slow
-def test_processes_and_kills_change_no_byte(tmp_path, checkpoints, tiny_voc):
+def test_processes_and_kills_change_no_byte(tmp_path, checkpoints, tiny_voc,
+                                            run_worker):
     # once among the tokens; once when they are there, among the labels
     names = [('one', 1, 0), ('two', 2, 0), ('killed', 1, 3), ('killed', 1, 7),
              ('killed', 2, 0)]
     jobs = [(str(tmp_path / name), *rest) for name, *rest in names]
-    env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    env['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p)
-    words = tiny_voc, checkpoints[0], json.dumps(jobs)
-    done = subprocess.run([sys.executable, WORKER, *map(str, words)],
-                          env=env,
-                          capture_output=True,
-                          text=True,
-                          timeout=300)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    run_worker(WORKER.name, tiny_voc, checkpoints[0], json.dumps(jobs))
     one = files(tmp_path / 'one')
     assert files(tmp_path / 'two') == one
     assert files(tmp_path / 'killed') == one

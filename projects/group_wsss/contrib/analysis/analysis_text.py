@@ -100,17 +100,14 @@ def _describe_errors(report: Dict[str, Any]) -> List[str]:
     ]
     if not total:
         return lines + ['Every pixel is right.']
-    first = True
-    for name in sorted(wrong, key=lambda name: -wrong[name]):
-        if not wrong[name]:
-            continue
+    start = 'Most is lost by'
+    for name in sorted(
+            filter(wrong.get, wrong), key=lambda name: -wrong[name]):
         title, whole = _KINDS[name]
-        start = 'Most is lost by' if first else 'Then'
-        where = _most(report, name)
         lines.append(f'{start} {title}: {100 * wrong[name] / total:.0f} % of '
                      f'the wrong pixels, {errors[name]:.1f} % {whole}; '
-                     f'most of all {where}.')
-        first = False
+                     f'most of all {_most(report, name)}.')
+        start = 'Then'
     if errors['unknown_background']:
         lines.append(f'{100 * errors["unknown_background"] / total:.0f} % of '
                      'the wrong pixels are background left unknown.')

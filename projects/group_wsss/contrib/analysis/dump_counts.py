@@ -117,11 +117,7 @@ def count_scores(ids: Sequence[str], dump: Dump) -> np.ndarray:
 
 def _agreement(score: np.ndarray, best: np.ndarray, label: np.ndarray,
                threshold: Optional[float]) -> np.ndarray:
-    """Count the pixels whose label the scores explain.
-
-    Counts pixels that are not unknown, and those of them whose label is what
-    the scores give at the threshold.
-    """
+    """Pixels that are not unknown; those labelled as the scores tell."""
     if threshold is None:
         return np.zeros(2, dtype=np.int64)
     plain = np.where(score > np.float32(threshold), best, 0)

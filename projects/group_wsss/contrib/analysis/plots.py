@@ -74,10 +74,11 @@ def plot_curve(curve: Mapping[str, Any]) -> 'Figure':
             markersize=8,
             label=f'{name}:\n{point["threshold"]:.4g}, '
             f'mIoU {point["mIoU"]:.1f}')
-    axes.set_xlabel('background threshold of the saved scores')
-    axes.set_ylabel('percent')
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 100)
+    axes.set(
+        xlabel='background threshold of the saved scores',
+        ylabel='percent',
+        xlim=(0, 1),
+        ylim=(0, 100))
     axes.grid(alpha=0.25)
     legend_beside(axes)
     return figure
@@ -107,7 +108,8 @@ def plot_histogram(histogram: Sequence[int],
             color=colours[i % len(colours)],
             linestyle=('-', '--', ':')[i % 3],
             label=f'{name}:\n{threshold:.4g}')
-    axes.set_xlim(0, 1)
+    axes.set(
+        xlabel='score', ylabel='percent, images weigh the same', xlim=(0, 1))
     # a spike, mostly at 0, would flatten all the rest
     second, first = np.sort(share)[-2:]
     if first > 3 * second > 0:
@@ -118,8 +120,6 @@ def plot_histogram(histogram: Sequence[int],
             f'highest bar: {first:.0f} %',
             fontsize=8,
             transform=axes.transAxes)
-    axes.set_xlabel('score')
-    axes.set_ylabel('percent, images weigh the same')
     if marks:
         legend_beside(axes)
     return figure

@@ -16,12 +16,7 @@ from .private import drop_workers, has_started_workers
 
 
 class _Advanced:
-    """An iterator that is already where its loop will want it.
-
-    Args:
-        iterator (Iterator): Of the dataloader.
-        steps (int): Calls of ``next`` that the loop makes to get there.
-    """
+    """An iterator that is where its loop gets by so many calls of next."""
 
     def __init__(self, iterator: Iterator, steps: int) -> None:
         self._iterator = iterator
@@ -41,12 +36,7 @@ class _Advanced:
 
 
 class _Rest:
-    """The batches of an epoch without those that were trained.
-
-    Args:
-        batch_sampler (BatchSampler): Of the whole epoch.
-        done (int): Batches to pass over.
-    """
+    """The batches of an epoch without those that were trained."""
 
     def __init__(self, batch_sampler: BatchSampler, done: int) -> None:
         self.batch_sampler = batch_sampler

@@ -33,10 +33,6 @@ class _DeafWorker:
     A batch system sends them to every process of a job, and a worker that
     dies takes the training with it. SIGTERM of the main process itself, with
     which Python ends what is left at exit, still ends a worker.
-
-    Args:
-        inner (Callable, optional): That of the DataLoader.
-        signals (Sequence[int]): What to ignore.
     """
 
     def __init__(self, inner: Optional[Callable],

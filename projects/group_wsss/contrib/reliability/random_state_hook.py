@@ -14,11 +14,7 @@ from .random_state import State, from_tensors, get_state, set_state, to_tensors
 
 
 class _WithState:
-    """A collate function that tells where the worker's generators are.
-
-    Args:
-        inner (Callable): The collate function of the DataLoader.
-    """
+    """A collate function that tells where the worker's generators are."""
 
     def __init__(self, inner: Callable) -> None:
         self.inner = inner
@@ -36,10 +32,6 @@ class _WorkerStart:
 
     Workers take turns, so after ``n`` batches it is the turn of worker
     ``n % num_workers``: it becomes the first of the new ones.
-
-    Args:
-        inner (Callable, optional): That of the DataLoader.
-        num_workers (int): Its workers.
     """
 
     def __init__(self, inner: Optional[Callable], num_workers: int) -> None:

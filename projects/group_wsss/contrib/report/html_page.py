@@ -3,10 +3,12 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any, Collection, Dict, List, Mapping, Sequence, Tuple
+from typing import (Any, Collection, Dict, List, Mapping, Optional, Sequence,
+                    Tuple)
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ...structures.manifest import Manifest
 from ..analysis.plots import CURVE_PLACE, chosen_points
 from .place import MARK
 from .sources import PageSource
@@ -52,7 +54,8 @@ def html_page(report: Mapping[str, Any], source: PageSource,
     pages = templates(STATIC)
     pages.filters['number'] = number
     left, _, width, _ = CURVE_PLACE
-    config = source.facts.get('config')
+    manifest = source.dump.manifest
+    config = manifest and manifest.config
     text = pages.get_template('index.html').render(
         mark=MARK,
         title=source.name,
@@ -69,7 +72,7 @@ def html_page(report: Mapping[str, Any], source: PageSource,
         chosen=chosen_points(report['curve']) if report['curve'] else {},
         # ends of the axes of the curve, in percent of its width
         axes=(100 * left, 100 * (left + width)),
-        run=run_rows(source.facts),
+        run=run_rows(manifest),
         config=config if isinstance(config, str) else
         json.dumps(config, indent=1) if config else '')
     return text.encode()
@@ -102,39 +105,36 @@ def _class_options(entries: Sequence[Sequence[Any]],
             for i, count in sorted(counts.items())]
 
 
-def run_rows(manifest: Mapping[str, Any]) -> Dict[str, str]:
-    """Facts of how the labels were made, as the manifest has them.
+def run_rows(manifest: Optional[Manifest]) -> Dict[str, str]:
+    """Facts of how the labels were made.
 
     Args:
-        manifest (Mapping): ``manifest.json``; any JSON.
+        manifest (Manifest, optional): That of the dump, if it has one.
 
     Returns:
         dict[str, str]: Plain texts by term.
     """
-    rows: Dict[str, str] = {}
-    for i, step in enumerate(_list(manifest.get('refiners')), 1):
-        rows[f'Refiner {i}'] = _step(step)
-    rows['Labeler'] = _step(manifest.get('labeler'))
-    chosen = _list(manifest.get('chosen_thresholds'))
-    if chosen:
+    if manifest is None:
+        return {'Labeler': _DASH}
+    rows = {
+        f'Refiner {i}': _step(step)
+        for i, step in enumerate(manifest.refiners, 1)
+    }
+    rows['Labeler'] = _step(manifest.labeler)
+    if manifest.chosen_thresholds:
         rows['Thresholds chosen from the scores'] = ', '.join(
-            map(_plain, chosen))
-    checkpoint = manifest.get('checkpoint')
-    if isinstance(checkpoint, dict) and checkpoint.get('name'):
-        rows['Checkpoint'] = _plain(checkpoint['name'])
-        rows['Its SHA-256'] = _plain(checkpoint.get('sha256'))
-    for key, term in (('seed', 'Seed'), ('duration_seconds', 'Seconds')):
-        if manifest.get(key) is not None:
-            rows[term] = _plain(manifest[key])
-    versions = manifest.get('versions')
-    if isinstance(versions, dict):
-        rows['Versions'] = ', '.join(f'{name} {_plain(version)}'
-                                     for name, version in versions.items())
+            map(_plain, manifest.chosen_thresholds))
+    if manifest.checkpoint.get('name'):
+        rows['Checkpoint'] = _plain(manifest.checkpoint['name'])
+        rows['Its SHA-256'] = _plain(manifest.checkpoint.get('sha256'))
+    for term, value in (('Seed', manifest.seed), ('Seconds',
+                                                  manifest.duration_seconds)):
+        if value is not None:
+            rows[term] = _plain(value)
+    rows['Versions'] = ', '.join(
+        f'{name} {_plain(version)}'
+        for name, version in manifest.versions.items())
     return rows
-
-
-def _list(value: Any) -> list:
-    return value if isinstance(value, list) else []
 
 
 def _plain(value: Any) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Sources of a report page."""
 import os.path as osp
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -53,11 +53,6 @@ class PageSource(NamedTuple):
         """tuple[Step]: The earlier steps, then the dump."""
         return (*self.steps, Step(self.name, self.dump.folder,
                                   self.dump.scores))
-
-    @property
-    def facts(self) -> Dict[str, Any]:
-        """dict[str, Any]: What the manifest says; empty without one."""
-        return {} if self.dump.manifest is None else vars(self.dump.manifest)
 
     @property
     def bare(self) -> 'PageSource':

@@ -65,7 +65,6 @@ def class_map_sheet(images: Sequence[np.ndarray],
 
 def _widen(block: np.ndarray, width: int) -> np.ndarray:
     """Paper at the right of a narrow sheet."""
-    wide = np.empty((len(block), width, 3), dtype=np.uint8)
-    wide[:] = _PAPER
+    wide = np.full((len(block), width, 3), _PAPER, dtype=np.uint8)
     wide[:, :block.shape[1]] = block
     return wide

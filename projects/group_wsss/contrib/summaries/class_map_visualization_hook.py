@@ -7,7 +7,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ...engine.utils import unwrap_model
+from ...engine.utils import known_classes, unwrap_model
 from ...registry import HOOKS
 from ...structures import ScoreMap
 from ...utils.errors import InputError
@@ -113,8 +113,7 @@ class ClassMapVisualizationHook(Hook):
         if counts_iterations(runner):
             self._every = self.interval * report_interval(runner)
         dataset = runner.train_loop.dataloader.dataset
-        names = (getattr(dataset, 'metainfo', None) or {}).get('classes')
-        self._classes = names or [str(i) for i in range(256)]
+        self._classes = known_classes(dataset) or [str(i) for i in range(256)]
         try:
             # in every process: all have the same to say of a wrong id
             places = find_places(dataset, self.num_images, self.image_ids,

@@ -154,33 +154,28 @@ class EpochSummaryHook(Hook):
 
     def _metric_words(self, found: Dict[str, Any]) -> List[str]:
         """Names and values."""
+        numbers = {
+            key: float(value)
+            for key, value in found.items()
+            if isinstance(value, (int, float,
+                                  np.number)) and not isinstance(value, bool)
+        }
         keys = self.metrics
-        if keys is None:
-            keys = [k for k, v in found.items() if _is_number(v)][:_METRICS]
         words = []
-        for key in keys:
-            if _is_number(found.get(key)):
+        for key in list(numbers)[:_METRICS] if keys is None else keys:
+            if key in numbers:
                 name = key.replace('multi-label/', 'tag ').replace('/', ' ')
-                value = float(found[key])
-                words.append(f'{name} {value:.1f}' if abs(value) >=
-                             1 else f'{name} {value:.3g}')
+                digits = '.1f' if abs(numbers[key]) >= 1 else '.3g'
+                words.append(f'{name} {numbers[key]:{digits}}')
         return words
 
 
 def _losses(runner: Runner, count: int, before: int) -> List[float]:
     """Mean loss of the last iterations, and of those before.
 
-    The message hub has every loss since the start, and every checkpoint the
-    message hub.
-
-    Args:
-        runner (Runner): The runner.
-        count (int): Last iterations.
-        before (int): Iterations before them.
-
-    Returns:
-        list[float]: Two means over all processes, NaN for the second where
-        there is none; empty if the model has no loss.
+    Over all processes; NaN for the second where there are none, empty if the
+    model has no loss. The message hub has every loss since the start, and
+    every checkpoint the message hub.
     """
     buffer = runner.message_hub.log_scalars.get('train/loss')
     if buffer is None:
@@ -211,11 +206,6 @@ def _process_memory() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == 'darwin' else 1024 * peak
-
-
-def _is_number(value: Any) -> bool:
-    numbers = (int, float, np.number)
-    return isinstance(value, numbers) and not isinstance(value, bool)
 
 
 def _short(value: float) -> str:

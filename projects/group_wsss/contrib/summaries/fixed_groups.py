@@ -64,15 +64,14 @@ def find_places(dataset: Any,
         if not found:
             raise InputError('no image of the training list has a tag')
         return [i for _, i in found]
-    wanted: Dict[str, int] = dict.fromkeys(image_ids, -1)
+    known: Dict[str, int] = {}
     for i, info in enumerate(infos):
-        if wanted.get(image_id_of(info)) == -1:
-            wanted[image_id_of(info)] = i
-    for name, place in wanted.items():
-        if place < 0:
+        known.setdefault(image_id_of(info), i)
+    for name in image_ids:
+        if name not in known:
             raise InputError(f'image_ids: {name!r} is not in the training '
                              'list')
-    return list(wanted.values())
+    return [known[name] for name in dict.fromkeys(image_ids)]
 
 
 def add_partners(runner: Runner, places: Sequence[int]) -> List[List[int]]:

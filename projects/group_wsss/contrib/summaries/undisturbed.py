@@ -28,10 +28,11 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     modules = list(model.modules())
     modes = [module.training for module in modules]
     caches = [module for module in modules if isinstance(module, FeatureCache)]
-    kept = [({
-        name: getattr(cache, name)
-        for name in _CACHE_STATE
-    }, cache._maps.copy()) for cache in caches]
+    kept = [
+        dict({name: getattr(cache, name)
+              for name in _CACHE_STATE},
+             _maps=cache._maps.copy()) for cache in caches
+    ]
     states = random.getstate(), np.random.get_state()
     devices = ([torch.cuda.current_device()]
                if torch.cuda.is_initialized() else [])
@@ -44,5 +45,5 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         for module, mode in zip(modules, modes):
             # `train()` of some modules does more than this
             module.training = mode
-        for cache, (state, maps) in zip(caches, kept):
-            cache.__dict__.update(state, _maps=maps)
+        for cache, state in zip(caches, kept):
+            cache.__dict__.update(state)

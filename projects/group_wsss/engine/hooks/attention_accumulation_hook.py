@@ -112,7 +112,6 @@ class AttentionAccumulationHook(Hook):
             copy.deepcopy(labeler)))
         self.label_dir = label_dir
         self.writer: Optional[DumpWriter] = None
-        self._handle: Any = None
         self._samples: Sequence = ()
 
     # ---- training ------------------------------------------------------
@@ -254,9 +253,7 @@ class AttentionAccumulationHook(Hook):
     # ---- end -----------------------------------------------------------
     def after_train(self, runner: Runner) -> None:
         """Merge over ranks and, if wanted, write label images."""
-        if self._handle is not None:
-            self._handle.remove()
-            self._handle = None
+        self._handle.remove()
         start = time.perf_counter()
         self._flush()
         barrier()

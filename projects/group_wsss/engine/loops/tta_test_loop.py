@@ -84,9 +84,8 @@ def replace_pipelines(dataset: Any, pipeline: List[dict]) -> None:
     if not isinstance(dataset, dict):
         return
     inner = [dataset.get('dataset'), dataset.get('reference')]
-    inner = [*inner, *(dataset.get('datasets') or [])]
-    inner = [item for item in inner if item is not None]
+    inner += dataset.get('datasets') or []
     for item in inner:
         replace_pipelines(item, pipeline)
-    if not inner:
+    if all(item is None for item in inner):
         dataset['pipeline'] = copy.deepcopy(pipeline)

@@ -1,7 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """The group size of a config, written once, where it is needed."""
-from typing import Any, Iterator, Optional
+from typing import Any, Optional
 
+from ...utils.config import walk
 from ...utils.errors import InputError
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -11,17 +12,6 @@ def _named(node: Any, name: str) -> bool:
     """Tell if a config is of a type, with or without its scope."""
     return (isinstance(node, dict)
             and str(node.get('type', '')).split('.')[-1] == name)
-
-
-def _datasets(node: Any) -> Iterator[dict]:
-    """All dataset configs below one."""
-    if isinstance(node, dict):
-        yield node
-        for key in ('dataset', 'datasets', 'reference'):
-            yield from _datasets(node.get(key))
-    elif isinstance(node, (list, tuple)):
-        for item in node:
-            yield from _datasets(item)
 
 
 def _positive(cfg: Any, key: str, default: int) -> int:
@@ -100,9 +90,9 @@ def settle_group_size(cfg: Any) -> None:
             loader['collate_fn'] = dict(collate, group_size=size)
     for name in LOADERS:
         loader = cfg.get(name, None) or {}
-        for dataset in _datasets(loader.get('dataset', None)):
-            if _named(dataset, 'GroupedDataset'):
-                _write(dataset, test_size, old.get('test_group_size'))
+        for _, node in walk(loader.get('dataset', None), name):
+            if _named(node, 'GroupedDataset'):
+                _write(node, test_size, old.get('test_group_size'))
     neck: Any = (cfg.get('model', None) or {}).get('neck', None)
     if (_named(neck, 'CoAttentionGNN')
             and neck.get('aggregation') == 'concat'):

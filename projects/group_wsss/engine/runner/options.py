@@ -8,7 +8,8 @@ from ...structures.label_image import IGNORE_INDEX
 from ...structures.manifest import MANIFEST
 from ...utils.config import walk
 from ...utils.errors import InputError
-from ..utils import transform_name, walk_datasets, walk_transforms
+from ..utils import (known_classes, transform_name, walk_datasets,
+                     walk_transforms)
 
 _HEADS = ('head', 'decode_head', 'auxiliary_head')
 
@@ -104,7 +105,7 @@ def check_data(runner: Any) -> None:
             or mask that is not there.
     """
     train = runner.train_loop.dataloader.dataset
-    names = (getattr(train, 'metainfo', None) or {}).get('classes') or ()
+    names = known_classes(train)
     for where, head in _heads(runner.cfg):
         if 1 < head['num_classes'] < len(names):
             raise InputError(f'{where}.num_classes is {head["num_classes"]}, '

@@ -30,12 +30,16 @@
   const waiting = new Map(); // position -> {resolve, reject}
   let leftOut = new Set(); // ids
 
+  function make(tag, properties, ...children) {
+    const node = Object.assign(document.createElement(tag), properties);
+    node.append(...children);
+    return node;
+  }
+
   // ---- data -------------------------------------------------------------
 
   function script(src, failed) {
-    const node = document.createElement('script');
-    node.src = src;
-    node.onload = () => node.remove();
+    const node = make('script', { src, onload: () => node.remove() });
     node.onerror = () => { node.remove(); failed(); };
     document.head.append(node);
   }
@@ -156,19 +160,10 @@
   }
 
   function stack(n, side) {
-    const node = document.createElement('span');
-    node.className = 'stack';
-    let image = null;
-    if (meta.shows) {
-      image = document.createElement('img');
-      image.className = 'image';
-      image.alt = `Image ${rows[n][ID]}`;
-      image.dataset.src = path(side, n, '.jpg');
-      node.append(image);
-    } else {
-      node.classList.add('bare');
-    }
-    return { node, image };
+    if (!meta.shows) return { node: make('span', { className: 'stack bare' }), image: null };
+    const image = make('img', { className: 'image', alt: `Image ${rows[n][ID]}` });
+    image.dataset.src = path(side, n, '.jpg');
+    return { node: make('span', { className: 'stack' }, image), image };
   }
 
   const named = (classes) => classes.map((c) => meta.classes[c]).join(', ');
@@ -193,13 +188,12 @@
       if (x === null || y === null) return (x === null) - (y === null) || a - b;
       return sign * (x - y) || a - b;
     });
-    if (order === 'worst') by((r) => r[SCORE], 1);
-    if (order === 'best') by((r) => r[SCORE], -1);
-    if (order === 'trust') by((r) => r[TRUST], 1);
-    if (order === 'unknown') by((r) => r[UNKNOWN_SHARE], -1);
-    if (order === 'foreground') by((r) => r[FOREGROUND], -1);
-    if (order === 'little') by((r) => r[FOREGROUND], 1);
+    const column = {
+      worst: SCORE, best: SCORE, trust: TRUST, unknown: UNKNOWN_SHARE,
+      foreground: FOREGROUND, little: FOREGROUND
+    }[order];
     if (order === 'missed') by((r) => r[LACKS].length, -1);
+    else if (column) by((r) => r[column], ['worst', 'trust', 'little'].includes(order) ? 1 : -1);
     state.page = 0;
     showPage();
   }
@@ -236,38 +230,26 @@
 
   function makeCard(n, i) {
     const row = rows[n];
-    const item = document.createElement('li');
-    const link = document.createElement('a');
-    link.className = 'card';
-    link.href = `#image-${n}`;
-    link.tabIndex = i ? -1 : 0;
-    link.dataset.n = n;
     const { node } = stack(n, 'thumbs');
-    const label = document.createElement('img');
-    label.className = 'over';
-    label.alt = row[FOUND].length ? `label: ${named(row[FOUND])}` : 'label: background only';
-    label.dataset.src = path('labels', n, '.png');
-    const canvas = document.createElement('canvas');
-    canvas.className = 'over';
-    canvas.hidden = true;
-    node.append(label, canvas);
-    const caption = document.createElement('span');
-    caption.className = 'caption';
-    [['name', row[ID]], ['value', captionOf(row)]].forEach(([kind, words]) => {
-      const span = document.createElement('span');
-      span.className = kind;
-      if (kind === 'name') {
-        // shortened in the middle: the ends of names tell images apart
-        const end = Array.from(words).slice(-8).join('');
-        [words.slice(0, words.length - end.length), end].forEach((part) => {
-          span.append(Object.assign(document.createElement('span'), { textContent: part }));
-        });
-      } else span.textContent = words;
-      caption.append(span);
+    const label = make('img', {
+      className: 'over',
+      alt: row[FOUND].length ? `label: ${named(row[FOUND])}` : 'label: background only'
     });
-    link.title = row[ID];
-    link.append(node, caption);
-    item.append(link, leaveOutBox(row[ID], item));
+    label.dataset.src = path('labels', n, '.png');
+    const canvas = make('canvas', { className: 'over', hidden: true });
+    node.append(label, canvas);
+    // shortened in the middle: the ends of names tell images apart
+    const end = Array.from(row[ID]).slice(-8).join('');
+    const start = row[ID].slice(0, row[ID].length - end.length);
+    const caption = make('span', { className: 'caption' },
+      make('span', { className: 'name' }, make('span', {}, start), make('span', {}, end)),
+      make('span', { className: 'value' }, captionOf(row)));
+    const link = make('a', {
+      className: 'card', href: `#image-${n}`, tabIndex: i ? -1 : 0, title: row[ID]
+    }, node, caption);
+    link.dataset.n = n;
+    const item = make('li', {}, link);
+    item.append(leaveOutBox(row[ID], item));
     cards.set(n, { link, canvas, label });
     return item;
   }
@@ -278,11 +260,7 @@
   const key = () => `leave out ${location.pathname} ${meta.digest}`;
 
   function leaveOutBox(id, item) {
-    const label = document.createElement('label');
-    label.className = 'out';
-    const box = document.createElement('input');
-    box.type = 'checkbox';
-    box.checked = leftOut.has(id);
+    const box = make('input', { type: 'checkbox', checked: leftOut.has(id) });
     item.classList.toggle('left-out', box.checked);
     box.addEventListener('change', () => {
       if (box.checked) leftOut.add(id); else leftOut.delete(id);
@@ -290,8 +268,7 @@
       try { localStorage.setItem(key(), JSON.stringify([...leftOut])); } catch (_) { /* private window */ }
       showLeftOut();
     });
-    label.append(box, ' leave out');
-    return label;
+    return make('label', { className: 'out' }, box, ' leave out');
   }
 
   function showLeftOut() {
@@ -306,10 +283,11 @@
   }
 
   function saveLeftOut() {
-    const link = document.createElement('a');
-    link.download = 'leave_out.txt';
-    link.href = URL.createObjectURL(new Blob(
-      [[...leftOut].sort().map((id) => `${id}\n`).join('')], { type: 'text/plain' }));
+    const link = make('a', {
+      download: 'leave_out.txt',
+      href: URL.createObjectURL(new Blob(
+        [[...leftOut].sort().map((id) => `${id}\n`).join('')], { type: 'text/plain' }))
+    });
     link.click();
     URL.revokeObjectURL(link.href);
   }
@@ -422,15 +400,8 @@
       ['foreground', text(row[FOREGROUND], 1, ' %')],
       ['unknown', text(row[UNKNOWN_SHARE], 1, ' %')],
       ['trust', text(row[TRUST], 1)]
-    ].concat(meta.masks ? [['mIoU', text(row[SCORE], 1)]] : []).map(([term, words]) => {
-      const pair = document.createElement('div');
-      [['dt', term], ['dd', words]].forEach(([kind, part]) => {
-        const node = document.createElement(kind);
-        node.textContent = part;
-        pair.append(node);
-      });
-      return pair;
-    }));
+    ].concat(meta.masks ? [['mIoU', text(row[SCORE], 1)]] : []).map(([term, words]) =>
+      make('div', {}, make('dt', {}, term), make('dd', {}, words))));
     if (!$('viewer').open) {
       $('viewer').showModal();
       $('viewer-title').focus();
@@ -449,15 +420,12 @@
     // the buttons stay, so that the focus stays with them
     const buttons = Array.from($('strip').children);
     layers.forEach((layer, i) => {
-      const button = buttons[i] || $('strip').appendChild(document.createElement('button'));
-      button.type = 'button';
+      const button = buttons[i] || $('strip').appendChild(make('button', { type: 'button' }));
       button.dataset.layer = layer.key;
       button.setAttribute('aria-pressed', String(layer === chosen));
-      const what = document.createElement('span');
-      what.className = 'what';
-      what.textContent = layer.name;
       button.replaceChildren(
-        picture(button.firstElementChild, data, layer, fit(data.size, THUMB), 'thumbs', null), what);
+        picture(button.firstElementChild, data, layer, fit(data.size, THUMB), 'thumbs', null),
+        make('span', { className: 'what' }, layer.name));
     });
     buttons.slice(layers.length).forEach((button) => button.remove());
     showLegend(chosen, data);
@@ -475,8 +443,7 @@
       node.classList.add(layer.kind);
       if (made.image) loadPicture(made.image);
       if (layer.kind !== 'plain') {
-        const canvas = document.createElement('canvas');
-        canvas.className = 'over';
+        const canvas = make('canvas', { className: 'over' });
         canvas.setAttribute('role', 'img');
         node.append(canvas);
       }
@@ -524,26 +491,18 @@
     }
     const focused = document.activeElement && document.activeElement.dataset.only;
     $('legend').replaceChildren(...rowsOf.map(([cls, share]) => {
-      const item = document.createElement('li');
-      const button = document.createElement('button');
-      button.type = 'button';
+      const swatch = make('span', { className: 'swatch' });
+      swatch.style.backgroundColor = `rgb(${rgb[cls].join(' ')})`;
+      const button = make('button', { type: 'button' }, swatch,
+        make('span', {}, cls === UNKNOWN ? 'unknown' : meta.classes[cls]),
+        make('span', { className: 'share' }, share));
       button.dataset.only = cls;
       button.setAttribute('aria-pressed', String(state.only === cls));
-      const swatch = document.createElement('span');
-      swatch.className = 'swatch';
-      swatch.style.backgroundColor = `rgb(${rgb[cls].join(' ')})`;
-      const name = document.createElement('span');
-      name.textContent = cls === UNKNOWN ? 'unknown' : meta.classes[cls];
-      const value = document.createElement('span');
-      value.className = 'share';
-      value.textContent = share;
-      button.append(swatch, name, value);
       button.onclick = () => {
         state.only = state.only === cls ? null : cls;
         showLayers(data);
       };
-      item.append(button);
-      return item;
+      return make('li', {}, button);
     }));
     if (focused !== undefined) {
       const again = $('legend').querySelector(`[data-only="${focused}"]`);
