@@ -31,7 +31,7 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def start(script, *words, data, cwd, **variables):
+def launch(script, *words, data, cwd, **variables):
     """Start a launcher as a user does."""
     path = os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH']
     env = dict(
@@ -60,7 +60,7 @@ def trained(odd_voc, tmp_path_factory):
     words = ['dist_train.sh', CONFIG, 1, '--work-dir', cwd / 'train']
     env = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=port)
     jobs = [
-        start(*words, data=odd_voc, cwd=cwd, NODE_RANK=rank, **env)
+        launch(*words, data=odd_voc, cwd=cwd, NODE_RANK=rank, **env)
         for rank in '01'
     ]
     try:
@@ -152,7 +152,7 @@ def test_a_rank_that_dies_is_named(odd_voc, tmp_path):
         "custom_hooks = [dict(type='DyingRank')]\n")
     words = ['dist_train.sh', tmp_path / 'config.py', 2]
     env = dict(PYTHONPATH=str(tmp_path))
-    job = start(*words, data=odd_voc, cwd=tmp_path, **env)
+    job = launch(*words, data=odd_voc, cwd=tmp_path, **env)
     text, _ = job.communicate(timeout=300)
     assert job.returncode != 0
     end = text[text.index('Root Cause'):]
@@ -164,37 +164,33 @@ def test_a_rank_that_dies_is_named(odd_voc, tmp_path):
     ('slurm_train.sh', ['part', 'job', 'a b.py', '--amp']),
     ('slurm_test.sh', ['part', 'job', 'a b.py', 'c d.pth', '--tta']),
 ])
-def test_what_slurm_is_asked_for(script, words, tmp_path):
+def test_what_slurm_is_asked_for(script, words, tmp_path, start):
     srun = tmp_path / 'srun'
     srun.write_text('#!/bin/sh\nprintf "%s\\n" "$PYTHONPATH" "$@"\n')
     srun.chmod(0o755)
-    env = dict(
-        os.environ,
+    done = start(
+        'bash',
+        ROOT / 'tools' / script,
+        *words,
+        cwd=tmp_path,
         PATH=f'{tmp_path}{os.pathsep}' + os.environ['PATH'],
-        GPUS='16',
-        GPUS_PER_NODE='8',
-        CPUS_PER_TASK='3',
+        GPUS=16,
+        GPUS_PER_NODE=8,
+        CPUS_PER_TASK=3,
         SRUN_ARGS='--quotatype=spot --comment x',
         PY_ARGS='--work-dir w')
-    env.pop('PYTHONPATH', None)  # as on a fresh machine
-    done = subprocess.run(
-        ['bash', str(ROOT / 'tools' / script), *words],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=60)
     assert done.returncode == 0, done.stderr
     path, *asked = done.stdout.split('\n')[:-1]
     assert path == str(ROOT / 'projects')
-    start = asked.index('python')
-    assert asked[:start] == [
+    end = asked.index('python')
+    assert asked[:end] == [
         '-p', 'part', '--job-name=job', '--gres=gpu:8', '--ntasks=16',
         '--ntasks-per-node=8', '--cpus-per-task=3', '--kill-on-bad-exit=1',
         '--quotatype=spot', '--comment', 'x'
     ]
     tool = str(ROOT / 'tools' /
                script.replace('slurm_', '').replace('.sh', '.py'))
-    assert asked[start:] == [
+    assert asked[end:] == [
         'python', '-u', tool, *words[2:-1], '--launcher=slurm', '--work-dir',
         'w', words[-1]
     ]

@@ -9,7 +9,6 @@ import pickle
 import re
 import shutil
 import struct
-import subprocess
 import tarfile
 import threading
 import zipfile
@@ -573,7 +572,7 @@ def test_no_dangerous_call(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('line', [None, 'eval(input())'])
-def test_bandit(tmp_path, line):
+def test_bandit(tmp_path, line, start):
     pytest.importorskip('bandit')
     ignored = shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info')
     for folder in ('projects', 'tools'):
@@ -582,9 +581,8 @@ def test_bandit(tmp_path, line):
     if line is not None:  # it can fail
         (tmp_path / 'projects').mkdir()
         (tmp_path / 'projects/a.py').write_text(line + '\n')
-    done = subprocess.run(['bash', tmp_path / 'tools/audit.sh', '--code-only'],
-                          capture_output=True,
-                          text=True)
+    audit = tmp_path / 'tools/audit.sh'
+    done = start('bash', audit, '--code-only', cwd=tmp_path)
     assert done.returncode == (line is not None), done.stdout + done.stderr
     found = 'bandit found nothing in projects and tools' in done.stdout
     assert found == (line is None)
