@@ -96,7 +96,7 @@ def test_a_row_that_fails_is_a_line(gpu, tmp_path):
     assert calls == ['bad', 'good', 'bad']
 
 
-def test_a_row_that_ends_the_process(gpu, monkeypatch):
+def test_a_row_that_ends_the_process(gpu):
 
     def stop():
         raise KeyboardInterrupt

@@ -206,30 +206,16 @@ def test_npy(tmp_path):
 
 
 # ---- archives -------------------------------------------------------------
-def test_members_of_a_tar(tmp_path, outside, monkeypatch):
-    """Names that climb, links and files behind them, a bomb."""
-    inside = 'VOCdevkit/VOC2012/JPEGImages'
-    link = tarfile.TarInfo(f'{inside}/link')
-    link.type, link.linkname = tarfile.SYMTYPE, str(outside)
-    cases = {
-        'unsafe member': [
-            '../a.png',
-            str(outside / 'a.png'), f'{inside}/../../../../outside/a.png'
-        ],
-        'is a link': [link, f'{inside}/link/a.png'],
-        '100 bytes': [f'{inside}/bomb'],
-    }
+def test_a_member_of_a_tar_that_is_too_large(tmp_path, monkeypatch):
+    """Names that climb, and links, are in the tests of voc12_aug.py."""
     monkeypatch.setattr(archives, '_MAX_MEMBER', 99)
-    for words, members in cases.items():
-        path = tmp_path / 'voc.tar'
-        with tarfile.open(path, 'w') as archive:
-            for member in members:
-                if isinstance(member, str):
-                    member = tarfile.TarInfo(member)
-                    member.size = 100
-                archive.addfile(member, io.BytesIO(bytes(member.size)))
-        refused(words, archives.extract, path, tmp_path / 'out', (inside, ))
-        assert not (tmp_path / 'out').exists()
+    inside, path = 'VOCdevkit/VOC2012/JPEGImages', tmp_path / 'voc.tar'
+    with tarfile.open(path, 'w') as archive:
+        member = tarfile.TarInfo(f'{inside}/bomb')
+        member.size = 100
+        archive.addfile(member, io.BytesIO(bytes(100)))
+    refused('100 bytes', archives.extract, path, tmp_path / 'out', (inside, ))
+    assert not (tmp_path / 'out').exists()
 
 
 # ---- links, pipes, names --------------------------------------------------
