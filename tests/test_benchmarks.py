@@ -37,6 +37,26 @@ def test_start(name, monkeypatch, capsys):
         assert not caught.value.code and '--' in capsys.readouterr().out
 
 
+def test_results_go_on(tmp_path, monkeypatch, capsys):
+    results = importlib.import_module('results')
+    path = str(tmp_path / 'new' / 'rows.json')
+    results.Results(path).add(dict(row='a', seed=0, mIoU=1.))
+    found = results.Results(path)
+    assert found.has('a', 0) and not found.has('a', 1)
+    found.add(dict(row='a', seed=1, mIoU=2.), dict(row='b', seed=0))
+    results.print_table(results.Results(path).rows, ['mIoU'])
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        '| a | 2 | 1.50 (1.00 to 2.00) |', '| b | 1 |  |'
+    ]
+    monkeypatch.setenv('TRAIN_LIST', 'lists/x.txt')
+    monkeypatch.delenv('DATA_ROOT', raising=False)
+    assert results.data_of('DATA_ROOT', 'TRAIN_LIST') == 'x.txt'
+    with pytest.raises(InputError, match='set DATA_ROOT, see configs/'):
+        results.need('TRAIN_LIST', 'DATA_ROOT')
+    monkeypatch.setattr(results, 'git', lambda *words: words[0][:2])
+    assert results.commit() == 're+'
+
+
 def test_steps_of_the_recipe(monkeypatch):
     """What makes a row is among the steps, and each step's source is."""
     recipe = importlib.import_module('recipe')
