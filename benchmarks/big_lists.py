@@ -58,11 +58,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def parse_size(text: str) -> Tuple[int, int]:
-    """Images and classes of ``IMAGESxCLASSES``.
-
-    Raises:
-        InputError: Not of that form, or without images or classes.
-    """
+    """Images and classes of ``IMAGESxCLASSES``."""
     match = re.fullmatch(r'([1-9]\d{0,9})x([1-9]\d{0,5})', text)
     if match is None:
         raise InputError(f'--sizes: {text!r} is not IMAGESxCLASSES, for '
@@ -77,14 +73,7 @@ def zipf_labels(num_images: int, num_classes: int,
     The frequency of class ``c`` goes as ``1 / (c + 2)``; a class that is
     drawn twice counts once.
 
-    Args:
-        num_images (int): ``N``.
-        num_classes (int): ``C``.
-        seed (int): Of the draws.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: int64 ``(N, )`` lengths, all at least
-        1, and class ids, ascending in each image.
+    Gives lengths of at least 1, and class ids, ascending in each image.
     """
     rng = np.random.default_rng([seed, num_images, num_classes])
     weight = 1 / np.arange(2, num_classes + 2)
@@ -197,16 +186,7 @@ def read_time(folder: str, data: Labels) -> float:
 
 def measure(lengths: np.ndarray, classes: np.ndarray, num_classes: int,
             seed: int) -> Dict[str, Any]:
-    """One row.
-
-    Args:
-        lengths, classes (np.ndarray): Of :func:`zipf_labels`.
-        num_classes (int): Number of classes.
-        seed (int): Of the draws.
-
-    Returns:
-        dict: Sizes, seconds and rates.
-    """
+    """One row: sizes, seconds and rates."""
     from group_wsss.contrib.big_lists import MappedLabelIndex
     make = MappedLabelIndex.from_arrays
     peak = peak_mb(make, lengths, classes, num_classes)
@@ -249,26 +229,30 @@ def real_labels(path: str) -> Tuple[np.ndarray, np.ndarray, int]:
 
 def table(rows: List[Dict[str, Any]]) -> str:
     """The rows as Markdown."""
-    columns = (('images', 'images'), ('classes', 'classes'), ('sets', 'sets'),
-               ('build_s', 'build s'), ('build_peak_mb', 'peak MiB'),
-               ('bytes', 'bytes'), ('bytes_per_pair', 'a pair'),
-               ('load_s', 'map, verified, s'), ('load_unverified_s', 'map s'),
-               ('exact_groups_per_s',
-                'exact groups / s'), ('each_groups_per_s', 'each groups / s'),
-               ('first_batch_s',
-                'first batch s'), ('resume_s',
-                                   f'resume after {PASSES} passes, s'),
-               ('resume_epoch_s', 'resume an epoch, s'), ('read_s',
-                                                          'read text s'))
+    columns = dict(
+        images='images',
+        classes='classes',
+        sets='sets',
+        build_s='build s',
+        build_peak_mb='peak MiB',
+        bytes='bytes',
+        bytes_per_pair='a pair',
+        load_s='map, verified, s',
+        load_unverified_s='map s',
+        exact_groups_per_s='exact groups / s',
+        each_groups_per_s='each groups / s',
+        first_batch_s='first batch s',
+        resume_s=f'resume after {PASSES} passes, s',
+        resume_epoch_s='resume an epoch, s',
+        read_s='read text s')
 
     def cell(value: Any) -> str:
         if value is None:
             return '-'
         return f'{value:,}' if isinstance(value, int) else f'{value:g}'
 
-    names = [name for _, name in columns]
-    lines = [names, ['--:'] * len(names)]
-    lines += [[cell(row[key]) for key, _ in columns] for row in rows]
+    lines = [[*columns.values()], ['--:'] * len(columns)]
+    lines += [[cell(row[key]) for key in columns] for row in rows]
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 

@@ -65,14 +65,7 @@ def half_bank(folder: str, images: int) -> Callable[[str], int]:
 
 def make_dump(row: str, work: str, env: Dict[str, str],
               keep: Callable[..., None]) -> None:
-    """Train stage 1 and write labels.
-
-    Args:
-        row (str): Layout and number of images.
-        work (str): Work dir of the row.
-        env (dict): Environment variables.
-        keep (Callable): Takes the phases of a stage.
-    """
+    """Train stage 1 and write labels; ``keep`` takes the phases."""
     kind, images = row.split('-')[0], int(row.split('-')[1])
     first = Watch(osp.join(work, 'stage1'), env)
     end = [f'configs/group_wsss/{kind}.py', '--work-dir', first.folder]

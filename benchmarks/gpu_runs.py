@@ -195,15 +195,8 @@ def loader(data: str, sizes: Sizes, device: str) -> Found:
 def recipe(data: str, work_dir: str, tiny: bool, limit: float) -> Found:
     """Run a recipe end to end; what was done before is not done again.
 
-    Args:
-        data (str): What ``gpu.sh --pack`` leaves, or a toy set.
-        work_dir (str): Gets ``recipe/`` and its log.
-        tiny (bool): Two iterations, and not to the end.
-        limit (float): Seconds after which it is stopped.
-
-    Returns:
-        dict: Seconds of every stage, mIoU of the labels; ``failed`` with the
-        reason if it did not reach its end.
+    Gives the seconds of every stage and the mIoU of the labels; ``failed``
+    with the reason if it did not reach its end in ``limit`` seconds.
     """
     need(data)
     os.makedirs(work_dir, exist_ok=True)

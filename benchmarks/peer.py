@@ -60,15 +60,7 @@ def peer_dropout(layer: nn.Module, state: Tensor) -> Tensor:
 
 
 def peer_graph(neck: nn.Module, states: Sequence[Tensor]) -> List[Tensor]:
-    """T rounds between the images of one group.
-
-    Args:
-        neck (nn.Module): A ``CoAttentionGNN`` with a GRU.
-        states (Sequence[Tensor]): Maps ``(1, C, H, W)``, one for each image.
-
-    Returns:
-        list[Tensor]: The maps after the graph.
-    """
+    """T rounds between the images ``(1, C, H, W)`` of one group."""
     first, states = list(states), list(states)
     if neck.reduce is not None:
         states = [neck.reduce(state) for state in states]
@@ -96,15 +88,7 @@ def peer_graph(neck: nn.Module, states: Sequence[Tensor]) -> List[Tensor]:
 
 
 def peer_maps(model: nn.Module, images: Sequence[Tensor]) -> tuple:
-    """Class maps before and after the graph of one group of images.
-
-    Args:
-        model (nn.Module): A ``GroupCAM``.
-        images (Sequence[Tensor]): Normalised, ``(1, 3, H, W)`` each.
-
-    Returns:
-        tuple[list[Tensor], list[Tensor]]: Logits ``(1, C, h, w)``.
-    """
+    """Class maps of one group before and after the graph, one by one."""
     feats = [model.backbone(image)[-1] for image in images]
     before = [model.neck.project(feat) for feat in feats]
     after = peer_graph(model.neck, before)
@@ -130,14 +114,7 @@ def peer_partners(labels: Sequence[Set[int]], anchor: int, size: int,
                   rng: random.Random) -> List[int]:
     """Redraw until the label set is the same; count on luck, as released.
 
-    Args:
-        labels (Sequence[set[int]]): Class ids of every image.
-        anchor (int): Position of the anchor.
-        size (int): Partners, ``K - 1``.
-        rng (random.Random): Source of the draws.
-
-    Returns:
-        list[int]: Positions; the anchor itself may be among them.
+    The anchor itself may be among the ``size`` partners.
     """
     partners = []
     for _ in range(size):
@@ -176,19 +153,7 @@ def peer_label(img_id: str,
                maps: Optional[np.ndarray] = None) -> np.ndarray:
     """Label image of one image, all classes at the size of the image.
 
-    Args:
-        img_id (str): Name of the image.
-        shape (Sequence[int]): Height and width of the image.
-        class_ids (Sequence[int]): Present classes.
-        num_classes (int): ``C`` without background.
-        threshold (float): Score of the background.
-        palette (np.ndarray): uint8 ``(256, 3)``.
-        target (str): PNG to write.
-        folder (str, optional): Where ``peer_write_maps`` has written.
-        maps (np.ndarray, optional): Maps ``(n, h, w)`` in place of files.
-
-    Returns:
-        np.ndarray: uint8 ``(H, W)``.
+    Class maps are ``maps``, or files that ``peer_write_maps`` has left.
     """
     scores = np.zeros((num_classes + 1, *shape), np.float32)
     scores[0] = threshold

@@ -70,14 +70,7 @@ def outputs(model: nn.Module, inputs: torch.Tensor) -> Any:
 
 
 def count(name: str) -> Dict[str, Any]:
-    """A row.
-
-    Args:
-        name (str): The config.
-
-    Returns:
-        dict: Figures of an image and of the training.
-    """
+    """Figures of an image and of the training of a config."""
     images, batch, side = ROWS[name]
     cfg = Config.fromfile(osp.join(ROOT, 'configs', name))
     model_cfg = cfg.model

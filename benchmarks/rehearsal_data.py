@@ -54,13 +54,7 @@ TINY_STAGE2 = [
 def write_images(folder: str,
                  names: Sequence[str],
                  sizes: Sequence[Tuple[int, int]] = SIZES) -> None:
-    """Blobs with noise, as JPEG files.
-
-    Args:
-        folder (str): Where they go.
-        names (Sequence[str]): Names of the files.
-        sizes (Sequence[tuple]): Widths and heights, in turn.
-    """
+    """Blobs with noise, as JPEG files; sizes come in turn."""
     os.makedirs(folder)
     rng = np.random.default_rng(0)
     for number, name in enumerate(names):
@@ -78,13 +72,7 @@ def write_images(folder: str,
 
 
 def write_voc(root: str, image_list: str, images: int) -> None:
-    """VOC's layout with the tags of a list.
-
-    Args:
-        root (str): The folder.
-        image_list (str): Lines of an id and class ids.
-        images (int): The first so many of them.
-    """
+    """VOC's layout with the tags of the first lines of a list."""
     with open(image_list) as file:
         lines = [' '.join(line.split()) for line in file][:images]
     ids = [line.split()[0] for line in lines]
@@ -98,12 +86,7 @@ def write_voc(root: str, image_list: str, images: int) -> None:
 
 
 def write_coco(root: str, images: int) -> None:
-    """COCO's layout: 80 classes, 7 annotations an image with polygons.
-
-    Args:
-        root (str): The folder.
-        images (int): Their number.
-    """
+    """COCO's layout: 80 classes, 7 annotations an image with polygons."""
     rng = np.random.default_rng(1)
     names = [f'COCO_train2014_{i:012d}.jpg' for i in range(images)]
     write_images(osp.join(root, 'train2014'), names, [COCO_SIZE])

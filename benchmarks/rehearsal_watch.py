@@ -80,13 +80,7 @@ def disk(folder: str) -> Dict[str, float]:
 
 
 class Watch:
-    """Runs commands and adds up what their phases take.
-
-    Args:
-        folder (str): Work dir of the commands, whose disk counts.
-        env (dict): Environment variables.
-        name (str): Of the stage. Defaults to that of the folder.
-    """
+    """Runs commands and adds up what their phases and their folder take."""
 
     def __init__(self,
                  folder: str,
@@ -101,15 +95,9 @@ class Watch:
     def run(self,
             command: Sequence[str],
             stop: Callable[[str], int] = lambda text: 0) -> bool:
-        """Run a command.
+        """Run a command of python; tell whether it was stopped.
 
-        Args:
-            command (Sequence[str]): Arguments of python.
-            stop (Callable): Text of its log so far to a signal to send it
-                or 0.
-
-        Returns:
-            bool: Whether it was stopped.
+        ``stop`` says by the text of the log which signal to send, or 0.
         """
         phase, text, cpu, walk_at, sent = 'start', '', 0., 0., 0
         last, ended = time.time(), 0

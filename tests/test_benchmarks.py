@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import threading
 import zipfile
 from importlib import metadata
@@ -38,6 +37,26 @@ def test_start(name, monkeypatch, capsys):
         assert not caught.value.code and '--' in capsys.readouterr().out
 
 
+def test_results_go_on(tmp_path, monkeypatch, capsys):
+    results = importlib.import_module('results')
+    path = str(tmp_path / 'new' / 'rows.json')
+    results.Results(path).add(dict(row='a', seed=0, mIoU=1.))
+    found = results.Results(path)
+    assert found.has('a', 0) and not found.has('a', 1)
+    found.add(dict(row='a', seed=1, mIoU=2.), dict(row='b', seed=0))
+    results.print_table(results.Results(path).rows, ['mIoU'])
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        '| a | 2 | 1.50 (1.00 to 2.00) |', '| b | 1 |  |'
+    ]
+    monkeypatch.setenv('TRAIN_LIST', 'lists/x.txt')
+    monkeypatch.delenv('DATA_ROOT', raising=False)
+    assert results.data_of('DATA_ROOT', 'TRAIN_LIST') == 'x.txt'
+    with pytest.raises(InputError, match='set DATA_ROOT, see configs/'):
+        results.need('TRAIN_LIST', 'DATA_ROOT')
+    monkeypatch.setattr(results, 'git', lambda *words: words[0][:2])
+    assert results.commit() == 're+'
+
+
 def test_steps_of_the_recipe(monkeypatch):
     """What makes a row is among the steps, and each step's source is."""
     recipe = importlib.import_module('recipe')
@@ -50,10 +69,8 @@ def test_steps_of_the_recipe(monkeypatch):
                 assert word.strip('{}').split('/')[0] in names, word
         names.append(step.name)
     assert len(set(names)) == len(names)
-    assert {folder.split('/')[0]
-            for folder in recipe.ROWS.values()} == (
-                set(names) -
-                {'saliency_seeds', 'saliency_affinity', 'saliency_pixels'})
+    rows = {folder.split('/')[0] for folder in recipe.ROWS.values()}
+    assert rows == set(names)
 
 
 @pytest.fixture
@@ -99,7 +116,7 @@ def test_a_row_that_fails_is_a_line(gpu, tmp_path):
     assert calls == ['bad', 'good', 'bad']
 
 
-def test_a_row_that_ends_the_process(gpu, monkeypatch):
+def test_a_row_that_ends_the_process(gpu):
 
     def stop():
         raise KeyboardInterrupt
@@ -144,7 +161,7 @@ def test_page_of_the_gpu(gpu, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_travels_to_a_gpu(tmp_path):
+def test_what_travels_to_a_gpu(tmp_path, start):
     """Packages without a network, images, and no file of this machine."""
     try:
         metadata.version('onedl-mmcv')
@@ -156,8 +173,8 @@ def test_what_travels_to_a_gpu(tmp_path):
     generate_toy(given, 2, 1, 48)
     tags = (given / 'ImageSets/train_cls.txt').read_text()
     (given / 'ImageSets/train_a_cls.txt').write_text(tags)
-    subprocess.run(['bash', root / 'benchmarks/gpu.sh', '--pack', given],
-                   check=True)
+    pack = ['bash', root / 'benchmarks/gpu.sh', '--pack']
+    assert not start(*pack, given, cwd=tmp_path).returncode
     packed = root / '.gpu'
     names = {
         str(path.relative_to(packed))
@@ -175,26 +192,19 @@ def test_what_travels_to_a_gpu(tmp_path):
     # versions are read off these folders
     assert any(name.endswith('.dist-info/METADATA') for name in names)
     assert not any('..' in name or name.endswith('.so') for name in names)
-    done = subprocess.run(['bash', root / 'benchmarks/gpu.sh', '--pack', root],
-                          capture_output=True,
-                          text=True)
+    done = start(*pack, root, cwd=tmp_path)
     assert done.returncode and 'train_a_cls.txt' in done.stderr
 
 
 @pytest.mark.slow
-def test_every_row_of_a_gpu(tmp_path):
+def test_every_row_of_a_gpu(tmp_path, start):
     """As it is typed there, so that no second of a GPU goes to a slip."""
-    done = subprocess.run([
-        'bash', FOLDER / 'gpu.sh', '--device', 'cpu', '--tiny', '--work-dir',
-        tmp_path, '--out', tmp_path / 'speed_gpu.json', '--seconds', '3000'
-    ],
-                          capture_output=True,
-                          text=True,
-                          env={
-                              **os.environ, 'OMP_NUM_THREADS': '1'
-                          })
+    out = tmp_path / 'speed_gpu.json'
+    words = ['--device', 'cpu', '--tiny', '--seconds', '3000', '--out', out]
+    done = start(
+        'bash', FOLDER / 'gpu.sh', *words, '--work-dir', tmp_path, cwd=FOLDER)
     assert not done.returncode, done.stderr
-    rows = json.loads((tmp_path / 'speed_gpu.json').read_text())['rows']
+    rows = json.loads(out.read_text())['rows']
     failed = [row for row in rows if row['what'] in ('failed', 'started')]
     assert not failed
     kinds = {row['row'].split(' ')[0] for row in rows}

@@ -1,13 +1,14 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Every config loads, builds, and stage 1 makes a step; no network."""
 import gc
-import importlib.util
 import json
 import re
+import runpy
 import shutil
 import signal
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -70,8 +71,8 @@ def roots(tiny_voc, tmp_path_factory):
     ids = ''.join(f'tiny_{i}\n' for i in range(8))
     (root / 'pseudo/ids.txt').write_text(ids)
     for path in (root / 'pseudo').glob('*.png'):
-        width, height = Image.open(path).size
-        ScoreMap(path.stem, (height, width), [1], np.ones(
+        shape = np.array(Image.open(path)).shape
+        ScoreMap(path.stem, shape, [1], np.ones(
             (1, 2, 2))).save(str(root / f'pseudo/scores/{path.stem}.npz'))
     (voc / 'ImageSets/train_cls.txt').write_text(tags)
     for split in ('trainaug', 'val'):
@@ -431,10 +432,7 @@ def test_paper_learning_rates():
 def plain_loops():
     """Helpers of the test that derives the forward pass with loops."""
     path = ROOT / 'tests/test_models/test_classifiers/test_reference.py'
-    spec = importlib.util.spec_from_file_location('plain_reference', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return SimpleNamespace(**runpy.run_path(str(path)))
 
 
 CHOICES = {
@@ -512,8 +510,7 @@ def test_reference_equals_plain_loops(which, monkeypatch):
     # maps of some size, so that gate, softmax and tanh have work to do
     nn.init.normal_(model.neck.projection.classifier.weight, std=0.1)
     model = model.double().train()
-    images = torch.randn(
-        plain.K, 3, 12, 14, dtype=torch.double, requires_grad=True)
+    images = torch.randn(plain.K, 3, 12, 14, dtype=torch.double)
     samples = [DataSample().set_gt_label(x) for x in plain.LABELS]
     cams, states = plain.plain_forward(model, images, coins)
 
@@ -527,18 +524,9 @@ def test_reference_equals_plain_loops(which, monkeypatch):
     torch.testing.assert_close(maps, cams, **close)
     torch.testing.assert_close(group_maps, states, **close)
     assert (group_maps - maps).abs().max() > 0.1
+    # gradients are compared beside the loops
     loss, want = sum(run('loss').values()), plain.plain_loss(cams, states)
     torch.testing.assert_close(loss, want.to(loss.dtype), **close)
-    names, parameters = zip(*model.named_parameters())
-    got = torch.autograd.grad(loss, (images, ) + parameters)
-    wanted = torch.autograd.grad(want, (images, ) + parameters)
-    for name, a, b in zip(('images', ) + names, got, wanted):
-        if name == 'neck.coattention.key.bias':
-            # adds the same to all scores of a softmax
-            assert a.abs().max() < 1e-9
-            continue
-        assert b.abs().max() > 0, name
-        assert (a - b).abs().max() < 1e-3 * b.abs().max(), name
     # the released code drops at inference as well
     plain.throw(monkeypatch, coins)
     for slot, sample in enumerate(samples):

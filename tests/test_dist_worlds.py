@@ -2,7 +2,6 @@
 """1, 2 and 4 processes do the same."""
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -28,18 +27,12 @@ pytestmark = [
 
 
 @pytest.fixture(scope='module')
-def base(odd_voc, tmp_path_factory):
+def base(odd_voc, start, tmp_path_factory):
     """Where one parent and its forks have left all results."""
     base = tmp_path_factory.mktemp('worlds')
-    env = dict(os.environ, OMP_NUM_THREADS='1', DATA_ROOT=str(odd_voc))
-    env['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p)
-    done = subprocess.run(
-        [sys.executable, str(WORKER), str(base)],
-        cwd=base,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=900)
+    path = os.pathsep.join(p for p in sys.path if p)
+    words = [sys.executable, WORKER, base]
+    done = start(*words, cwd=base, DATA_ROOT=odd_voc, PYTHONPATH=path)
     assert done.returncode == 0, done.stdout + done.stderr
     return base
 

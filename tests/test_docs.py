@@ -367,35 +367,26 @@ def test_figures_are_well_formed():
         assert root.get('role') == 'img' and root.get('aria-label')
 
 
-def build_docs(folder, *words):
-    """Run the script with a folder before all others on the path."""
-    return subprocess.run(
-        ['bash', str(ROOT / 'tools/build_docs.sh'), *map(str, words)],
-        env=dict(os.environ, PATH=f'{folder}:{os.environ["PATH"]}'),
-        text=True,
-        capture_output=True)
-
-
-def test_build_needs_sphinx(tmp_path):
+def test_build_needs_sphinx(tmp_path, start):
     """One line if Sphinx is missing, and nothing is written."""
     (tmp_path / 'python').write_text('#!/bin/sh\nexit 1\n')
     (tmp_path / 'python').chmod(0o755)
-    done = build_docs(tmp_path, tmp_path / 'html')
+    build = ['bash', ROOT / 'tools/build_docs.sh', tmp_path / 'html']
+    done = start(*build, cwd=ROOT, PATH=f'{tmp_path}:{os.environ["PATH"]}')
     assert done.returncode == 2
     assert 'requirements/docs.txt' in done.stderr
     assert not (tmp_path / 'html').exists()
 
 
 @pytest.mark.slow
-def test_build(tmp_path):
+def test_build(tmp_path, start):
     """Sphinx builds all pages without a warning."""
     for module in ('sphinx', 'furo', 'myst_parser', 'autoapi',
                    'sphinx_copybutton'):
         pytest.importorskip(
             module, reason='pip install -r requirements/docs.txt')
-    done = build_docs(
-        Path(sys.executable).parent, tmp_path / 'html', '-q', '-d',
-        tmp_path / 'cache')
+    build = ['bash', ROOT / 'tools/build_docs.sh', tmp_path / 'html']
+    done = start(*build, '-q', '-d', tmp_path / 'cache', cwd=ROOT)
     assert not done.returncode, done.stderr
     page = (tmp_path / 'html' / 'api' / 'models.html').read_text('utf-8')
     assert 'group_wsss.models.GroupCAM' in page

@@ -2,7 +2,6 @@
 """The package as a whole: what it imports, how it is laid out."""
 import ast
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -32,15 +31,12 @@ SOURCES = sorted(
     ('group_wsss.registry', 'mmcv mmseg mmpretrain'),
     ('group_wsss.utils.cli', 'torch mmengine mmseg mmpretrain'),
 ])
-def test_import_is_light(module, absent):
+def test_import_is_light(module, absent, start):
     """Nothing heavy before a component is asked for."""
     code = f'import sys, {module}; print(*sys.modules)'
-    loaded = subprocess.run([sys.executable, '-c', code],
-                            cwd=ROOT / 'projects',
-                            check=True,
-                            capture_output=True,
-                            text=True).stdout.split()
-    assert module in loaded
+    done = start(sys.executable, '-c', code, cwd=ROOT / 'projects')
+    loaded = done.stdout.split()
+    assert module in loaded, done.stderr
     assert not set(absent.split()) & set(loaded)
 
 
@@ -292,6 +288,6 @@ def test_source_style(path):
     'path',
     sorted((ROOT / 'tools').rglob('*.sh')) + [ROOT / '.ci' / 'run'],
     ids=lambda path: path.name)
-def test_shell_scripts_parse(path):
-    done = subprocess.run(['bash', '-n', str(path)], capture_output=True)
+def test_shell_scripts_parse(path, start):
+    done = start('bash', '-n', path, cwd=ROOT)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """What holds for any input, tried on made-up ones.
 
-A bounded number of cases, always the same ones; at least 10,000 with::
+A bounded number of cases, always the same ones; at least 9,000 with::
 
     GROUP_WSSS_PROFILE=nightly python -m pytest -q tests/test_properties.py
 """
@@ -16,8 +16,7 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 
 from group_wsss.datasets import GroupBatchSampler, LabelIndex
 from group_wsss.engine.accumulator import ScoreAccumulator, merged_maps
-from group_wsss.pseudo_labels import (Refiners, SaliencyLabeler,
-                                      ThresholdLabeler)
+from group_wsss.pseudo_labels import Refiners, ThresholdLabeler
 from group_wsss.pseudo_labels.refiners.background import (add_background,
                                                           remove_background)
 from group_wsss.pseudo_labels.thresholds import (IMAGE_WEIGHT, otsu,
@@ -303,17 +302,6 @@ def test_labels(score_map, threshold, margin, conflict, foreground):
     if share < foreground:
         expected[:] = 255
     assert (label == expected).all()
-
-
-@cases(40)
-@given(score_maps(), st.floats(0, 1), st.floats(0, 1))
-def test_saliency_labels(score_map, bg_threshold, attention):
-    label = SaliencyLabeler(
-        bg_threshold=bg_threshold, attention_threshold=attention)(
-            score_map)
-    allowed = {0, 255, *(score_map.class_ids + 1).tolist()}
-    assert set(np.unique(label).tolist()) <= allowed
-    assert label.shape == score_map.ori_shape
 
 
 @cases(40)

@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Formatters and the type checker, with the settings of the repository."""
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,13 +18,10 @@ pytestmark = pytest.mark.slow
     ['yapf', '--diff', '--recursive', '--parallel', 'projects', 'tools'],
     ['mypy'],
 ], ids=lambda words: words[0])  # yapf: disable
-def test_checks(words):
+def test_checks(words, start):
     """Nothing to mend; what there is stands in the message."""
     pytest.importorskip(words[0])
     if words == ['mypy'] and not torch_is_at_least('2.3'):
         pytest.skip('types of another torch and NumPy')
-    done = subprocess.run([sys.executable, '-m', *words],
-                          cwd=ROOT,
-                          capture_output=True,
-                          text=True)
+    done = start(sys.executable, '-m', *words, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """The long runs of this folder, a part of each: ``pytest -m stress``."""
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,10 +14,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.stress]
     ('fuzz_readers', ['--cases', '2000', '--out', 'fuzz.json']),
     ('interruptions', ['--only', 'toy', '--work-dir', 'work']),
 ])
-def test_script(script, args, tmp_path):
-    done = subprocess.run(
-        [sys.executable, HERE / f'{script}.py', *args],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True)
+def test_script(script, args, tmp_path, start):
+    done = start(sys.executable, HERE / f'{script}.py', *args, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
