@@ -35,10 +35,9 @@ Inputs = Union[Input, Sequence[Input]]
 class GroupCAMInferencer:
     """Class maps and labels of images by a trained ``GroupCAM``.
 
-    ``GroupCAMInferencer()('image.jpg')`` labels with the packaged model;
-    ``GroupCAMInferencer(config, weights)('image.jpg')`` does what
-    ``tools/test.py`` does for a data set: equal images, tags and partners
-    give equal labels. Weights are read without running code.
+    ``GroupCAMInferencer()('image.jpg')`` labels with the packaged model, with
+    a config and weights as ``tools/test.py`` does: equal images, tags and
+    partners give equal labels. Weights are read without running code.
 
     Args:
         model (str | dict | Config, optional): Config of stage 1, or its
@@ -191,7 +190,7 @@ class GroupCAMInferencer:
             return_vis (bool): Paint labels. Defaults to True.
             out_dir (str, optional): Write a dump with ``overlays/<id>.jpg``
                 there, when all images are done. Defaults to None.
-            keep_scores (bool): Score maps in the dump. Defaults to False.
+            keep_scores (bool): Score maps too. Defaults to False.
 
         Yields:
             dict | DataSample: For each image in its order a dict:
