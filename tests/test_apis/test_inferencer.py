@@ -199,6 +199,9 @@ def test_a_folder_as_reference(build, images, tmp_path):
     first = inferencer(str(images))
     assert equal(first, listed(str(images)))
     assert equal(first, inferencer(str(images)))
+    # those that the tags were predicted by, not those of the group
+    alone = build()(str(images))
+    assert [r['scores'] for r in first] == [r['scores'] for r in alone]
     other = build(reference=str(images), tag_threshold=0.6, seed=1)
     assert not equal(first, other(str(images)))
 
