@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from group_wsss.utils import cli, data_flags
 from group_wsss.utils.config import hooks_of
-from group_wsss.utils.errors import InputError
+from group_wsss.utils.errors import InputError, describe
 
 
 class Broken:
@@ -99,6 +99,11 @@ def test_only_the_failing_rank_speaks(monkeypatch, capsys):
     with pytest.raises(RuntimeError):
         cli.run(fail_with(RuntimeError('Connection closed by peer')))
     assert waited == [5, 5]
+
+
+def test_what_others_say():
+    assert describe(ValueError(' one\ntwo')) == 'ValueError: one'
+    assert describe(KeyError()) == 'KeyError'
 
 
 def test_hooks_of_a_config():

@@ -68,3 +68,11 @@ def test_what_is_missing_names_its_flag(load, tmp_path):
         check_data(load(), ['train_dataloader'])
     with pytest.raises(InputError, match='--list, or set TRAIN_LIST'):
         check_data(load('--data', '.'), ['train_dataloader'])
+    # stage 1 labels what it was trained on, stage 2 is tested on others
+    text = TEXT + "test_dataloader = dict(dataset=dict(ann_file='x'))\n"
+    for more, words in (('', '--list, or set TRAIN_LIST'),
+                        ("v = '{{$VAL_LIST:none}}'",
+                         '--val-list, or set VAL')):
+        (tmp_path / 'config.py').write_text(text + more)
+        with pytest.raises(InputError, match=words):
+            check_data(load(), ['test_dataloader'])

@@ -93,8 +93,12 @@ def test_only_dead_parts_of_the_same_rank_are_removed(tmp_path):
     assert left == sorted(p.name for p in (other_rank, alive, image))
 
 
-def test_read_json(tmp_path):
+def test_json(tmp_path):
     path = tmp_path / 'x.json'
+    files.write_json(str(path), dict(a=1))
+    assert path.read_text() == '{\n "a": 1\n}\n'
+    files.write_json(str(path), dict(a=1), indent=None)
+    assert path.read_text() == '{"a": 1}\n'
     path.write_text('{"a": [1, "\u00e9"]}', encoding='utf-8')
     assert files.read_json(str(path)) == {'a': [1, '\u00e9']}
     for content in (b'{"a"', b'\xff', b'[' * 100000):

@@ -199,6 +199,9 @@ def test_a_folder_as_reference(build, images, tmp_path):
     first = inferencer(str(images))
     assert equal(first, listed(str(images)))
     assert equal(first, inferencer(str(images)))
+    # those that the tags were predicted by, not those of the group
+    alone = build()(str(images))
+    assert [r['scores'] for r in first] == [r['scores'] for r in alone]
     other = build(reference=str(images), tag_threshold=0.6, seed=1)
     assert not equal(first, other(str(images)))
 
@@ -294,7 +297,7 @@ def test_bad_options(build, options, words):
     assert words in str(caught.value) and '\n' not in str(caught.value)
 
 
-def test_bad_networks(weights, photo_root):
+def test_bad_networks(weights, photo_root, tmp_path):
 
     def refused(words, change=lambda cfg: None, path=str(weights), **options):
         cfg = Config.fromfile(CONFIG)
@@ -308,6 +311,10 @@ def test_bad_networks(weights, photo_root):
         'is for stage 1, group_wsss.Group', lambda cfg: cfg.merge_from_dict(
             dict(model=dict(type='ImageClassifier', neck=None, head=None))))
     refused('none.pth: no such checkpoint', path='none.pth')
+    few = str(tmp_path / 'few.pth')
+    meta = dict(dataset_meta=dict(classes=('a', 'b')))
+    torch.save(dict(torch.load(weights), meta=meta), few)
+    refused('2 class names for a network of 20', path=few)
     refused(
         'tta needs tta_model and', lambda cfg: cfg.pop('tta_model'), tta=True)
     data = dict(

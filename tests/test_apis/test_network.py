@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from group_wsss.apis.network import check_device, find_classes, read_config
+from group_wsss.apis.network import find_classes, read_config
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.weights import build_network
 
@@ -107,9 +107,3 @@ def test_config(tmp_path):
     copy = read_config(cfg)
     copy.model.head.num_classes = 9
     assert cfg.model.head.num_classes == 3
-
-
-def test_device():
-    check_device('cpu')
-    with pytest.raises(InputError, match="device 'gpu': "):
-        check_device('gpu')

@@ -107,7 +107,8 @@ def test_a_list_and_a_folder_of_npz(folder, tmp_path, run):
     run(*args, out, '--classes', 'voc', '--list', tmp_path / 'list.txt')
     assert sorted(results(out)) == ['s/10.png', 's/3.png']
     assert (out / 'ids.txt').read_text() == 's/10\ns/3\n'
-    run(*args, tmp_path / 'all', '--classes', 'voc')
+    run(*args, tmp_path / 'all', '--classes', 'voc', '--images',
+        folder / 'photos')
     assert len(results(tmp_path / 'all')) == 11
 
 

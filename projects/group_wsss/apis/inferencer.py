@@ -21,7 +21,7 @@ from ..utils.errors import InputError
 from ..utils.progress import Progress
 from ..visualization import add_legend, paint_label
 from .images import Input, InputImage, InputImages, list_images
-from .labelling import label_images, test_pipeline, with_device
+from .labelling import build_pipeline, label_images, with_device
 from .network import check_device, load_classifier, read_config
 from .output import ResultWriter
 from .packaged import packaged_model
@@ -35,10 +35,9 @@ Inputs = Union[Input, Sequence[Input]]
 class GroupCAMInferencer:
     """Class maps and labels of images by a trained ``GroupCAM``.
 
-    ``GroupCAMInferencer()('image.jpg')`` labels with the packaged model;
-    ``GroupCAMInferencer(config, weights)('image.jpg')`` does what
-    ``tools/test.py`` does for a data set: equal images, tags and partners
-    give equal labels. Weights are read without running code.
+    ``GroupCAMInferencer()('image.jpg')`` labels with the packaged model, with
+    a config and weights as ``tools/test.py`` does: equal images, tags and
+    partners give equal labels. Weights are read without running code.
 
     Args:
         model (str | dict | Config, optional): Config of stage 1, or its
@@ -145,9 +144,9 @@ class GroupCAMInferencer:
             self.classes)
 
         data = (cfg.get('test_dataloader', None) or {}).get('dataset') or {}
-        self.loader, self.pipeline = test_pipeline(
-            cfg, cfg.tta_pipeline if tta else inner_dataset(data).get(
-                'pipeline', None))
+        steps = cfg.tta_pipeline if tta else inner_dataset(data).get(
+            'pipeline', None)
+        self.loader, self.pipeline = build_pipeline(cfg, steps)
         self.group_size = group_size or data.get('group_size', 1)
         self.match = match or data.get('match', 'any')
         self.seed = data.get('seed', 0) if seed is None else seed
@@ -186,14 +185,12 @@ class GroupCAMInferencer:
                 ``pred_sem_seg`` ``(1, H, W)``, instead of dicts. Defaults to
                 False.
             batch_size (int): Groups in a batch. Defaults to 1.
-            tags (Sequence, optional): Names or ids, one list for all
-                images or a list for each. Defaults to None, predicted
-                on each image alone.
+            tags (Sequence, optional): Names or ids, one list for all images
+                or one for each. Defaults to None, predicted on each alone.
             return_vis (bool): Paint labels. Defaults to True.
-            out_dir (str, optional): Write a dump there: ``<id>.png``,
-                ``ids.txt``, ``manifest.json``, and ``overlays/<id>.jpg``. It
-                appears when all images are done. Defaults to None.
-            keep_scores (bool): Score maps in the dump. Defaults to False.
+            out_dir (str, optional): Write a dump with ``overlays/<id>.jpg``
+                there, when all images are done. Defaults to None.
+            keep_scores (bool): Score maps too. Defaults to False.
 
         Yields:
             dict | DataSample: For each image in its order a dict:

@@ -65,8 +65,9 @@ def label_images(
         yield Labelled(image, sample, score_map, label)
 
 
-def test_pipeline(cfg: Config,
-                  steps: Optional[Sequence[dict]]) -> Tuple[Callable, Compose]:
+def build_pipeline(
+        cfg: Config,
+        steps: Optional[Sequence[dict]]) -> Tuple[Callable, Compose]:
     """Transforms of testing as label images need them.
 
     Without center crops of a classifier; what packs a sample packs its id
