@@ -192,9 +192,10 @@ class DumpWriter:
                duration: Optional[float] = None) -> Dict[str, Any]:
         """Put the labels in place, with ``manifest.json`` and ``ids.txt``.
 
-        One process does it, when all have written.
+        One process does it, when all have written. What is not listed here
+        is as in :class:`Manifest`.
 
-        Args, of which the rest is as in :class:`Manifest`:
+        Args:
             counts (dict, optional): Counts by image id of all ranks.
                 Defaults to this writer's own.
             skipped (dict[str, str], optional): Image id and reason of those
