@@ -147,9 +147,7 @@ class DumpWriter:
         found: Set[str] = set()
         try:
             if Manifest.find(self.out_dir) is not None:
-                found.update(
-                    read_id_list(
-                        osp.join(self.out_dir, ID_LIST), whole_lines=True))
+                found.update(read_id_list(osp.join(self.out_dir, ID_LIST)))
         except InputError:  # damaged: it names nothing
             pass
         if osp.exists(replaced):
