@@ -60,3 +60,14 @@ def test_distance_is_a_share_of_the_diagonal():
     # at least one pixel
     both, _ = boundary_counts(mask[:5, :5], mask[:5, :5], 1)
     assert both[0] == 25 - 9
+
+
+def test_what_the_mask_ignores_costs_nothing():
+    mask = np.zeros((40, 40), np.uint8)
+    mask[5:35, 5:35] = 1
+    pred = mask.copy()
+    # within class 1, and across contours
+    mask[18:22, 18:22] = mask[7:12, 2:30] = 255
+    both, either = boundary_counts(pred, mask, 2, .05)
+    np.testing.assert_array_equal(both, either)
+    assert both.all() and both.sum() < (mask < 255).sum()

@@ -98,6 +98,9 @@ def test_two_rules_and_kept_scores(tmp_path):
     maps = [rounded(Square()(Above(first)(m, _image()))) for m in maps]
     second = otsu(sum(map(score_histogram, maps)))
     assert dump.thresholds == [first, second] and first != second
+    other = LabelDump(dump.writer, ThresholdLabeler('otsu'), Refiners(steps))
+    other.resume(dump.thresholds)  # as another process goes on
+    assert other.labeler.bg_threshold == second and not other.waits
     for i, (got, score_map) in enumerate(zip(_labels(tmp_path), maps)):
         np.testing.assert_array_equal(got, ThresholdLabeler(second)(score_map))
         saved = ScoreMap.load(str(tmp_path / f'scores/d/{i}.npz'))

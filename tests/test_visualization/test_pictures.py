@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from group_wsss.structures import ScoreMap
 from group_wsss.structures.label_image import voc_palette
 from group_wsss.structures.palette import (VOC_CLASSES, bright_palette,
                                            palette_of)
-from group_wsss.visualization import add_legend, contact_sheet, paint_label
+from group_wsss.visualization import (add_legend, contact_sheet, paint_label,
+                                      paint_scores)
 from group_wsss.visualization.contact_sheet import _font, _width, fit_text
 
 
@@ -44,6 +46,14 @@ def test_outlines_have_all_of_the_colour():
     assert (painted[label == 0] == 75).all()
     # without an image there is nothing to outline against
     assert (paint_label(label, None, red)[label == 1] == (255, 0, 0)).all()
+    assert (paint_label(np.full_like(label, 255), None, red) == 255).all()
+
+
+def test_scores_shine_in_the_colour_of_their_class():
+    image = np.full((1, 3, 3), 100, np.uint8)  # dimmed to 75
+    score_map = ScoreMap('x', (1, 3), [0], [[[0., .5, 1.]]])
+    painted = paint_scores(score_map, image, [[0, 0, 0], [255, 0, 5]])
+    assert painted.tolist() == [[[75] * 3, [165, 38, 40], [255, 0, 5]]]
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,7 @@ class LabelDump(LabelPipeline):
 
         Args:
             score_map (ScoreMap): Of one image.
-            image (np.ndarray | Callable, optional): The image, uint8
-                RGB ``(H, W, 3)``, or a function that loads it.
+            image (np.ndarray | Callable, optional): As in :meth:`advance`.
 
         Raises:
             InputError: A class beyond those of the writer, a bad

@@ -37,7 +37,7 @@ def label_ids(folder: str,
     if Manifest.find(folder) is None:
         return find_ids(folder) if wanted is None else list(wanted)
     path = osp.join(folder, ID_LIST)
-    ids = sorted(read_id_list(path, whole_lines=True))
+    ids = sorted(read_id_list(path))
     if wanted is None:
         return ids
     known = set(ids)

@@ -147,9 +147,7 @@ class DumpWriter:
         found: Set[str] = set()
         try:
             if Manifest.find(self.out_dir) is not None:
-                found.update(
-                    read_id_list(
-                        osp.join(self.out_dir, ID_LIST), whole_lines=True))
+                found.update(read_id_list(osp.join(self.out_dir, ID_LIST)))
         except InputError:  # damaged: it names nothing
             pass
         if osp.exists(replaced):
@@ -192,9 +190,10 @@ class DumpWriter:
                duration: Optional[float] = None) -> Dict[str, Any]:
         """Put the labels in place, with ``manifest.json`` and ``ids.txt``.
 
-        One process does it, when all have written.
+        One process does it, when all have written. What is not listed here
+        is as in :class:`Manifest`.
 
-        Args, of which the rest is as in :class:`Manifest`:
+        Args:
             counts (dict, optional): Counts by image id of all ranks.
                 Defaults to this writer's own.
             skipped (dict[str, str], optional): Image id and reason of those

@@ -140,7 +140,8 @@ def test_verdicts(judge, tmp_path):
     wanted[2:, 8:11] = 255
     wanted[0, :5] = 3  # added; the first class has masks, and keeps to them
     np.testing.assert_array_equal(labels, wanted)
-    # without a margin the weak lead counts
+    # without a margin the weak lead counts, a tie does not
+    assert module._ahead([.5, .5], 1, 0.) == 1
     eager = judge(map_margin=0.)
     found = eager.verdicts(score_map, label, eager.features(IMAGE))
     assert sum(v.class_id != v.named for v in found) == 3

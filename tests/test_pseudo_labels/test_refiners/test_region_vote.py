@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from group_wsss.pseudo_labels import RegionVote, ThresholdLabeler
+from group_wsss.pseudo_labels import DenseCRF, RegionVote, ThresholdLabeler
 from group_wsss.structures import ScoreMap
 from group_wsss.structures.regions import SETTINGS, Regions, write_regions
 from group_wsss.utils.errors import InputError
@@ -99,5 +99,10 @@ def test_the_maker_of_the_regions_tells_the_letter(tmp_path):
     assert refiner.supervision == 'A'
     (tmp_path / SETTINGS).write_text('{"supervision": ""}')
     assert refiner.supervision == ''
-    assert refiner.rule is None  # `mean` waits for nothing
+
+
+def test_what_waits_for_a_rule():
+    assert RegionVote('.', bg_threshold='otsu').rule is None
     assert RegionVote('.', 'cover', bg_threshold='otsu').rule == 'otsu'
+    assert DenseCRF(bg_threshold='otsu').rule == 'otsu'
+    assert DenseCRF(bg_threshold='otsu', bg_power=2.).rule is None

@@ -21,7 +21,8 @@ def test_mean_against_loops(n, weight, size, tmp_path):
     saliency = rng.integers(0, 256, (9, 8)).astype(np.uint8)
     Image.fromarray(saliency).save(tmp_path / 'x_s.png')
     given = ScoreMap('x', (9, 8), range(n), rng.random((n, *size), np.float32))
-    got = Saliency(str(tmp_path), '_s.png', weight)(given)
+    options = {} if weight == .5 else dict(weight=weight)
+    got = Saliency(str(tmp_path), '_s.png', **options)(given)
     large = given.resize().maps
     for c, y, x in np.ndindex(n, 9, 8):
         want = (1 - weight) * large[c, y, x] + weight * saliency[y, x] / 255

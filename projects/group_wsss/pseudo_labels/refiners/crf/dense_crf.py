@@ -19,12 +19,12 @@ class DenseCRF(BackgroundRefiner):
     the background. Only the classes of the image are solved.
 
     Args:
+        num_iters to gt_prob: As of :func:`dense_crf`, like ``device``.
         bg_threshold (float | str): Score at which a class and background
             are equally likely, in (0, 1), or the name of a rule, see
             :class:`BackgroundRefiner`. Defaults to 0.35.
         bg_power (float, optional): Background is ``(1 - max_c s_c) **
             bg_power`` instead. Defaults to None.
-        num_iters to gt_prob: As of :func:`dense_crf`, like ``device``.
 
     Raises:
         InputError: An option has a value that it cannot have.
