@@ -140,21 +140,26 @@ def test_index_pngs(tags, tmp_path, call_tool, capsys):
 
 
 def test_crowds_are_unknown(images, tags, tmp_path, call_tool):
-    mask = np.zeros(SIZE, bool)
-    mask[2:5] = True
-    crowd = dict(
-        id=1,
-        image_id=1,
-        category_id=14,
-        iscrowd=1,
-        segmentation=encode_mask(mask))
-    write_coco(tmp_path / 'x.json', images, annotations=[crowd])
+    mask, dog = np.zeros((2, *SIZE), bool)
+    mask[2:5], dog[4:8] = True, True
+    annotations = [
+        dict(
+            id=i,
+            image_id=1,
+            category_id=category,
+            iscrowd=crowd,
+            segmentation=encode_mask(one))
+        for i, (category, crowd, one) in enumerate([(14, 1, mask), (35, 0,
+                                                                    dog)])
+    ]
+    write_coco(tmp_path / 'x.json', images, annotations=annotations)
     call_tool('import_masks', tmp_path / 'x.json', '--format', 'coco',
               '--image-list', tags, '--out', tmp_path / 'out')
     label = read_index_png(str(tmp_path / 'out' / 'sub' / 'b.png'))
-    np.testing.assert_array_equal(label, np.where(mask, 255, 0))
+    np.testing.assert_array_equal(label,
+                                  np.where(dog, 2, np.where(mask, 255, 0)))
     scores = ScoreMap.load(str(tmp_path / 'out/scores/sub/b.npz'))
-    assert not scores.maps.any()
+    np.testing.assert_array_equal(scores.maps[0], dog)
 
 
 ONE = dict(name='cat', score=.5, segmentation=[[0, 0, 4, 0, 4, 4]])

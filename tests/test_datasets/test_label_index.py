@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from group_wsss.datasets import LabelIndex
+from group_wsss.datasets.label_arrays import smallest_int
 from group_wsss.structures import read_image_list
 from group_wsss.utils.errors import InputError
 
@@ -39,6 +40,12 @@ def test_arrays_are_the_lists():
             assert index.class_images.row(c).tolist() == [
                 image for image, own in enumerate(sets) if c in own
             ]
+
+
+def test_narrow_numbers():
+    for largest, kinds in ((65535, ('u2', 'i4')), (65536, ('i4', 'i4')),
+                           (2**31 - 1, ('i4', 'i4')), (2**31, ('i8', 'i8'))):
+        assert (smallest_int(largest, True), smallest_int(largest)) == kinds
 
 
 def test_statistics():

@@ -121,8 +121,3 @@ def test_excel_says_what_parts_columns(first, mark, end, tmp_path):
     path = put(tmp_path, end.join([first, f'id{mark}tags', f'a{mark}x{mark}']))
     with pytest.raises(InputError, match=':3: 3 columns, the header has 2'):
         read_table(path)
-
-
-def test_a_header_too_long(tmp_path):
-    with pytest.raises(InputError, match=':1: field larger'):
-        read_table(put(tmp_path, f'id,{"x" * 200000}\n'))

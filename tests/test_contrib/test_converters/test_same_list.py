@@ -12,7 +12,6 @@ from group_wsss.contrib.converters import (ListBuilder, read_cls_labels,
                                            read_coco_instances, read_cvat,
                                            read_folders, read_label_studio,
                                            read_table, read_voc_folder, save)
-from group_wsss.datasets import VOC_CLASSES
 from group_wsss.structures import read_image_list
 
 CONTENT = {
@@ -163,29 +162,3 @@ def test_order_of_adding_leaves_no_trace():
             builder.add('x', img_id, tags)
         found.append(builder.build())
     assert found[0] == found[1]
-
-
-def test_images_of_the_shared_set(data_root, tmp_path):
-    listed = read_image_list(data_root / 'ImageSets/train_voc20_cls.txt',
-                             VOC_CLASSES)
-    photos = data_root / 'JPEGImages'
-    rows = ['tags,id']
-    for record in reversed(listed.records):
-        tags = [VOC_CLASSES[i] for i in record.labels]
-        rows.append(f'{";".join(tags)},{record.img_id}')
-        for tag in tags:
-            link = tmp_path / 'folders' / tag / f'{record.img_id}.jpg'
-            link.parent.mkdir(parents=True, exist_ok=True)
-            os.symlink(photos / link.name, link)
-    table = read_table(
-        put(tmp_path / 'tags.csv', '\n'.join(rows)), VOC_CLASSES)
-    assert len(table.records) == len(listed.records) > 200
-    assert [r.labels for r in table.records
-            ] == [r.labels for r in sorted(listed.records)]
-    linked = read_folders(str(tmp_path / 'folders'), VOC_CLASSES)
-    # paths in the flat folder, and paths in the folder of folders
-    for images in (photos, tmp_path / 'folders'):
-        assert written(linked, tmp_path,
-                       str(images)) == written(table, tmp_path, str(images))
-        for record in read_image_list(tmp_path / 'list.json').records:
-            assert (images / record.path).is_file()

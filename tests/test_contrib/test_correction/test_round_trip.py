@@ -238,3 +238,6 @@ def test_cvat_is_given_a_colour_a_class(dump, tmp_path):
     source = CvatSource(str(tmp_path / 'cvat'))
     assert source.names == CLASSES
     assert {mask.name for mask in source.read('a').masks} == set(CLASSES)
+    colon = Dump.open(str(dump))._replace(names=('background', 'a:b', 'c'))
+    with pytest.raises(InputError, match="'a:b': a name of labelmap.txt has"):
+        export_cvat_masks(colon, str(tmp_path / 'new'))

@@ -3,7 +3,6 @@ from itertools import islice
 
 import numpy as np
 import pytest
-import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import DataLoader, SequentialSampler
@@ -135,13 +134,6 @@ def test_length_and_last_batch(monkeypatch, drop_last, batch_size):
     assert {len(b) for b in batches[:-1]} <= {batch_size}
     rest = 192 % batch_size if drop_last else 0
     assert sum(map(len, batches)) == 192 - rest
-
-
-def test_single_images_are_a_plain_batch_sampler(monkeypatch):
-    sampler = make(monkeypatch, DefaultSampler, group_size=1)
-    plain = torch.utils.data.BatchSampler(
-        DefaultSampler(Data(), shuffle=True, seed=5), 12, False)
-    assert list(sampler) == list(plain) and len(sampler) == len(plain)
 
 
 def test_built_from_config_in_a_loader():

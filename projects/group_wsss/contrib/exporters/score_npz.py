@@ -1,6 +1,5 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import io
-import os
 import os.path as osp
 from functools import partial
 from typing import Any, Callable, Dict
@@ -49,7 +48,6 @@ def export_scores(
             small, or a folder that cannot be written or is not empty.
     """
     with staged(out) as part, Pool(jobs) as pool:
-        os.mkdir(part)
         work = partial(
             _write_scores, dump=dump.bare, folder=part, size=size, dtype=dtype)
         total = sum(pool.map(work, dump.ids, progress))

@@ -67,7 +67,6 @@ def export_yolo_seg(
     stems = _label_stems(paths)
     total = np.zeros(3, dtype=np.int64)
     with staged(out) as part, Pool(jobs) as pool:
-        os.mkdir(part)
         work = partial(
             _write_rows,
             dump=dump.bare,

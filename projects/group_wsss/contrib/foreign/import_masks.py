@@ -10,7 +10,6 @@ from ...pseudo_labels import ThresholdLabeler
 from ...structures import IGNORE_INDEX, DumpWriter, ImageRecord, ScoreMap
 from ...structures.manifest import SCORES
 from ...utils.classes import class_positions
-from ...utils.errors import InputError
 from ...utils.files import output_path
 from ...utils.pool import no_progress
 from .source import ForeignImage, Source
@@ -103,10 +102,6 @@ def _maps(image: ForeignImage, record: ImageRecord, ids: Mapping[str, int],
     """Maps of the tags, float32 ``(n, H, W)``; counts what it does."""
     maps = np.zeros((len(record.labels), *image.size), np.float32)
     for name, score, mask in image.masks:
-        if mask.shape != image.size:
-            raise InputError(f'image {record.img_id!r}: a mask of '
-                             f'{mask.shape} pixels in an image of '
-                             f'{image.size}')
         if name not in ids:
             foreign[name] += 1
         elif ids[name] not in record.labels:
