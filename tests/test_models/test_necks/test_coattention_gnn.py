@@ -198,15 +198,17 @@ def test_autocast():
         assert (two.float() - one).norm() < 0.05 * one.norm()
 
 
-def test_group_of_one_is_the_identity_of_untrained_keys():
-    # plain CAM needs no statistics
+def test_whitened_keys_in_training():
     neck = build(update='mix', coattention=GROUP, group_size=1)
-    feats = (torch.rand(3, 8, 5, 5), )
+    feats = (torch.rand(3, 8, 5, 5, requires_grad=True), )
+    # plain CAM needs no statistics
     assert neck(feats) is feats
-    neck.eval()
     assert neck.coattention.whiten.count == 0
     with pytest.raises(InputError, match='no image'):
-        neck(feats, group_size=3)
+        neck.eval()(feats, group_size=3)
+    # directions are fitted anew between rounds, before gradients
+    neck.train()(feats, group_size=3)[0].sum().backward()
+    assert feats[0].grad.isfinite().all() and feats[0].grad.any()
 
 
 @pytest.mark.parametrize('options, size, message', [
