@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.registry import MODELS
 
 from group_wsss.utils.errors import InputError
@@ -119,6 +120,10 @@ def test_padding_equals_loop_without_padding(make, options):
         x[i, :, :h, :w] = maps[i]
         mask[i, :h, :w] = True
     out = neck.propagate(x, 3, mask)
+    cheap = neck.propagate(x, 3, mask, anchors_only=True)
+    torch.testing.assert_close(cheap[0], out[0])
+    # the others skip the last round, or nothing would be saved
+    assert not torch.allclose(cheap[1], out[1])
     states = maps
     if neck.reduce is not None:
         states = [neck.reduce(h[None])[0] for h in maps]
@@ -144,6 +149,16 @@ def test_padding_equals_loop_without_padding(make, options):
         if neck.expand is not None:
             want = maps[i] + neck.expand(want[None])[0]
         torch.testing.assert_close(out[i, :, :h, :w], want)
+
+
+def test_last_round_has_one_receiver_a_group(monkeypatch):
+    asked, inner = [], F.scaled_dot_product_attention
+    monkeypatch.setattr(
+        F, 'scaled_dot_product_attention',
+        lambda q, *a, **k: asked.append(q.shape[:2]) or inner(q, *a, **k))
+    build(num_steps=2).propagate(torch.randn(8, 8, 3, 3), 4, anchors_only=True)
+    # receivers of both groups, senders
+    assert asked == [(2 * 4, 3), (2 * 1, 3)]
 
 
 def test_zero_init_starts_as_identity():
