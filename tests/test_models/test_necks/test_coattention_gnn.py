@@ -101,7 +101,8 @@ def test_leftover_in_eval(options):
     dict(aggregation='sum'),
     dict(aggregation='sum', self_edge=True, coattention=dict(softmax='group')),
     dict(aggregation='concat', group_size=3, gru=dict(kernel_size=3)),
-    dict(update='residual', aggregation='concat', group_size=3),
+    dict(
+        update='residual', gamma_init=0.5, aggregation='concat', group_size=3),
     dict(channels=4, zero_init=False),
     dict(dropout=dict(DROPOUT, drop_prob=1., active_in_eval=True)),
     dict(update='mix', gamma_init=0.3, num_steps=2, coattention=GROUP),
