@@ -78,6 +78,9 @@ def test_equals_backbone(kind, exact):
     assert cache.backbone.seen[:2] == ([1, 1] if exact else [3, 4])
     assert (cache.hits, cache.misses) == (4 + 2 * (3 + 3 + 2), 3)
     assert set(cache.state_dict()) == names
+    # a map does not hold the memory of its batch
+    for maps in cache._maps.values():
+        assert all(m.untyped_storage().nbytes() == MAP_BYTES for m in maps)
 
 
 @pytest.mark.parametrize(
