@@ -371,16 +371,19 @@ def test_losses_of_two_views(make, k, source):
 
 
 def test_refined_predictions(make):
-    options = dict(equivariance=dict(refine=True))
-    model = make.cam(**options).eval()
+    model = make.cam(
+        equivariance=dict(refine=True),
+        data_preprocessor=dict(pad_size_divisor=8)).eval()
     images = [torch.randn(3, h, w) for h, w in [(16, 20), (9, 24)]]
     data = model.data_preprocessor(
         dict(inputs=images, data_samples=make.samples([0, 1], [[0, 2], [1]])))
     refined = model(**data, mode='predict')[0].class_maps
     model.equivariance.refine = False
     plain, = model(**data, mode='predict')
-    feat = model.backbone(images[0][None])[0]
-    want = model.equivariance.refine_maps(plain.class_maps, feat)
+    # of 20 columns four are padding
+    feat = model.backbone(data['inputs'][0][None])[0]
+    assert feat.shape[1:] == (8, 12) and refined.shape[1:] == (8, 10)
+    want = model.equivariance.refine_maps(plain.class_maps, feat[:, :, :10])
     torch.testing.assert_close(refined, want)
     # one tensor, groups of one: each by its own features
     x, alone = torch.randn(2, 3, 16, 20), [[0, 1, 2, 3, 4]] * 2
