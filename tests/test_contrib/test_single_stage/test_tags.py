@@ -1,7 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """Tags on their way through a pipeline of mmseg."""
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,16 +22,13 @@ PIPELINE = [
 
 
 def images(root, **changes):
+    options = dict(
+        ann_file='ImageSets/train_cls.txt',
+        data_root=str(root),
+        metainfo=dict(classes=tuple('abcd')),
+        pipeline=PIPELINE)
     with DefaultScope.overwrite_default_scope('mmseg'):
-        return TaggedImages(
-            **{
-                **dict(
-                    ann_file='ImageSets/train_cls.txt',
-                    data_root=str(root),
-                    metainfo=dict(classes=tuple('abcd')),
-                    pipeline=PIPELINE),
-                **changes
-            })
+        return TaggedImages(**{**options, **changes})
 
 
 def test_tags_reach_the_sample(tiny_voc):
@@ -59,11 +55,8 @@ def test_names_are_those_of_a_segmentor(tiny_voc):
 
 def test_classes_from_the_list(tiny_voc, tmp_path):
     path = tmp_path / 'labels.json'
-    path.write_text(
-        json.dumps(
-            dict(
-                classes=['x', 'y', 'z'],
-                images=[dict(id='tiny_0', labels=[1])])))
+    images = [dict(id='tiny_0', labels=[1])]
+    path.write_text(json.dumps(dict(classes=['x', 'y', 'z'], images=images)))
     data = dict(
         type='group_wsss.TaggedImages',
         data_root=str(tiny_voc),
@@ -79,4 +72,4 @@ def test_classes_from_the_list(tiny_voc, tmp_path):
 
 def test_an_image_without_tags_to_pack():
     with pytest.raises(InputError, match='^a.jpg: no tags .*TaggedImages'):
-        PackTags()(dict(img_path=str(Path('a.jpg'))))
+        PackTags()(dict(img_path='a.jpg'))

@@ -16,9 +16,9 @@ SEAM = dict(scale=0.5, in_channels=8, embed_channels=4)
 
 
 def plain_cam(model, x):
-    if model.with_neck:
-        return model.head.classifier(model.neck.project(model.backbone(x)))
-    return model.head.classifier(model.backbone(x))
+    feat = model.backbone(x)
+    return model.head.classifier(
+        model.neck.project(feat) if model.with_neck else feat)
 
 
 @pytest.mark.parametrize('options, k', [
@@ -136,7 +136,7 @@ def test_a_step_waits_for_nothing(make, key):
 def test_predict_gives_anchors_only(make):
     model = make.cam(head=dict(map_source='mean')).eval()
     x = torch.randn(4, 3, 16, 16)
-    out = model(x, make.samples([0, 1, 0, 1]), mode='predict')
+    out = model(x, make.samples(2), mode='predict')
     maps, group_maps = model(x, make.samples(2))
     assert len(out) == 2
     for sample, i in zip(out, (0, 2)):
@@ -146,15 +146,10 @@ def test_predict_gives_anchors_only(make):
         torch.testing.assert_close(sample.pred_score, group_maps[i].mean(
             (1, 2)).sigmoid())
         assert not sample.class_maps.requires_grad
-
-
-def test_predict_alone_and_without_samples(make):
-    model = make.cam().eval()
-    x = torch.randn(4, 3, 16, 16)
+    # groups of one, and without samples
     out = model(x, make.samples(None), mode='predict')
     assert len(out) == 4
-    torch.testing.assert_close(out[0].class_maps,
-                               plain_cam(model, x)[0, LABELS[0]].relu())
+    torch.testing.assert_close(out[0].class_maps, maps[0, LABELS[0]].relu())
     out = model(x, None, mode='predict')
     assert len(out) == 4
     assert out[0].class_ids.tolist() == out[0].pred_label.tolist()
@@ -222,24 +217,21 @@ def test_input_errors(make, options, words):
 
 def test_subclasses_add_and_change_nothing(make):
     off, on = make.cam(), make.cam(head=dict(recam=dict()), equivariance=SEAM)
-    added = set(on.state_dict()) - set(off.state_dict())
-    assert added == {
+    assert set(on.state_dict()) - set(off.state_dict()) == {
         'head.recam_classifier.weight', 'equivariance.correlation.embed.weight'
     }
     on.load_state_dict(off.state_dict(), strict=False)
     x = torch.randn(4, 3, 16, 16)
-    off.eval(), on.eval()
-    for a, b in zip(off(x, make.samples(2)), on(x, make.samples(2))):
-        assert a.shape[1] == 5
-        torch.testing.assert_close(a, b)
+    torch.testing.assert_close(*(m.eval()(x, make.samples(2))
+                                 for m in (off, on)))
 
 
 @pytest.mark.parametrize(
     'slots', [[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 2, 0], [0, 1, None, None]])
 def test_broken_groups(make, slots):
-    model = make.cam().eval()
     with pytest.raises(InputError, match='group_slot'):
-        model(torch.randn(4, 3, 16, 16), make.samples(slots), mode='predict')
+        make.cam().eval()(
+            torch.randn(4, 3, 16, 16), make.samples(slots), mode='predict')
 
 
 @pytest.mark.parametrize('options', [
@@ -379,16 +371,19 @@ def test_losses_of_two_views(make, k, source):
 
 
 def test_refined_predictions(make):
-    options = dict(equivariance=dict(refine=True))
-    model = make.cam(**options).eval()
+    model = make.cam(
+        equivariance=dict(refine=True),
+        data_preprocessor=dict(pad_size_divisor=8)).eval()
     images = [torch.randn(3, h, w) for h, w in [(16, 20), (9, 24)]]
     data = model.data_preprocessor(
         dict(inputs=images, data_samples=make.samples([0, 1], [[0, 2], [1]])))
     refined = model(**data, mode='predict')[0].class_maps
     model.equivariance.refine = False
     plain, = model(**data, mode='predict')
-    feat = model.backbone(images[0][None])[0]
-    want = model.equivariance.refine_maps(plain.class_maps, feat)
+    # of 20 columns four are padding
+    feat = model.backbone(data['inputs'][0][None])[0]
+    assert feat.shape[1:] == (8, 12) and refined.shape[1:] == (8, 10)
+    want = model.equivariance.refine_maps(plain.class_maps, feat[:, :, :10])
     torch.testing.assert_close(refined, want)
     # one tensor, groups of one: each by its own features
     x, alone = torch.randn(2, 3, 16, 20), [[0, 1, 2, 3, 4]] * 2

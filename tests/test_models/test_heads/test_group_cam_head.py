@@ -128,3 +128,17 @@ def test_bad_options_and_weights():
         with pytest.raises(InputError, match=message) as error:
             load(model, dict(other))
         assert '\n' not in str(error.value)
+
+
+def test_tag_maps():
+    maps, sizes = torch.randn(2, 5, 3, 4), [(3, 4), (2, 3)]
+    data = samples([[1], [0, 3]])
+    for sample, size in zip(data, sizes):
+        sample.set_metainfo(dict(map_shape=size))
+    got = GroupCAMHead(None, 5).tag_maps(GroupMaps(maps, maps), data)
+    want = torch.zeros_like(maps)
+    for i, (h, w) in enumerate(sizes):
+        for c in ([1], [0, 3])[i]:
+            own = maps[i, c, :h, :w].clamp(min=0)
+            want[i, c, :h, :w] = own / own.max()
+    torch.testing.assert_close(got, want)

@@ -54,8 +54,3 @@ def test_a_loss_of_the_ordinary_training_step(make):
     losses = net.loss(inputs, samples)
     (losses['loss_cam'] + losses['loss_graph']).backward()
     assert net.neck.coattention.whiten.weight.grad is None
-    maps = net.head.tag_maps(net.extract_feat(inputs, samples), samples)
-    for i, one in enumerate(maps):
-        assert not one[[c for c in range(5) if c != i // 2]].any()
-        assert one.max() in (0, 1)
-    assert maps.relu().equal(maps)

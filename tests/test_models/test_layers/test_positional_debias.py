@@ -59,10 +59,9 @@ def test_changes_keys_not_values():
     plain = CoAttention(CHANNELS, 4)
     layer.debias.fit(torch.randn(1, CHANNELS, HEIGHT, WIDTH))
     plain.load_state_dict(layer.state_dict(), strict=False)
-    projection = torch.eye(CHANNELS) - layer.debias.basis @ (
-        layer.debias.basis.T)
+    basis = layer.debias.basis
     for conv in (plain.query, plain.key):
-        conv.weight.data[:, :, 0, 0] @= projection
+        conv.weight.data[:, :, 0, 0] @= torch.eye(CHANNELS) - basis @ basis.T
     nodes = torch.randn(1, 3, CHANNELS, HEIGHT, WIDTH)
     torch.testing.assert_close(layer(nodes), plain(nodes))
     assert plain.key_input(nodes) is nodes

@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.registry import MODELS
 
 from group_wsss.utils.errors import InputError
@@ -100,7 +101,8 @@ def test_leftover_in_eval(options):
     dict(aggregation='sum'),
     dict(aggregation='sum', self_edge=True, coattention=dict(softmax='group')),
     dict(aggregation='concat', group_size=3, gru=dict(kernel_size=3)),
-    dict(update='residual', aggregation='concat', group_size=3),
+    dict(
+        update='residual', gamma_init=0.5, aggregation='concat', group_size=3),
     dict(channels=4, zero_init=False),
     dict(dropout=dict(DROPOUT, drop_prob=1., active_in_eval=True)),
     dict(update='mix', gamma_init=0.3, num_steps=2, coattention=GROUP),
@@ -119,6 +121,10 @@ def test_padding_equals_loop_without_padding(make, options):
         x[i, :, :h, :w] = maps[i]
         mask[i, :h, :w] = True
     out = neck.propagate(x, 3, mask)
+    cheap = neck.propagate(x, 3, mask, anchors_only=True)
+    torch.testing.assert_close(cheap[0], out[0])
+    # the others skip the last round, or nothing would be saved
+    assert not torch.allclose(cheap[1], out[1])
     states = maps
     if neck.reduce is not None:
         states = [neck.reduce(h[None])[0] for h in maps]
@@ -144,6 +150,16 @@ def test_padding_equals_loop_without_padding(make, options):
         if neck.expand is not None:
             want = maps[i] + neck.expand(want[None])[0]
         torch.testing.assert_close(out[i, :, :h, :w], want)
+
+
+def test_last_round_has_one_receiver_a_group(monkeypatch):
+    asked, inner = [], F.scaled_dot_product_attention
+    monkeypatch.setattr(
+        F, 'scaled_dot_product_attention',
+        lambda q, *a, **k: asked.append(q.shape[:2]) or inner(q, *a, **k))
+    build(num_steps=2).propagate(torch.randn(8, 8, 3, 3), 4, anchors_only=True)
+    # receivers of both groups, senders
+    assert asked == [(2 * 4, 3), (2 * 1, 3)]
 
 
 def test_zero_init_starts_as_identity():
@@ -198,15 +214,17 @@ def test_autocast():
         assert (two.float() - one).norm() < 0.05 * one.norm()
 
 
-def test_group_of_one_is_the_identity_of_untrained_keys():
-    # plain CAM needs no statistics
+def test_whitened_keys_in_training():
     neck = build(update='mix', coattention=GROUP, group_size=1)
-    feats = (torch.rand(3, 8, 5, 5), )
+    feats = (torch.rand(3, 8, 5, 5, requires_grad=True), )
+    # plain CAM needs no statistics
     assert neck(feats) is feats
-    neck.eval()
     assert neck.coattention.whiten.count == 0
     with pytest.raises(InputError, match='no image'):
-        neck(feats, group_size=3)
+        neck.eval()(feats, group_size=3)
+    # directions are fitted anew between rounds, before gradients
+    neck.train()(feats, group_size=3)[0].sum().backward()
+    assert feats[0].grad.isfinite().all() and feats[0].grad.any()
 
 
 @pytest.mark.parametrize('options, size, message', [

@@ -93,20 +93,20 @@ class FeatureCache(BaseModule):
         one = x.new_ones(1, 1)
         dtype = (one @ one).dtype
         keys = [self._key(row, dtype) for row in rows]
-        found: Dict[bytes, Any] = {}
+        found: Dict[bytes, Tuple[Tensor, ...]] = {}
+        new: Dict[bytes, Tensor] = {}
         for key, image in zip(keys, x):
             if key in self._maps:
                 self.hits += 1
                 self._maps.move_to_end(key)
                 found[key] = self._maps[key]
-            elif key not in found:
-                found[key] = image
-        new = [key for key in found if isinstance(found[key], Tensor)]
+            else:
+                new.setdefault(key, image)
         self.misses += len(new)
         step = 1 if self.exact else max(len(new), 1)
         for start in range(0, len(new), step):
-            part = new[start:start + step]
-            maps = self._run(torch.stack([found[key] for key in part]))
+            part = list(new)[start:start + step]
+            maps = self._run(torch.stack([new[key] for key in part]))
             for i, key in enumerate(part):
                 found[key] = tuple(m[i].clone() for m in maps)
                 self._keep(key, found[key])
