@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from group_wsss.contrib.card import FIGURES, card_page, figures_of, find_run
-from group_wsss.contrib.card.page import run_facts
+from group_wsss.contrib.card.page import _run_facts
 from group_wsss.contrib.card.runs import read_evaluation
 from group_wsss.evaluation import confusion_matrix
 from group_wsss.structures import DumpWriter, encode_index_png
@@ -175,7 +175,7 @@ def test_nothing_is_guessed(data, card_of):
     assert card['judged'] is None
     assert set(card['rows'][0]['mean'].values()) == {None}
     assert card['runs'][0]['peak_memory_mb'] is None
-    facts = run_facts(card['runs'][0])
+    facts = _run_facts(card['runs'][0])
     assert facts['Memory of the largest process'] == 'not measured'
     assert facts['Commit'] == 'abc' and facts['Time'].startswith('6 min (')
 
