@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from group_wsss.contrib.card import FIGURES, card_page, figures_of, find_run
+from group_wsss.contrib.card import (FIGURES, card_page, figures_of, find_run,
+                                     make_card)
 from group_wsss.contrib.card.page import _run_facts
 from group_wsss.contrib.card.runs import read_evaluation
 from group_wsss.evaluation import confusion_matrix
@@ -165,6 +166,15 @@ def test_card(data, card_of, capsys):
             }
     assert str(root) not in json.dumps(card)
     assert 'recipe0      labels         labels' in capsys.readouterr().out
+
+
+def test_progress_is_that_of_all_dumps(data):
+    told = []
+    run = find_run(str(data.root / 'recipe0'))
+    make_card([run],
+              masks=str(data.root / 'masks'),
+              progress=lambda *numbers: told.append(numbers))
+    assert told == sorted(told) and told[-1] == (8, 8) and told[0][0] == 4
 
 
 def test_nothing_is_guessed(data, card_of):
