@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from group_wsss.contrib.card import FIGURES, card_page, figures_of, find_run
-from group_wsss.contrib.card.page import run_facts
+from group_wsss.contrib.card import (FIGURES, card_page, figures_of, find_run,
+                                     make_card)
+from group_wsss.contrib.card.page import _run_facts
 from group_wsss.contrib.card.runs import read_evaluation
 from group_wsss.evaluation import confusion_matrix
 from group_wsss.structures import DumpWriter, encode_index_png
@@ -167,6 +168,15 @@ def test_card(data, card_of, capsys):
     assert 'recipe0      labels         labels' in capsys.readouterr().out
 
 
+def test_progress_is_that_of_all_dumps(data):
+    told = []
+    run = find_run(str(data.root / 'recipe0'))
+    make_card([run],
+              masks=str(data.root / 'masks'),
+              progress=lambda *numbers: told.append(numbers))
+    assert told == sorted(told) and told[-1] == (8, 8) and told[0][0] == 4
+
+
 def test_nothing_is_guessed(data, card_of):
     """Without masks, with a stage that does not know its memory."""
     root = data.root
@@ -175,7 +185,7 @@ def test_nothing_is_guessed(data, card_of):
     assert card['judged'] is None
     assert set(card['rows'][0]['mean'].values()) == {None}
     assert card['runs'][0]['peak_memory_mb'] is None
-    facts = run_facts(card['runs'][0])
+    facts = _run_facts(card['runs'][0])
     assert facts['Memory of the largest process'] == 'not measured'
     assert facts['Commit'] == 'abc' and facts['Time'].startswith('6 min (')
 

@@ -505,9 +505,11 @@ def test_keyboard_filter_and_slider(open_page, source, out):
     assert page.text_content('#status') == f'{len(wanted)} of 4 images'
     page.select_option('#class', '')
     # what the steps disagree on first; and by the masks
-    for order, column in (('trust', 9), ('worst', 8)):
+    orders = dict(best=(8, -1), trust=(9, 1), worst=(8, 1))
+    for order, (column, sign) in orders.items():
         page.select_option('#order', order)
-        wanted = [row[0] for row in sorted(rows, key=lambda x: x[column])]
+        rows.sort(key=lambda row: sign * row[column])
+        wanted = [row[0] for row in rows]
         assert names.all_text_contents() == wanted
     page.fill('#find', 'SCRIPT')
     assert page.locator('.card').count() == 1

@@ -63,7 +63,7 @@ def root(tiny_voc, tmp_path, monkeypatch):
 def make(root, tmp_path):
     """A runner of the tiny config, two epochs or some iterations."""
 
-    def do(name, hook=None, epochs=2, iters=None, cache=False, **cfg_options):
+    def do(name, hook=None, epochs=2, iters=None, cache=False):
         cfg = Config.fromfile(CONFIG)
         cfg.default_hooks.pop('pseudo_labels', None)
         cfg.default_hooks.class_maps = dict(
@@ -84,7 +84,6 @@ def make(root, tmp_path):
         # one visualizer for each name in a process
         cfg.experiment_name = cfg.visualizer.name = f'{name}_{tmp_path.name}'
         cfg.default_hooks.checkpoint.interval = 1000
-        cfg.merge_from_dict(cfg_options)
         runner = DataRunner.from_cfg(cfg)
         watch = Watch()
         runner.register_hook(watch)

@@ -7,14 +7,6 @@ from group_wsss.contrib.reliability.group_resume_hook import (GroupResumeHook,
 LABELS = [[i % 2] for i in range(6)]
 
 
-def test_iterator_that_is_there_already():
-    older = _Advanced(iter('abc'), 2)
-    assert [next(iter(older)) for _ in range(4)] == [None, None, 'a', 'b']
-    newer = _Advanced(iter('abc'), 0)
-    newer.skip_iter(2)
-    assert next(newer) == 'a'
-
-
 @pytest.fixture
 def train(toy, monkeypatch):
     """Train with groups; what was read and the images of every step."""

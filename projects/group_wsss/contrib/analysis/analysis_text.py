@@ -131,7 +131,7 @@ def _describe_errors(report: Dict[str, Any]) -> List[str]:
     worst = [by_id[img_id] for img_id in errors['worst'][:_SHOWN]]
     lines.append(f'The {len(worst)} worst images (of {len(errors["worst"])} '
                  'in the files):')
-    lines += [f'  {row["id"]}: {image_reason(row)}' for row in worst]
+    lines += [f'  {row["id"]}: {_reason(row)}' for row in worst]
     return lines
 
 
@@ -146,16 +146,8 @@ def _most(report: Dict[str, Any], kind: str) -> str:
     return f'{row["class_name"]} ({row[kind]:.0f} % {part})'
 
 
-def image_reason(row: Dict[str, Any]) -> str:
-    """Explain why an image is among the worst.
-
-    Args:
-        row (dict): Of ``images`` in a report with masks.
-
-    Returns:
-        str: For example ``'mIoU 12.0; 60 % of the objects missed, 30 % of
-        the labelled foreground leaks; mostly cat labelled background'``.
-    """
+def _reason(row: Dict[str, Any]) -> str:
+    """Why an image is among the worst."""
     parts = []
     for name, text in (('unknown_share',
                         '% unknown'), ('missed', '% of the objects missed'),

@@ -25,23 +25,14 @@ def card_page(card: Mapping[str, Any]) -> bytes:
     text = templates(STATIC, REPORT).get_template('card.html').render(
         card=card,
         figures=FIGURES,
-        cell=cell,
-        runs=[(run['name'], run_facts(run)) for run in card['runs']],
+        cell=_cell,
+        runs=[(run['name'], _run_facts(run)) for run in card['runs']],
         unknown=UNKNOWN)
     return text.encode()
 
 
-def cell(row: Mapping[str, Any], key: str) -> Optional[str]:
-    """A figure of a row.
-
-    Args:
-        row (Mapping): Of a card.
-        key (str): Of ``FIGURES``.
-
-    Returns:
-        str, optional: The mean, and the range where there are several
-        results; None if it was not measured.
-    """
+def _cell(row: Mapping[str, Any], key: str) -> Optional[str]:
+    """The mean of a figure of a row, and the range of several results."""
     mean = row['mean'][key]
     if mean is None:
         return None
@@ -51,16 +42,8 @@ def cell(row: Mapping[str, Any], key: str) -> Optional[str]:
             f'{row["highest"][key]:.2f})')
 
 
-def run_facts(run: Mapping[str, Any]) -> Dict[str, str]:
-    """Facts of a run for people.
-
-    Args:
-        run (Mapping): Of ``runs`` of a card.
-
-    Returns:
-        dict[str, str]: Texts by term, ``not measured`` where a run does not
-        know.
-    """
+def _run_facts(run: Mapping[str, Any]) -> Dict[str, str]:
+    """Facts of a run for people, by term."""
     seconds = run['seconds']
     texts = {
         'Seed': run['seed'],

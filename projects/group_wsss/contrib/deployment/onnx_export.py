@@ -12,7 +12,7 @@ from mmengine.utils import digit_version
 from mmpretrain.structures import DataSample
 from torch import Tensor
 from torch.onnx import (register_custom_op_symbolic, symbolic_helper,
-                        symbolic_opset14, unregister_custom_op_symbolic)
+                        unregister_custom_op_symbolic)
 
 from ...models import FeatureCache, GroupCAM
 from ...utils.errors import InputError
@@ -190,6 +190,7 @@ def _unflatten(g: Any, x: Any, dim: Any, sizes: Any) -> Any:
 
 def _attention(g: Any, *args: Any) -> Any:
     """Attention whose scale is a number, which torch 2.1 takes for a node."""
+    from torch.onnx import symbolic_opset14
     scale = symbolic_helper._maybe_get_const(args[-1], 'f')
     if isinstance(scale, float):
         node = g.op('Constant', value_t=torch.tensor(scale))

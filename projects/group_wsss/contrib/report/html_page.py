@@ -52,7 +52,7 @@ def html_page(report: Mapping[str, Any], source: PageSource,
         bytes: UTF-8.
     """
     pages = templates(STATIC)
-    pages.filters['number'] = number
+    pages.filters['number'] = _number
     left, _, width, _ = CURVE_PLACE
     manifest = source.dump.manifest
     config = manifest and manifest.config
@@ -72,23 +72,14 @@ def html_page(report: Mapping[str, Any], source: PageSource,
         chosen=chosen_points(report['curve']) if report['curve'] else {},
         # ends of the axes of the curve, in percent of its width
         axes=(100 * left, 100 * (left + width)),
-        run=run_rows(manifest),
+        run=_run_rows(manifest),
         config=config if isinstance(config, str) else
         json.dumps(config, indent=1) if config else '')
     return text.encode()
 
 
-def number(value: Any, digits: int = 1, unit: str = '') -> str:
-    """A number for people; a dash for none.
-
-    Args:
-        value (Any): int, float or None.
-        digits (int): After the point of a float. Defaults to 1.
-        unit (str): Behind it. Defaults to none.
-
-    Returns:
-        str: Plain text.
-    """
+def _number(value: Any, digits: int = 1, unit: str = '') -> str:
+    """A number for people, int or float; a dash for none."""
     if value is None or value != value:
         return _DASH
     text = f'{value:,}' if isinstance(value, int) else f'{value:,.{digits}f}'
@@ -105,15 +96,8 @@ def _class_options(entries: Sequence[Sequence[Any]],
             for i, count in sorted(counts.items())]
 
 
-def run_rows(manifest: Optional[Manifest]) -> Dict[str, str]:
-    """Facts of how the labels were made.
-
-    Args:
-        manifest (Manifest, optional): That of the dump, if it has one.
-
-    Returns:
-        dict[str, str]: Plain texts by term.
-    """
+def _run_rows(manifest: Optional[Manifest]) -> Dict[str, str]:
+    """Facts of how the labels were made, plain texts by term."""
     if manifest is None:
         return {'Labeler': _DASH}
     rows = {

@@ -23,19 +23,8 @@ FOLDER_SIZE = 1000
 _QUALITY = 82
 
 
-def file_name(kind: str, number: int, suffix: str) -> str:
-    """Give the path of a file of an image below the report.
-
-    The name is the image's position, never its id: an id may hold anything.
-
-    Args:
-        kind (str): Folder.
-        number (int): Position of the image on the page.
-        suffix (str): For example ``'.js'``.
-
-    Returns:
-        str: Relative path.
-    """
+def _file_name(kind: str, number: int, suffix: str) -> str:
+    """Where a file of an image is; its id may hold anything."""
     return osp.join(kind, f'{number // FOLDER_SIZE}', f'{number}{suffix}')
 
 
@@ -92,9 +81,9 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
     label = read_mask(output_path(source.dump.folder, img_id, '.png'), size)
     shape = fit(label.shape, source.side)
 
-    def read(folder: str) -> np.ndarray:
+    def read(root: str) -> np.ndarray:
         return read_mask(
-            output_path(folder, img_id, '.png'),
+            output_path(root, img_id, '.png'),
             size,
             label.shape,
             other='label')
@@ -113,9 +102,9 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
     if source.masks is not None:
         mask = pack(_shrink(read(source.masks), shape))
     files = {
-        file_name('data', number, '.js'):
+        _file_name('data', number, '.js'):
         js_call('image', number, dict(size=shape, shown=shown, mask=mask)),
-        file_name('labels', number, '.png'):
+        _file_name('labels', number, '.png'):
         _label_png(_shrink(label, fit(shape, THUMB_SIDE)), source.palette()),
     }
     if path is not None:
@@ -124,7 +113,7 @@ def render_image(item: Tuple[int, str, Optional[str]], source: PageSource,
         small = image.resize(
             fit(shape, THUMB_SIDE)[::-1], Image.Resampling.LANCZOS)
         for kind, one in (('images', image), ('thumbs', small)):
-            files[file_name(kind, number, '.jpg')] = _encode(
+            files[_file_name(kind, number, '.jpg')] = _encode(
                 one, format='JPEG', quality=_QUALITY)
     for name, data in files.items():
         atomic_write(osp.join(folder, name), data)

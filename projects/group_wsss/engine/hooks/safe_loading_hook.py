@@ -61,19 +61,19 @@ class SafeLoadingHook(Hook):
         name = str(
             runner.cfg.get('load_from', None)
             or find_latest_checkpoint(runner.work_dir))
-        for source, dataset in named_datasets(runner):
-            names = checkpoint_classes(checkpoint)
-            text = names and class_difference(dataset.metainfo['classes'],
-                                              source, names, name)
-            if text and not tunes:
-                raise InputError(f'{text}; give the list of the training, or '
-                                 'one with the same names in the same order')
-            if text:
-                print_log(
-                    f'{text}; right if other classes are to be learnt',
-                    logger='current',
-                    level=logging.WARNING)
-                break
+        names = checkpoint_classes(checkpoint)
+        differences = (class_difference(dataset.metainfo['classes'], source,
+                                        names, name)
+                       for source, dataset in named_datasets(runner) if names)
+        text = next(filter(None, differences), None)
+        if text and not tunes:
+            raise InputError(f'{text}; give the list of the training, or '
+                             'one with the same names in the same order')
+        if text:
+            print_log(
+                f'{text}; right if other classes are to be learnt',
+                logger='current',
+                level=logging.WARNING)
         if tunes:
             load_some_weights(runner.model, checkpoint_weights(checkpoint),
                               name)
