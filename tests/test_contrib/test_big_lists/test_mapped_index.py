@@ -68,6 +68,7 @@ def test_saved_and_loaded(tmp_path):
         assert isinstance(images.base, np.memmap)
         assert not images.flags.writeable
         assert_same(copy, index)
+    assert_same(pickle.loads(pickle.dumps(index)), index)
     # a worker gets a name, not the arrays
     assert len(pickle.dumps(again)) < 300 + len(folder)
     mapped([[], []], 0).save(folder)

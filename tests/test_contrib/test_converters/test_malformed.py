@@ -45,6 +45,7 @@ CSV = [
     ('', ': holds no image'),
     ('id,tags\n', ': holds no image'),
     ('id,x\n', ":1: .* column 'tags'"),
+    (f'id,{"x" * 200000}\n', ':1: field larger'),
     ('id,tags,tags\n', ":1: .*'tags' twice"),
     (GOOD + 'b\n', ':3: 1 columns'),
     (GOOD + 'b,"x\n', ':3: unexpected'),

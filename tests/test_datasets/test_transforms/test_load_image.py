@@ -157,6 +157,7 @@ def test_max_pixels(tmp_path, monkeypatch):
     assert load(path, max_pixels=2400)['img'].shape == (40, 60, 3)
     with pytest.raises(InputError, match='60x40 pixels .*max_pixels=2399'):
         load(path, max_pixels=2399)
+    assert 'max_pixels=2399' in repr(LoadImage(max_pixels=2399))
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
     with pytest.raises(InputError, match='decompression bomb'):
         load(path)
