@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from mmpretrain.structures import DataSample
 
 import group_wsss.contrib.words.components  # noqa: F401
 from group_wsss.apis import GroupCAMInferencer
+from group_wsss.contrib.words.check_prompts import CheckPrompts
 from group_wsss.structures import Dump
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.weights import load_weights
@@ -239,3 +241,21 @@ def test_weights_of_a_whole_model(place):
     load_weights(two, one.state_dict(), 'own.pth')
     for key, value in two.state_dict().items():
         assert torch.equal(value, one.state_dict()[key])
+
+
+def test_doubtful_words_come_first(tmp_path):
+    """Of three classes one is found, one by chance, one has no image."""
+    about = dict(classes=['a', 'b', 'c'], words=[['a'], ['b'], ['c']])
+    hook, told = CheckPrompts(), []
+    hook.head = SimpleNamespace(text=SimpleNamespace(about=about))
+    hook.found = {
+        str(i): (np.array(score), np.array([i % 2]))
+        for i, score in enumerate([[.9, .5, 0.], [.1, .4, 0.], [.8, .6, 0.]])
+    }
+    hook.after_test(
+        SimpleNamespace(
+            work_dir=str(tmp_path), logger=SimpleNamespace(info=told.append)))
+    rows = re.findall(r'^([abc]) ', told[0], re.MULTILINE)
+    assert rows == ['b', 'a']
+    known = json.loads((tmp_path / 'prompts.json').read_text())
+    assert known['c'] == dict(AP=0., chance=0.) and known['a']['AP'] == 100
