@@ -92,6 +92,12 @@ def test_without_masks(data):
     text = describe(report)
     assert '1 of 5 tags have no pixel in their label, most often a, "b" ' in (
         text)
+    # five of a list, however long
+    report['labels']['most_unknown'] *= 3
+    line, = (
+        line for line in describe(report).splitlines()
+        if line.startswith('Most unknown: '))
+    assert line.count('(') == 5
     assert 'By otsu' not in text and 'by otsu, from the scores alone' in text
 
 
