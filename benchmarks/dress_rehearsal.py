@@ -158,24 +158,25 @@ def main() -> None:
             make_dump(row, work, env, keep)
         if kind == 'voc':
             photos = osp.join(data, 'JPEGImages')
-            refined = osp.join(work, 'refine')
+            refined, second = (
+                osp.join(work, name) for name in ('refine', 'stage2'))
             again = dict(env, PSEUDO_DIR=refined)
-            second = osp.join(work, 'stage2')
-            refine = [
-                'tools/refine_labels.py', 'configs/refine/pixel_adaptive.py',
-                dump, refined, '--images', photos, *REFINE
-            ]
-            report = [
-                'tools/report.py', refined, '--images', photos, '--out',
-                osp.join(work, 'report')
-            ]
-            train = [
-                'tools/train.py', STAGE2, '--work-dir', second,
-                '--cfg-options', f'train_cfg.max_iters={images // 16}',
-                'default_hooks.checkpoint.interval=2000', *TINY_STAGE2
-            ]
-            for name, command in (('refine', refine), ('report', report),
-                                  ('stage2', train)):
+            commands = dict(
+                refine=[
+                    'tools/refine_labels.py',
+                    'configs/refine/pixel_adaptive.py', dump, refined,
+                    '--images', photos, *REFINE
+                ],
+                report=[
+                    'tools/report.py', refined, '--images', photos, '--out',
+                    osp.join(work, 'report')
+                ],
+                stage2=[
+                    'tools/train.py', STAGE2, '--work-dir', second,
+                    '--cfg-options', f'train_cfg.max_iters={images // 16}',
+                    'default_hooks.checkpoint.interval=2000', *TINY_STAGE2
+                ])
+            for name, command in commands.items():
                 watch = Watch(osp.join(work, name), again)
                 stops = [trained(.5)] if name == 'stage2' else []
                 watch.run_on(command, *stops, to_the_end)

@@ -12,6 +12,7 @@ import csv
 import os
 import os.path as osp
 import random
+from itertools import product
 from typing import Dict, Set, Tuple
 
 from group_size import options, run_row
@@ -102,29 +103,25 @@ def main() -> None:
     tags = read_tags(
         osp.join(os.environ['DATA_ROOT'], os.environ['TRAIN_LIST']))
     results = Results(args.out)
-    for seed in args.seeds:
-        for share in args.shares:
-            for kind in KINDS:
-                noisy = make_noise(tags, kind, share, seed)
-                path = osp.join(work_dir, 'noisy_cls.txt')
-                lines = (' '.join([i, *map(str, sorted(own))]) + '\n'
-                         for i, own in noisy.items())
-                atomic_write(path, ''.join(lines).encode())
-                os.environ['TRAIN_LIST'] = path
-                for model, own in MODELS.items():
-                    row = f'{100 * share:.0f} % {kind}, {model}'
-                    if (args.only and args.only not in row
-                            or results.has(row, seed)):
-                        continue
-                    run = osp.join(work_dir, 'run')
-                    found = run_row(row, [
-                        *own, 'default_hooks.tag_doubts.type='
-                        'group_wsss.TagDoubts'
-                    ], seed, run, masks, 'otsu')
-                    found.update(
-                        judge(osp.join(run, TABLE), tags, noisy, kind),
-                        data=data)
-                    results.add(found)
+    for seed, share, kind in product(args.seeds, args.shares, KINDS):
+        noisy = make_noise(tags, kind, share, seed)
+        path = osp.join(work_dir, 'noisy_cls.txt')
+        lines = (' '.join([i, *map(str, sorted(own))]) + '\n'
+                 for i, own in noisy.items())
+        atomic_write(path, ''.join(lines).encode())
+        os.environ['TRAIN_LIST'] = path
+        for model, extra in MODELS.items():
+            row = f'{100 * share:.0f} % {kind}, {model}'
+            if args.only and args.only not in row or results.has(row, seed):
+                continue
+            run = osp.join(work_dir, 'run')
+            extra = [
+                *extra, 'default_hooks.tag_doubts.type=group_wsss.TagDoubts'
+            ]
+            found = run_row(row, extra, seed, run, masks, 'otsu')
+            found.update(
+                judge(osp.join(run, TABLE), tags, noisy, kind), data=data)
+            results.add(found)
     print_table(results.rows, ('mIoU', 'found', 'first_50', 'recall'))
 
 

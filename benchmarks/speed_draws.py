@@ -3,7 +3,7 @@
 import argparse
 import os.path as osp
 import random
-from typing import List
+from typing import List, Sequence
 
 import numpy as np
 from peer import peer_partners
@@ -33,33 +33,28 @@ def measure(args: argparse.Namespace) -> List[dict]:
     everyone = np.arange(len(labels))
     dice = random.Random(args.seed)
     number = GROUP_SIZE - 1
-    times = paired(
-        {
-            'peer':
-            lambda: [peer_partners(sets, i, number, dice) for i in few],
-            'epoch':
-            lambda: index.partners(everyone, number, 'exact', args.seed),
-            'chunks':
-            lambda: [
-                index.partners(everyone[i:i + CHUNK], number, 'exact', args.
-                               seed) for i in range(0, len(labels), CHUNK)
-            ],
-            'single':
-            lambda:
-            [index.partners([i], number, 'exact', args.seed) for i in few],
-        }, args.repeats)
-    rows = []
-    for name, title, groups in (
+
+    def partners(anchors: Sequence[int]) -> np.ndarray:
+        return index.partners(anchors, number, 'exact', args.seed)
+
+    calls = dict(
+        peer=lambda: [peer_partners(sets, i, number, dice) for i in few],
+        epoch=lambda: partners(everyone),
+        chunks=lambda: [
+            partners(everyone[i:i + CHUNK])
+            for i in range(0, len(labels), CHUNK)
+        ],
+        single=lambda: [partners([i]) for i in few])
+    times = paired(calls, args.repeats)
+    return [{
+        'how': title,
+        'groups a second': groups / seconds(times[name]),
+        'times faster':
+        groups / ANCHORS * ratio(times['peer'], times[name]),
+        'times': times[name]
+    } for name, title, groups in (
         ('peer', 'redrawing, as released', ANCHORS),
         ('epoch', 'an epoch in one call', len(labels)),
         ('chunks', 'calls of 4,096 anchors', len(labels)),
         ('single', 'one anchor a call', ANCHORS),
-    ):
-        share = groups / ANCHORS
-        rows.append({
-            'how': title,
-            'groups a second': groups / seconds(times[name]),
-            'times faster': share * ratio(times['peer'], times[name]),
-            'times': times[name]
-        })
-    return rows
+    )]  # yapf: disable

@@ -3,7 +3,7 @@
 import argparse
 import glob
 import os.path as osp
-from typing import List
+from typing import Any, Callable, List
 
 from mmcv.transforms import Compose
 from mmengine.config import Config
@@ -52,49 +52,29 @@ def measure(args: argparse.Namespace, number: int = IMAGES) -> List[dict]:
     ])
     load = LoadImage()
 
-    def run_ours() -> None:
-        for path in paths:
-            ours(dict(img_path=path, img_id=path, gt_label=[0]))
+    def each(call: Callable[[str], Any]) -> Callable[[], Any]:
+        return lambda: [call(path) for path in paths]
 
-    times = paired(
-        {
-            'ours':
-            run_ours,
-            'bytes':
-            lambda: [bytes_out(open_rgb(path)) for path in paths],
-            'floats':
-            lambda: [floats_out(open_rgb(path)) for path in paths],
-            'load':
-            lambda: [load.load(path) for path in paths],
-            'open':
-            lambda: [open_rgb(path) for path in paths],
-            'io':
-            lambda: [
-                decode_jpeg(read_file(path), ImageReadMode.RGB)
-                for path in paths
-            ],
-        }, args.repeats)
-    rows = []
-    for title, name, other in (
+    calls = dict(
+        ours=each(
+            lambda path: ours(dict(img_path=path, img_id=path, gt_label=[0]))),
+        bytes=each(lambda path: bytes_out(open_rgb(path))),
+        floats=each(lambda path: floats_out(open_rgb(path))),
+        load=each(load.load),
+        open=each(open_rgb),
+        io=each(lambda path: decode_jpeg(read_file(path), ImageReadMode.RGB)))
+    times = paired(calls, args.repeats)
+    return [{
+        'what': title,
+        'ours, images a second and core': number / seconds(times[name]),
+        'torchvision': number / seconds(times[other]),
+        'ours is faster by': ratio(times[other], times[name]),
+        'times': {name: times[name], other: times[other]}
+    } for title, name, other in (
         ('decode', 'load', 'open'),
         ('the same, against torchvision.io', 'load', 'io'),
         ('decode, resize, flip, 8 bits: normalised on the device', 'ours',
          'bytes'),
         ('the same, but torchvision normalises in the loader', 'ours',
          'floats'),
-    ):
-        rows.append({
-            'what':
-            title,
-            'ours, images a second and core':
-            number / seconds(times[name]),
-            'torchvision':
-            number / seconds(times[other]),
-            'ours is faster by':
-            ratio(times[other], times[name]),
-            'times': {
-                name: times[name],
-                other: times[other]
-            }
-        })
-    return rows
+    )]  # yapf: disable

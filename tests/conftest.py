@@ -146,7 +146,7 @@ def start() -> Callable[..., subprocess.CompletedProcess]:
                               },
                               capture_output=True,
                               text=True,
-                              timeout=600)
+                              timeout=1800)
 
     return call
 

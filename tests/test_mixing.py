@@ -63,8 +63,8 @@ def graph(in_channels=2048, channels=256, **more):
 
 
 def weak(loss, head_loss=False):
-    return ("model = dict(type='group_wsss.WeakEncoderDecoder', head_loss="
-            f"{ {} if head_loss else False}, "
+    return ("model = dict(type='group_wsss.WeakEncoderDecoder', "
+            f"head_loss={head_loss}, "
             f"regularizers=[dict(type='group_wsss.{loss}')])")
 
 
@@ -91,7 +91,7 @@ MMSEG = {
         decode_head=dict(in_channels=1280, in_index=0))"""),
     'bootstrapped': (PSPNET, """model = dict(decode_head=dict(loss_decode=dict(
         _delete_=True, type='group_wsss.BootstrappedCrossEntropy')))"""),
-    'gated-crf': (PSPNET, weak('GatedCRFLoss', True)),
+    'gated-crf': (PSPNET, weak('GatedCRFLoss', head_loss={})),
     'soft-ce': (PSPNET, weak('SoftCrossEntropy')),
     'collision-ce': (UPERNET, weak('CollisionCrossEntropy')),
     'score-weighted': (SEGFORMER, weak('ScoreWeightedCrossEntropy')),

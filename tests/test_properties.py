@@ -91,7 +91,10 @@ def test_an_epoch(labels, world_size, group_size, groups, match, seed, epoch):
             batches = list(sampler)
             assert len(batches) == len(sampler)
             flat = [i for batch in batches for i in batch]
-            found.append([*zip(*[iter(flat)] * group_size)])
+            found.append([
+                tuple(flat[i:i + group_size])
+                for i in range(0, len(flat), group_size)
+            ])
         return found
 
     try:

@@ -133,14 +133,14 @@ def image_bytes(kind: str, mode: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def checkpoint_bytes(zipped: bool) -> bytes:
+def checkpoint_bytes(folder: str, zipped: bool) -> bytes:
     """A small checkpoint, in torch's new or old form."""
     content = dict(
         state_dict={'a.weight': torch.zeros(2, 3)},
         meta=dict(seed=np.int64(1), array=np.arange(4.), text='a'))
-    buffer = io.BytesIO()
-    torch.save(content, buffer, _use_new_zipfile_serialization=zipped)
-    return buffer.getvalue()
+    path = Path(folder, 'a.pth')
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    return path.read_bytes()
 
 
 def formats(folder: str) -> Dict[str, Format]:
@@ -157,12 +157,12 @@ def formats(folder: str) -> Dict[str, Format]:
     ScoreMap('a', (30, 40), [1, 4], np.full((2, 3, 4), 0.5,
                                             'f4')).save(str(scores))
     labels = io.BytesIO()
-    np.save(labels, {'a': np.eye(2, dtype='f4')[0], 'b': np.ones(2, 'f4')})
+    np.save(labels, dict(zip('ab', np.eye(2, dtype='f4'))))
     image = dict(height=30, width=40)
     annotation = dict(id=5, image_id=1, category_id=3, iscrowd=0, area=64.0)
     coco = dump(
         dict(
-            images=[dict(image, id=i, file_name=f'{i}.jpg') for i in (1, 2)],
+            images=[dict(id=i, file_name=f'{i}.jpg', **image) for i in (1, 2)],
             annotations=[
                 dict(annotation, segmentation=[[1, 1, 9, 1, 9, 9, 1, 9]])
             ],
@@ -230,8 +230,9 @@ def formats(folder: str) -> Dict[str, Format]:
         photo_tiff=Format('a.tif', image_bytes('TIFF', 'RGB'), photo),
         photo_bmp=Format('a.bmp', image_bytes('BMP', 'RGB'), photo),
         label_png=Format('a.png', image_bytes('PNG', 'P'), read_index_png),
-        checkpoint=Format('a.pth', checkpoint_bytes(True), load_from_file),
-        checkpoint_old=Format('a.pth', checkpoint_bytes(False),
+        checkpoint=Format('a.pth', checkpoint_bytes(folder, True),
+                          load_from_file),
+        checkpoint_old=Format('a.pth', checkpoint_bytes(folder, False),
                               load_from_file))
 
 
