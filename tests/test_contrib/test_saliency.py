@@ -61,16 +61,19 @@ def test_map_against_loops(network, kind, size):
     image = np.random.default_rng(1).integers(0, 200, (*size, 3))
     image = image.astype(np.uint8)
     small = np.asarray(Image.fromarray(image).resize((24, 20), 2))
-    mean = np.zeros((20, 24), np.float32)
-    for y, x, c in np.ndindex(20, 24, 3):
+    seen = np.zeros((3, 20, 24), np.float32)
+    for c, y, x in np.ndindex(*seen.shape):
         if kind == 'u2net':
             value = small[y, x, c] / small.max() - (0.485, 0.456, 0.406)[c]
             value /= (0.229, 0.224, 0.225)[c]
         else:
             value = small[y, x, c] / 255 - 0.5
-        mean[y, x] += value / 3
+        seen[c, y, x] = value
+    model = SaliencyModel(network(), kind)
+    np.testing.assert_allclose(model.prepare(image)[0], seen, atol=1e-5)
+    mean = seen.mean(0)
     mean = (mean - mean.min()) / (mean.max() - mean.min())
-    got = SaliencyModel(network(), kind)(image)
+    got = model(image)
     assert got.shape == size and got.dtype == np.uint8
     assert np.abs(got - 255 * cv2.resize(mean, size[::-1])).max() <= 0.51
     assert (got.min(), got.max()) == (0, 255) or size == (31, 17)
