@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from group_wsss.contrib.card import (FIGURES, card_page, figures_of, find_run,
-                                     make_card)
+from group_wsss.contrib.card import (FIGURES, Run, card_page, figures_of,
+                                     find_run, make_card)
 from group_wsss.contrib.card.page import _run_facts
 from group_wsss.contrib.card.runs import read_evaluation
 from group_wsss.evaluation import confusion_matrix
@@ -175,6 +175,16 @@ def test_progress_is_that_of_all_dumps(data):
               masks=str(data.root / 'masks'),
               progress=lambda *numbers: told.append(numbers))
     assert told == sorted(told) and told[-1] == (8, 8) and told[0][0] == 4
+
+
+def test_networks_are_compared_at_the_same_step():
+    runs = [
+        Run(name, '', {}, networks, dict(seed=0, test_group_size=size))
+        for name, size, networks in (('a', 4, dict(one=50., two=60.)),
+                                     ('K=1', 1, dict(one=40., two=20.)))
+    ]
+    rows = make_card(runs)['rows']
+    assert [row['times_plain'] for row in rows] == [1.25, 3, 1, 1]
 
 
 def test_nothing_is_guessed(data, card_of):

@@ -51,6 +51,7 @@ def make_dump(folder, names=CLASSES, threshold=.5, seed=0):
         writer.write(img_id, label)
     writer.finish(
         labeler=dict(type='ThresholdLabeler', bg_threshold=threshold),
+        checkpoint=dict(name='a.pth', sha256='f' * 64),
         config=f'# {IMG} </script>')
 
 
@@ -242,6 +243,7 @@ def test_names_are_never_html(out):
     assert any(node['text'].startswith(IMG) for node in page.all('option'))
     assert set(CLASSES) < {node['text'] for node in page.all('th')}
     assert any(IMG in node['text'] for node in page.all('pre'))
+    assert {'a.pth', 'f' * 64} <= {node['text'] for node in page.all('dd')}
     policy = page.all('meta')[2]['attrs']
     assert policy['http-equiv'] == 'Content-Security-Policy'
     assert "default-src 'none'" in policy['content']

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from torch import distributed as dist
 
+from group_wsss.contrib.summaries import epoch_summary_hook
 from group_wsss.engine.runner import DataRunner
 
 CONFIG = Path(__file__).parents[1] / 'configs' / 'tiny_group_cam.py'
@@ -65,6 +66,7 @@ def both(root: Path, rank: int) -> None:
 
 
 if __name__ == '__main__':
+    epoch_summary_hook._short = repr  # all digits
     os.environ['DATA_ROOT'] = sys.argv[2]
     context = multiprocessing.get_context('fork')
     jobs = [
