@@ -6,14 +6,7 @@ from .data_flags import add_data_flags
 
 
 def positive(text: str) -> int:
-    """A number from 1 on, as ``type`` of an argument.
-
-    Args:
-        text (str): The word.
-
-    Returns:
-        int: The number.
-    """
+    """A whole number from 1 on, as ``type`` of an argument."""
     number = int(text)
     if number < 1:
         raise ArgumentTypeError('must be positive')
@@ -27,12 +20,7 @@ def add_processes(parser: ArgumentParser, flag: str = '--nproc') -> None:
 
 
 def add_classes(parser: ArgumentParser, default: str) -> None:
-    """Add ``--classes`` for labels.
-
-    Args:
-        parser (ArgumentParser): Of the tool.
-        default (str): Tells where the names come from without it.
-    """
+    """Add ``--classes``; ``default`` tells where names come from without."""
     parser.add_argument(
         '--classes',
         help='"voc", a file with one class name a line, or the number of '
@@ -40,12 +28,7 @@ def add_classes(parser: ArgumentParser, default: str) -> None:
 
 
 def add_dump(parser: ArgumentParser, out: str) -> None:
-    """Add a dump to look at: its labels, tags, classes and scores.
-
-    Args:
-        parser (ArgumentParser): Of the tool.
-        out (str): Tells what ``--out`` is.
-    """
+    """Add a dump with all that belongs to it; ``out`` tells of ``--out``."""
     parser.add_argument('dump', help='folder of label PNGs')
     parser.add_argument('--out', help=out)
     parser.add_argument('--masks', help='folder of mask PNGs of these names')
@@ -64,12 +47,7 @@ def add_dump(parser: ArgumentParser, out: str) -> None:
 
 
 def add_images(parser: ArgumentParser, out: str) -> None:
-    """Add images to go through, and where results go.
-
-    Args:
-        parser (ArgumentParser): Of the tool.
-        out (str): Tells what ``--out`` is.
-    """
+    """Add images to go through; ``out`` tells what ``--out`` is."""
     parser.add_argument(
         'images', help='folder of images; subfolders belong to the ids')
     parser.add_argument('--out', required=True, help=out)
