@@ -1,5 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""DenseCLIP against plain loops and timm, with the weights of others."""
+"""DenseCLIP against plain loops, timm and transformers."""
+import os
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -8,10 +11,36 @@ from mmengine.registry import MODELS, DefaultScope
 
 import group_wsss.contrib.words.components  # noqa: F401
 from group_wsss.contrib.words.clip_weights import fingerprint
+from group_wsss.utils.checkpoint import load_from_file
 from group_wsss.utils.errors import InputError
 from group_wsss.utils.weights import load_weights
 
 WIDTH, HEADS, BLOCKS, OUT, PATCH = 16, 2, 3, 6, 8
+# a process of its own: mmpretrain cannot be imported beside transformers 5,
+# which may lie in a folder of its own, TRANSFORMERS_LIBS
+TRANSFORMERS = f'''
+import sys, torch
+try:
+    import transformers
+except ImportError:
+    sys.exit(77)
+torch.manual_seed(0)
+small = dict(hidden_size={WIDTH}, intermediate_size={4 * WIDTH},
+             num_hidden_layers={BLOCKS}, num_attention_heads={HEADS})
+net = transformers.CLIPModel(transformers.CLIPConfig(
+    text_config=dict(small, vocab_size=9, bos_token_id=0, eos_token_id=1),
+    vision_config=dict(small, image_size=32, patch_size={PATCH}),
+    projection_dim={OUT})).eval()
+for p in net.parameters():
+    p.data.normal_(std=.3)
+net.save_pretrained(sys.argv[1])
+x = torch.rand(2, 3, 32, 48)
+with torch.no_grad():
+    seen = net.vision_model(x, interpolate_pos_encoding=True)
+    out = net.vision_model.post_layernorm(seen.last_hidden_state)
+    out = net.visual_projection(out)
+torch.save((x, out), sys.argv[1] + '/out.pt')
+'''
 
 
 def build(scope='mmpretrain', **kwargs):
@@ -197,6 +226,25 @@ def test_is_that_of_timm():
     wanted = theirs.head(theirs.forward_features(x))[:, 1:]
     torch.testing.assert_close(
         net(x)[0].flatten(2).transpose(1, 2), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_is_that_of_transformers(tmp_path):
+    """A size of its own, too: the position embedding is resized alike."""
+    libs = os.environ.get('TRANSFORMERS_LIBS', '')
+    done = subprocess.run([sys.executable, '-c', TRANSFORMERS,
+                           str(tmp_path)],
+                          env=dict(os.environ, PYTHONPATH=libs),
+                          capture_output=True,
+                          text=True)
+    if done.returncode == 77:
+        pytest.skip('transformers is not installed (TRANSFORMERS_LIBS)')
+    assert not done.returncode, done.stderr
+    net = build(num_dense=0)
+    load_weights(net, load_from_file(str(tmp_path / 'model.safetensors')), '')
+    x, wanted = torch.load(tmp_path / 'out.pt')
+    torch.testing.assert_close(
+        net(x)[0].flatten(2).transpose(1, 2), wanted[:, 1:], rtol=0, atol=1e-5)
 
 
 def test_fingerprint_is_of_the_values():

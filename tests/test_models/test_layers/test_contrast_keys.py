@@ -1,6 +1,8 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import pytest
 import torch
 
+import group_wsss.contrib.seam  # noqa: F401
 from group_wsss.models import ContrastKeys, PCAWhitening
 
 
@@ -37,14 +39,16 @@ def test_whitening_until_it_begins():
         assert torch.allclose(keys(x), plain)
 
 
-def test_a_loss_of_the_ordinary_training_step(make):
+@pytest.mark.parametrize('seam', [(), ('loss_er', 'loss_ecr')])
+def test_a_loss_of_the_ordinary_training_step(seam, make):
     keys = dict(key='contrast', whitening=dict(begin=1))
-    net = make.cam(make.mixed(keys, contrast=dict(num_seeds=64))).train()
+    neck = make.mixed(keys, contrast=dict(num_seeds=64))
+    net = make.cam(neck, **dict(equivariance=dict()) if seam else {}).train()
     inputs, samples = torch.randn(4, 3, 16,
                                   16), make.samples(2, [[0], [0], [1], [1]])
     assert net.neck.contrast.num_seeds == 64
     losses = net.loss(inputs, samples)
-    assert set(losses) == {'loss_cam', 'loss_graph', 'loss_contrast'}
+    assert set(losses) == {'loss_cam', 'loss_graph', 'loss_contrast', *seam}
     net.loss(inputs, samples)['loss_contrast'].backward()
     touched = [n for n, p in net.named_parameters() if p.grad is not None]
     assert touched == ['neck.coattention.whiten.weight']

@@ -6,7 +6,8 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from ...models import GroupCAM
-from ...models.utils import GroupMaps, Inputs, anchors_of, join_maps, multi_hot
+from ...models.utils import (GroupMaps, Inputs, anchors_of, join_maps,
+                             losses_of, multi_hot)
 from ...registry import MODELS
 
 
@@ -43,12 +44,12 @@ class SEAMGroupCAM(GroupCAM):
             data_samples (list[DataSample]): See ``GroupCAM.loss``.
 
         Returns:
-            dict[str, Tensor]: See ``GroupCAMHead.loss``; also ``loss_er``
-            and, unless its weight is 0, ``loss_ecr``.
+            dict[str, Tensor]: See ``GroupCAM.loss``; also ``loss_er`` and,
+            unless its weight is 0, ``loss_ecr``.
         """
         feats = self.backbone_maps(inputs)
         large = self.relate(feats, inputs, data_samples)
-        losses = self.head.loss(large, data_samples)
+        losses = losses_of(self.neck, self.head, large, data_samples)
         if self.attach_class_maps:
             with torch.no_grad():
                 self.head.predict(large, data_samples, map_source='mean')
