@@ -179,7 +179,7 @@ GOOD = dict(
     dict(img_id=np.array(['x'])),
     dict(img_id=np.array('../x')),
     'npy', 'truncated', 'pickle', 'missing'
-], ids=str)  # yapf: disable
+])  # yapf: disable
 def test_bad_files_are_refused_by_name(change, tmp_path):
     path = tmp_path / 'x.npz'
     arrays = {} if isinstance(change, str) else change

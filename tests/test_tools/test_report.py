@@ -29,7 +29,7 @@ def test_processes_do_not_change_a_byte(folders, call_tool, capsys,
     printed, progress = capsys.readouterr()
     assert printed.splitlines()[-1] == (
         f'9 images; open in a browser: {out / "index.html"}')
-    assert '8/9' in progress
+    assert '9/9' in progress
     call_tool('report', *common, '--out', folders / 'one')
     files = files_of(out)
     assert files == files_of(folders / 'one')

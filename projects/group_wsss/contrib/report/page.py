@@ -60,7 +60,8 @@ def write_report(
             found = pool.map(work, items, progress)
             entries = [
                 make_entry(rows[img_id], classes, source.dump.names, trusted)
-                for img_id, (classes, trusted) in zip(ids, found)
+                # found first: it is asked once more, and tells its progress
+                for (classes, trusted), img_id in zip(found, ids)
             ]
         plots = report_plots(report, 'svg')
         files = {**index_files(entries), **plots}
