@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from group_wsss.datasets import LabelIndex
-from group_wsss.datasets.label_arrays import smallest_int
 from group_wsss.structures import read_image_list
 from group_wsss.utils.errors import InputError
 
@@ -20,39 +19,12 @@ VOC_LIST = (
 LABELS = [[0], [0], [0], [0, 1], [0, 1], [1, 2], [3], [], [2, 1], [0]]
 
 
-def test_arrays_are_the_lists():
-    rng = np.random.default_rng(4)
-    lists = [[[2, 0, 2], [], [1], [0, 2], [2, 1, 0]], [[], []]]
-    for share in (.05, .3, .7):
-        has = rng.random((60, 40)) < share
-        lists.append([np.flatnonzero(row)[::-1].tolist() for row in has])
-    for labels in lists:
-        index = LabelIndex(labels, 40)
-        sets = [tuple(sorted(set(ids))) for ids in labels]
-        known = sorted(set(sets), key=lambda ids: (len(ids), ids))
-        assert index.set_of.tolist() == [known.index(ids) for ids in sets]
-        for i, ids in enumerate(known):
-            assert tuple(index.set_classes.row(i)) == ids
-            assert index.set_images.row(i).tolist() == [
-                image for image, own in enumerate(sets) if own == ids
-            ]
-        for c in range(40):
-            assert index.class_images.row(c).tolist() == [
-                image for image, own in enumerate(sets) if c in own
-            ]
-
-
-def test_narrow_numbers():
-    for largest, kinds in ((65535, ('u2', 'i4')), (65536, ('i4', 'i4')),
-                           (2**31 - 1, ('i4', 'i4')), (2**31, ('i8', 'i8'))):
-        assert (smallest_int(largest, True), smallest_int(largest)) == kinds
-
-
 def test_statistics():
-    index = LabelIndex(LABELS)
-    assert index.num_classes == 4 and index.num_images == 10
-    assert index.class_images.sizes.tolist() == [6, 4, 2, 1]
+    index = LabelIndex([*LABELS[:-1], [0, 0]], 5)
+    assert index.class_images.sizes.tolist() == [6, 4, 2, 1, 0]
+    assert index.set_images.sizes.tolist() == [1, 4, 1, 2, 2]
     assert index.max_group == 6 and index.labels_of(8) == [1, 2]
+    assert LabelIndex(LABELS).num_classes == 4
     assert LabelIndex([[], []]).max_group == 0
 
 

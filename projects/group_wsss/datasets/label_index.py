@@ -7,7 +7,6 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ..utils.errors import InputError
-from .label_arrays import flatten_labels, index_arrays
 
 # ascending image positions
 Pool = Union[np.ndarray, range]
@@ -26,6 +25,13 @@ class Rows(NamedTuple):
     """
     starts: np.ndarray
     values: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> 'Rows':
+        """Rows from lists."""
+        starts = np.cumsum([0, *map(len, rows)])
+        values = (value for row in rows for value in row)
+        return cls(starts, np.fromiter(values, np.int64, starts[-1]))
 
     @property
     def sizes(self) -> np.ndarray:
@@ -65,22 +71,24 @@ class LabelIndex:
     def __init__(self,
                  labels: Sequence[Sequence[int]],
                  num_classes: Optional[int] = None) -> None:
-        lengths, classes = flatten_labels(labels)
+        if not len(labels):
+            raise InputError('the image list is empty: no groups to draw')
+        sets = _label_sets(labels, num_classes)
         if num_classes is None:
-            num_classes = 1 + int(classes.max(initial=-1))
-        self._use(index_arrays(lengths, classes, num_classes), num_classes)
-
-    def _use(self, arrays: Dict[str, np.ndarray], num_classes: int) -> None:
-        """Consist of the arrays of ``index_arrays``."""
-        self.arrays, self.num_classes = arrays, num_classes
-        self.set_of = arrays['set_of']
-        self.num_images = len(self.set_of)
-        self.set_classes = Rows(arrays['set_class_starts'],
-                                arrays['set_classes'])
-        self.set_images = Rows(arrays['set_image_starts'],
-                               arrays['set_images'])
-        self.class_images = Rows(arrays['class_image_starts'],
-                                 arrays['class_images'])
+            num_classes = 1 + max((ids[-1] for ids in sets if ids), default=-1)
+        known = sorted(set(sets), key=lambda ids: (len(ids), ids))
+        number = {ids: i for i, ids in enumerate(known)}
+        class_images: List[List[int]] = [[] for _ in range(num_classes)]
+        for image, ids in enumerate(sets):
+            for class_id in ids:
+                class_images[class_id].append(image)
+        self.num_images, self.num_classes = len(sets), num_classes
+        self.set_of = np.array([number[ids] for ids in sets])
+        self.set_classes = Rows.of(known)
+        self.set_images = Rows(
+            np.cumsum([0, *np.bincount(self.set_of)]),
+            np.argsort(self.set_of, kind='stable'))
+        self.class_images = Rows.of(class_images)
 
     @property
     def max_group(self) -> int:
@@ -214,14 +222,16 @@ def check_group(group_size: int, match: str) -> None:
 
 
 def _label_sets(labels: Sequence[Sequence[int]],
-                num_classes: int) -> List[Tuple[int, ...]]:
+                num_classes: Optional[int]) -> List[Tuple[int, ...]]:
     """Ascending class ids of every image, none twice, each in [0, C)."""
     sets = [tuple(sorted({int(c) for c in ids})) for ids in labels]
     for image, ids in enumerate(sets):
-        wrong = [c for c in ids[:1] + ids[-1:] if not 0 <= c < num_classes]
-        if wrong:
-            raise InputError(f'image {image} has class id {wrong[0]}, '
-                             f'outside 0..{num_classes - 1}')
+        if ids and (ids[0] < 0
+                    or num_classes is not None and ids[-1] >= num_classes):
+            wrong = ids[0] if ids[0] < 0 else ids[-1]
+            last = '' if num_classes is None else num_classes - 1
+            raise InputError(f'image {image} has class id {wrong}, '
+                             f'outside 0..{last}')
     return sets
 
 

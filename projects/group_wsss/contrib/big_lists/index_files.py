@@ -1,5 +1,11 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""A label index on disk: one ``.npy`` file an array, and a header."""
+"""A label index on disk: one ``.npy`` file an array, and a header.
+
+``set_of`` ``(N, )`` is the label set of every image. ``set_classes``,
+``set_images`` and ``class_images`` are classes or images of one set or class
+after another, ascending in each; ``set_class_starts``, ``set_image_starts``
+``(S + 1, )`` and ``class_image_starts`` ``(C + 1, )`` say where each starts.
+"""
 import hashlib
 import io
 import json
@@ -27,7 +33,15 @@ _FINGERPRINT = re.compile('[0-9a-f]{32}')
 
 
 def fingerprint_of(num_classes: int, arrays: Dict[str, np.ndarray]) -> str:
-    """Hash of an index: 32 hexadecimal digits, equal for equal labels."""
+    """Hash of an index: the same labels give the same.
+
+    Args:
+        num_classes (int): Classes of the list.
+        arrays (dict[str, np.ndarray]): What the index consists of.
+
+    Returns:
+        str: 32 hexadecimal digits of BLAKE2b.
+    """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f'{_VERSION} {num_classes}'.encode())
     for name in sorted(arrays):
@@ -46,8 +60,7 @@ def write_index(folder: str, num_classes: int,
 
     Args:
         folder (str): Created where needed.
-        num_classes (int): Classes of the list.
-        arrays (dict[str, np.ndarray]): Of ``index_arrays``.
+        num_classes, arrays: As in :func:`fingerprint_of`.
 
     Returns:
         str: The fingerprint.

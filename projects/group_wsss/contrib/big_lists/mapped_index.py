@@ -5,10 +5,11 @@ from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ...datasets.label_arrays import flatten_labels, index_arrays
-from ...datasets.label_index import LabelIndex
+from ...datasets.label_index import LabelIndex, Rows
 from ...utils.errors import InputError
 from .index_files import HEADER, fingerprint_of, read_index, write_index
+from .label_arrays import (flatten_labels, label_set_ids, segments,
+                           smallest_int, tidy_labels)
 
 # images of which the labels are compared with those of a saved index
 _SAMPLES = 256
@@ -22,7 +23,7 @@ class MappedLabelIndex(LabelIndex):
     Made by :meth:`from_arrays` or :meth:`load`.
 
     Args:
-        arrays (dict[str, np.ndarray]): Of ``index_arrays``.
+        arrays (dict[str, np.ndarray]): See :mod:`.index_files`.
         num_classes (int): Number of classes ``C``.
         source (tuple[str, str], optional): Folder and fingerprint of an
             index that is mapped. Defaults to None.
@@ -32,8 +33,16 @@ class MappedLabelIndex(LabelIndex):
                  arrays: Dict[str, np.ndarray],
                  num_classes: int,
                  source: Optional[Tuple[str, str]] = None) -> None:
-        self._use(arrays, num_classes)
+        self.arrays, self.num_classes = arrays, num_classes
         self._source = source
+        self.set_of = arrays['set_of']
+        self.num_images = len(self.set_of)
+        self.set_classes = Rows(arrays['set_class_starts'],
+                                arrays['set_classes'])
+        self.set_images = Rows(arrays['set_image_starts'],
+                               arrays['set_images'])
+        self.class_images = Rows(arrays['class_image_starts'],
+                                 arrays['class_images'])
 
     @classmethod
     def from_arrays(cls, lengths: np.ndarray, classes: np.ndarray,
@@ -58,7 +67,33 @@ class MappedLabelIndex(LabelIndex):
                 lengths.min(initial=0) < 0 or lengths.sum() != len(classes)):
             raise InputError('lengths must be counts of class ids that add '
                              f'up to {classes.size}')
-        return cls(index_arrays(lengths, classes, num_classes), num_classes)
+        num_images = len(lengths)
+        if num_images == 0:
+            raise InputError('the image list is empty: no groups to draw')
+        lengths, classes = tidy_labels(lengths, classes, num_classes)
+        number = smallest_int(num_images + len(classes))
+        everyone = np.arange(num_images, dtype=number)
+        set_of = label_set_ids(lengths, classes, num_classes)
+        num_sets = int(set_of.max()) + 1
+        set_of = set_of.astype(number)
+        set_images, set_starts = segments(everyone, set_of, num_sets)
+        # classes of a set, as its first image has them
+        first = set_images[set_starts[:-1]]
+        ends = np.cumsum(lengths[first])
+        starts = np.concatenate([[0], ends])
+        away = (np.cumsum(lengths) - lengths)[first] - starts[:-1]
+        flat = np.arange(ends[-1]) + np.repeat(away, lengths[first])
+        class_images, class_starts = segments(
+            np.repeat(everyone, lengths), classes, num_classes)
+        arrays = dict(
+            set_of=set_of,
+            set_classes=classes[flat],
+            set_class_starts=starts.astype(number),
+            set_images=set_images,
+            set_image_starts=set_starts.astype(number),
+            class_images=class_images,
+            class_image_starts=class_starts)
+        return cls(arrays, num_classes)
 
     @classmethod
     def load(cls,

@@ -1,15 +1,23 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
-"""Labels as flat arrays, and what a label index consists of."""
+"""Label lists as flat arrays, and which images have the same set."""
 from itertools import chain
-from typing import Dict, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 
-from ..utils.errors import InputError
+from ...utils.errors import InputError
 
 
 def smallest_int(largest: int, unsigned: bool = False) -> np.dtype:
-    """The narrowest of uint16 (if unsigned), int32 and int64 for a number."""
+    """The narrowest type of 16 (unsigned only), 32 or 64 bits.
+
+    Args:
+        largest (int): What it must hold.
+        unsigned (bool): Allow uint16. Defaults to False.
+
+    Returns:
+        np.dtype: uint16, int32 or int64.
+    """
     if unsigned and largest < 1 << 16:
         return np.dtype(np.uint16)
     return np.dtype(np.int32 if largest < 1 << 31 else np.int64)
@@ -17,7 +25,14 @@ def smallest_int(largest: int, unsigned: bool = False) -> np.dtype:
 
 def flatten_labels(
         labels: Sequence[Sequence[int]]) -> Tuple[np.ndarray, np.ndarray]:
-    """Lengths of lists of class ids, and the ids behind each other, int64."""
+    """Lists of class ids, one behind the other.
+
+    Args:
+        labels (Sequence[Sequence[int]]): Class ids of every image.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: int64 lengths ``(N, )`` and class ids.
+    """
     lengths = np.fromiter(map(len, labels), np.int64, len(labels))
     classes = np.fromiter(
         map(int, chain.from_iterable(labels)), np.int64, int(lengths.sum()))
@@ -28,9 +43,17 @@ def tidy_labels(lengths: np.ndarray, classes: np.ndarray,
                 num_classes: int) -> Tuple[np.ndarray, np.ndarray]:
     """Check class ids; sort them within an image, none twice.
 
-    Takes and gives lengths, int64 ``(N, )``, and class ids, in the narrowest
-    type; an InputError names the image with an id outside
-    ``[0, num_classes)``.
+    Args:
+        lengths (np.ndarray): int ``(N, )``, class ids of every image.
+        classes (np.ndarray): int, their concatenation.
+        num_classes (int): Number of classes.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: int64 lengths and class ids in the
+        narrowest type.
+
+    Raises:
+        InputError: A class id outside ``[0, num_classes)``.
     """
     wrong = (classes < 0) | (classes >= num_classes)
     if wrong.any():
@@ -82,10 +105,15 @@ def label_set_ids(lengths: np.ndarray, classes: np.ndarray,
 
 def segments(members: np.ndarray, owners: np.ndarray,
              count: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Sort members by owner, stably.
+    """Sort by owner, in the given order within each.
+
+    Args:
+        members (np.ndarray): ``(n, )``.
+        owners (np.ndarray): int ``(n, )`` in ``[0, count)``.
+        count (int): Number of owners.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: They, and int64 offsets of the owners
+        tuple[np.ndarray, np.ndarray]: ``members`` sorted, and int64 offsets
         ``(count + 1, )``.
     """
     # numpy sorts 16 bits by radix
@@ -93,50 +121,3 @@ def segments(members: np.ndarray, owners: np.ndarray,
     order = np.argsort(owners, kind='stable')
     ends = np.cumsum(np.bincount(owners, minlength=count))
     return members[order], np.concatenate([[0], ends])
-
-
-def index_arrays(lengths: np.ndarray, classes: np.ndarray,
-                 num_classes: int) -> Dict[str, np.ndarray]:
-    """What a label index consists of.
-
-    Args:
-        lengths (np.ndarray): int64 ``(N, )``, class ids of every image.
-        classes (np.ndarray): int64, the class ids one behind the other.
-        num_classes (int): Number of classes ``C``.
-
-    Returns:
-        dict[str, np.ndarray]: ``set_of`` ``(N, )``, the label set of every
-        image; ``set_classes``, ``set_images`` and ``class_images``: classes
-        or images of one set or class after another, ascending in each;
-        ``set_class_starts``, ``set_image_starts`` ``(S + 1, )`` and
-        ``class_image_starts`` ``(C + 1, )``: where each starts.
-
-    Raises:
-        InputError: A class id outside ``[0, C)``, or no image at all.
-    """
-    num_images = len(lengths)
-    if num_images == 0:
-        raise InputError('the image list is empty: no groups to draw')
-    lengths, classes = tidy_labels(lengths, classes, num_classes)
-    number = smallest_int(num_images + len(classes))
-    everyone = np.arange(num_images, dtype=number)
-    set_of = label_set_ids(lengths, classes, num_classes)
-    num_sets = int(set_of.max()) + 1
-    set_of = set_of.astype(number)
-    set_images, set_starts = segments(everyone, set_of, num_sets)
-    # classes of a set, as its first image has them
-    first = set_images[set_starts[:-1]]
-    ends = np.cumsum(lengths[first])
-    starts = np.concatenate([[0], ends])
-    away = (np.cumsum(lengths) - lengths)[first] - starts[:-1]
-    flat = np.arange(ends[-1]) + np.repeat(away, lengths[first])
-    class_images, class_starts = segments(
-        np.repeat(everyone, lengths), classes, num_classes)
-    return dict(
-        set_of=set_of,
-        set_classes=classes[flat],
-        set_class_starts=starts.astype(number),
-        set_images=set_images,
-        set_image_starts=set_starts.astype(number),
-        class_images=class_images,
-        class_image_starts=class_starts)
