@@ -27,13 +27,13 @@ from group_wsss.contrib.big_lists import MappedLabelIndex
 from group_wsss.contrib.converters import (archives, read_coco_instances,
                                            read_cvat, read_label_studio,
                                            read_table, read_voc_folder)
-from group_wsss.datasets.coco_json import index_instances, read_instances
 from group_wsss.datasets.transforms import LoadImage
 from group_wsss.datasets.voc import read_voc_xml
 from group_wsss.engine.accumulator import ScoreAccumulator, remove_score_maps
 from group_wsss.evaluation import find_ids, open_dump, read_id_list
 from group_wsss.structures import (DumpWriter, ScoreMap, read_image_list,
                                    read_index_png)
+from group_wsss.structures.coco_json import index_instances, read_instances
 from group_wsss.utils import checkpoint, download
 from group_wsss.utils.checkpoint import load_from_file, use_safe_loading
 from group_wsss.utils.errors import InputError

@@ -39,11 +39,11 @@ from group_wsss.contrib.converters import (read_cls_labels,
                                            read_coco_instances, read_cvat,
                                            read_label_studio, read_table,
                                            read_voc_folder)
-from group_wsss.datasets.coco_json import index_instances, read_instances
 from group_wsss.datasets.transforms import LoadImage
 from group_wsss.datasets.voc import VOC_CLASSES, read_voc_xml
 from group_wsss.evaluation import read_id_list
 from group_wsss.structures import ScoreMap, read_image_list, read_index_png
+from group_wsss.structures.coco_json import index_instances, read_instances
 from group_wsss.structures.manifest import Manifest
 from group_wsss.utils import cli
 from group_wsss.utils.checkpoint import load_from_file

@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
 from group_wsss.datasets import COCO_CLASSES, CocoImageLevel, CocoVOCStyle
-from group_wsss.datasets.coco_json import index_instances, read_instances
+from group_wsss.structures.coco_json import index_instances, read_instances
 from group_wsss.structures.label_image import voc_palette
 from group_wsss.utils.errors import InputError
 

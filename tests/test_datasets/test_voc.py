@@ -93,12 +93,12 @@ def test_hostile_xml(root, name):
 
 def test_parser_alone_refuses_document_types(root, monkeypatch):
     # the search for the words is the first guard, the tree the second
-    monkeypatch.setattr('group_wsss.datasets.voc._DOCTYPE',
+    monkeypatch.setattr('group_wsss.structures.voc_xml._DOCTYPE',
                         re.compile(b'(?!)'))
     with pytest.raises(InputError, match='document type'):
         read_voc_xml(BOMB.encode(), {}, False)
     monkeypatch.undo()
-    monkeypatch.setattr('group_wsss.datasets.voc._PlainTree.doctype',
+    monkeypatch.setattr('group_wsss.structures.voc_xml._PlainTree.doctype',
                         lambda *args: None)
     with pytest.raises(InputError, match='document type'):
         read_voc_xml(BOMB.encode(), {}, False)

@@ -56,8 +56,8 @@ from group_wsss.contrib.converters.coco_masks import (check_segmentations,
                                                       coco_renderings,
                                                       render_coco_mask)
 from group_wsss.contrib.converters.coco_render import CROWD_PIXELS, OVERLAPS
-from group_wsss.datasets.coco_json import (CROWDS, CocoIndex, find_images,
-                                           index_instances, read_instances)
+from group_wsss.structures.coco_json import (CROWDS, CocoIndex, find_images,
+                                             index_instances, read_instances)
 from group_wsss.utils.arguments import add_processes
 from group_wsss.utils.cli import run
 from group_wsss.utils.errors import InputError

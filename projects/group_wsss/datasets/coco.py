@@ -6,9 +6,9 @@ from typing import Any, List, Sequence, Tuple, Union
 from mmengine.logging import print_log
 
 from ..registry import DATASETS
+from ..structures.coco_json import find_images, index_instances, read_instances
 from ..structures.label_image import voc_palette
 from ..utils.classes import require_same_classes
-from .coco_json import find_images, index_instances, read_instances
 from .image_level import ImageLevelDataset
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 from typing import List, Optional, Sequence, Set
 
-from ...datasets.coco_json import instance_tables
+from ...structures.coco_json import instance_tables
 from ...structures.image_list import ImageList
 from ...structures.text_files import parse_json, read_text
 from ...utils.errors import InputError

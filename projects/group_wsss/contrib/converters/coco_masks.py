@@ -8,7 +8,7 @@ from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image
 
-from ...datasets.coco_json import CocoIndex
+from ...structures.coco_json import CocoIndex
 from ...structures.label_image import encode_index_png, read_index_png
 from ...structures.segmentation import check_segmentation, decode_segmentation
 from ...utils.errors import InputError

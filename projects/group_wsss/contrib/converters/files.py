@@ -3,8 +3,8 @@
 import re
 from xml.etree.ElementTree import Element
 
-from ...datasets.voc import parse_xml
 from ...structures.text_files import read_text
+from ...structures.voc_xml import parse_xml
 from ...utils.errors import InputError
 
 _ENCODING = re.compile(rb'\A\s*<\?xml[^>]*?encoding\s*=\s*["\']([\w.-]+)')

@@ -2,9 +2,9 @@
 import os.path as osp
 from typing import Optional, Sequence
 
-from ...datasets.voc import voc_objects
 from ...structures.image_files import walk_files
 from ...structures.image_list import ImageList, id_of_file
+from ...structures.voc_xml import voc_objects
 from ...utils.errors import InputError
 from ...utils.progress import Progress
 from .builder import ListBuilder

@@ -6,8 +6,8 @@ from typing import List, Tuple
 import numpy as np
 from PIL import Image
 
-from ...datasets import VOC_CLASSES
 from ...structures.label_image import IGNORE_INDEX, voc_palette
+from ...structures.palette import VOC_CLASSES
 from ...utils.errors import InputError
 from ...utils.files import atomic_write
 

@@ -3,7 +3,7 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from ...datasets.coco_json import index_instances, read_instances
+from ...structures.coco_json import index_instances, read_instances
 from ...structures.segmentation import decode_segmentation
 from ...utils.errors import InputError
 from .source import ForeignImage, ForeignMask, check_score

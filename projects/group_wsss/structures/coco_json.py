@@ -6,11 +6,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..structures.folders import missing_files
-from ..structures.text_files import parse_json, read_text
 from ..utils.errors import InputError
 from ..utils.files import why_unsafe
+from .folders import missing_files
 from .json_table import JsonTable
+from .text_files import parse_json, read_text
 
 CROWDS = ('keep', 'ignore')
 
