@@ -310,6 +310,7 @@ def test_bad_networks(weights, photo_root, tmp_path):
     refused(
         'is for stage 1, group_wsss.Group', lambda cfg: cfg.merge_from_dict(
             dict(model=dict(type='ImageClassifier', neck=None, head=None))))
+    refused('has no test pipeline', lambda cfg: cfg.pop('test_dataloader'))
     refused('none.pth: no such checkpoint', path='none.pth')
     few = str(tmp_path / 'few.pth')
     meta = dict(dataset_meta=dict(classes=('a', 'b')))
