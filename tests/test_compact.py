@@ -62,3 +62,15 @@ def test_a_damaged_file_is_named(path):
         file.truncate(40)
     with pytest.raises(InputError, match='net.safetensors: cannot be read'):
         load_from_file(path)
+
+
+def test_the_tool_writes_what_a_checkpoint_holds(call_tool, tmp_path, capsys):
+    given, out = tmp_path / 'a.pth', tmp_path / 'a.safetensors'
+    meta = dict(dataset_meta=dict(classes=('cat', 'dog')))
+    torch.save(dict(state_dict=Net().state_dict(), meta=meta), given)
+    call_tool('misc/compact_weights', given, out, '--unused', 'statistics')
+    checkpoint = load_from_file(str(out))
+    assert set(
+        checkpoint['state_dict']) == {'head.weight', 'head.bias', 'steps'}
+    assert checkpoint_classes(checkpoint) == ('cat', 'dog')
+    assert str(out) in capsys.readouterr().out

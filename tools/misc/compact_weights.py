@@ -32,10 +32,9 @@ def main() -> None:
     """Read and write."""
     args = parse_args()
     cli.check_checkpoint(args.checkpoint)
-    from group_wsss.utils.checkpoint import (checkpoint_classes,
-                                             checkpoint_weights,
-                                             load_from_file)
+    from group_wsss.utils.checkpoint import load_from_file
     from group_wsss.utils.compact import SUFFIX, write_compact
+    from group_wsss.utils.weights import checkpoint_classes, checkpoint_weights
     if not args.out.endswith(SUFFIX):
         raise InputError(f'{args.out}: must end in {SUFFIX}')
     checkpoint = load_from_file(args.checkpoint, map_location='cpu')

@@ -22,7 +22,7 @@ from stage_progress import StageProgress
 
 from group_wsss.utils.cli import Preempted
 from group_wsss.utils.errors import InputError
-from group_wsss.utils.files import write_json
+from group_wsss.utils.files import make_folder, write_json
 from group_wsss.utils.progress import VARIABLE
 from group_wsss.utils.versions import sha256_of
 
@@ -189,7 +189,7 @@ def _alone(work_dir: str) -> Iterator[None]:
         yield
         return
     path = Path(work_dir) / 'stages' / 'lock'
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(str(path.parent))
     with open(path, 'a+', encoding='utf-8') as file:
         os.set_inheritable(file.fileno(), True)
         patience = time.monotonic() + _LOCK_SECONDS

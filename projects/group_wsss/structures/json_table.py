@@ -79,7 +79,7 @@ class JsonTable:
         if (found < 0).any():
             value = self.entries[int((found < 0).argmax())][name]
             self.refuse(found < 0,
-                        f'{name} {str(value)[:80]} is not among the {what}')
+                        f'{name} {value!r:.80} is not among the {what}')
         return found
 
     def areas(self) -> np.ndarray:

@@ -77,8 +77,8 @@ COCO = [
      r": images\[0\]: 'id' is no whole number or text but 'True'"),
     (coco(annotation=dict(image_id=9)),
      r': annotations\[0\]: image_id 9 is not among the images'),
-    (coco(annotation=dict(category_id='9')),
-     r': annotations\[0\]: category_id 9 is not among the categories'),
+    (coco(annotation=dict(category_id='9\n')),
+     r": annotations\[0\]: category_id '9\\n' is not among the categories"),
     (coco(annotation=dict(iscrowd='no')), r": annotations\[0\]: 'iscrowd'"),
     (coco(annotation=dict(iscrowd=2)), r": annotations\[0\]: 'iscrowd'"),
     (coco(categories=[dict(id=3)]), r": categories\[0\] .id 3.: no 'name'"),
@@ -128,6 +128,7 @@ VOC = [
     (xml(OBJECT + OBJECT.replace('</o', '<difficult>2</difficult></o')),
      r": object\[1\]: 'difficult' is '2'"),
     (f'<!DOCTYPE a>{xml("")}', ': declares a document type'),
+    ('<annotation>\n\0', ':2: contains a NUL character'),
     (b'\xff\xfe<', ':1: not UTF-8'),
 ]
 CASES = [(read, file, *case)

@@ -11,6 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
 from group_wsss.engine.hooks import TokenBankHook
+from group_wsss.engine.hooks.token_bank_hook import _read
 from group_wsss.engine.runner import DataRunner
 from group_wsss.models import GroupCAM
 from group_wsss.structures import Dump, TokenBank
@@ -208,6 +209,12 @@ def test_a_small_disk_costs_a_second_pass_and_no_byte(tmp_path, checkpoints,
     run(tmp_path / 'b', checkpoints[0])
     assert sum(passes) == 16
     assert files(tmp_path / 'a') == files(tmp_path / 'b')
+
+
+def test_reading_tells_its_progress_to_the_end(monkeypatch, capsys):
+    monkeypatch.setenv('GROUP_WSSS_PROGRESS', '0')
+    assert list(_read('abc', [2, 0], 0, '')) == [(2, 'c'), (0, 'a')]
+    assert 'token bank: 2/2, ' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('workers', [0, 1])

@@ -49,6 +49,9 @@ def read_xml(path: str) -> Element:
                              'read; save it as UTF-8')
     except UnicodeDecodeError:
         raise InputError(f'{path}: is not {encoding}') from None
+    if '\0' in text:
+        line = text.count('\n', 0, text.index('\0')) + 1
+        raise InputError(f'{path}:{line}: contains a NUL character')
     try:
         return parse_xml(text.encode(), 'utf-8')
     except InputError as error:

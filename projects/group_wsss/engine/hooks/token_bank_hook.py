@@ -249,4 +249,6 @@ def _read(images: Any, places: List[int], workers: int,
         generator=torch.Generator())
     if is_main_process():
         loader = Progress('token bank').over(loader, len(places))
-    return zip(places, loader)
+    # the loader first: it is asked once more, and tells its progress
+    for item, place in zip(loader, places):
+        yield place, item
