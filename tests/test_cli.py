@@ -134,6 +134,29 @@ def test_work_dir_priority(tmp_path):
                                    work_dir='w')).work_dir == 'w'
 
 
+@pytest.mark.parametrize('changes, message', [
+    ({'custom_hooks.0.keep_scores': True}, "custom_hooks={'0': "),
+    ({'custom_hooks': [5]}, 'custom_hooks.0=5 must be settings by name'),
+    ({'custom_hooks': 5}, 'custom_hooks=5 must be a list of hooks'),
+    ({'default_hooks': 5}, 'default_hooks=5 must be'),
+    ({'default_hooks.logger': 5}, 'default_hooks.logger=5 must be'),
+    ({'model': 5}, 'model=5 must be settings by name'),
+    ({'param_scheduler': 5}, 'param_scheduler=5 must be'),
+    ({'train_dataloader': 5}, 'train_dataloader=5 must be'),
+    ({'param_scheduler.9.end': 1}, '--cfg-options: .*Index 9 exceeds'),
+    ({'max_iters.end': 1}, '--cfg-options: max_iters='),
+])  # yapf: disable
+def test_sections(tmp_path, changes, message):
+    """Options that make no section of a section name their key."""
+    plain = tmp_path / 'plain.py'
+    plain.write_text('max_iters = 3\nmodel = dict()\n'
+                     'default_hooks = dict(logger=dict(), timer=None)\n'
+                     'param_scheduler = [dict(end=3)]\n')
+    cli.load_config(options(config=str(plain)))
+    with pytest.raises(InputError, match=message):
+        cli.load_config(options(config=str(plain), cfg_options=changes))
+
+
 @pytest.mark.parametrize('change, word', [
     (dict(data_root='nowhere'), 'dataset.data_root'),
     (dict(ann_file='none.txt'), 'dataset.ann_file'),

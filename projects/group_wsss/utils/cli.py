@@ -14,7 +14,7 @@ import time
 from typing import Any, Callable, Dict, Optional
 from urllib.error import URLError
 
-from .config import hooks_of, read_config, walk
+from .config import check_sections, hooks_of, read_config, walk
 from .data_flags import check_data_flags, data_variables
 from .errors import InputError, describe, one_line, report_to_launcher
 from .launch import groups_can_be_left
@@ -213,13 +213,19 @@ def load_config(args: argparse.Namespace):
 
     Raises:
         InputError: No such file, or it is not a config.
+            See also :func:`group_wsss.utils.config.check_sections`.
     """
     quieten()
     with data_variables(args):
         cfg = read_config(args.config)
     check_data_flags(args, cfg.text)
     if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+        try:
+            cfg.merge_from_dict(args.cfg_options)
+        except (KeyError, TypeError) as error:
+            # a number behind the end of a list, a key of what has none
+            raise InputError(f'--cfg-options: {one_line(error)}') from None
+    check_sections(cfg)
     if getattr(args, 'work_dir', None) is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir', None) is None:

@@ -5,6 +5,11 @@ from typing import Any, Iterator, List, Tuple
 
 from .errors import InputError, one_line
 
+_SECTIONS = ('model', 'default_hooks', 'train_dataloader', 'val_dataloader',
+             'test_dataloader', 'train_cfg', 'val_cfg', 'test_cfg',
+             'optim_wrapper')
+_SECTIONS_OR_LISTS = ('param_scheduler', 'val_evaluator', 'test_evaluator')
+
 
 def read_config(path: str, **kwargs: Any) -> Any:
     """Read a config file.
@@ -68,6 +73,35 @@ def inner_dataset(data: Any) -> Any:
     while isinstance(data, dict) and 'dataset' in data:
         data = data['dataset']
     return data
+
+
+def check_sections(cfg: Any) -> None:
+    """Refuse a config whose sections are no sections.
+
+    Args:
+        cfg (mmengine.Config): Not changed.
+
+    Raises:
+        InputError: One line with the key, such as that of
+            ``--cfg-options custom_hooks.0.x=1`` where there is no hook.
+    """
+    for key in _SECTIONS:
+        _is_one_of(key, cfg.get(key, None), (dict, ), 'settings by name')
+    for key in _SECTIONS_OR_LISTS:
+        _is_one_of(key, cfg.get(key, None), (dict, list, tuple),
+                   'settings by name, or a list of them')
+    for key, hook in (cfg.get('default_hooks', None) or {}).items():
+        _is_one_of(f'default_hooks.{key}', hook, (dict, ), 'settings by name')
+    hooks = cfg.get('custom_hooks', None)
+    _is_one_of('custom_hooks', hooks, (list, tuple), 'a list of hooks')
+    for index, hook in enumerate(hooks or ()):
+        _is_one_of(f'custom_hooks.{index}', hook, (dict, ), 'settings by name')
+
+
+def _is_one_of(key: str, value: Any, types: Tuple[type, ...],
+               what: str) -> None:
+    if value is not None and not isinstance(value, types):
+        raise InputError(f'{key}={value!r} must be {what}')
 
 
 def hooks_of(cfg: Any, kind: str) -> List[dict]:
