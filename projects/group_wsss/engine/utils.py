@@ -158,14 +158,15 @@ def is_resumed(runner: Runner) -> bool:
 
 
 def saved_checkpoint(runner: Runner,
-                     epoch: int,
+                     epoch: Optional[int],
                      iteration: int,
                      newest: Optional[str] = None) -> Optional[str]:
     """The checkpoint that a ``CheckpointHook`` has saved at a step.
 
     Args:
         runner (Runner): The runner.
-        epoch (int): Epochs done, for hooks that count them.
+        epoch (int, optional): Epochs done, for hooks that count them; None
+            in the middle of one, where theirs do not count.
         iteration (int): Iterations done, for the others.
         newest (str, optional): Taken for the last one of a hook that has
             saved none. Defaults to None.
@@ -176,6 +177,8 @@ def saved_checkpoint(runner: Runner,
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook):
             step = epoch if hook.by_epoch else iteration
+            if step is None:
+                continue
             path = getattr(hook, 'last_ckpt', None) or newest
             if path and osp.basename(path) == hook.filename_tmpl.format(step):
                 return path

@@ -150,3 +150,20 @@ def test_paths_and_sizes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / 'a')
     assert shown(str(tmp_path / 'a/x')) == 'x'
     assert shown(str(tmp_path / 'other')) == str(tmp_path / 'other')
+
+
+def test_a_folder_that_goes_while_it_is_measured(tmp_path, monkeypatch):
+    folders = [tmp_path / name for name in 'ab']
+    for folder in folders:
+        folder.mkdir()
+    scandir = os.scandir
+
+    def scan(path):
+        found = scandir(path)
+        if os.fspath(path) != str(tmp_path):
+            while folders:
+                folders.pop().rmdir()
+        return found
+
+    monkeypatch.setattr(os, 'scandir', scan)
+    assert disk_size(str(tmp_path)) == 0

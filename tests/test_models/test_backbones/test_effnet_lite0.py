@@ -1,6 +1,7 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 import importlib.util
 import sys
+import zipfile
 
 import pytest
 import torch
@@ -47,6 +48,22 @@ def test_file_and_stride(tmp_path):
     net = build(weights=str(tmp_path / 'w.pth'), output_stride=16)
     assert torch.equal(net.timm_model.bn2.weight, source.timm_model.bn2.weight)
     assert net(torch.rand(1, 3, 64, 64))[-1].shape == (1, 1280, 4, 4)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='no GPU is the point')
+def test_weights_of_a_gpu_are_read_without_one(tmp_path):
+    state = build(weights=None).timm_model.state_dict()
+    torch.save(state, tmp_path / 'cpu.pth')
+    with zipfile.ZipFile(tmp_path / 'cpu.pth') as old, zipfile.ZipFile(
+            tmp_path / 'gpu.pth', 'w') as new:
+        for name in old.namelist():
+            # where its storages were, as pickle has text
+            new.writestr(
+                name,
+                old.read(name).replace(b'X\3\0\0\0cpu', b'X\6\0\0\0cuda:0'))
+    net = build(weights=str(tmp_path / 'gpu.pth'))
+    assert torch.equal(net.timm_model.conv_stem.weight,
+                       state['conv_stem.weight'])
 
 
 def test_bad_files(tmp_path):

@@ -242,7 +242,7 @@ class PreemptionHook(Hook):
         loop = runner.train_loop
         whole = epoch * (loop.max_iters // loop.max_epochs) == iteration
         # in the middle of an epoch that of its beginning is none
-        return saved_checkpoint(runner, epoch if whole else -1, iteration)
+        return saved_checkpoint(runner, epoch if whole else None, iteration)
 
     @staticmethod
     def _save(runner: Runner, epoch: int, iteration: int) -> str:

@@ -1,9 +1,9 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
+import os
 import os.path as osp
 import re
 import shlex
 import time
-from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from mmengine.dist import is_main_process
@@ -171,9 +171,12 @@ def disk_size(path: str) -> int:
     Returns:
         int: Bytes; 0 for what is gone in the meantime.
     """
-    root = Path(path)
-    files = root.rglob('*') if root.is_dir() else [root]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    files = [
+        osp.join(root, name) for root, _, names in os.walk(path)
+        for name in names
+    ]
+    return sum(
+        osp.getsize(file) for file in files or [path] if osp.isfile(file))
 
 
 def _dumped(runner: Runner) -> Optional[str]:

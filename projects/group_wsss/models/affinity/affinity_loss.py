@@ -72,7 +72,6 @@ class AffinityLoss(nn.Module):
                 sums[i] = sums[i] - values.sum()
                 counts[i] += values.numel()
         return {
-            name: weight * total / max(count, 1)
-            for (name, weight
-                 ), total, count in zip(self.weights.items(), sums, counts)
+            name: self.weights[name] * total / max(count, 1)
+            for name, total, count in zip(self.weights, sums, counts)
         }

@@ -91,9 +91,9 @@ class EffNetLite0(TIMMBackbone):
         self.norm_eval = norm_eval
         if weights is not None:
             path = package_weights_path() if weights == 'package' else weights
+            state = load_from_file(path, map_location='cpu')
             self.timm_model.load_state_dict(
-                match_by_order(
-                    load_from_file(path), self.timm_model.state_dict(), path))
+                match_by_order(state, self.timm_model.state_dict(), path))
             # else ``init_weights`` of a Runner would start at random again
             self._is_init = True
 

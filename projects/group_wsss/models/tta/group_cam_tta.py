@@ -22,9 +22,8 @@ class GroupCAMTTA(BaseTTAModel):
     Every augmentation is made of the whole group, so an image asks partners
     of its own size and side. The maps of the anchors are flipped back,
     brought to the size of the largest (bilinear, ``align_corners=False``) and
-    merged. Summing
-    CAMs over scales and flips is the rule of PSA (CVPR 2018) and IRN (CVPR
-    2019); scores are averaged.
+    merged. Summing CAMs over scales and flips is the rule of PSA (CVPR 2018)
+    and IRN (CVPR 2019); scores are averaged.
 
     Augmentations of the same size, such as an image and its mirror image,
     are one batch of the model.
