@@ -255,7 +255,7 @@ def check_checkpoint(path: str, cfg=None) -> None:
         raise InputError(f'{path}: no such checkpoint{whose}')
     if cfg is not None and not hooks_of(cfg, 'SafeLoadingHook'):
         from .checkpoint import load_from_file
-        load_from_file(path)
+        load_from_file(path, map_location='cpu')
 
 
 def prepare_work_dir(path: str) -> None:
