@@ -80,7 +80,7 @@ def by_hand(model, data, rule, normalize):
         maps.append([s.class_maps.flip(DIMS.get(flip, [])) for s in found])
     merged = []
     for views in zip(*maps):
-        goal = np.max([m.shape[1:] for m in views], 0)
+        goal = np.max([m.shape[1:] for m in views], 0).tolist()
         views = [resize(m.numpy(), goal) for m in views]
         if normalize:
             views = [m / m.amax((1, 2), True).clamp(min=1e-20) for m in views]
