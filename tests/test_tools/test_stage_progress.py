@@ -1,5 +1,6 @@
 # Copyright (c) group_wsss contributors. All rights reserved.
 """tools/misc: stages that run again or not, and what is told of time."""
+import errno
 import json
 import os
 import signal
@@ -249,3 +250,15 @@ run_stages([Stage('one', 'a stage', command, {{}}, [])], {str(tmp_path)!r})
         f'it (process group {process.pid})')
     monkeypatch.undo()
     assert stages.run_stages(again, str(tmp_path))['one']['done']
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    import stages
+
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, 'No locks available')
+
+    monkeypatch.setattr('fcntl.flock', flock)
+    stage = stages.Stage('one', 'a stage', [sys.executable, '-c', 'pass'], {},
+                         [])
+    assert stages.run_stages([stage], str(tmp_path))['one']['done']

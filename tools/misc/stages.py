@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
@@ -215,7 +215,8 @@ def _alone(work_dir: str) -> Iterator[None]:
             yield
         finally:
             # a child that is still there has no more to write
-            fcntl.flock(file, fcntl.LOCK_UN)
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _load(marker: Path) -> dict:
